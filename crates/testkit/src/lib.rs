@@ -1,1 +1,12 @@
-//! stub
+//! What the tests of xtask-suite share: folders that stay when a test fails, fixture workspaces, and
+//! commands with a scrubbed environment.
+//!
+//! Imports nothing of ours, so every crate can use it.
+
+mod fixture;
+mod process;
+mod temp_dir;
+
+pub use fixture::{Fixture, git_init};
+pub use process::{Outcome, cargo, scrub};
+pub use temp_dir::TempDir;

@@ -1,0 +1,139 @@
+//! Cargo commands as values: planned, compared, printed and only then run.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::process::Command;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use crate::Environment;
+
+/// One call of cargo, complete: what to paste into a shell, and what to run, are the same value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CargoCommand {
+    /// `+nightly` and the like; `None` leaves the choice to rustup.
+    pub toolchain: Option<String>,
+    /// Everything after `cargo`.
+    pub args: Vec<String>,
+    /// Variables set for this call on top of the user's environment.
+    pub env: BTreeMap<String, String>,
+    /// The working directory.
+    pub dir: Utf8PathBuf,
+}
+
+impl CargoCommand {
+    /// `cargo ARGS` in `dir`.
+    pub fn new<S: Into<String>>(dir: impl Into<Utf8PathBuf>, args: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            toolchain: None,
+            args: args.into_iter().map(Into::into).collect(),
+            env: BTreeMap::new(),
+            dir: dir.into(),
+        }
+    }
+
+    /// Adds arguments before a `--`, if there is one, else at the end: the place where cargo reads them.
+    pub fn insert_args<S: Into<String>>(&mut self, args: impl IntoIterator<Item = S>) {
+        let at = self.args.iter().position(|arg| arg == "--").unwrap_or(self.args.len());
+        self.args.splice(at..at, args.into_iter().map(Into::into));
+    }
+
+    /// The environment of this call: `environment` with this command's own variables on top.
+    pub fn environment(&self, environment: &Environment) -> Environment {
+        let mut environment = environment.clone();
+        for (name, value) in &self.env {
+            environment.set(name, value);
+        }
+        environment
+    }
+
+    /// All arguments, the toolchain among them.
+    pub fn all_args(&self) -> Vec<String> {
+        self.toolchain.iter().map(|name| format!("+{name}")).chain(self.args.iter().cloned()).collect()
+    }
+
+    /// The process to start, with exactly `environment` and this command's variables.
+    ///
+    /// It is the `cargo` on `PATH`, so that rustup applies the toolchain file of the workspace.
+    pub fn to_command(&self, environment: &Environment) -> Command {
+        let mut command = Command::new("cargo");
+        command.args(self.all_args()).current_dir(&self.dir).env_clear();
+        command.envs(self.environment(environment).iter());
+        command
+    }
+}
+
+impl fmt::Display for CargoCommand {
+    /// A line for a POSIX shell, to be pasted in [`CargoCommand::dir`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.env {
+            write!(f, "{name}={} ", shell_quote(value))?;
+        }
+        f.write_str("cargo")?;
+        for arg in self.all_args() {
+            write!(f, " {}", shell_quote(&arg))?;
+        }
+        Ok(())
+    }
+}
+
+/// `text` as one word of a POSIX shell, quoted only where needed.
+pub fn shell_quote(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("'");
+    for c in text.chars() {
+        // Inside single quotes a shell has no escape: end them, add a quoted quote, begin again.
+        if c == '\'' {
+            quoted.push_str(r"'\''");
+        } else {
+            let _ = write!(quoted, "{c}");
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_as_it_is_pasted() {
+        let mut command = CargoCommand::new("/w", ["test", "-p", "a b", "--", "it's"]);
+        command.insert_args(["--offline"]);
+        command.env.insert("RUSTFLAGS".into(), "-C debuginfo=0".into());
+        command.toolchain = Some("nightly".into());
+        assert_eq!(
+            command.to_string(),
+            r"RUSTFLAGS='-C debuginfo=0' cargo +nightly test -p 'a b' --offline -- 'it'\''s'"
+        );
+    }
+
+    #[test]
+    fn a_real_shell_reads_back_what_was_quoted() {
+        for text in [
+            "plain",
+            "",
+            "a b",
+            "it's",
+            "$HOME `x` \"q\" \\",
+            "new\nline",
+            "ü",
+            "*?[x]",
+            "~",
+            "a;b&c|d>e",
+            "!x",
+        ] {
+            let output = Command::new("sh")
+                .arg("-c")
+                .arg(format!("printf %s {}", shell_quote(text)))
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Asks cargo for the facts of a workspace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
+
+use crate::model::{Facts, LocalDependency, LocalPackage, TargetFacts};
+use crate::{CargoCommand, Environment, EnvironmentLacks, WrongUsage};
+
+/// Runs `cargo metadata` in `dir`, which also brings `Cargo.lock` up to date as any cargo command would.
+///
+/// Fails as [`WrongUsage`] where there is no workspace or a broken one, and as [`EnvironmentLacks`] where
+/// cargo cannot be started or its toolchain is not installed.
+pub(crate) fn query(dir: &Utf8Path, environment: &Environment) -> Result<Facts> {
+    let host = host_triple(dir, environment)?;
+    // Without the filter cargo would download the sources of other platforms' dependencies.
+    let command = CargoCommand::new(
+        dir,
+        ["metadata", "--format-version=1", "--all-features", "--filter-platform", &host],
+    );
+    let json = run(&command, environment)?;
+    let metadata: Metadata =
+        serde_json::from_str(&json).with_context(|| format!("failed to read the output of `{command}`"))?;
+    Ok(facts(&metadata, host))
+}
+
+fn host_triple(dir: &Utf8Path, environment: &Environment) -> Result<String> {
+    // Through cargo, not rustc: so a toolchain that is not installed is said in cargo's words.
+    let command = CargoCommand::new(dir, ["-vV"]);
+    let version = run(&command, environment)?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).with_context(|| format!("`{command}` names no host:\n{version}"))
+}
+
+/// Runs a short cargo command for its output.
+fn run(command: &CargoCommand, environment: &Environment) -> Result<String> {
+    let output = match command.to_command(environment).output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let message = "cargo is not on PATH; install Rust from https://rustup.rs".to_owned();
+            return Err(EnvironmentLacks(message).into());
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("failed to start `{command}` in {}", command.dir));
+        }
+    };
+    if output.status.success() {
+        return String::from_utf8(output.stdout).with_context(|| format!("`{command}` printed no UTF-8"));
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let message =
+        format!("failed to read the workspace in {}: `{command}`\n{}", command.dir, stderr.trim_end());
+    if stderr.contains("is not installed") || stderr.contains("rustup toolchain install") {
+        return Err(EnvironmentLacks(message).into());
+    }
+    Err(WrongUsage(message).into())
+}
+
+fn facts(metadata: &Metadata, host: String) -> Facts {
+    let members = metadata.workspace_members.iter().collect::<BTreeSet<_>>();
+    let mut local = metadata.packages.iter().filter(|package| package.source.is_none()).collect::<Vec<_>>();
+    local.sort_by_key(|package| {
+        (!members.contains(&package.id), package.name.to_string(), package.id.clone())
+    });
+    let index =
+        local.iter().enumerate().map(|(index, package)| (&package.id, index)).collect::<BTreeMap<_, _>>();
+    let through = Externals::new(metadata, &index);
+
+    let packages = local
+        .iter()
+        .map(|package| LocalPackage {
+            id: package.id.repr.clone(),
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            dir: folder(package),
+            member: members.contains(&package.id),
+            features: package.features.clone(),
+            targets: targets(package),
+            dependencies: dependencies(package, &local, &through),
+        })
+        .collect();
+    let default_members = if metadata.workspace_default_members.is_available() {
+        &*metadata.workspace_default_members
+    } else {
+        &metadata.workspace_members[..]
+    };
+    Facts {
+        root: metadata.workspace_root.clone(),
+        target_dir: metadata.target_directory.clone(),
+        build_dir: metadata.build_directory.clone().unwrap_or_else(|| metadata.target_directory.clone()),
+        host,
+        packages,
+        default_members: metadata
+            .packages
+            .iter()
+            .filter(|package| default_members.contains(&package.id))
+            .map(|package| package.name.to_string())
+            .collect(),
+        ambiguous_names: ambiguous_names(metadata),
+        resolved_packages: metadata
+            .resolve
+            .as_ref()
+            .map_or(metadata.packages.len(), |resolve| resolve.nodes.len()),
+    }
+}
+
+fn folder(package: &Package) -> Utf8PathBuf {
+    package.manifest_path.parent().unwrap_or(&package.manifest_path).to_owned()
+}
+
+fn targets(package: &Package) -> Vec<TargetFacts> {
+    let facts = |target: &cargo_metadata::Target| TargetFacts {
+        name: target.name.clone(),
+        kinds: target.kind.iter().map(ToString::to_string).collect(),
+        path: target.src_path.clone(),
+    };
+    package.targets.iter().map(facts).collect()
+}
+
+/// Declared path dependencies (optional ones too, which the resolve may lack), and those the resolve found
+/// through `[patch]`.
+fn dependencies(package: &Package, local: &[&Package], through: &Externals) -> Vec<LocalDependency> {
+    let mut edges = BTreeMap::<usize, bool>::new();
+    let mut add = |to: usize, dev: bool| {
+        edges.entry(to).and_modify(|only_dev| *only_dev &= dev).or_insert(dev);
+    };
+    for dependency in &package.dependencies {
+        let Some(path) = &dependency.path else { continue };
+        let found = local.iter().position(|other| other.manifest_path.parent() == Some(path));
+        if let Some(to) = found {
+            add(to, dependency.kind == DependencyKind::Development);
+        }
+    }
+    for (to, dev) in through.reached_from(&package.id) {
+        add(to, dev);
+    }
+    edges.into_iter().map(|(package, dev)| LocalDependency { package, dev }).collect()
+}
+
+/// The resolved graph, for edges that the manifests do not show.
+struct Externals<'a> {
+    edges: BTreeMap<&'a PackageId, Vec<(&'a PackageId, bool)>>,
+    local: &'a BTreeMap<&'a PackageId, usize>,
+}
+
+impl<'a> Externals<'a> {
+    fn new(metadata: &'a Metadata, local: &'a BTreeMap<&'a PackageId, usize>) -> Self {
+        let mut edges = BTreeMap::new();
+        for node in metadata.resolve.iter().flat_map(|resolve| &resolve.nodes) {
+            let targets = node.deps.iter().map(|dep| {
+                let dev = dep.dep_kinds.iter().all(|kind| kind.kind == DependencyKind::Development);
+                (&dep.pkg, dev && !dep.dep_kinds.is_empty())
+            });
+            edges.insert(&node.id, targets.collect());
+        }
+        Self { edges, local }
+    }
+
+    /// Local packages reached from `start` without passing through another local package.
+    fn reached_from(&self, start: &PackageId) -> Vec<(usize, bool)> {
+        let mut found = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut open = self.edges.get(start).cloned().unwrap_or_default();
+        while let Some((id, dev)) = open.pop() {
+            if let Some(&index) = self.local.get(id) {
+                found.push((index, dev));
+            } else if seen.insert((id, dev)) {
+                // Past the first edge only normal and build dependencies are followed by cargo.
+                let next = self.edges.get(id).into_iter().flatten();
+                open.extend(next.map(|&(id, _)| (id, dev)));
+            }
+        }
+        found
+    }
+}
+
+fn ambiguous_names(metadata: &Metadata) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let twice = metadata.packages.iter().filter(|package| !seen.insert(package.name.as_str()));
+    twice.map(|package| package.name.to_string()).collect::<BTreeSet<_>>().into_iter().collect()
+}

@@ -1,0 +1,80 @@
+//! Which compiler a cargo call in a folder would use, told from files alone.
+//!
+//! Starting `rustc -vV` takes 20 to 60 ms; a few `stat` calls tell as well whether it is still the same.
+
+use std::fs;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::cargo_config::home;
+use crate::{Environment, Hasher};
+
+/// Adds everything to `hasher` that decides which toolchain rustup (or a plain install) picks in `dir`, and
+/// whether that toolchain was updated since.
+pub(crate) fn add_toolchain(hasher: &mut Hasher, dir: &Utf8Path, environment: &Environment) {
+    for variable in ["RUSTUP_TOOLCHAIN", "RUSTC", "CARGO_BUILD_RUSTC", "RUSTDOC"] {
+        hasher.optional(environment.get(variable));
+    }
+    // rust-toolchain(.toml) here or in a parent; rustup takes the nearest.
+    for folder in dir.ancestors() {
+        for name in ["rust-toolchain", "rust-toolchain.toml"] {
+            if let Ok(text) = fs::read(folder.join(name)) {
+                hasher.field(text);
+            }
+        }
+    }
+    for program in ["cargo", "rustc"] {
+        if let Some(path) = on_path(program, environment) {
+            add_stamp(hasher, path.as_std_path());
+        }
+    }
+    let Some(rustup) = rustup_home(environment) else { return };
+    // The default toolchain and the overrides per folder.
+    hasher.optional(fs::read(rustup.join("settings.toml")).ok());
+    let mut toolchains = fs::read_dir(rustup.join("toolchains"))
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>())
+        .unwrap_or_default();
+    toolchains.sort();
+    for toolchain in toolchains {
+        hasher.field(toolchain.to_string_lossy().as_bytes());
+        // rustup rewrites the manifest on every update; a linked toolchain has none, but a compiler.
+        add_stamp(hasher, &toolchain.join("lib/rustlib/multirust-channel-manifest.toml"));
+        add_stamp(hasher, &toolchain.join("bin/rustc"));
+    }
+}
+
+fn rustup_home(environment: &Environment) -> Option<Utf8PathBuf> {
+    let explicit = environment.get("RUSTUP_HOME").map(Utf8PathBuf::from);
+    explicit.or_else(|| home(environment).map(|home| home.join(".rustup")))
+}
+
+/// Adds size and modification time, or that there is no such file.
+fn add_stamp(hasher: &mut Hasher, path: &Path) {
+    let stamp = fs::metadata(path).ok().and_then(|metadata| {
+        let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(format!("{} {}", metadata.len(), modified.as_nanos()))
+    });
+    hasher.optional(stamp);
+}
+
+/// The file that running `program` would start, if `PATH` has one.
+pub fn on_path(program: &str, environment: &Environment) -> Option<Utf8PathBuf> {
+    let name = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+    std::env::split_paths(environment.get("PATH")?)
+        .map(|folder| folder.join(&name))
+        .find(|path| is_executable(path))
+        .and_then(|path| Utf8PathBuf::from_path_buf(path).ok())
+}
+
+#[cfg(unix)]
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(path: &Path) -> bool {
+    path.is_file()
+}
