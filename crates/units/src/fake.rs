@@ -1,0 +1,399 @@
+//! The suite's own binary in the role of the compiler: it records the call, writes empty outputs under
+//! their right names and succeeds. Cargo then lays out what the real build would have.
+//!
+//! Questions (`-vV`, `--print`) go to the real compiler, or cargo would plan for another one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+/// Names the role in which the binary was started.
+pub const ROLE: &str = "XTASK_SUITE_ROLE";
+/// The folder that stands in for the target dir and holds the recorded calls.
+pub(crate) const SHADOW_DIR: &str = "XTASK_SUITE_SHADOW_DIR";
+/// The folder below [`SHADOW_DIR`] that calls are recorded in.
+pub(crate) const CALLS: &str = "calls";
+/// The user's own `rustc-wrapper`, which the fake stands in for: questions are still asked through it.
+pub(crate) const WRAPPER: &str = "XTASK_SUITE_WRAPPER";
+/// The real rustdoc.
+pub(crate) const RUSTDOC: &str = "XTASK_SUITE_RUSTDOC";
+
+/// [`ROLE`] of the fake compiler, which cargo starts as `RUSTC_WRAPPER` and as `RUSTDOC`.
+pub const ROLE_COMPILER: &str = "fake-compiler";
+
+/// One recorded call of the compiler.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Call {
+    pub(crate) package: String,
+    pub(crate) version: String,
+    pub(crate) manifest_dir: Utf8PathBuf,
+    pub(crate) crate_name: String,
+    pub(crate) crate_types: Vec<String>,
+    pub(crate) features: Vec<String>,
+    pub(crate) emit: Vec<String>,
+    pub(crate) triple: Option<String>,
+    pub(crate) test: bool,
+    pub(crate) profile_flags: Vec<String>,
+    pub(crate) metadata: String,
+    pub(crate) extra_filename: String,
+    pub(crate) out_dir: Utf8PathBuf,
+    pub(crate) outputs: Vec<Utf8PathBuf>,
+    pub(crate) documentation: bool,
+}
+
+/// Plays the compiler. `args` is everything after the program's own name; the result is the exit code.
+///
+/// As a wrapper it is called `xtask [workspace-wrapper] rustc ARGS`; as rustdoc, `xtask ARGS`.
+pub fn compiler(args: &[String]) -> Result<i32> {
+    let documentation = args.first().is_some_and(|arg| arg.starts_with('-'));
+    if args.iter().any(|arg| arg == "-vV" || arg == "-V" || arg.starts_with("--print")) {
+        return ask_the_real_one(documentation, args);
+    }
+    let shadow_dir = std::env::var(SHADOW_DIR).with_context(|| format!("{SHADOW_DIR} is not set"))?;
+    let shadow_dir = Utf8PathBuf::from(shadow_dir);
+    let mut call = Call::parse(args);
+    call.documentation = documentation;
+    call.package = variable("CARGO_PKG_NAME");
+    call.version = variable("CARGO_PKG_VERSION");
+    call.manifest_dir = variable("CARGO_MANIFEST_DIR").into();
+    if documentation {
+        call.write_documentation()?;
+    } else {
+        call.write_outputs()?;
+    }
+    let json = serde_json::to_vec(&call)?;
+    let path = shadow_dir.join(CALLS).join(call.file_name(&shadow_dir));
+    // Cargo starts one compiler per unit, so no two calls share a name; a kill leaves a call that does not
+    // parse, and then the whole plan is made anew.
+    write(path.as_std_path(), &json)?;
+    Ok(0)
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+/// Passes the question on, through the user's own wrapper when there is one.
+fn ask_the_real_one(documentation: bool, args: &[String]) -> Result<i32> {
+    let (program, args) = if documentation {
+        (std::env::var(RUSTDOC).unwrap_or_else(|_| "rustdoc".to_owned()), args)
+    } else if let Ok(wrapper) = std::env::var(WRAPPER) {
+        (wrapper, args)
+    } else {
+        let Some((program, rest)) = args.split_first() else {
+            bail!("called as a compiler without arguments")
+        };
+        (program.clone(), rest)
+    };
+    let status = Command::new(&program)
+        .args(args)
+        .env_remove(ROLE)
+        .status()
+        .with_context(|| format!("failed to start {program}"))?;
+    Ok(status.code().unwrap_or(1))
+}
+
+impl Call {
+    fn parse(args: &[String]) -> Self {
+        let mut call = Self::default();
+        let mut words = args.iter();
+        while let Some(word) = words.next() {
+            // Both `--flag value` and `--flag=value` occur.
+            let (flag, inline) = match word.split_once('=') {
+                Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
+                _ => (word.as_str(), None),
+            };
+            let mut value = || inline.clone().or_else(|| words.next().cloned()).unwrap_or_default();
+            match flag {
+                "--crate-name" => call.crate_name = value(),
+                "--crate-type" => call.crate_types.extend(value().split(',').map(str::to_owned)),
+                "--emit" => call.emit = value().split(',').map(str::to_owned).collect(),
+                "--target" => call.triple = Some(value()),
+                "--out-dir" | "-o" => call.out_dir = value().into(),
+                "--test" => call.test = true,
+                "--cfg" => {
+                    let feature = value();
+                    let name = feature.strip_prefix("feature=\"").and_then(|rest| rest.strip_suffix('"'));
+                    call.features.extend(name.map(str::to_owned));
+                }
+                "-C" => call.codegen_option(&value()),
+                _ => {}
+            }
+        }
+        call.features.sort();
+        call
+    }
+
+    fn codegen_option(&mut self, option: &str) {
+        const PROFILE: [&str; 10] = [
+            "opt-level",
+            "debuginfo",
+            "debug-assertions",
+            "overflow-checks",
+            "lto",
+            "linker-plugin-lto",
+            "panic",
+            "codegen-units",
+            "strip",
+            "split-debuginfo",
+        ];
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        match name {
+            "metadata" => value.clone_into(&mut self.metadata),
+            "extra-filename" => value.clone_into(&mut self.extra_filename),
+            _ if PROFILE.contains(&name) => self.profile_flags.push(option.to_owned()),
+            _ => {}
+        }
+    }
+
+    /// The unit id, where the call tells it: in the file names, or (new layout) in the output folder's.
+    /// A `cdylib` of a path package in the old layout has none.
+    pub(crate) fn unit_id(&self) -> Option<&str> {
+        let in_file_names = self.extra_filename.strip_prefix('-');
+        let in_folder = || {
+            let inside = self.out_dir.file_name() == Some("out");
+            let folder = if inside { self.out_dir.parent()? } else { &self.out_dir };
+            let name = folder.file_name()?;
+            Some(name.rsplit_once('-').map_or(name, |(_, id)| id))
+        };
+        in_file_names.or_else(in_folder).filter(|id| is_unit_id(id))
+    }
+
+    fn file_name(&self, shadow_dir: &Utf8Path) -> String {
+        match self.unit_id() {
+            Some(id) => call_file(shadow_dir, &self.out_dir, id),
+            None => format!("{PENDING}{}-{}-{}.json", self.package, self.crate_name, std::process::id()),
+        }
+    }
+
+    fn write_outputs(&mut self) -> Result<()> {
+        let names = output_names(self);
+        fs::create_dir_all(&self.out_dir).with_context(|| format!("failed to create {}", self.out_dir))?;
+        for (name, executable) in names {
+            let path = self.out_dir.join(name);
+            // rustc replaces its outputs; cargo hard-links them, so writing through would change the link.
+            let _ = fs::remove_file(&path);
+            if path.extension() == Some("d") {
+                // No inputs: a source edit changes no unit, so the kept plan stays fresh.
+                write(path.as_std_path(), format!("{path}:\n").as_bytes())?;
+            } else if executable {
+                write_executable(path.as_std_path(), self.unit_id().unwrap_or_default())?;
+            } else {
+                write(path.as_std_path(), b"")?;
+            }
+            self.outputs.push(path);
+        }
+        Ok(())
+    }
+
+    fn write_documentation(&mut self) -> Result<()> {
+        let folder = self.out_dir.join(&self.crate_name);
+        fs::create_dir_all(&folder).with_context(|| format!("failed to create {folder}"))?;
+        write(folder.join("index.html").as_std_path(), b"")?;
+        self.outputs.push(folder);
+        Ok(())
+    }
+}
+
+/// The start of a recorded call's name when the call does not tell its unit id.
+pub(crate) const PENDING: &str = "pending-";
+
+/// Sixteen hex digits.
+pub(crate) fn is_unit_id(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The name of a recorded call. The same unit id lies below two profile folders when two profiles have equal
+/// settings, so it also carries a digest of the folder that the profile's files lie in.
+pub(crate) fn call_file(shadow_dir: &Utf8Path, path_below: &Utf8Path, id: &str) -> String {
+    let profile_dir = profile_dir_of(shadow_dir, path_below).unwrap_or_default();
+    let digest = xtask_workspace::digest(profile_dir.as_str()).to_string();
+    format!("{}-{id}.json", &digest[..8])
+}
+
+/// The profile's folder above `path`, relative to the shadow dir: all before the first of cargo's folders.
+pub(crate) fn profile_dir_of(shadow_dir: &Utf8Path, path: &Utf8Path) -> Option<Utf8PathBuf> {
+    const BELOW_PROFILE: [&str; 4] = ["deps", "build", "examples", ".fingerprint"];
+    let below = path.strip_prefix(shadow_dir).ok()?;
+    let parts = below.components().map(|part| part.as_str()).collect::<Vec<_>>();
+    // `<t or b>/[<triple>/]<profile>/deps`: the first two are never cargo's own.
+    let end = (2..parts.len()).find(|&index| BELOW_PROFILE.contains(&parts[index]))?;
+    // The target dir and the build dir hold the same profiles, so which of the two does not count.
+    Some(parts[1..end].iter().collect())
+}
+
+/// File names, and whether each must be a program.
+fn output_names(call: &Call) -> BTreeMap<String, bool> {
+    let (name, extra) = (&call.crate_name, &call.extra_filename);
+    let naming = Naming::of(call.triple.as_deref());
+    let emits = |what: &str| call.emit.iter().any(|emit| emit == what);
+    let mut names = BTreeMap::new();
+    if emits("dep-info") {
+        names.insert(format!("{name}{extra}.d"), false);
+    }
+    if emits("metadata") {
+        names.insert(format!("lib{name}{extra}.rmeta"), false);
+    }
+    if emits("link") {
+        if call.test || call.crate_types.iter().all(|kind| kind == "bin") {
+            names.insert(format!("{name}{extra}{}", naming.program_suffix), true);
+        } else {
+            names.extend(
+                call.crate_types.iter().map(|kind| (naming.file(kind, &format!("{name}{extra}")), false)),
+            );
+        }
+    }
+    names
+}
+
+/// What a platform calls its files.
+struct Naming {
+    program_suffix: &'static str,
+    dynamic: (&'static str, &'static str),
+    archive: (&'static str, &'static str),
+}
+
+impl Naming {
+    fn of(triple: Option<&str>) -> Self {
+        let windows = triple.map_or(cfg!(windows), |triple| triple.contains("windows"));
+        let msvc = triple.map_or(cfg!(target_env = "msvc"), |triple| triple.contains("msvc"));
+        let apple = triple.map_or(cfg!(target_vendor = "apple"), |triple| triple.contains("apple"));
+        let wasm = triple.is_some_and(|triple| triple.starts_with("wasm"));
+        let archive = if msvc { ("", ".lib") } else { ("lib", ".a") };
+        if wasm {
+            Self { program_suffix: ".wasm", dynamic: ("", ".wasm"), archive }
+        } else if windows {
+            Self { program_suffix: ".exe", dynamic: ("", ".dll"), archive }
+        } else if apple {
+            Self { program_suffix: "", dynamic: ("lib", ".dylib"), archive }
+        } else {
+            Self { program_suffix: "", dynamic: ("lib", ".so"), archive }
+        }
+    }
+
+    fn file(&self, crate_type: &str, stem: &str) -> String {
+        let (prefix, suffix) = match crate_type {
+            // Loaded by the compiler, so it is named for the host.
+            "proc-macro" => (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX),
+            "dylib" | "cdylib" => self.dynamic,
+            "staticlib" => self.archive,
+            "bin" => ("", self.program_suffix),
+            _ => ("lib", ".rlib"),
+        };
+        format!("{prefix}{stem}{suffix}")
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an output of the fake compiler in its own folder")]
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// A program that does nothing, as a build script that prints nothing would.
+///
+/// It leaves a file named after its own unit beside its output folder: that is how the plan knows which
+/// build script a run belongs to. `rerun-if-changed` on a file that stays the same keeps the run fresh.
+#[cfg(unix)]
+fn write_executable(path: &Path, unit_id: &str) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let script = format!(
+        "#!/bin/sh\n[ -z \"$OUT_DIR\" ] || : > \"${{OUT_DIR%/*}}/{RUN_BY}{unit_id}\"\n\
+         echo cargo:rerun-if-changed=Cargo.toml\n"
+    );
+    write(path, script.as_bytes())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("failed to make {} a program", path.display()))
+}
+
+/// A copy of this program, which in its role does nothing when it is not called as a compiler.
+#[cfg(not(unix))]
+fn write_executable(path: &Path, _unit_id: &str) -> Result<()> {
+    let own = std::env::current_exe().context("failed to find this program's file")?;
+    fs::copy(&own, path).map(|_| ()).with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// Start of the name of the file that a fake build script leaves.
+pub(crate) const RUN_BY: &str = "xtask-suite-run-by-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(line: &str) -> Call {
+        Call::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn reads_what_cargo_passes() {
+        let call = call(
+            "rustc --crate-name app --edition=2024 src/main.rs --crate-type bin --emit=dep-info,link -C opt-level=3 \
+             -C embed-bitcode=no --cfg feature=\"b\" --cfg feature=\"a\" --check-cfg cfg(docsrs) -C metadata=m \
+             -C extra-filename=-0123456789abcdef --out-dir /t/debug/deps --target wasm32-wasip1",
+        );
+        assert_eq!(call.crate_name, "app");
+        assert_eq!(call.features, ["a", "b"]);
+        assert_eq!(call.profile_flags, ["opt-level=3"]);
+        assert_eq!(call.triple.as_deref(), Some("wasm32-wasip1"));
+        assert_eq!(call.unit_id(), Some("0123456789abcdef"));
+        let names = output_names(&call);
+        assert_eq!(names.keys().collect::<Vec<_>>(), ["app-0123456789abcdef.d", "app-0123456789abcdef.wasm"]);
+    }
+
+    #[test]
+    fn the_unit_id_is_also_in_the_folder() {
+        let table = [
+            ("/t/debug/build/p-0123456789abcdef", Some("0123456789abcdef")),
+            ("/t/debug/build/p/0123456789abcdef/out", Some("0123456789abcdef")),
+            ("/t/debug/deps", None),
+        ];
+        for (folder, expected) in table {
+            assert_eq!(call(&format!("rustc --out-dir {folder}")).unit_id(), expected, "{folder}");
+        }
+    }
+
+    #[test]
+    fn every_crate_type_has_its_names() {
+        let names = |line: &str| output_names(&call(line)).into_keys().collect::<Vec<_>>().join(" ");
+        let lib = "--crate-name a --crate-type lib -C extra-filename=-H";
+        let linux = "--target x86_64-unknown-linux-gnu";
+        let table = [
+            (format!("{lib} --emit=dep-info,metadata,link"), "a-H.d liba-H.rlib liba-H.rmeta"),
+            (format!("{lib} --emit=dep-info,metadata"), "a-H.d liba-H.rmeta"),
+            (format!("{lib} --emit=dep-info,link --test {linux}"), "a-H a-H.d"),
+            (
+                format!(
+                    "--crate-name a --crate-type cdylib --crate-type staticlib --crate-type rlib --emit=dep-info,link {linux}"
+                ),
+                "a.d liba.a liba.rlib liba.so",
+            ),
+            (
+                "--crate-name a --crate-type cdylib --emit=dep-info,link --target x86_64-pc-windows-msvc"
+                    .to_owned(),
+                "a.d a.dll",
+            ),
+        ];
+        for (line, expected) in table {
+            assert_eq!(names(&line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_profile_folder_is_above_the_first_of_cargos_folders_wherever_the_shadow_dir_lies() {
+        let table = [
+            ("t/debug/deps", Some("debug")),
+            ("t/x86/release/build/p-1/out", Some("x86/release")),
+            ("b/debug/build/p/1/fingerprint", Some("debug")),
+            ("t/debug/.fingerprint/p-1", Some("debug")),
+            ("t/doc", None),
+        ];
+        let shadow_dir = Utf8Path::new("/home/me/build/deps/shadow");
+        for (path, expected) in table {
+            assert_eq!(profile_dir_of(shadow_dir, &shadow_dir.join(path)), expected.map(Utf8PathBuf::from));
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! The shadow plan: the exact set of units that a cargo command would need, without compiling any.
+//!
+//! Cargo itself runs the command in a folder of ours, with this binary as its compiler (`fake.rs`). The
+//! target path, the wrapper and the output of build scripts are not part of a unit's hash, so the hashes
+//! and file names are those of the real build. The folder is kept: cargo then finds its empty outputs
+//! fresh and a second plan costs no fake compiler at all.
+//!
+//! Invariant: a plan is whole or an error. Any failure of cargo, and any unit that cannot be accounted for,
+//! is an error: then nothing is known about what is needed.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use xtask_files::{Durability, lock_exclusive, remove_dir, remove_file, write_atomic};
+use xtask_workspace::{CargoCommand, Environment, Hasher, Workspace};
+
+use crate::fake::{self, CALLS, Call, PENDING, RUN_BY, call_file, profile_dir_of};
+use crate::messages::Message;
+use crate::plan_log::{CARGO_LOG, LoggedUnit};
+use crate::shadow_dir;
+use crate::unit::{Mode, TargetKind, Unit, UnitSet};
+
+/// Raised when what is cached changes its form or meaning.
+const CACHE_VERSION: u32 = 1;
+
+/// Where a plan came from; they cost about 5 ms, 0.3 s and 2 s on 290 units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// From our cache: nothing that a plan depends on changed.
+    Cached,
+    /// Cargo ran.
+    Planned,
+}
+
+/// The shadow plan of one cargo command.
+#[derive(Debug, Clone)]
+pub struct Shadow {
+    /// The units.
+    pub units: UnitSet,
+    /// Where they came from.
+    pub source: Source,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Cached {
+    version: u32,
+    units: UnitSet,
+}
+
+/// Plans `command`, a cargo command that builds (`check`, `clippy`, `build`, `test`, `bench`, `doc`).
+///
+/// `fake` is the program that plays the compiler: the suite's own binary.
+pub fn plan(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) -> Result<Shadow> {
+    let cache = cache_path(workspace, command, fake);
+    let cached = fs::read(&cache).ok().and_then(|json| serde_json::from_slice::<Cached>(&json).ok());
+    if let Some(cached) = cached.filter(|cached| cached.version == CACHE_VERSION) {
+        return Ok(Shadow { units: cached.units, source: Source::Cached });
+    }
+    let units = run(workspace, command, fake)?;
+    let cached = Cached { version: CACHE_VERSION, units };
+    // Without a writable cache the next plan is slower, not wrong.
+    let _ = write_atomic(&cache, serde_json::to_vec(&cached)?, Durability::Cache);
+    Ok(Shadow { units: cached.units, source: Source::Planned })
+}
+
+/// A command's plan is the same as long as everything in this key is.
+fn cache_path(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) -> Utf8PathBuf {
+    let mut hasher = Hasher::new();
+    hasher.field(CACHE_VERSION.to_string()).field(workspace.plan_key.to_string());
+    hasher.field(command.dir.as_str()).optional(command.toolchain.as_ref());
+    hasher.field(workspace.facts.target_dir.as_str()).field(workspace.facts.build_dir.as_str());
+    for arg in &command.args {
+        hasher.field(arg);
+    }
+    for (name, value) in &command.env {
+        hasher.field(name).field(value);
+    }
+    // Another version of the suite may plan better.
+    hasher.field(env!("CARGO_PKG_VERSION")).field(fake.file_name().unwrap_or_default());
+    workspace.state_dir().join("shadow").join(format!("{}.json", hasher.finish()))
+}
+
+fn run(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) -> Result<UnitSet> {
+    let dir = shadow_dir::place(workspace)?;
+    // Cargo would wait for another of us anyway, but its messages and our records belong to one run.
+    let _lock = lock_exclusive(&dir.with_extension("lock"))?;
+    match attempt(workspace, command, fake, &dir) {
+        // A kept folder may be incomplete (a kill, a full disk): a plan from nothing cannot be.
+        Err(_) if dir.join(CALLS).exists() => {
+            remove_dir(&dir)?;
+            attempt(workspace, command, fake, &dir)
+        }
+        result => result,
+    }
+}
+
+fn attempt(
+    workspace: &Workspace,
+    command: &CargoCommand,
+    fake: &Utf8Path,
+    dir: &Utf8Path,
+) -> Result<UnitSet> {
+    let places = Places::new(workspace, dir);
+    fs::create_dir_all(dir.join(CALLS)).with_context(|| format!("failed to create folder {dir}/{CALLS}"))?;
+    forget_pending(dir)?;
+    let shadow = places.command(workspace, command, fake)?;
+    // Offline first: `cargo metadata` has just resolved everything, and a plan must not wait for a network.
+    let mut offline = shadow.clone();
+    offline.insert_args(["--offline"]);
+    let mut output = cargo(&offline, &workspace.environment)?;
+    if !output.status.success() {
+        // Sources that were never downloaded: the real command would fetch them now, so may we.
+        output = cargo(&shadow, &workspace.environment)?;
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        let said = stderr.lines().filter(|line| !line.contains("cargo::core::compiler::fingerprint"));
+        bail!("failed to plan `{command}` in {}:\n{}", command.dir, said.collect::<Vec<_>>().join("\n"));
+    }
+    let logged = stderr.lines().filter_map(LoggedUnit::parse).collect::<Vec<_>>();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assemble(&places, logged, &stdout)
+}
+
+fn cargo(command: &CargoCommand, environment: &Environment) -> Result<std::process::Output> {
+    let output = command.to_command(environment).stdin(std::process::Stdio::null()).output();
+    output.with_context(|| format!("failed to start `{command}`"))
+}
+
+/// Calls that a killed run left without a place.
+fn forget_pending(dir: &Utf8Path) -> Result<()> {
+    for name in pending(dir)? {
+        remove_file(&dir.join(CALLS).join(name))?;
+    }
+    Ok(())
+}
+
+fn pending(dir: &Utf8Path) -> Result<Vec<String>> {
+    let calls = dir.join(CALLS);
+    let entries = calls.read_dir_utf8().with_context(|| format!("failed to read {calls}"))?;
+    let names = entries.flatten().map(|entry| entry.file_name().to_owned());
+    Ok(names.filter(|name| name.starts_with(PENDING)).collect())
+}
+
+/// The shadow's folders and what each stands for.
+struct Places<'a> {
+    dir: &'a Utf8Path,
+    /// Stands for the target dir, and for the build dir too unless they differ.
+    target: Utf8PathBuf,
+    build: Utf8PathBuf,
+    real_target: &'a Utf8Path,
+    real_build: &'a Utf8Path,
+}
+
+impl<'a> Places<'a> {
+    fn new(workspace: &'a Workspace, dir: &'a Utf8Path) -> Self {
+        let facts = &workspace.facts;
+        let target = dir.join("t");
+        let build = if facts.build_dir == facts.target_dir { target.clone() } else { dir.join("b") };
+        Self { dir, target, build, real_target: &facts.target_dir, real_build: &facts.build_dir }
+    }
+
+    /// The same command, in the shadow.
+    fn command(
+        &self,
+        workspace: &Workspace,
+        command: &CargoCommand,
+        fake: &Utf8Path,
+    ) -> Result<CargoCommand> {
+        let mut shadow = command.clone();
+        shadow.args = shadow_args(&command.args)?;
+        shadow.insert_args(["--message-format=json"]);
+        let environment = command.environment(&workspace.environment);
+        if let Some(wrapper) = user_wrapper(workspace, &environment) {
+            shadow.env.insert(fake::WRAPPER.into(), wrapper);
+        }
+        if let Some(rustdoc) = user_rustdoc(workspace, &environment) {
+            shadow.env.insert(fake::RUSTDOC.into(), rustdoc);
+        }
+        for tool in ["RUSTC_WRAPPER", "RUSTDOC"] {
+            shadow.env.insert(tool.into(), fake.to_string());
+        }
+        shadow.env.insert(fake::ROLE.into(), fake::ROLE_COMPILER.into());
+        shadow.env.insert(fake::SHADOW_DIR.into(), self.dir.to_string());
+        shadow.env.insert("CARGO_TARGET_DIR".into(), self.target.to_string());
+        shadow.env.insert("CARGO_BUILD_BUILD_DIR".into(), self.build.to_string());
+        shadow.env.insert("CARGO_LOG".into(), CARGO_LOG.into());
+        shadow.env.insert("CARGO_TERM_COLOR".into(), "never".into());
+        Ok(shadow)
+    }
+
+    /// Where a path in the shadow lies in the real build.
+    fn real(&self, path: &Utf8Path) -> Result<Utf8PathBuf> {
+        if let Ok(below) = path.strip_prefix(&self.build) {
+            return Ok(self.real_build.join(below));
+        }
+        let below = path.strip_prefix(&self.target).with_context(|| {
+            format!("cargo planned {path}, which is not below {}; nothing is known then", self.target)
+        })?;
+        Ok(self.real_target.join(below))
+    }
+}
+
+/// The arguments without those that say where to build or how to report, and without running anything.
+fn shadow_args(args: &[String]) -> Result<Vec<String>> {
+    const WITH_VALUE: [&str; 4] = ["--target-dir", "--message-format", "--artifact-dir", "--out-dir"];
+    let mut kept = Vec::new();
+    let mut words = args.iter();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            // What follows goes to the test runner (not run here) or to clippy (part of its cache key).
+            kept.push(word.clone());
+            kept.extend(words.by_ref().cloned());
+            break;
+        }
+        let flag = word.split('=').next().unwrap_or_default();
+        if WITH_VALUE.contains(&flag) {
+            if flag == word {
+                words.next();
+            }
+        } else if matches!(flag, "--timings" | "-v" | "-vv" | "--verbose" | "-q" | "--quiet") {
+            // Only about display.
+        } else if word.contains("build.build-dir") || word.contains("build.target-dir") {
+            bail!(
+                "`{word}` moves the build dir, so its plan would touch the real one; set it in .cargo/config.toml"
+            );
+        } else {
+            kept.push(word.clone());
+        }
+    }
+    if matches!(kept.first().map(String::as_str), Some("test" | "bench"))
+        && !kept.iter().any(|arg| arg == "--no-run")
+    {
+        kept.insert(1, "--no-run".to_owned());
+    }
+    Ok(kept)
+}
+
+/// The compiler wrapper that the fake takes the place of.
+fn user_wrapper(workspace: &Workspace, environment: &Environment) -> Option<String> {
+    let variables = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"];
+    let set = variables.iter().find_map(|name| environment.iter().find(|(variable, _)| variable == name));
+    match set {
+        // Set but empty means: none, whatever the configuration says.
+        Some((_, value)) => Some(value.to_owned()).filter(|value| !value.is_empty()),
+        None => workspace.cargo_config.program(&["build", "rustc-wrapper"])?.into_iter().next(),
+    }
+}
+
+fn user_rustdoc(workspace: &Workspace, environment: &Environment) -> Option<String> {
+    let set =
+        environment.get("RUSTDOC").or_else(|| environment.get("CARGO_BUILD_RUSTDOC")).map(str::to_owned);
+    set.or_else(|| workspace.cargo_config.program(&["build", "rustdoc"])?.into_iter().next())
+}
+
+/// Joins what cargo logged, what the fake compiler was called with, and what the messages name.
+fn assemble(places: &Places, logged: Vec<LoggedUnit>, stdout: &str) -> Result<UnitSet> {
+    let mut pending = read_pending(places.dir)?;
+    let mut units = Vec::new();
+    for unit in logged {
+        units.push(complete(places, unit, &mut pending)?);
+    }
+    if let Some(call) = pending.first() {
+        bail!("the compiler was called for {} {}, which cargo did not plan", call.package, call.crate_name);
+    }
+    add_run_features(&mut units, places)?;
+    add_uplifted(places, &mut units, stdout)?;
+    Ok(UnitSet::new(units))
+}
+
+fn read_pending(dir: &Utf8Path) -> Result<Vec<Call>> {
+    pending(dir)?.into_iter().map(|name| read_call(&dir.join(CALLS).join(name))).collect()
+}
+
+fn read_call(path: &Utf8Path) -> Result<Call> {
+    let json = fs::read(path).with_context(|| format!("failed to read {path}"))?;
+    serde_json::from_slice(&json).with_context(|| format!("failed to read {path}"))
+}
+
+fn complete(places: &Places, logged: LoggedUnit, pending: &mut Vec<Call>) -> Result<Unit> {
+    let file = places.dir.join(CALLS).join(call_file(places.dir, &logged.fingerprint_dir, &logged.id));
+    let call = if logged.mode == Mode::RunBuildScript {
+        Call::default()
+    } else if let Some(at) = pending.iter().position(|call| is_call_of(places, call, &logged)) {
+        let call = pending.swap_remove(at);
+        // From now on the unit id leads to it, also when cargo finds it fresh.
+        write_atomic(&file, serde_json::to_vec(&call)?, Durability::Cache)?;
+        call
+    } else {
+        read_call(&file)?
+    };
+    let profile_dir = profile_dir_of(places.dir, &logged.fingerprint_dir)
+        .with_context(|| format!("cargo planned {}, a layout not known here", logged.fingerprint_dir))?;
+    let checks = logged.mode == Mode::Build && !call.emit.iter().any(|emit| emit == "link");
+    let mut files = call.outputs.iter().map(|path| places.real(path)).collect::<Result<Vec<_>>>()?;
+    files.extend(own_folder(&logged).map(|folder| places.real(&folder)).transpose()?);
+    Ok(Unit {
+        local_dir: logged.local.then_some(call.manifest_dir),
+        fingerprint_dir: places.real(&logged.fingerprint_dir)?,
+        id: logged.id,
+        package: logged.package,
+        version: logged.version,
+        target: logged.target,
+        kind: logged.kind,
+        mode: if checks { Mode::Check } else { logged.mode },
+        test: logged.test,
+        profile_dir: profile_dir.file_name().unwrap_or_default().to_owned(),
+        profile_flags: call.profile_flags,
+        features: call.features,
+        triple: call.triple,
+        files,
+    })
+}
+
+/// A call without a unit id: the only one of this package, target and harness in this profile's folder
+/// (two would have overwritten each other's files).
+fn is_call_of(places: &Places, call: &Call, logged: &LoggedUnit) -> bool {
+    call.package == logged.package
+        && call.version == logged.version
+        && call.crate_name == logged.target.replace('-', "_")
+        && call.test == logged.test
+        && (logged.mode == Mode::Doc) == call.documentation
+        && (logged.mode == Mode::Doc
+            || profile_dir_of(places.dir, &call.out_dir)
+                == profile_dir_of(places.dir, &logged.fingerprint_dir))
+}
+
+/// The folder that belongs to the unit alone: a build script's in layout v1, every unit's in v2.
+fn own_folder(logged: &LoggedUnit) -> Option<Utf8PathBuf> {
+    let fingerprint = &logged.fingerprint_dir;
+    if fingerprint.file_name() == Some("fingerprint") {
+        return fingerprint.parent().map(ToOwned::to_owned);
+    }
+    let profile_dir = fingerprint.parent()?.parent()?;
+    (logged.kind == TargetKind::BuildScript)
+        .then(|| profile_dir.join("build").join(fingerprint.file_name().unwrap_or_default()))
+}
+
+/// A run has the features and the package folder of the build script it runs; the script left its unit id.
+fn add_run_features(units: &mut [Unit], places: &Places) -> Result<()> {
+    let scripts = units
+        .iter()
+        .filter(|unit| unit.kind == TargetKind::BuildScript && unit.mode == Mode::Build)
+        .map(|unit| ((unit.package.clone(), unit.id.clone()), unit.clone()))
+        .collect::<BTreeMap<_, _>>();
+    for run in units.iter_mut().filter(|unit| unit.mode == Mode::RunBuildScript) {
+        let Some(real_folder) = run.files.first() else { continue };
+        let below = real_folder.strip_prefix(places.real_build)?;
+        let folder = places.build.join(below);
+        let ids = run_by(&folder);
+        let same_package =
+            || scripts.values().find(|script| script.package == run.package && script.version == run.version);
+        let script =
+            ids.iter().find_map(|id| scripts.get(&(run.package.clone(), id.clone()))).or_else(same_package);
+        if let Some(script) = script {
+            run.features.clone_from(&script.features);
+            run.local_dir.clone_from(&script.local_dir);
+            run.profile_flags.clone_from(&script.profile_flags);
+        }
+    }
+    Ok(())
+}
+
+fn run_by(folder: &Utf8Path) -> Vec<String> {
+    // Layout v1 has `out` below the folder; v2 too. The script writes beside `out`.
+    let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().strip_prefix(RUN_BY).map(str::to_owned)).collect()
+}
+
+/// Adds the names without a hash that final artifacts get in the target dir.
+fn add_uplifted(places: &Places, units: &mut [Unit], stdout: &str) -> Result<()> {
+    for line in stdout.lines() {
+        let Some(Message::CompilerArtifact(artifact)) = Message::parse(line) else { continue };
+        let kind = TargetKind::from_cargo(&artifact.target.kind);
+        let dir = Utf8Path::new(&artifact.manifest_path).parent();
+        let (package, version) = crate::messages::name_and_version(&artifact.package_id);
+        let mut features = artifact.features.clone();
+        features.sort();
+        for file in &artifact.filenames {
+            let real = places.real(Utf8Path::new(file))?;
+            let profile_dir = real.parent().filter(|parent| parent.file_name() != Some("examples"));
+            let profile_dir = profile_dir.or_else(|| real.parent()?.parent());
+            let owner = units.iter_mut().find(|unit| {
+                unit.kind == kind
+                    && unit.mode != Mode::Doc
+                    && unit.mode != Mode::RunBuildScript
+                    && unit.target == artifact.target.name
+                    && unit.test == artifact.profile.test
+                    && unit.package == package
+                    && unit.version == version
+                    && unit.features == features
+                    && (unit.local_dir.is_none() || unit.local_dir.as_deref() == dir)
+                    && profile_dir.and_then(Utf8Path::file_name) == Some(&unit.profile_dir)
+            });
+            let Some(unit) = owner else { continue };
+            if unit.files.iter().any(|own| real.starts_with(own)) || names_an_id(&real) {
+                continue;
+            }
+            // `cargo test` uplifts a binary without its dep-info, `cargo build` with it.
+            let dep_info = Utf8Path::new(file).with_extension("d");
+            let dep_info = dep_info.exists().then(|| real.with_extension("d"));
+            for path in [Some(real), dep_info].into_iter().flatten() {
+                if !unit.files.contains(&path) {
+                    unit.files.push(path);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file's name ends in a unit id, so that it is no uplifted one.
+fn names_an_id(path: &Utf8Path) -> bool {
+    path.file_stem().and_then(|stem| stem.rsplit_once('-')).is_some_and(|(_, id)| fake::is_unit_id(id))
+}
