@@ -44,6 +44,10 @@ pub(crate) struct Call {
     pub(crate) out_dir: Utf8PathBuf,
     pub(crate) outputs: Vec<Utf8PathBuf>,
     pub(crate) documentation: bool,
+    /// The files of the units it depends on.
+    pub(crate) externs: Vec<Utf8PathBuf>,
+    /// `OUT_DIR`: the folder of the build script run it depends on.
+    pub(crate) build_script_out: Option<Utf8PathBuf>,
 }
 
 /// Plays the compiler. `args` is everything after the program's own name; the result is the exit code.
@@ -61,6 +65,7 @@ pub fn compiler(args: &[String]) -> Result<i32> {
     call.package = variable("CARGO_PKG_NAME");
     call.version = variable("CARGO_PKG_VERSION");
     call.manifest_dir = variable("CARGO_MANIFEST_DIR").into();
+    call.build_script_out = std::env::var("OUT_DIR").ok().map(Utf8PathBuf::from);
     if documentation {
         call.write_documentation()?;
     } else {
@@ -116,6 +121,11 @@ impl Call {
                 "--target" => call.triple = Some(value()),
                 "--out-dir" | "-o" => call.out_dir = value().into(),
                 "--test" => call.test = true,
+                // `[options:]name[=path]`; without a path it is a crate of the toolchain.
+                "--extern" => {
+                    let dependency = value();
+                    call.externs.extend(dependency.split_once('=').map(|(_, path)| Utf8PathBuf::from(path)));
+                }
                 "--cfg" => {
                     let feature = value();
                     let name = feature.strip_prefix("feature=\"").and_then(|rest| rest.strip_suffix('"'));

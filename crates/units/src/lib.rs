@@ -1,12 +1,27 @@
 //! Sets of cargo compile units: those a command would need (the shadow plan) and those it did build (the
 //! record). Nobody else in the suite runs cargo builds or reads cargo's output.
 
+mod assemble;
+mod compare;
+mod dep_info;
 pub mod fake;
+mod forecast;
+mod freshness;
 mod messages;
 mod plan_log;
+mod process;
+mod record;
 mod shadow;
 mod shadow_dir;
+mod times;
+mod timings;
 mod unit;
 
+pub use compare::{Comparison, Split, compare};
+pub use forecast::{Forecast, forecast};
+pub use freshness::{State, reads, states};
+pub use process::end_by_signal;
+pub use record::{BuiltUnit, Record, RunOptions, run};
 pub use shadow::{Shadow, Source, plan};
+pub use times::Times;
 pub use unit::{Mode, TargetKind, Unit, UnitIdentity, UnitSet};

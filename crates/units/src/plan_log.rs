@@ -17,6 +17,7 @@ pub(crate) struct LoggedUnit {
     /// Whether the package lies on this disk.
     pub(crate) local: bool,
     pub(crate) fingerprint_dir: Utf8PathBuf,
+    pub(crate) fingerprint_file: String,
     pub(crate) id: String,
     pub(crate) kind: TargetKind,
     pub(crate) target: String,
@@ -34,13 +35,15 @@ impl LoggedUnit {
         let (version, source) = rest.split_once(' ').unwrap_or((rest, ""));
         let path = Utf8PathBuf::from(path.trim_end());
         let fingerprint_dir = path.parent()?.to_owned();
-        let (kind, target, mode, test) = what_it_is(path.file_name()?)?;
+        let fingerprint_file = path.file_name()?.to_owned();
+        let (kind, target, mode, test) = what_it_is(&fingerprint_file)?;
         Some(Self {
             package: name.to_owned(),
             version: version.to_owned(),
             local: is_local(source),
             id: unit_id_of(&fingerprint_dir)?,
             fingerprint_dir,
+            fingerprint_file,
             kind,
             target,
             mode,

@@ -8,20 +8,19 @@
 //! Invariant: a plan is whole or an error. Any failure of cargo, and any unit that cannot be accounted for,
 //! is an error: then nothing is known about what is needed.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use xtask_files::{Durability, lock_exclusive, remove_dir, remove_file, write_atomic};
+use xtask_files::{Durability, lock_exclusive, remove_dir, write_atomic};
 use xtask_workspace::{CargoCommand, Environment, Hasher, Workspace};
 
-use crate::fake::{self, CALLS, Call, PENDING, RUN_BY, call_file, profile_dir_of};
-use crate::messages::Message;
+use crate::assemble::{assemble, forget_pending};
+use crate::fake::{self, CALLS};
 use crate::plan_log::{CARGO_LOG, LoggedUnit};
 use crate::shadow_dir;
-use crate::unit::{Mode, TargetKind, Unit, UnitSet};
+use crate::unit::UnitSet;
 
 /// Raised when what is cached changes its form or meaning.
 const CACHE_VERSION: u32 = 1;
@@ -131,29 +130,14 @@ fn cargo(command: &CargoCommand, environment: &Environment) -> Result<std::proce
     output.with_context(|| format!("failed to start `{command}`"))
 }
 
-/// Calls that a killed run left without a place.
-fn forget_pending(dir: &Utf8Path) -> Result<()> {
-    for name in pending(dir)? {
-        remove_file(&dir.join(CALLS).join(name))?;
-    }
-    Ok(())
-}
-
-fn pending(dir: &Utf8Path) -> Result<Vec<String>> {
-    let calls = dir.join(CALLS);
-    let entries = calls.read_dir_utf8().with_context(|| format!("failed to read {calls}"))?;
-    let names = entries.flatten().map(|entry| entry.file_name().to_owned());
-    Ok(names.filter(|name| name.starts_with(PENDING)).collect())
-}
-
 /// The shadow's folders and what each stands for.
-struct Places<'a> {
-    dir: &'a Utf8Path,
+pub(crate) struct Places<'a> {
+    pub(crate) dir: &'a Utf8Path,
     /// Stands for the target dir, and for the build dir too unless they differ.
     target: Utf8PathBuf,
-    build: Utf8PathBuf,
+    pub(crate) build: Utf8PathBuf,
     real_target: &'a Utf8Path,
-    real_build: &'a Utf8Path,
+    pub(crate) real_build: &'a Utf8Path,
 }
 
 impl<'a> Places<'a> {
@@ -194,7 +178,7 @@ impl<'a> Places<'a> {
     }
 
     /// Where a path in the shadow lies in the real build.
-    fn real(&self, path: &Utf8Path) -> Result<Utf8PathBuf> {
+    pub(crate) fn real(&self, path: &Utf8Path) -> Result<Utf8PathBuf> {
         if let Ok(below) = path.strip_prefix(&self.build) {
             return Ok(self.real_build.join(below));
         }
@@ -255,165 +239,4 @@ fn user_rustdoc(workspace: &Workspace, environment: &Environment) -> Option<Stri
     let set =
         environment.get("RUSTDOC").or_else(|| environment.get("CARGO_BUILD_RUSTDOC")).map(str::to_owned);
     set.or_else(|| workspace.cargo_config.program(&["build", "rustdoc"])?.into_iter().next())
-}
-
-/// Joins what cargo logged, what the fake compiler was called with, and what the messages name.
-fn assemble(places: &Places, logged: Vec<LoggedUnit>, stdout: &str) -> Result<UnitSet> {
-    let mut pending = read_pending(places.dir)?;
-    let mut units = Vec::new();
-    for unit in logged {
-        units.push(complete(places, unit, &mut pending)?);
-    }
-    if let Some(call) = pending.first() {
-        bail!("the compiler was called for {} {}, which cargo did not plan", call.package, call.crate_name);
-    }
-    add_run_features(&mut units, places)?;
-    add_uplifted(places, &mut units, stdout)?;
-    Ok(UnitSet::new(units))
-}
-
-fn read_pending(dir: &Utf8Path) -> Result<Vec<Call>> {
-    pending(dir)?.into_iter().map(|name| read_call(&dir.join(CALLS).join(name))).collect()
-}
-
-fn read_call(path: &Utf8Path) -> Result<Call> {
-    let json = fs::read(path).with_context(|| format!("failed to read {path}"))?;
-    serde_json::from_slice(&json).with_context(|| format!("failed to read {path}"))
-}
-
-fn complete(places: &Places, logged: LoggedUnit, pending: &mut Vec<Call>) -> Result<Unit> {
-    let file = places.dir.join(CALLS).join(call_file(places.dir, &logged.fingerprint_dir, &logged.id));
-    let call = if logged.mode == Mode::RunBuildScript {
-        Call::default()
-    } else if let Some(at) = pending.iter().position(|call| is_call_of(places, call, &logged)) {
-        let call = pending.swap_remove(at);
-        // From now on the unit id leads to it, also when cargo finds it fresh.
-        write_atomic(&file, serde_json::to_vec(&call)?, Durability::Cache)?;
-        call
-    } else {
-        read_call(&file)?
-    };
-    let profile_dir = profile_dir_of(places.dir, &logged.fingerprint_dir)
-        .with_context(|| format!("cargo planned {}, a layout not known here", logged.fingerprint_dir))?;
-    let checks = logged.mode == Mode::Build && !call.emit.iter().any(|emit| emit == "link");
-    let mut files = call.outputs.iter().map(|path| places.real(path)).collect::<Result<Vec<_>>>()?;
-    files.extend(own_folder(&logged).map(|folder| places.real(&folder)).transpose()?);
-    Ok(Unit {
-        local_dir: logged.local.then_some(call.manifest_dir),
-        fingerprint_dir: places.real(&logged.fingerprint_dir)?,
-        id: logged.id,
-        package: logged.package,
-        version: logged.version,
-        target: logged.target,
-        kind: logged.kind,
-        mode: if checks { Mode::Check } else { logged.mode },
-        test: logged.test,
-        profile_dir: profile_dir.file_name().unwrap_or_default().to_owned(),
-        profile_flags: call.profile_flags,
-        features: call.features,
-        triple: call.triple,
-        files,
-    })
-}
-
-/// A call without a unit id: the only one of this package, target and harness in this profile's folder
-/// (two would have overwritten each other's files).
-fn is_call_of(places: &Places, call: &Call, logged: &LoggedUnit) -> bool {
-    call.package == logged.package
-        && call.version == logged.version
-        && call.crate_name == logged.target.replace('-', "_")
-        && call.test == logged.test
-        && (logged.mode == Mode::Doc) == call.documentation
-        && (logged.mode == Mode::Doc
-            || profile_dir_of(places.dir, &call.out_dir)
-                == profile_dir_of(places.dir, &logged.fingerprint_dir))
-}
-
-/// The folder that belongs to the unit alone: a build script's in layout v1, every unit's in v2.
-fn own_folder(logged: &LoggedUnit) -> Option<Utf8PathBuf> {
-    let fingerprint = &logged.fingerprint_dir;
-    if fingerprint.file_name() == Some("fingerprint") {
-        return fingerprint.parent().map(ToOwned::to_owned);
-    }
-    let profile_dir = fingerprint.parent()?.parent()?;
-    (logged.kind == TargetKind::BuildScript)
-        .then(|| profile_dir.join("build").join(fingerprint.file_name().unwrap_or_default()))
-}
-
-/// A run has the features and the package folder of the build script it runs; the script left its unit id.
-fn add_run_features(units: &mut [Unit], places: &Places) -> Result<()> {
-    let scripts = units
-        .iter()
-        .filter(|unit| unit.kind == TargetKind::BuildScript && unit.mode == Mode::Build)
-        .map(|unit| ((unit.package.clone(), unit.id.clone()), unit.clone()))
-        .collect::<BTreeMap<_, _>>();
-    for run in units.iter_mut().filter(|unit| unit.mode == Mode::RunBuildScript) {
-        let Some(real_folder) = run.files.first() else { continue };
-        let below = real_folder.strip_prefix(places.real_build)?;
-        let folder = places.build.join(below);
-        let ids = run_by(&folder);
-        let same_package =
-            || scripts.values().find(|script| script.package == run.package && script.version == run.version);
-        let script =
-            ids.iter().find_map(|id| scripts.get(&(run.package.clone(), id.clone()))).or_else(same_package);
-        if let Some(script) = script {
-            run.features.clone_from(&script.features);
-            run.local_dir.clone_from(&script.local_dir);
-            run.profile_flags.clone_from(&script.profile_flags);
-        }
-    }
-    Ok(())
-}
-
-fn run_by(folder: &Utf8Path) -> Vec<String> {
-    // Layout v1 has `out` below the folder; v2 too. The script writes beside `out`.
-    let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().strip_prefix(RUN_BY).map(str::to_owned)).collect()
-}
-
-/// Adds the names without a hash that final artifacts get in the target dir.
-fn add_uplifted(places: &Places, units: &mut [Unit], stdout: &str) -> Result<()> {
-    for line in stdout.lines() {
-        let Some(Message::CompilerArtifact(artifact)) = Message::parse(line) else { continue };
-        let kind = TargetKind::from_cargo(&artifact.target.kind);
-        let dir = Utf8Path::new(&artifact.manifest_path).parent();
-        let (package, version) = crate::messages::name_and_version(&artifact.package_id);
-        let mut features = artifact.features.clone();
-        features.sort();
-        for file in &artifact.filenames {
-            let real = places.real(Utf8Path::new(file))?;
-            let profile_dir = real.parent().filter(|parent| parent.file_name() != Some("examples"));
-            let profile_dir = profile_dir.or_else(|| real.parent()?.parent());
-            let owner = units.iter_mut().find(|unit| {
-                unit.kind == kind
-                    && unit.mode != Mode::Doc
-                    && unit.mode != Mode::RunBuildScript
-                    && unit.target == artifact.target.name
-                    && unit.test == artifact.profile.test
-                    && unit.package == package
-                    && unit.version == version
-                    && unit.features == features
-                    && (unit.local_dir.is_none() || unit.local_dir.as_deref() == dir)
-                    && profile_dir.and_then(Utf8Path::file_name) == Some(&unit.profile_dir)
-            });
-            let Some(unit) = owner else { continue };
-            if unit.files.iter().any(|own| real.starts_with(own)) || names_an_id(&real) {
-                continue;
-            }
-            // `cargo test` uplifts a binary without its dep-info, `cargo build` with it.
-            let dep_info = Utf8Path::new(file).with_extension("d");
-            let dep_info = dep_info.exists().then(|| real.with_extension("d"));
-            for path in [Some(real), dep_info].into_iter().flatten() {
-                if !unit.files.contains(&path) {
-                    unit.files.push(path);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether a file's name ends in a unit id, so that it is no uplifted one.
-fn names_an_id(path: &Utf8Path) -> bool {
-    path.file_stem().and_then(|stem| stem.rsplit_once('-')).is_some_and(|(_, id)| fake::is_unit_id(id))
 }

@@ -81,9 +81,38 @@ pub struct Unit {
     pub triple: Option<String>,
     /// The folder of its fingerprint.
     pub fingerprint_dir: Utf8PathBuf,
+    /// The name of the fingerprint file in there: `lib-serde`, `test-integration-test-it`.
+    pub fingerprint_file: String,
+    /// The ids of the units it depends on directly.
+    pub dependencies: Vec<String>,
     /// Every file and folder of its own: outputs, dep-info, the build script's folder, and the uplifted
     /// names it has in the target dir.
     pub files: Vec<Utf8PathBuf>,
+}
+
+#[cfg(test)]
+impl Unit {
+    /// A unit for tables to change.
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            id: String::new(),
+            package: "p".into(),
+            version: "1.0.0".into(),
+            local_dir: None,
+            target: "p".into(),
+            kind: TargetKind::Lib,
+            mode: Mode::Build,
+            test: false,
+            profile_dir: "debug".into(),
+            profile_flags: Vec::new(),
+            features: Vec::new(),
+            triple: None,
+            fingerprint_dir: Utf8PathBuf::new(),
+            fingerprint_file: String::new(),
+            dependencies: Vec::new(),
+            files: Vec::new(),
+        }
+    }
 }
 
 impl Unit {
@@ -161,6 +190,11 @@ impl UnitSet {
     /// The units.
     pub fn iter(&self) -> impl Iterator<Item = &Unit> {
         self.0.iter()
+    }
+
+    /// The unit at this place.
+    pub fn get(&self, index: usize) -> Option<&Unit> {
+        self.0.get(index)
     }
 
     /// How many.

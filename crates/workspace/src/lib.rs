@@ -5,11 +5,13 @@
 
 mod cargo_command;
 mod cargo_config;
+pub mod config;
 mod environment;
 mod error;
 mod hash;
 mod metadata;
 mod model;
+mod progress;
 mod toolchain;
 mod workspace;
 
@@ -19,5 +21,6 @@ pub use environment::{Environment, Launch};
 pub use error::{EnvironmentLacks, WrongUsage};
 pub use hash::{Digest, Hasher, digest};
 pub use model::{Facts, LocalDependency, LocalPackage, TargetFacts};
+pub use progress::{Progress, Silent};
 pub use toolchain::on_path;
 pub use workspace::Workspace;

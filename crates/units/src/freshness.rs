@@ -1,0 +1,238 @@
+//! Which planned units lie fresh on disk, told without starting cargo.
+//!
+//! It follows cargo's rules as far as files tell them: a unit is there when its fingerprint and outputs are,
+//! and fresh when nothing it was made from is newer and every unit it depends on is fresh. What only cargo
+//! sees (a change of lints, a variable that a build script watches) is missed: this prices a plan, and
+//! cargo itself decides what is compiled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::SystemTime;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use xtask_workspace::Workspace;
+
+use crate::dep_info::{self, Inputs};
+use crate::unit::{Mode, Unit, UnitSet};
+
+/// What lies on disk of a planned unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Nothing will be compiled.
+    Fresh,
+    /// It was never built, or not to its end.
+    Missing,
+    /// It is there, but made from something that changed since.
+    Dirty(String),
+}
+
+/// The state of every unit of `units`, in their order.
+pub fn states(workspace: &Workspace, units: &UnitSet) -> Vec<State> {
+    let mut clock = Clock::default();
+    let own = units.iter().map(|unit| own_state(workspace, unit, &mut clock)).collect::<Vec<_>>();
+    let by_id =
+        units.iter().enumerate().map(|(index, unit)| (unit.id.as_str(), index)).collect::<BTreeMap<_, _>>();
+    let mut states = vec![None; own.len()];
+    for index in 0..own.len() {
+        settle(index, units, &own, &by_id, &mut states);
+    }
+    states.into_iter().map(|state| state.unwrap_or(State::Missing)).collect()
+}
+
+/// A unit is as fresh as the least fresh unit it depends on. Cargo's unit graph has no circles.
+fn settle(
+    index: usize,
+    units: &UnitSet,
+    own: &[State],
+    by_id: &BTreeMap<&str, usize>,
+    states: &mut Vec<Option<State>>,
+) {
+    if states[index].is_some() {
+        return;
+    }
+    // Marks it as being worked on; a circle, which cannot be, would end here.
+    states[index] = Some(own[index].clone());
+    let Some(unit) = units.get(index) else { return };
+    for dependency in unit.dependencies.iter().filter_map(|id| by_id.get(id.as_str())) {
+        settle(*dependency, units, own, by_id, states);
+        let stale = !matches!(states[*dependency], Some(State::Fresh));
+        if stale && matches!(states[index], Some(State::Fresh)) {
+            let name = units.get(*dependency).map(Unit::describe).unwrap_or_default();
+            states[index] = Some(State::Dirty(format!("{name} is rebuilt")));
+        }
+    }
+}
+
+/// Modification times, each asked for once: units of a package share their sources.
+#[derive(Default)]
+struct Clock(BTreeMap<Utf8PathBuf, Option<SystemTime>>);
+
+impl Clock {
+    fn of(&mut self, path: &Utf8Path) -> Option<SystemTime> {
+        if let Some(time) = self.0.get(path) {
+            return *time;
+        }
+        let time = modified(path);
+        self.0.insert(path.to_owned(), time);
+        time
+    }
+}
+
+fn modified(path: &Utf8Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+fn own_state(workspace: &Workspace, unit: &Unit, clock: &mut Clock) -> State {
+    // Cargo writes this file last; without it the unit was never finished.
+    if !unit.fingerprint_dir.join(&unit.fingerprint_file).is_file() {
+        return State::Missing;
+    }
+    let gone = unit.files.iter().find(|file| file.starts_with(&workspace.facts.build_dir) && !file.exists());
+    if let Some(file) = gone.filter(|file| is_intermediate(file)) {
+        return State::Dirty(format!("{file} is gone"));
+    }
+    if unit.local_dir.is_none() {
+        // Sources of a registry or git package do not change under their version.
+        return State::Fresh;
+    }
+    let Some(built) = built_at(unit) else { return State::Missing };
+    match inputs(workspace, unit) {
+        None => State::Missing,
+        Some(inputs) => {
+            changed_since(unit, &inputs, built, workspace, clock).map_or(State::Fresh, State::Dirty)
+        }
+    }
+}
+
+/// Uplifted files are linked anew without compiling anything.
+fn is_intermediate(file: &Utf8Path) -> bool {
+    file.components().any(|part| matches!(part.as_str(), "deps" | "build"))
+}
+
+/// When the unit's inputs were read: cargo compares with the time of its own dep-info file, or of the output
+/// of a build script.
+fn built_at(unit: &Unit) -> Option<SystemTime> {
+    if unit.mode == Mode::RunBuildScript {
+        return modified(&run_folder(unit)?.join("output"))
+            .or_else(|| modified(&run_folder(unit)?.join("run/output")));
+    }
+    let dep = unit.fingerprint_dir.join(format!("dep-{}", unit.fingerprint_file));
+    modified(&dep).or_else(|| modified(&unit.fingerprint_dir.join("invoked.timestamp")))
+}
+
+fn run_folder(unit: &Unit) -> Option<&Utf8Path> {
+    unit.files.first().map(Utf8PathBuf::as_path)
+}
+
+fn inputs(workspace: &Workspace, unit: &Unit) -> Option<Inputs> {
+    let package_dir = unit.local_dir.as_deref()?;
+    if unit.mode == Mode::RunBuildScript {
+        let folder = run_folder(unit)?;
+        let output =
+            [folder.join("output"), folder.join("run/output")].into_iter().find(|path| path.is_file())?;
+        return dep_info::of_build_script(&output, package_dir);
+    }
+    // Cargo runs rustc at the workspace root for packages below it, else in the package's own folder.
+    let root = workspace.root();
+    let dir = if package_dir.starts_with(root) { root } else { package_dir };
+    let file = unit
+        .dep_info()
+        .find(|file| file.components().any(|part| matches!(part.as_str(), "deps" | "build" | "examples")))?;
+    dep_info::of_compiler(file, dir)
+}
+
+fn changed_since(
+    unit: &Unit,
+    inputs: &Inputs,
+    built: SystemTime,
+    workspace: &Workspace,
+    clock: &mut Clock,
+) -> Option<String> {
+    let package_dir = unit.local_dir.as_deref()?;
+    let shown = |file: &Utf8Path| file.strip_prefix(workspace.root()).unwrap_or(file).to_string();
+    for file in &inputs.files {
+        match clock.of(file) {
+            None => return Some(format!("{} is gone", shown(file))),
+            Some(_) if unit.mode == Mode::RunBuildScript && file.is_dir() => {
+                if newest_below(file, built) {
+                    return Some(format!("something in {} changed", shown(file)));
+                }
+            }
+            Some(time) if time > built => return Some(format!("{} changed", shown(file))),
+            Some(_) => {}
+        }
+    }
+    if inputs.whole_package && newest_below(package_dir, built) {
+        return Some(format!(
+            "something in {} changed, and its build script names no files to watch",
+            shown(package_dir)
+        ));
+    }
+    // Variables of the package itself are set by cargo, so the environment here does not have them.
+    let of_cargo = |name: &str| name.starts_with("CARGO") || name == "OUT_DIR";
+    let changed = inputs.variables.iter().find(|(name, value)| {
+        !of_cargo(name)
+            && workspace.environment.get(name).map(str::to_owned)
+                != value.clone().filter(|value| !value.is_empty())
+    });
+    changed.map(|(name, _)| format!("variable {name} changed"))
+}
+
+/// Whether anything below `dir` is newer than `time`; cargo leaves out its own target dir and hidden folders.
+fn newest_below(dir: &Utf8Path, time: SystemTime) -> bool {
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in dir.read_dir_utf8().into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let name = entry.file_name();
+            if metadata.is_dir() && !metadata.is_symlink() {
+                if name != "target" && !name.starts_with('.') {
+                    open.push(entry.path().to_owned());
+                }
+            } else if metadata.modified().is_ok_and(|modified| modified > time) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// The files outside its own folder that each local package was made from, by package folder: `None` when
+/// that cannot be told, because a unit of it was never built or is out of date.
+pub fn reads(
+    workspace: &Workspace,
+    units: &UnitSet,
+    states: &[State],
+) -> BTreeMap<Utf8PathBuf, Option<BTreeSet<Utf8PathBuf>>> {
+    let mut known = BTreeMap::<Utf8PathBuf, Option<BTreeSet<Utf8PathBuf>>>::new();
+    for (unit, state) in units.iter().zip(states) {
+        let Some(dir) = &unit.local_dir else { continue };
+        let files = known.entry(dir.clone()).or_insert_with(|| Some(BTreeSet::new()));
+        let own = if *state == State::Missing { None } else { inputs(workspace, unit) };
+        match (own, files.as_mut()) {
+            (Some(inputs), Some(files)) => {
+                let outside = inputs.files.into_iter().filter(|file| !file.starts_with(dir));
+                files.extend(outside.map(|file| normalized(&file)));
+            }
+            _ => *files = None,
+        }
+    }
+    known
+}
+
+/// `path` without `.` and `..`, told from its text: the file may be gone.
+fn normalized(path: &Utf8Path) -> Utf8PathBuf {
+    let mut parts = Utf8PathBuf::new();
+    for part in path.components() {
+        match part {
+            camino::Utf8Component::ParentDir => {
+                parts.pop();
+            }
+            camino::Utf8Component::CurDir => {}
+            part => parts.push(part),
+        }
+    }
+    parts
+}

@@ -1,0 +1,411 @@
+//! What a cargo command did build, how long each unit took and why it was dirty: written down on every
+//! run, because there is one function that runs cargo.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use xtask_files::{Durability, remove_file, write_atomic};
+use xtask_workspace::{CargoCommand, Progress, Workspace};
+
+use crate::messages::{Artifact, BuildScriptRun, Message, name_and_version};
+use crate::process::{self, Stream};
+use crate::times::Times;
+use crate::timings;
+use crate::unit::{Mode, TargetKind, UnitIdentity};
+
+/// So many records are kept.
+const KEEP: usize = 30;
+
+/// A unit that a cargo command built or found fresh.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltUnit {
+    /// The package's name.
+    pub package: String,
+    /// The package's version.
+    pub version: String,
+    /// The target's name.
+    pub target: String,
+    /// The target's kind.
+    pub kind: TargetKind,
+    /// What was done with it.
+    pub mode: Mode,
+    /// Whether the test harness or `cfg(test)` is on.
+    pub test: bool,
+    /// The profile's optimisation level, in cargo's words.
+    pub opt_level: String,
+    /// The features that are on.
+    pub features: Vec<String>,
+    /// The files that cargo names for it.
+    pub files: Vec<Utf8PathBuf>,
+    /// Whether nothing had to be done.
+    pub fresh: bool,
+    /// Milliseconds from the start of the build to its own start, where `--timings` told.
+    pub start_ms: Option<u64>,
+    /// Milliseconds it took, where `--timings` told.
+    pub duration_ms: Option<u64>,
+    /// Whether the two figures may be those of another unit that only its id tells apart.
+    pub ambiguous: bool,
+    /// Why it was not fresh, in cargo's words.
+    pub why_dirty: Option<String>,
+}
+
+impl Default for BuiltUnit {
+    fn default() -> Self {
+        Self {
+            package: String::new(),
+            version: String::new(),
+            target: String::new(),
+            kind: TargetKind::Lib,
+            mode: Mode::Build,
+            test: false,
+            opt_level: String::new(),
+            features: Vec::new(),
+            files: Vec::new(),
+            fresh: false,
+            start_ms: None,
+            duration_ms: None,
+            ambiguous: false,
+            why_dirty: None,
+        }
+    }
+}
+
+impl BuiltUnit {
+    /// What stays the same when only features or flags change.
+    pub fn identity(&self) -> UnitIdentity {
+        UnitIdentity {
+            package: self.package.clone(),
+            version: self.version.clone(),
+            target: self.target.clone(),
+            kind: self.kind,
+            mode: self.mode,
+            test: self.test,
+        }
+    }
+}
+
+/// How to run cargo.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunOptions {
+    /// Ask cargo for the times of the units. It costs a page of HTML, so not when nothing will be compiled.
+    pub timings: bool,
+    /// How many units a plan says there are.
+    pub expected: Option<usize>,
+}
+
+/// What one cargo command did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The command, as it is pasted.
+    pub command: String,
+    /// When it started, in milliseconds since 1970.
+    pub started_at_ms: u64,
+    /// Its exit code; `None` when a signal ended it.
+    pub exit_code: Option<i32>,
+    /// The signal that we got meanwhile.
+    pub signal: Option<i32>,
+    /// Whether the build succeeded; `None` when cargo never came to an end of it.
+    pub build_succeeded: Option<bool>,
+    /// Milliseconds until cargo said that the build was finished (or until the end).
+    pub compile_ms: u64,
+    /// Milliseconds after that.
+    pub run_ms: u64,
+    /// The units.
+    pub units: Vec<BuiltUnit>,
+}
+
+impl Record {
+    /// How many units were compiled.
+    pub fn compiled(&self) -> usize {
+        self.units.iter().filter(|unit| !unit.fresh && unit.mode != Mode::RunBuildScript).count()
+    }
+
+    /// How many units were fresh.
+    pub fn fresh(&self) -> usize {
+        self.units.iter().filter(|unit| unit.fresh).count()
+    }
+}
+
+/// Runs `command`, shows its output through `progress`, and writes down what it built.
+///
+/// `on_line` sees every line that is none of cargo's JSON messages, with whether the build had finished by
+/// then: the output of tests.
+pub fn run(
+    workspace: &Workspace,
+    command: &CargoCommand,
+    options: RunOptions,
+    progress: &dyn Progress,
+    on_line: &mut dyn FnMut(&str),
+) -> Result<Record> {
+    let full = with_reports(command, options);
+    progress.detail(&format!("running `{full}`"));
+    let started_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let mut build = Build::new(options);
+    let ended = process::run(&full, &workspace.environment, &mut |stream, line| {
+        build.line(stream, line, progress, on_line);
+    })?;
+    let total = build.started.elapsed();
+    let compile = build.finished.map_or(total, |(at, _)| at);
+    build.add_times();
+    let record = Record {
+        command: command.to_string(),
+        started_at_ms: u64::try_from(started_at_ms).unwrap_or_default(),
+        exit_code: ended.status.code(),
+        signal: ended.signal,
+        build_succeeded: build.finished.map(|(_, success)| success),
+        compile_ms: milliseconds(compile),
+        run_ms: milliseconds(total.saturating_sub(compile)),
+        units: build.units,
+    };
+    // A full disk must not turn a green test run red.
+    if let Err(error) = record.write(workspace) {
+        progress.note(&format!("the record of this run was not kept: {error:#}"));
+    }
+    Ok(record)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The command that also reports as we need it. Cargo's own arguments have no part in a unit's hash.
+fn with_reports(command: &CargoCommand, options: RunOptions) -> CargoCommand {
+    let mut full = command.clone();
+    let nextest = command.args.first().is_some_and(|subcommand| subcommand == "nextest");
+    let (format, verbose) = if nextest {
+        ("--cargo-message-format", "--cargo-verbose")
+    } else {
+        ("--message-format", "--verbose")
+    };
+    full.insert_args([format, "json-render-diagnostics", verbose]);
+    if options.timings {
+        full.insert_args(["--timings"]);
+    }
+    full
+}
+
+/// A build in progress.
+struct Build {
+    started: Instant,
+    expected: Option<usize>,
+    units: Vec<BuiltUnit>,
+    /// Why packages were dirty, by name and version.
+    dirty: BTreeMap<(String, String), String>,
+    finished: Option<(Duration, bool)>,
+    timings_page: Option<Utf8PathBuf>,
+}
+
+impl Build {
+    fn new(options: RunOptions) -> Self {
+        Self {
+            started: Instant::now(),
+            expected: options.expected,
+            units: Vec::new(),
+            dirty: BTreeMap::new(),
+            finished: None,
+            timings_page: None,
+        }
+    }
+
+    fn line(&mut self, stream: Stream, line: &str, progress: &dyn Progress, on_line: &mut dyn FnMut(&str)) {
+        if stream == Stream::Out {
+            match Message::parse(line) {
+                Some(message) => return self.message(message, progress),
+                None => on_line(line),
+            }
+        } else if self.finished.is_none() && self.status(line) {
+            return;
+        } else {
+            on_line(line);
+        }
+        progress.output(line);
+    }
+
+    fn message(&mut self, message: Message, progress: &dyn Progress) {
+        match message {
+            Message::CompilerArtifact(artifact) => {
+                let fresh = artifact.fresh;
+                let unit = built(artifact);
+                self.units.push(unit);
+                if let Some(unit) = self.units.last().filter(|_| !fresh) {
+                    progress.units(self.units.len(), self.expected, &unit.package);
+                }
+            }
+            Message::BuildScriptExecuted(run) => self.units.push(executed(&run)),
+            Message::BuildFinished { success } => self.finished = Some((self.started.elapsed(), success)),
+            Message::Other => {}
+        }
+    }
+
+    /// Takes in a status line of `cargo --verbose`; true when only `--verbose` made cargo print it.
+    fn status(&mut self, line: &str) -> bool {
+        let plain = without_colour(line);
+        let Some((status, rest)) = plain.trim_start().split_once(' ') else { return false };
+        match status {
+            "Fresh" => true,
+            "Running" => rest.starts_with('`'),
+            "Dirty" => {
+                if let Some((package, reason)) = rest.split_once(": ") {
+                    let mut words = package.split(' ');
+                    let name = words.next().unwrap_or_default().to_owned();
+                    let version = words.next().unwrap_or_default().trim_start_matches('v').to_owned();
+                    self.dirty.entry((name, version)).or_insert_with(|| reason.to_owned());
+                }
+                true
+            }
+            "Timing" => {
+                self.timings_page = rest.strip_prefix("report saved to ").map(Utf8PathBuf::from);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn add_times(&mut self) {
+        for unit in self.units.iter_mut().filter(|unit| !unit.fresh) {
+            unit.why_dirty = self.dirty.get(&(unit.package.clone(), unit.version.clone())).cloned();
+        }
+        let Some(page) = &self.timings_page else { return };
+        if let Ok(text) = fs::read_to_string(page) {
+            timings::assign(&mut self.units, &timings::parse(&text));
+        }
+        // Cargo also keeps `cargo-timing.html`, always the latest; the dated copy is ours to clear away.
+        if page.file_name() != Some("cargo-timing.html") {
+            let _ = remove_file(page);
+        }
+    }
+}
+
+fn built(artifact: Artifact) -> BuiltUnit {
+    let (package, version) = name_and_version(&artifact.package_id);
+    let only_metadata =
+        artifact.filenames.iter().all(|file| Utf8Path::new(file).extension() == Some("rmeta"));
+    let mut features = artifact.features;
+    features.sort();
+    BuiltUnit {
+        package,
+        version,
+        target: artifact.target.name.into_owned(),
+        kind: TargetKind::from_cargo(&artifact.target.kind),
+        mode: if only_metadata { Mode::Check } else { Mode::Build },
+        test: artifact.profile.test,
+        opt_level: artifact.profile.opt_level.into_owned(),
+        features,
+        files: artifact.filenames.into_iter().map(Utf8PathBuf::from).collect(),
+        fresh: artifact.fresh,
+        ..BuiltUnit::default()
+    }
+}
+
+/// Cargo reports a build script's run also when its result was kept; only its time tells, so it counts
+/// neither as fresh nor as compiled.
+fn executed(run: &BuildScriptRun) -> BuiltUnit {
+    let (package, version) = name_and_version(&run.package_id);
+    BuiltUnit {
+        package,
+        version,
+        target: "build-script-build".to_owned(),
+        kind: TargetKind::BuildScript,
+        mode: Mode::RunBuildScript,
+        files: vec![run.out_dir.as_ref().into()],
+        ..BuiltUnit::default()
+    }
+}
+
+/// `line` without terminal colours (`ESC [ … m`).
+fn without_colour(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        rest = after.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest);
+    }
+    plain.push_str(rest);
+    plain
+}
+
+impl Record {
+    fn write(&self, workspace: &Workspace) -> Result<()> {
+        let dir = workspace.state_dir().join("records");
+        let name = format!("{:013}-{}.json", self.started_at_ms, std::process::id());
+        write_atomic(&dir.join(name), serde_json::to_vec(self)?, Durability::Cache)?;
+        prune(&dir)?;
+        if self.compiled() > 0 {
+            Times::add(workspace, &self.units)?;
+        }
+        Ok(())
+    }
+
+    /// The records that are kept, the newest first. One that does not parse is left out.
+    pub fn all(workspace: &Workspace) -> Vec<Self> {
+        let dir = workspace.state_dir().join("records");
+        let read = |name: &String| serde_json::from_slice(&fs::read(dir.join(name)).ok()?).ok();
+        names(&dir).iter().rev().filter_map(read).collect()
+    }
+}
+
+/// File names in the order of their time.
+fn names(dir: &Utf8Path) -> Vec<String> {
+    let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name().to_owned()).collect::<Vec<_>>();
+    names.retain(|name| Utf8Path::new(name).extension() == Some("json"));
+    names.sort();
+    names
+}
+
+fn prune(dir: &Utf8Path) -> Result<()> {
+    let names = names(dir);
+    for name in names.iter().take(names.len().saturating_sub(KEEP)) {
+        remove_file(&dir.join(name))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_lines_are_read_with_and_without_colour() {
+        let mut build = Build::new(RunOptions::default());
+        let table = [
+            ("       Fresh serde v1.0.0", true),
+            (
+                "\u{1b}[1m\u{1b}[92m       Dirty\u{1b}[0m app v0.1.0 (/w/app): the file `src/lib.rs` has changed",
+                true,
+            ),
+            ("     Running `rustc --crate-name x`", true),
+            ("      Timing report saved to /t/cargo-timings/cargo-timing-1.html", true),
+            ("   Compiling app v0.1.0 (/w/app)", false),
+            ("warning: unused variable", false),
+            ("", false),
+        ];
+        for (line, hidden) in table {
+            assert_eq!(build.status(line), hidden, "{line}");
+        }
+        assert_eq!(build.dirty[&("app".into(), "0.1.0".into())], "the file `src/lib.rs` has changed");
+        assert_eq!(
+            build.timings_page.as_deref(),
+            Some(Utf8Path::new("/t/cargo-timings/cargo-timing-1.html"))
+        );
+    }
+
+    #[test]
+    fn reports_are_asked_for_before_the_arguments_of_the_tests() {
+        let options = RunOptions { timings: true, expected: None };
+        let full =
+            |args: &[&str]| with_reports(&CargoCommand::new("/", args.iter().copied()), options).to_string();
+        assert_eq!(
+            full(&["test", "--", "--nocapture"]),
+            "cargo test --message-format json-render-diagnostics --verbose --timings -- --nocapture"
+        );
+        assert_eq!(
+            full(&["nextest", "run"]),
+            "cargo nextest run --cargo-message-format json-render-diagnostics --cargo-verbose --timings"
+        );
+    }
+}
