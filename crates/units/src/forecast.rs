@@ -44,6 +44,7 @@ pub fn forecast(units: &UnitSet, states: &[State], times: &Times, jobs: usize) -
         unit: unit.describe(),
         why: match state {
             State::Dirty(why) => why.clone(),
+            State::Outdated(unit) => format!("{unit} is compiled anew"),
             _ => "not built yet".to_owned(),
         },
         recorded_ms: times.of(unit),

@@ -26,6 +26,8 @@ pub enum State {
     Missing,
     /// It is there, but made from something that changed since.
     Dirty(String),
+    /// Nothing of its own changed, but this unit it depends on is compiled anew.
+    Outdated(String),
 }
 
 /// The state of every unit of `units`, in their order.
@@ -60,7 +62,7 @@ fn settle(
         let stale = !matches!(states[*dependency], Some(State::Fresh));
         if stale && matches!(states[index], Some(State::Fresh)) {
             let name = units.get(*dependency).map(Unit::describe).unwrap_or_default();
-            states[index] = Some(State::Dirty(format!("{name} is rebuilt")));
+            states[index] = Some(State::Outdated(name));
         }
     }
 }
@@ -210,7 +212,8 @@ pub fn reads(
     for (unit, state) in units.iter().zip(states) {
         let Some(dir) = &unit.local_dir else { continue };
         let files = known.entry(dir.clone()).or_insert_with(|| Some(BTreeSet::new()));
-        let own = if *state == State::Missing { None } else { inputs(workspace, unit) };
+        let current = matches!(state, State::Fresh | State::Outdated(_));
+        let own = if current { inputs(workspace, unit) } else { None };
         match (own, files.as_mut()) {
             (Some(inputs), Some(files)) => {
                 let outside = inputs.files.into_iter().filter(|file| !file.starts_with(dir));

@@ -22,6 +22,6 @@ pub use forecast::{Forecast, forecast};
 pub use freshness::{State, reads, states};
 pub use process::end_by_signal;
 pub use record::{BuiltUnit, Record, RunOptions, run};
-pub use shadow::{Shadow, Source, plan};
+pub use shadow::{Shadow, Source, cached, plan};
 pub use times::Times;
 pub use unit::{Mode, TargetKind, Unit, UnitIdentity, UnitSet};

@@ -50,18 +50,24 @@ struct Cached {
     units: UnitSet,
 }
 
+/// The plan of `command` if it is known without running cargo.
+pub fn cached(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) -> Option<UnitSet> {
+    let json = fs::read(cache_path(workspace, command, fake)).ok()?;
+    let cached = serde_json::from_slice::<Cached>(&json).ok()?;
+    (cached.version == CACHE_VERSION).then_some(cached.units)
+}
+
 /// Plans `command`, a cargo command that builds (`check`, `clippy`, `build`, `test`, `bench`, `doc`).
 ///
 /// `fake` is the program that plays the compiler: the suite's own binary.
 pub fn plan(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) -> Result<Shadow> {
-    let cache = cache_path(workspace, command, fake);
-    let cached = fs::read(&cache).ok().and_then(|json| serde_json::from_slice::<Cached>(&json).ok());
-    if let Some(cached) = cached.filter(|cached| cached.version == CACHE_VERSION) {
-        return Ok(Shadow { units: cached.units, source: Source::Cached });
+    if let Some(units) = cached(workspace, command, fake) {
+        return Ok(Shadow { units, source: Source::Cached });
     }
     let units = run(workspace, command, fake)?;
     let cached = Cached { version: CACHE_VERSION, units };
     // Without a writable cache the next plan is slower, not wrong.
+    let cache = cache_path(workspace, command, fake);
     let _ = write_atomic(&cache, serde_json::to_vec(&cached)?, Durability::Cache);
     Ok(Shadow { units: cached.units, source: Source::Planned })
 }

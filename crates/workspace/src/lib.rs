@@ -3,24 +3,34 @@
 //!
 //! Invariant: nothing here writes into the workspace but below its target dir.
 
+mod affected;
 mod cargo_command;
 mod cargo_config;
 pub mod config;
 mod environment;
 mod error;
+mod git;
 mod hash;
+mod lock_graph;
+mod member_inputs;
 mod metadata;
 mod model;
 mod progress;
+mod selection;
 mod toolchain;
 mod workspace;
 
+pub use affected::{Globs, MayReadOutside, Question, Reach, Reads, Reason, reach};
 pub use cargo_command::{CargoCommand, shell_quote};
 pub use cargo_config::{CargoConfig, cargo_home, config_candidates, home};
 pub use environment::{Environment, Launch};
 pub use error::{EnvironmentLacks, WrongUsage};
+pub use git::{Base, Changes, Contents, LockBefore, changes, stamp};
 pub use hash::{Digest, Hasher, digest};
+pub use lock_graph::{LockGraph, changed_members};
+pub use member_inputs::{InputsQuestion, member_inputs};
 pub use model::{Facts, LocalDependency, LocalPackage, TargetFacts};
 pub use progress::{Progress, Silent};
+pub use selection::{Selection, feature_args, preset_features, profile_args, target_args};
 pub use toolchain::on_path;
 pub use workspace::Workspace;

@@ -1,0 +1,194 @@
+//! The command line: flags, subcommands, and a subcommand for every tier.
+
+use camino::Utf8PathBuf;
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
+use xtask_workspace::config::Tier;
+
+use crate::shell::{Colour, OutputOptions};
+
+/// Subcommands that no tier may be named after.
+pub(crate) const RESERVED: [&str; 6] = ["preset", "with", "completions", "schema", "help", "adopt"];
+
+/// The shells that completions are made for.
+pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+/// The whole command line, with a subcommand for each of `tiers`.
+pub(crate) fn command(tiers: &[Tier]) -> Command {
+    let mut command = base()
+        .about("Keeps a Rust workspace fast to build and test")
+        .after_help("Exit codes: 0 done, 1 the task failed, 2 wrong usage or configuration, 3 something required is missing.")
+        .subcommand_help_heading("Commands")
+        .disable_help_subcommand(true);
+    for tier in tiers {
+        command = command.subcommand(tier_command(tier));
+    }
+    command.subcommand(preset()).subcommand(with()).subcommand(completions()).subcommand(schema())
+}
+
+/// Only what must be known before the workspace is: everything else passes through.
+pub(crate) fn first_look() -> Command {
+    base()
+        .allow_external_subcommands(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .ignore_errors(true)
+}
+
+fn base() -> Command {
+    Command::new("xtask")
+        .bin_name("cargo xtask")
+        .version(env!("CARGO_PKG_VERSION"))
+        .arg(
+            Arg::new("directory")
+                .short('C')
+                .value_name("PATH")
+                .help("Work on the workspace in PATH instead of the one here")
+                .value_hint(ValueHint::DirPath)
+                .global(true),
+        )
+        .arg(
+            Arg::new("color")
+                .long("color")
+                .value_name("WHEN")
+                .value_parser(["auto", "always", "never"])
+                .default_value("auto")
+                .help("Colour the output: auto, always, never")
+                .hide_possible_values(true)
+                .hide_default_value(true)
+                .global(true),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("Print one JSON document on standard output")
+                .global(true),
+        )
+        .arg(
+            Arg::new("verbose")
+                .short('v')
+                .long("verbose")
+                .action(ArgAction::SetTrue)
+                .help("Say why choices were made, and show each command")
+                .global(true),
+        )
+}
+
+fn tier_command(tier: &Tier) -> Command {
+    let tests = matches!(tier.command.name(), "test" | "bench");
+    let mut command = Command::new(tier.name.clone())
+        .about(tier.about.clone())
+        .arg(flag("forecast", "Say what would be compiled and about how long that takes; run nothing"))
+        .arg(flag("dry-run", "Print the exact commands; run nothing"));
+    if tests {
+        command = command.arg(
+            Arg::new("runner-args")
+                .value_name("ARGS")
+                .help("Arguments for the test runner, after `--`")
+                .num_args(0..)
+                .last(true)
+                .allow_hyphen_values(true),
+        );
+    }
+    command
+}
+
+fn preset() -> Command {
+    let tier =
+        Arg::new("tier").long("tier").value_name("TIER").help("Take command, packages and targets from TIER");
+    Command::new("preset")
+        .about("Show named feature selections and compare what they compile")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(Command::new("list").about("List the presets"))
+        .subcommand(
+            Command::new("show")
+                .about("Show what a preset turns on in each member")
+                .arg(Arg::new("name").value_name("NAME").required(true).help("The preset")),
+        )
+        .subcommand(
+            Command::new("compare")
+                .about("Show which units two presets share, which each adds, and what splits them")
+                .arg(Arg::new("first").value_name("A").required(true).help("A preset"))
+                .arg(Arg::new("second").value_name("B").required(true).help("Another preset"))
+                .arg(tier),
+        )
+}
+
+fn with() -> Command {
+    Command::new("with")
+        .about("Run any cargo command with the features of a preset")
+        .arg(Arg::new("preset").value_name("PRESET").required(true).help("The preset"))
+        .arg(flag("dry-run", "Print the exact command; run nothing"))
+        .arg(
+            Arg::new("cargo-args")
+                .value_name("CARGO COMMAND")
+                .help("The cargo command, after `--`: `with full -- clippy --workspace`")
+                .num_args(1..)
+                .required(true)
+                .last(true)
+                .allow_hyphen_values(true),
+        )
+}
+
+fn completions() -> Command {
+    Command::new("completions")
+        .about("Print completions of `cargo xtask` for a shell")
+        .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(SHELLS).help("The shell"))
+}
+
+fn schema() -> Command {
+    Command::new("schema").about("Print the JSON schema of xtask.toml, for editors")
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+/// The folder to work in.
+pub(crate) fn directory(matches: &ArgMatches) -> Utf8PathBuf {
+    matches.get_one::<String>("directory").map_or_else(|| Utf8PathBuf::from("."), Utf8PathBuf::from)
+}
+
+/// The options about output.
+pub(crate) fn output_options(matches: &ArgMatches) -> OutputOptions {
+    let colour = match matches.get_one::<String>("color").map(String::as_str) {
+        Some("always") => Colour::Always,
+        Some("never") => Colour::Never,
+        _ => Colour::Auto,
+    };
+    let set = |name| matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false);
+    OutputOptions { colour, json: set("json"), verbose: set("verbose") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xtask_workspace::config::{Config, Members};
+
+    #[test]
+    fn the_whole_command_line_is_consistent() {
+        let config = Config::defaults(&Members::default());
+        let command = command(&config.tiers);
+        command.clone().debug_assert();
+        first_look().debug_assert();
+        for subcommand in command.get_subcommands() {
+            let name = subcommand.get_name();
+            assert!(subcommand.get_about().is_some(), "{name} says what it is for");
+            let tier = config.tier(name).is_some();
+            assert_ne!(tier, RESERVED.contains(&name), "{name} is either a tier or reserved");
+            for arg in subcommand.get_arguments() {
+                assert!(arg.get_help().is_some(), "{name} {}", arg.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn the_folder_is_known_before_the_tiers_are() {
+        let look = |args: &[&str]| directory(&first_look().get_matches_from(args));
+        assert_eq!(look(&["xtask", "-C", "/w", "my-own-tier", "--forecast"]), "/w");
+        assert_eq!(look(&["xtask", "test-fast"]), ".");
+        assert_eq!(look(&["xtask", "-C", "/w", "--help"]), "/w");
+    }
+}

@@ -1,0 +1,123 @@
+//! Completions of `cargo xtask` for shells.
+//!
+//! The shells complete `cargo` through its own script, which knows nothing of an alias. So ours wraps it:
+//! behind `cargo xtask` (and the alias of a tier) it answers itself, elsewhere it passes the question on.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, Command};
+
+/// The script for `shell`, one of [`SHELLS`](crate::cli::SHELLS).
+pub(super) fn script(shell: &str, command: &Command) -> String {
+    match shell {
+        "zsh" => zsh(command),
+        "fish" => fish(command),
+        _ => bash(command),
+    }
+}
+
+/// The long and short flags of `command`, the global ones included.
+fn flags(root: &Command, command: &Command) -> Vec<String> {
+    let args = root.get_arguments().filter(|arg| arg.is_global_set()).chain(command.get_arguments());
+    let mut flags = args.flat_map(names).collect::<Vec<_>>();
+    flags.push("--help".to_owned());
+    flags.dedup();
+    flags
+}
+
+fn names(arg: &Arg) -> Vec<String> {
+    let long = arg.get_long().map(|long| format!("--{long}"));
+    let short = arg.get_short().map(|short| format!("-{short}"));
+    long.into_iter().chain(short).collect()
+}
+
+/// What may follow `path` (subcommands, values): the words after it.
+fn words(root: &Command, command: &Command) -> Vec<String> {
+    let mut words = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect::<Vec<_>>();
+    for arg in command.get_positionals() {
+        words.extend(arg.get_possible_values().iter().map(|value| value.get_name().to_owned()));
+    }
+    words.extend(flags(root, command));
+    words
+}
+
+/// Every command with the words that lead to it: `""`, `preset`, `preset show`.
+fn table(root: &Command) -> Vec<(String, Vec<String>)> {
+    let mut rows = vec![(String::new(), words(root, root))];
+    for sub in root.get_subcommands() {
+        rows.push((sub.get_name().to_owned(), words(root, sub)));
+        for inner in sub.get_subcommands() {
+            rows.push((format!("{} {}", sub.get_name(), inner.get_name()), words(root, inner)));
+        }
+    }
+    rows
+}
+
+fn bash(root: &Command) -> String {
+    let mut cases = String::new();
+    for (path, words) in table(root) {
+        let _ = writeln!(cases, "    \"{path}\") words=\"{}\" ;;", words.join(" "));
+    }
+    format!(
+        r#"# bash completions of `cargo xtask`. In ~/.bashrc: source <(cargo xtask completions bash)
+_cargo_xtask() {{
+  if [[ "${{COMP_WORDS[1]}}" != xtask ]]; then
+    # Everything else is cargo's own.
+    if declare -F _cargo >/dev/null; then _cargo "$@"; fi
+    return
+  fi
+  local current="${{COMP_WORDS[COMP_CWORD]}}" path="" word words=""
+  for word in "${{COMP_WORDS[@]:2:COMP_CWORD-2}}"; do
+    [[ "$word" == -* ]] || path="${{path:+$path }}$word"
+  done
+  case "$path" in
+{cases}  esac
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}}
+complete -o bashdefault -o default -F _cargo_xtask cargo
+"#
+    )
+}
+
+fn zsh(root: &Command) -> String {
+    let mut cases = String::new();
+    for (path, words) in table(root) {
+        let _ = writeln!(cases, "    \"{path}\") candidates=({}) ;;", words.join(" "));
+    }
+    format!(
+        r#"# zsh completions of `cargo xtask`. In ~/.zshrc, after compinit: source <(cargo xtask completions zsh)
+_cargo_xtask() {{
+  if [[ "${{words[2]}}" != xtask ]]; then
+    # Everything else is cargo's own.
+    (( $+functions[_cargo] )) && _cargo "$@"
+    return
+  fi
+  local path="" word
+  local -a candidates
+  for word in "${{(@)words[3,CURRENT-1]}}"; do
+    [[ "$word" == -* ]] || path="${{path:+$path }}$word"
+  done
+  case "$path" in
+{cases}  esac
+  compadd -- $candidates
+}}
+(( $+functions[compdef] )) && compdef _cargo_xtask cargo
+"#
+    )
+}
+
+fn fish(root: &Command) -> String {
+    let mut lines = String::from(
+        "# fish completions of `cargo xtask`. Once: cargo xtask completions fish > ~/.config/fish/completions/cargo-xtask.fish\n\
+         function __xtask_path\n  set -l words (commandline -opc)\n  test (count $words) -ge 2; and test $words[2] = xtask; or return 1\n  \
+         string join ' ' (string match -v -- '-*' $words[3..-1])\nend\n",
+    );
+    for (path, words) in table(root) {
+        let _ = writeln!(
+            lines,
+            "complete -c cargo -f -n 'set -l p (__xtask_path); and test \"$p\" = \"{path}\"' -a '{}'",
+            words.join(" ")
+        );
+    }
+    lines
+}

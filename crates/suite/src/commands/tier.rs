@@ -1,0 +1,159 @@
+//! `cargo xtask TIER`: plan it, show the plan or run it, show how it ended.
+
+use anstyle::AnsiColor;
+use anyhow::{Context as _, Result};
+use clap::ArgMatches;
+use xtask_tiers::{TierOptions, TierPlan, TierReport};
+use xtask_units::Forecast;
+use xtask_workspace::Progress;
+use xtask_workspace::config::OnOverBudget;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::shell::Shell;
+
+/// Runs the tier. The second value is the signal that ended it.
+pub(super) fn run(context: &Context, name: &str, arguments: &ArgMatches) -> Result<(Exit, Option<i32>)> {
+    let tier = context.config.tier(name).with_context(|| format!("there is no tier `{name}`"))?;
+    let forecast = arguments.get_flag("forecast");
+    let runner_args = arguments.try_get_many::<String>("runner-args").ok().flatten();
+    let options = TierOptions {
+        preset: tier.preset.as_deref().map(|preset| context.preset(preset)).transpose()?.cloned(),
+        tier: tier.clone(),
+        affected: context.config.affected.clone(),
+        runner_args: runner_args.into_iter().flatten().cloned().collect(),
+        exe: context.exe.clone(),
+        forecast,
+    };
+    let shell = context.shell;
+    let plan = options.plan(&context.workspace, shell)?;
+    for note in &plan.notes {
+        shell.note(note);
+    }
+    if arguments.get_flag("dry-run") || forecast {
+        show_plan(shell, &plan, forecast)?;
+        return Ok((Exit::Done, None));
+    }
+    shell.group(&plan.tier);
+    let report = plan.execute(&context.workspace, shell);
+    shell.end_group();
+    let report = report?;
+    show_report(shell, &report, tier.on_over_budget)?;
+    Ok((Exit::from_success(report.success), report.signal))
+}
+
+fn show_plan(shell: &Shell, plan: &TierPlan, forecast: bool) -> Result<()> {
+    if shell.json() {
+        return shell.document(plan);
+    }
+    if !forecast {
+        for command in &plan.commands {
+            shell.result(command);
+        }
+        if plan.commands.is_empty() {
+            shell.result(&format!("{}: nothing to run: {}", plan.tier, plan.why));
+        }
+        return Ok(());
+    }
+    let Some(forecast) = &plan.forecast else {
+        anyhow::bail!("what {} would compile is not known (see above)", plan.tier);
+    };
+    for planned in &forecast.units {
+        let time =
+            planned.recorded_ms.map_or_else(|| "     ?".to_owned(), |ms| format!("{:>6}", seconds(ms)));
+        shell.result(&format!("{time}  {}: {}", planned.unit, planned.why));
+    }
+    shell.result(&forecast_line(plan, forecast));
+    Ok(())
+}
+
+fn forecast_line(plan: &TierPlan, forecast: &Forecast) -> String {
+    let time = match forecast.estimated_ms {
+        _ if forecast.compile == 0 => "nothing to compile".to_owned(),
+        None => "no times recorded here yet".to_owned(),
+        Some(ms) if forecast.unpriced > 0 => {
+            format!("about {} ({} units never timed here)", seconds(ms), forecast.unpriced)
+        }
+        Some(ms) => format!("about {}", seconds(ms)),
+    };
+    format!(
+        "{} forecast: {} of {} packages, {} units fresh, {} to compile: {time}",
+        plan.tier,
+        plan.packages.len(),
+        plan.members,
+        forecast.fresh,
+        forecast.compile
+    )
+}
+
+fn show_report(shell: &Shell, report: &TierReport, on_over_budget: OnOverBudget) -> Result<()> {
+    for failure in &report.failures {
+        shell.annotate(&format!("{} failed", report.tier), failure);
+    }
+    if let Some(command) = &report.failed_command {
+        shell.note(&format!("failed: {command}"));
+    }
+    if report.over_budget {
+        show_over_budget(shell, report, on_over_budget);
+    }
+    if report.custom_harnesses > 0 {
+        let count = report.custom_harnesses;
+        shell.note(&format!("{count} test programs have a harness of their own; each counts as one test"));
+    }
+    shell.result(&last_line(shell, report));
+    if shell.json() { shell.document(report) } else { Ok(()) }
+}
+
+fn show_over_budget(shell: &Shell, report: &TierReport, on_over_budget: OnOverBudget) {
+    let budget = seconds(report.budget_ms.unwrap_or_default());
+    let took = seconds(report.compile_ms + report.run_ms);
+    let text = format!("{} took {took}, its budget is {budget}", report.tier);
+    shell.warning(&text);
+    if on_over_budget == OnOverBudget::Fail {
+        shell.annotate(&format!("{} over budget", report.tier), &text);
+    }
+    for (title, slow) in [("slowest units", &report.slowest_units), ("slowest tests", &report.slowest_tests)]
+    {
+        if !slow.is_empty() {
+            shell.output(&format!("  {title}:"));
+        }
+        for slow in slow {
+            shell.output(&format!("  {:>8}  {}", seconds(slow.ms), slow.name));
+        }
+    }
+}
+
+/// The line that people read first.
+fn last_line(shell: &Shell, report: &TierReport) -> String {
+    let (word, colour) = if report.signal.is_some() {
+        ("interrupted", AnsiColor::Yellow)
+    } else if report.success {
+        ("ok", AnsiColor::Green)
+    } else {
+        ("failed", AnsiColor::Red)
+    };
+    let mut parts =
+        vec![format!("{} of {} packages ({})", report.packages.len(), report.members, report.why)];
+    if !report.packages.is_empty() {
+        let tests = report.tests;
+        if tests.passed + tests.failed + tests.skipped > 0 {
+            parts
+                .push(format!("{} passed, {} failed, {} skipped", tests.passed, tests.failed, tests.skipped));
+        }
+        let compiled = report.units.compiled;
+        parts.push(format!(
+            "{compiled} units compiled in {}, ran {}",
+            seconds(report.compile_ms),
+            seconds(report.run_ms)
+        ));
+        if let Some(budget) = report.budget_ms {
+            parts.push(format!("{} of {}", seconds(report.compile_ms + report.run_ms), seconds(budget)));
+        }
+    }
+    format!("{} {}: {}", report.tier, shell.paint(word, colour), parts.join("; "))
+}
+
+/// Milliseconds as people read them.
+pub(super) fn seconds(ms: u64) -> String {
+    if ms >= 600_000 { format!("{} min", ms / 60_000) } else { format!("{:.1} s", ms as f64 / 1000.0) }
+}

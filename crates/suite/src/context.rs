@@ -1,0 +1,69 @@
+//! What a command works with: the workspace, its configuration, and where output goes.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_workspace::config::{Config, Members, Preset, closest};
+use xtask_workspace::{CargoConfig, Environment, Launch, Workspace, WrongUsage};
+
+use crate::cli::RESERVED;
+use crate::shell::Shell;
+
+/// Everything a command needs.
+pub(crate) struct Context<'a> {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// Its `xtask.toml`, or the defaults.
+    pub config: Config,
+    /// Where output goes.
+    pub shell: &'a Shell,
+    /// This program's file.
+    pub exe: Utf8PathBuf,
+}
+
+/// The user's environment, freed of what `cargo run` added.
+pub(crate) fn user_environment() -> Environment {
+    let current = Environment::current();
+    let clone_env = current
+        .get("XTASK_SUITE_ROOT")
+        .map(|root| CargoConfig::load(Utf8Path::new(root), &current).env())
+        .unwrap_or_default();
+    let exe_dir = std::env::current_exe().ok().and_then(|exe| exe.parent().map(ToOwned::to_owned));
+    current.without_cargo_run(&Launch { exe_dir, clone_env })
+}
+
+impl<'a> Context<'a> {
+    /// Finds the workspace around `dir` and reads its configuration.
+    pub(crate) fn load(dir: &Utf8Path, mut environment: Environment, shell: &'a Shell) -> Result<Self> {
+        if shell.coloured {
+            // What cargo prints passes through us, so it cannot see the terminal.
+            environment.set("CARGO_TERM_COLOR", "always");
+        }
+        let workspace = Workspace::load(dir, environment)?;
+        let config = Config::load(workspace.root(), &members(&workspace), &RESERVED)?;
+        let exe = std::env::current_exe().context("failed to find this program's file")?;
+        let exe = Utf8PathBuf::from_path_buf(exe)
+            .map_err(|path| anyhow::anyhow!("this program's path is not UTF-8: {}", path.display()))?;
+        Ok(Self { workspace, config, shell, exe })
+    }
+
+    /// The preset of this name. Fails as wrong usage, with the nearest name.
+    pub(crate) fn preset(&self, name: &str) -> Result<&Preset> {
+        let names = || self.config.presets.iter().map(|preset| preset.name.as_str());
+        self.config.preset(name).ok_or_else(|| {
+            let hint = closest(name, names()).map_or_else(
+                || names().collect::<Vec<_>>().join(", "),
+                |near| format!("did you mean `{near}`?"),
+            );
+            WrongUsage(format!("there is no preset `{name}`: {hint}")).into()
+        })
+    }
+}
+
+/// Names and features, for the check of `xtask.toml`.
+fn members(workspace: &Workspace) -> Members<'_> {
+    workspace
+        .facts
+        .members()
+        .map(|member| (member.name.as_str(), member.features.keys().map(String::as_str)))
+        .collect()
+}

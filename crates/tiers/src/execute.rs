@@ -1,0 +1,212 @@
+//! Runs a tier as planned, and writes down how it ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use xtask_files::{read_lines, remove_file};
+use xtask_units::{Record, RunOptions};
+use xtask_workspace::config::OnOverBudget;
+use xtask_workspace::{Progress, Workspace};
+
+use crate::commands::{Kind, Step};
+use crate::junit::{self, TestRun};
+use crate::plan::TierPlan;
+use crate::report::{Slow, TierReport, Units, slowest, unit_times};
+use crate::results::{Results, Verdict};
+use crate::roles::{Counts, ProgramRun};
+use crate::{ledger, select};
+
+/// What the steps of a run did.
+#[derive(Default)]
+struct Outcome {
+    records: Vec<Record>,
+    commands: Vec<String>,
+    failed_command: Option<String>,
+    programs: Vec<ProgramRun>,
+    tests: Vec<TestRun>,
+    /// Skipped by nextest.
+    skipped: u64,
+    signal: Option<i32>,
+}
+
+impl TierPlan {
+    /// Does exactly the plan. Goes on after a failed step, unless a signal came or it did not compile.
+    pub fn execute(self, workspace: &Workspace, progress: &dyn Progress) -> Result<TierReport> {
+        let started_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        remove_file(&self.log)?;
+        let mut outcome = Outcome::default();
+        for step in &self.steps {
+            self.step(workspace, step, progress, &mut outcome)?;
+            let compiled = outcome.records.last().is_none_or(|record| record.build_succeeded == Some(true));
+            if outcome.signal.is_some() || !compiled {
+                break;
+            }
+        }
+        outcome.programs = read_programs(&self.log)?;
+        remove_file(&self.log)?;
+        let report = self.report(&outcome, u64::try_from(started_at_ms).unwrap_or_default());
+        if report.signal.is_none() && !self.steps.is_empty() {
+            self.remember(workspace, &outcome, &report, progress);
+        }
+        Ok(report)
+    }
+
+    fn step(
+        &self,
+        workspace: &Workspace,
+        step: &Step,
+        progress: &dyn Progress,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let forecast = self.forecast.as_ref();
+        let options = RunOptions {
+            // Nothing to compile, nothing to time.
+            timings: forecast.is_none_or(|forecast| forecast.compile > 0),
+            expected: forecast.map(|forecast| forecast.fresh + forecast.compile),
+        };
+        let profile = self.options.tier.nextest_profile.as_deref().unwrap_or("default");
+        let report = (step.kind == Kind::Nextest).then(|| junit::prepare(workspace, profile)).transpose()?;
+        let mut skipped = 0;
+        let record = xtask_units::run(workspace, &step.command, options, progress, &mut |line| {
+            skipped = junit::skipped_in(line).unwrap_or(skipped);
+        })?;
+        if let Some(report) = report.filter(|report| report.is_file()) {
+            outcome.tests.extend(junit::read(&report)?);
+            outcome.skipped += skipped;
+        }
+        if record.exit_code != Some(0) && outcome.failed_command.is_none() {
+            outcome.failed_command = Some(step.command.to_string());
+        }
+        outcome.commands.push(record.command.clone());
+        outcome.signal = record.signal;
+        outcome.records.push(record);
+        Ok(())
+    }
+
+    fn report(&self, outcome: &Outcome, started_at_ms: u64) -> TierReport {
+        let tier = &self.options.tier;
+        let sum = |of: fn(&Record) -> u64| outcome.records.iter().map(of).sum::<u64>();
+        let (compile_ms, run_ms) = (sum(|record| record.compile_ms), sum(|record| record.run_ms));
+        let budget_ms = tier.budget.map(|budget| u64::try_from(budget.as_millis()).unwrap_or(u64::MAX));
+        let over_budget = budget_ms.is_some_and(|budget| compile_ms + run_ms > budget);
+        let passed = outcome.failed_command.is_none() && outcome.signal.is_none();
+        let count = |of: fn(&Record) -> usize| outcome.records.iter().map(of).max().unwrap_or(0);
+        TierReport {
+            tier: self.tier.clone(),
+            packages: self.packages.iter().map(|chosen| chosen.name.clone()).collect(),
+            members: self.members,
+            why: self.why.clone(),
+            runner: self.runner.clone(),
+            units: Units {
+                // A second step (doc tests) finds the same units again, so they are not added up.
+                fresh: count(Record::fresh),
+                compiled: outcome.records.iter().map(Record::compiled).sum(),
+            },
+            tests: outcome.counts(),
+            custom_harnesses: outcome.programs.iter().filter(|program| program.tests.is_none()).count(),
+            compile_ms,
+            run_ms,
+            budget_ms,
+            over_budget,
+            success: passed && !(over_budget && tier.on_over_budget == OnOverBudget::Fail),
+            failures: outcome.failures(),
+            slowest_units: if over_budget { slowest(unit_times(&outcome.records)) } else { Vec::new() },
+            slowest_tests: if over_budget { slowest(outcome.test_times()) } else { Vec::new() },
+            commands: outcome.commands.clone(),
+            failed_command: outcome.failed_command.clone(),
+            started_at_ms,
+            signal: outcome.signal,
+        }
+    }
+
+    /// Keeps the ledger line and each member's verdict. A full disk must not turn a green run red.
+    fn remember(
+        &self,
+        workspace: &Workspace,
+        outcome: &Outcome,
+        report: &TierReport,
+        progress: &dyn Progress,
+    ) {
+        let kept = ledger::append(workspace, report).and_then(|()| self.keep_verdicts(workspace, outcome));
+        if let Err(error) = kept {
+            progress.note(&format!("the result of this run was not kept: {error:#}"));
+        }
+    }
+
+    fn keep_verdicts(&self, workspace: &Workspace, outcome: &Outcome) -> Result<()> {
+        let Some(before) = &self.inputs else { return Ok(()) };
+        // A file edited during the run may or may not have been compiled in.
+        let after = select::inputs_now(&self.options, workspace)?;
+        let unchanged = after.contents == before.contents;
+        let built = outcome.records.iter().all(|record| record.build_succeeded == Some(true));
+        let all_green = outcome.failed_command.is_none();
+        let failing = outcome.failing_packages();
+        Results::update(workspace, &self.tier, |results| {
+            results.lock.clone_from(&before.lock);
+            for chosen in &self.packages {
+                let name = &chosen.name;
+                let verdict = if failing.contains(name) || !built {
+                    Verdict { passed: false, inputs: None }
+                } else if !self.options.runner_args.is_empty() {
+                    // Only some of its tests ran: that says nothing of the others.
+                    continue;
+                } else if all_green || !failing.is_empty() {
+                    let inputs = after.members.get(name).cloned().flatten();
+                    Verdict { passed: true, inputs: inputs.filter(|_| unchanged) }
+                } else {
+                    // Something failed that no test program reported: nobody is known to have passed.
+                    Verdict { passed: false, inputs: None }
+                };
+                results.members.insert(name.clone(), verdict);
+            }
+        })
+    }
+}
+
+fn read_programs(log: &camino::Utf8Path) -> Result<Vec<ProgramRun>> {
+    Ok(read_lines(log)?.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+impl Outcome {
+    fn counts(&self) -> Counts {
+        let mut counts = Counts { skipped: self.skipped, ..Counts::default() };
+        for test in &self.tests {
+            counts.add(one(test.passed));
+        }
+        for program in &self.programs {
+            counts.add(program.tests.unwrap_or_else(|| one(program.success)));
+        }
+        counts
+    }
+
+    fn failures(&self) -> Vec<String> {
+        let tests = self.tests.iter().filter(|test| !test.passed);
+        let tests = tests.map(|test| format!("{}: {}", test.package, test.name));
+        let programs = self.programs.iter().filter(|program| !program.success);
+        tests.chain(programs.map(|program| format!("{}: {}", program.package, program.program))).collect()
+    }
+
+    fn failing_packages(&self) -> BTreeSet<String> {
+        let tests = self.tests.iter().filter(|test| !test.passed).map(|test| test.package.clone());
+        let programs = self.programs.iter().filter(|program| !program.success);
+        tests.chain(programs.map(|program| program.package.clone())).collect()
+    }
+
+    /// Per test under nextest, per program under `cargo test`, which tells no more on stable.
+    fn test_times(&self) -> Vec<Slow> {
+        let tests = self
+            .tests
+            .iter()
+            .map(|test| Slow { name: format!("{}: {}", test.package, test.name), ms: test.ms });
+        let mut programs = BTreeMap::<String, u64>::new();
+        for program in &self.programs {
+            *programs.entry(format!("{}: {}", program.package, program.program)).or_default() += program.ms;
+        }
+        tests.chain(programs.into_iter().map(|(name, ms)| Slow { name, ms })).collect()
+    }
+}
+
+fn one(passed: bool) -> Counts {
+    Counts { passed: u64::from(passed), failed: u64::from(!passed), skipped: 0 }
+}

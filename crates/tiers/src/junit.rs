@@ -1,0 +1,156 @@
+//! nextest's JUnit report: which tests ran, how they ended and how long they took.
+//!
+//! A tool config asks for the report; it is weaker than the user's own configuration, so a profile of
+//! theirs stays as it is, their own report path included.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+use serde::Serialize;
+use toml_edit::DocumentMut;
+use xtask_files::{Durability, remove_file, write_atomic};
+use xtask_workspace::Workspace;
+
+use crate::commands::tool_config_path;
+
+/// The file name of the report where the user's configuration names none.
+const REPORT: &str = "xtask-suite-junit.xml";
+
+/// One test that ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TestRun {
+    /// The package, which nextest's binary id begins with.
+    pub package: String,
+    /// The test's full name.
+    pub name: String,
+    /// Milliseconds it took.
+    pub ms: u64,
+    /// Whether it passed, at last.
+    pub passed: bool,
+}
+
+/// Writes the tool config, removes an older report, and returns where the new one will lie.
+pub(crate) fn prepare(workspace: &Workspace, profile: &str) -> Result<Utf8PathBuf> {
+    let config = format!("[profile.default.junit]\npath = \"{REPORT}\"\n");
+    let path = tool_config_path(workspace);
+    if fs::read_to_string(&path).ok().as_deref() != Some(&config) {
+        write_atomic(&path, config, Durability::Cache)?;
+    }
+    let report = report_path(workspace, profile);
+    remove_file(&report)?;
+    Ok(report)
+}
+
+fn report_path(workspace: &Workspace, profile: &str) -> Utf8PathBuf {
+    let text = fs::read_to_string(workspace.root().join(".config/nextest.toml")).unwrap_or_default();
+    let user = text.parse::<DocumentMut>().unwrap_or_default();
+    let string = |keys: &[&str]| {
+        let mut item = user.as_item();
+        for key in keys {
+            item = item.get(key)?;
+        }
+        item.as_str().map(str::to_owned)
+    };
+    let store = string(&["store", "dir"])
+        .map_or_else(|| workspace.facts.target_dir.join("nextest"), |dir| workspace.root().join(dir));
+    let path = string(&["profile", profile, "junit", "path"])
+        .or_else(|| string(&["profile", "default", "junit", "path"]))
+        .unwrap_or_else(|| REPORT.to_owned());
+    store.join(profile).join(path)
+}
+
+/// Reads a report.
+pub(crate) fn read(path: &camino::Utf8Path) -> Result<Vec<TestRun>> {
+    let text = fs::read_to_string(path).with_context(|| format!("failed to read nextest's report {path}"))?;
+    parse(&text).with_context(|| format!("failed to read nextest's report {path}"))
+}
+
+fn parse(text: &str) -> Result<Vec<TestRun>> {
+    let document = roxmltree::Document::parse(text)?;
+    let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
+    let runs = cases.map(|case| {
+        let seconds = case.attribute("time").and_then(|time| time.parse::<f64>().ok()).unwrap_or(0.0);
+        let failed =
+            case.children().any(|child| child.has_tag_name("failure") || child.has_tag_name("error"));
+        // `package`, `package::target` or `package::bin/name`.
+        let binary = case.attribute("classname").unwrap_or_default();
+        TestRun {
+            package: binary.split("::").next().unwrap_or_default().to_owned(),
+            name: case.attribute("name").unwrap_or_default().to_owned(),
+            ms: milliseconds(seconds),
+            passed: !failed,
+        }
+    });
+    Ok(runs.collect())
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "seconds of a test, never negative"
+)]
+fn milliseconds(seconds: f64) -> u64 {
+    (seconds * 1000.0).round() as u64
+}
+
+/// The number of skipped tests in nextest's last line: `Summary [ 0.018s] 3 tests run: 3 passed, 1 skipped`.
+pub(crate) fn skipped_in(line: &str) -> Option<u64> {
+    let (head, rest) = line.split_once("Summary")?;
+    // Only the summary itself: a test may print the word.
+    if head.contains(|c: char| c.is_alphabetic() && c != 'm') || !rest.contains("run:") {
+        return None;
+    }
+    let words = rest.split([' ', ',']).filter(|word| !word.is_empty()).collect::<Vec<_>>();
+    let at = words.iter().position(|word| word.starts_with("skipped"));
+    Some(at.and_then(|at| digits(words.get(at.checked_sub(1)?)?)).unwrap_or(0))
+}
+
+/// The number in a word that may carry colours.
+fn digits(word: &str) -> Option<u64> {
+    let plain = word.rsplit('m').find(|part| part.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(word);
+    plain.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_verdicts_times_and_packages() {
+        let report = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="nextest-run" tests="3" failures="1" errors="0" time="0.1">
+  <testsuite name="my-app::it" tests="2">
+    <testcase name="a::b" classname="my-app::it" time="0.012"/>
+    <testcase name="c" classname="my-app::it" time="1.5"><failure type="test failure">no</failure></testcase>
+  </testsuite>
+  <testsuite name="my-lib" tests="1">
+    <testcase name="flaky" classname="my-lib" time="0.001"><flakyFailure type="x"/></testcase>
+  </testsuite>
+</testsuites>"#;
+        let runs = parse(report).unwrap();
+        let shown =
+            runs.iter().map(|run| (&*run.package, &*run.name, run.ms, run.passed)).collect::<Vec<_>>();
+        assert_eq!(
+            shown,
+            [("my-app", "a::b", 12, true), ("my-app", "c", 1500, false), ("my-lib", "flaky", 1, true)]
+        );
+    }
+
+    #[test]
+    fn reads_the_summary_with_and_without_colours() {
+        let table = [
+            ("     Summary [   0.018s] 3 tests run: 3 passed, 1 skipped", Some(1)),
+            ("     Summary [   0.018s] 3 tests run: 2 passed, 1 failed, 17 skipped", Some(17)),
+            ("     Summary [   0.018s] 3 tests run: 3 passed", Some(0)),
+            (
+                "\u{1b}[32;1m     Summary\u{1b}[0m [   0.003s] \u{1b}[1m1\u{1b}[0m test run: \u{1b}[1m1\u{1b}[0m \u{1b}[32;1mpassed\u{1b}[0m, \u{1b}[1m4\u{1b}[0m \u{1b}[33;1mskipped\u{1b}[0m",
+                Some(4),
+            ),
+            ("a test said: Summary 3 run: skipped", None),
+        ];
+        for (line, expected) in table {
+            assert_eq!(skipped_in(line), expected, "{line}");
+        }
+    }
+}

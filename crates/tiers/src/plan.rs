@@ -1,0 +1,197 @@
+//! What running a tier will do: decided here, changed nowhere.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use serde::Serialize;
+use xtask_units::{Forecast, UnitSet, forecast, states};
+use xtask_workspace::config::{Affected, Packages, Preset, Tier, TierCommand};
+use xtask_workspace::{CargoCommand, Progress, Selection, Workspace};
+
+use crate::commands::{Kind, Shape, Step};
+use crate::roles::through_us;
+use crate::runner::{self, Runner};
+use crate::select::{self, Chosen};
+
+/// What a tier is run with.
+#[derive(Debug, Clone)]
+pub struct TierOptions {
+    /// The tier.
+    pub tier: Tier,
+    /// Its preset, looked up.
+    pub preset: Option<Preset>,
+    /// How affected packages are found.
+    pub affected: Affected,
+    /// The user's arguments for the tests' runner.
+    pub runner_args: Vec<String>,
+    /// The suite's own binary, for its roles as compiler and runner.
+    pub exe: Utf8PathBuf,
+    /// Whether the units are planned even where nothing depends on it.
+    pub forecast: bool,
+}
+
+/// The plan of one run.
+#[derive(Debug, Serialize)]
+pub struct TierPlan {
+    /// The tier.
+    pub tier: String,
+    /// The members, in the order of their names.
+    pub packages: Vec<Chosen>,
+    /// How many members the workspace has.
+    pub members: usize,
+    /// Why these, in one line.
+    pub why: String,
+    /// What is built for them, and why that.
+    pub build: String,
+    /// What runs the tests.
+    pub runner: Runner,
+    /// The exact commands, as they are pasted at the workspace root.
+    pub commands: Vec<String>,
+    /// What will be compiled; `None` where it was not needed.
+    pub forecast: Option<Forecast>,
+    /// Things to say once.
+    pub notes: Vec<String>,
+    #[serde(skip)]
+    pub(crate) steps: Vec<Step>,
+    #[serde(skip)]
+    pub(crate) log: Utf8PathBuf,
+    #[serde(skip)]
+    pub(crate) options: TierOptions,
+    /// What the members are run with: the key under which a pass is remembered.
+    #[serde(skip)]
+    pub(crate) inputs: Option<select::InputsOf>,
+}
+
+/// What is built and run for the chosen members.
+pub(crate) struct Build {
+    pub(crate) selection: Selection,
+    /// The members whose tests run, where that is narrower than what is built.
+    pub(crate) only: Option<Vec<String>>,
+    pub(crate) why: String,
+    pub(crate) units: Option<UnitSet>,
+}
+
+impl TierOptions {
+    /// Plans a run in `workspace`. `progress` hears why choices were made.
+    pub fn plan(self, workspace: &Workspace, progress: &dyn Progress) -> Result<TierPlan> {
+        let mut notes = Vec::new();
+        let runner = if self.tier.command == TierCommand::Test {
+            let choice = runner::choose(workspace, self.tier.runner)?;
+            notes.extend(choice.note);
+            choice.runner
+        } else {
+            Runner::Cargo
+        };
+        let shape = Shape {
+            tier: &self.tier,
+            preset: self.preset.as_ref(),
+            runner: runner.clone(),
+            runner_args: &self.runner_args,
+        };
+        let selected = self.select(workspace, &shape, progress, &mut notes)?;
+        let steps = if selected.chosen.is_empty() {
+            Vec::new()
+        } else {
+            shape.run(workspace, &selected.build.selection, selected.build.only.as_deref())
+        };
+        let log = workspace.state_dir().join("runs").join(format!("{}.jsonl", std::process::id()));
+        let steps = steps.into_iter().map(|step| self.complete(workspace, step, &log)).collect::<Vec<_>>();
+        let units = self.units(workspace, &shape, &selected, progress, &mut notes);
+        let forecast = units.map(|units| {
+            let states = states(workspace, &units);
+            forecast(&units, &states, &xtask_units::Times::load(workspace), jobs(workspace))
+        });
+        Ok(TierPlan {
+            tier: self.tier.name.clone(),
+            members: workspace.facts.members().count(),
+            why: selected.why,
+            build: selected.build.why,
+            commands: steps.iter().map(|step| step.command.to_string()).collect(),
+            packages: selected.chosen,
+            runner,
+            forecast,
+            notes,
+            steps,
+            log,
+            inputs: selected.inputs,
+            options: self,
+        })
+    }
+
+    /// Our binary is the runner wherever cargo starts tests itself.
+    fn complete(&self, workspace: &Workspace, step: Step, log: &camino::Utf8Path) -> Step {
+        if matches!(step.kind, Kind::Compile | Kind::Nextest) {
+            return step;
+        }
+        let command = through_us(workspace, &step, &self.exe, log);
+        Step { command, ..step }
+    }
+
+    fn select(
+        &self,
+        workspace: &Workspace,
+        shape: &Shape,
+        progress: &dyn Progress,
+        notes: &mut Vec<String>,
+    ) -> Result<select::Selected> {
+        let exclude = self.tier.exclude.clone();
+        let (selection, why) = match &self.tier.packages {
+            Packages::Affected => return select::affected(self, workspace, shape, progress, notes),
+            Packages::Workspace => (Selection::Workspace { exclude }, "the whole workspace".to_owned()),
+            Packages::Default => (Selection::Default { exclude }, "the default members".to_owned()),
+            Packages::List(names) => (Selection::Only(names.clone()), "listed in the tier".to_owned()),
+        };
+        Ok(select::Selected::all_of(workspace, selection, why))
+    }
+
+    /// The units of what will be built: planned anew only when asked for, as it takes seconds then.
+    fn units(
+        &self,
+        workspace: &Workspace,
+        shape: &Shape,
+        selected: &select::Selected,
+        progress: &dyn Progress,
+        notes: &mut Vec<String>,
+    ) -> Option<UnitSet> {
+        if selected.chosen.is_empty() {
+            return Some(UnitSet::default()).filter(|_| self.forecast);
+        }
+        if let Some(units) = &selected.build.units {
+            return Some(units.clone());
+        }
+        let command = shape.build(workspace, &selected.build.selection);
+        if !self.forecast {
+            return xtask_units::cached(workspace, &command, &self.exe);
+        }
+        planned(workspace, &command, self, progress, notes)
+    }
+}
+
+/// The shadow plan, or a note why there is none: then cargo itself will say what is wrong.
+pub(crate) fn planned(
+    workspace: &Workspace,
+    command: &CargoCommand,
+    options: &TierOptions,
+    progress: &dyn Progress,
+    notes: &mut Vec<String>,
+) -> Option<UnitSet> {
+    match xtask_units::plan(workspace, command, &options.exe) {
+        Ok(shadow) => {
+            progress.detail(&format!(
+                "planned {} units of `{command}` ({:?})",
+                shadow.units.len(),
+                shadow.source
+            ));
+            Some(shadow.units)
+        }
+        Err(error) => {
+            notes.push(format!("what will be compiled is not known: {error:#}"));
+            None
+        }
+    }
+}
+
+/// How many units cargo compiles at a time.
+fn jobs(workspace: &Workspace) -> usize {
+    let configured = workspace.environment.get("CARGO_BUILD_JOBS").and_then(|jobs| jobs.parse().ok());
+    configured.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}

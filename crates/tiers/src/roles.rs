@@ -1,0 +1,319 @@
+//! The suite's own binary where cargo starts tests: as the target's `runner` and as rustdoc.
+//!
+//! Under plain `cargo test` no argument says "build all of this, run the tests of that". Cargo starts every
+//! test program through the runner and sets `CARGO_PKG_NAME`, so the runner skips what is not wanted. It
+//! also writes down how long each program took and how many tests it had.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use xtask_files::append_line;
+use xtask_units::fake::ROLE;
+use xtask_workspace::{CargoCommand, Environment, Workspace};
+
+use crate::commands::{Kind, Step};
+
+/// [`ROLE`] of the binary when it starts test programs and rustdoc's doc tests.
+pub const ROLE_TESTS: &str = "run-tests";
+
+/// Everything the role needs, as one JSON value in the environment.
+const SETTINGS: &str = "XTASK_SUITE_TESTS";
+
+/// What the role is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Settings {
+    /// Where runs are written down, one JSON line each.
+    log: Utf8PathBuf,
+    /// Names of the packages whose tests run; `None` for all.
+    only: Option<Vec<String>>,
+    /// Whether doc tests run.
+    doctests: bool,
+    /// The user's own runner, which we take the place of.
+    runner: Vec<String>,
+    /// The real rustdoc.
+    rustdoc: String,
+    /// Variables to set back for the tests, with the values they had (`None`: not set).
+    restore: Vec<(String, Option<String>)>,
+}
+
+/// One test program, or the doc tests of one package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramRun {
+    /// The package.
+    pub package: String,
+    /// The program's file name without its hash, or `doctests`.
+    pub program: String,
+    /// Milliseconds it took.
+    pub ms: u64,
+    /// Whether it succeeded.
+    pub success: bool,
+    /// What its harness reported; `None` for a harness of the package's own, which counts as one test.
+    pub tests: Option<Counts>,
+}
+
+/// Numbers of tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Tests that passed.
+    pub passed: u64,
+    /// Tests that failed.
+    pub failed: u64,
+    /// Tests that were ignored or filtered out.
+    pub skipped: u64,
+}
+
+impl Counts {
+    /// Adds `other`.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+/// The command of `step` with our binary as runner and rustdoc; `exe` is that binary, `log` gets the runs.
+pub(crate) fn through_us(workspace: &Workspace, step: &Step, exe: &Utf8Path, log: &Utf8Path) -> CargoCommand {
+    let mut command = step.command.clone();
+    let environment = command.environment(&workspace.environment);
+    let triples = triples(workspace, &command.args);
+    let mut runner = Vec::new();
+    let mut restore = Vec::new();
+    for triple in &triples {
+        let variable = format!("CARGO_TARGET_{}_RUNNER", triple.to_uppercase().replace(['-', '.'], "_"));
+        if runner.is_empty() {
+            runner = user_runner(workspace, &environment, triple, &variable);
+        }
+        restore.push((variable.clone(), environment.get(&variable).map(str::to_owned)));
+        // Cargo splits the value at spaces, so a path with one goes through a list in `--config`.
+        command.insert_args([
+            "--config".to_owned(),
+            format!("target.{triple}.runner=[{exe:?}]", exe = exe.as_str()),
+        ]);
+    }
+    restore.retain(|(_, value)| value.is_some());
+    let rustdoc = environment.get("RUSTDOC").or_else(|| environment.get("CARGO_BUILD_RUSTDOC"));
+    restore.push(("RUSTDOC".to_owned(), environment.get("RUSTDOC").map(str::to_owned)));
+    let configured =
+        workspace.cargo_config.program(&["build", "rustdoc"]).and_then(|words| words.into_iter().next());
+    let settings = Settings {
+        log: log.to_owned(),
+        only: step.only.clone(),
+        doctests: matches!(step.kind, Kind::TestsAndDoctests | Kind::Doctests),
+        runner,
+        rustdoc: rustdoc.map(str::to_owned).or(configured).unwrap_or_else(|| "rustdoc".to_owned()),
+        restore,
+    };
+    let json = serde_json::to_string(&settings).unwrap_or_default();
+    command.env.extend([
+        (ROLE.to_owned(), ROLE_TESTS.to_owned()),
+        (SETTINGS.to_owned(), json),
+        ("RUSTDOC".to_owned(), exe.to_string()),
+    ]);
+    command
+}
+
+/// The triples that the tests may be built for.
+fn triples(workspace: &Workspace, args: &[String]) -> Vec<String> {
+    let mut triples = vec![workspace.facts.host.clone()];
+    for (at, arg) in args.iter().enumerate() {
+        match arg.strip_prefix("--target") {
+            Some("") => triples.extend(args.get(at + 1).cloned()),
+            Some(rest) => triples.extend(rest.strip_prefix('=').map(str::to_owned)),
+            None => {}
+        }
+    }
+    triples.extend(workspace.cargo_config.build_targets());
+    triples.extend(workspace.environment.get("CARGO_BUILD_TARGET").map(str::to_owned));
+    triples.sort();
+    triples.dedup();
+    triples
+}
+
+/// The runner that cargo would use: the variable, then `target.<triple>`, then `target.'cfg(…)'`.
+fn user_runner(
+    workspace: &Workspace,
+    environment: &Environment,
+    triple: &str,
+    variable: &str,
+) -> Vec<String> {
+    if let Some(value) = environment.get(variable) {
+        return value.split_whitespace().map(str::to_owned).collect();
+    }
+    if let Some(words) = workspace.cargo_config.program(&["target", triple, "runner"]) {
+        return words;
+    }
+    let conditional = workspace.cargo_config.conditional_runners();
+    let holds = |condition: &str| {
+        let inner = condition.trim_start_matches("cfg(").trim_end_matches(')').replace(' ', "");
+        let os = triple.contains("linux").then_some("linux").unwrap_or_default();
+        // The conditions seen in practice; cargo refuses two that match, so the first is the only one.
+        inner == "all()"
+            || (inner == "unix" && !triple.contains("windows") && !triple.contains("wasm"))
+            || (inner == "windows" && triple.contains("windows"))
+            || inner == format!("target_os=\"{os}\"")
+            || triple.split('-').next().is_some_and(|arch| inner == format!("target_arch=\"{arch}\""))
+    };
+    conditional
+        .into_iter()
+        .find(|(condition, _)| holds(condition))
+        .map(|(_, words)| words)
+        .unwrap_or_default()
+}
+
+/// Plays the runner or rustdoc; the result is the exit code.
+///
+/// Cargo calls a runner as `xtask PROGRAM ARGS` and rustdoc as `xtask --flags …`; rustdoc in turn calls the
+/// runner for each doc test.
+pub fn run_tests(args: &[String]) -> Result<i32> {
+    let json = std::env::var(SETTINGS).with_context(|| format!("{SETTINGS} is not set"))?;
+    let settings: Settings =
+        serde_json::from_str(&json).with_context(|| format!("failed to read {SETTINGS}"))?;
+    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+    let wanted = settings.only.as_ref().is_none_or(|only| only.contains(&package));
+    let is_rustdoc = args.first().is_some_and(|arg| arg.starts_with('-'));
+    if is_rustdoc {
+        return rustdoc(&settings, &package, wanted, args);
+    }
+    let Some((program, rest)) = args.split_first() else { bail!("called as a runner without a program") };
+    let mut words = settings.runner.iter().chain([program]);
+    let mut command = Command::new(words.next().unwrap_or(program));
+    command.args(words).args(rest);
+    restore_environment(&mut command, &settings);
+    if std::env::var_os(IN_RUSTDOC).is_some() {
+        // A doc test: rustdoc itself reports on it.
+        let status =
+            command.env_remove(IN_RUSTDOC).status().with_context(|| format!("failed to start {program}"))?;
+        return Ok(exit_code(status));
+    }
+    if !wanted {
+        return Ok(0);
+    }
+    counted(&settings, &package, &program_name(program), command)
+}
+
+/// Set for what rustdoc starts.
+const IN_RUSTDOC: &str = "XTASK_SUITE_IN_RUSTDOC";
+
+fn rustdoc(settings: &Settings, package: &str, wanted: bool, args: &[String]) -> Result<i32> {
+    let mut command = Command::new(&settings.rustdoc);
+    command.args(args);
+    let runs_tests = args.iter().any(|arg| arg == "--test");
+    if !runs_tests {
+        return Ok(exit_code(
+            command.status().with_context(|| format!("failed to start {}", settings.rustdoc))?,
+        ));
+    }
+    if !wanted || !settings.doctests {
+        return Ok(0);
+    }
+    command.env(IN_RUSTDOC, "1");
+    counted(settings, package, "doctests", command)
+}
+
+/// Runs `command`, passes its output on, and writes down what it reported.
+fn counted(settings: &Settings, package: &str, program: &str, mut command: Command) -> Result<i32> {
+    let started = Instant::now();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("failed to start {}", command.get_program().to_string_lossy()))?;
+    let tests = child.stdout.take().map(pass_on).transpose()?.flatten();
+    let status = child.wait().context("failed to wait for a test program")?;
+    let run = ProgramRun {
+        package: package.to_owned(),
+        program: program.to_owned(),
+        ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        success: status.success(),
+        tests,
+    };
+    append_line(&settings.log, &serde_json::to_string(&run)?)?;
+    Ok(exit_code(status))
+}
+
+/// Copies `output` to ours and adds up the reports in it. Merged doc tests report more than once.
+fn pass_on(output: impl std::io::Read) -> Result<Option<Counts>> {
+    let mut reader = BufReader::new(output);
+    let mut out = std::io::stdout().lock();
+    let mut line = Vec::new();
+    let mut total = None::<Counts>;
+    while reader.read_until(b'\n', &mut line).context("failed to read a test's output")? > 0 {
+        // Nobody reading any more is not the test's failure.
+        let _ = out.write_all(&line);
+        if let Some(counts) = parse_result(&String::from_utf8_lossy(&line)) {
+            total.get_or_insert_default().add(counts);
+        }
+        line.clear();
+    }
+    let _ = out.flush();
+    Ok(total)
+}
+
+/// Reads libtest's last line: `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; …`.
+fn parse_result(line: &str) -> Option<Counts> {
+    let numbers = line.trim().strip_prefix("test result: ")?.split_once(". ")?.1;
+    let mut counts = Counts::default();
+    for part in numbers.split("; ") {
+        let (number, word) = part.trim().split_once(' ')?;
+        let Ok(number) = number.parse::<u64>() else { continue };
+        match word {
+            "passed" | "measured" => counts.passed += number,
+            "failed" => counts.failed += number,
+            "ignored" | "filtered out" => counts.skipped += number,
+            _ => {}
+        }
+    }
+    Some(counts)
+}
+
+fn restore_environment(command: &mut Command, settings: &Settings) {
+    command.env_remove(ROLE).env_remove(SETTINGS);
+    for (name, value) in &settings.restore {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+}
+
+/// `target/debug/deps/app-0123456789abcdef` is `app`.
+fn program_name(path: &str) -> String {
+    let stem = Utf8Path::new(path).file_stem().unwrap_or(path);
+    stem.rsplit_once('-').map_or(stem, |(name, _)| name).to_owned()
+}
+
+fn exit_code(status: std::process::ExitStatus) -> i32 {
+    // A test program that a signal ended (a stack overflow, an abort) failed; shells say 128 + signal.
+    status.code().unwrap_or_else(|| 128 + signal_of(status))
+}
+
+#[cfg(unix)]
+fn signal_of(status: std::process::ExitStatus) -> i32 {
+    std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or_default()
+}
+
+#[cfg(not(unix))]
+fn signal_of(_status: std::process::ExitStatus) -> i32 {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_libtest_reports() {
+        let line = "test result: FAILED. 5 passed; 1 failed; 2 ignored; 3 measured; 4 filtered out; finished in 0.00s\n";
+        assert_eq!(parse_result(line), Some(Counts { passed: 8, failed: 1, skipped: 6 }));
+        assert_eq!(parse_result("test a ... ok"), None);
+    }
+
+    #[test]
+    fn names_a_program_by_its_target() {
+        assert_eq!(program_name("/t/debug/deps/my_app-0123456789abcdef"), "my_app");
+        assert_eq!(program_name("/t/debug/deps/app-0123456789abcdef.exe"), "app");
+    }
+}

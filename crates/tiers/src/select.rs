@@ -1,0 +1,317 @@
+//! Which members an affected tier runs for, and what is built for them.
+//!
+//! Invariant: a member is left out only when it last passed here with the same inputs, or when nothing
+//! since a base that is not HEAD itself reaches it. Whatever cannot be told selects.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use xtask_units::{State, Unit, UnitSet, reads, states};
+use xtask_workspace::config::TierCommand;
+use xtask_workspace::{
+    Base, CargoCommand, Changes, Digest, Globs, Hasher, InputsQuestion, LockBefore, MayReadOutside, Progress,
+    Question, Reach, Reads, Selection, Workspace, changes, config_candidates, member_inputs, reach, stamp,
+};
+
+use crate::commands::Shape;
+use crate::plan::{Build, TierOptions, planned};
+use crate::results::Results;
+
+/// A member that the tier runs for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Chosen {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reasons: Vec<String>,
+}
+
+/// Members and build, chosen.
+pub(crate) struct Selected {
+    pub(crate) chosen: Vec<Chosen>,
+    /// In one line.
+    pub(crate) why: String,
+    pub(crate) build: Build,
+    pub(crate) inputs: Option<InputsOf>,
+}
+
+/// What the members would be run with now.
+#[derive(Debug)]
+pub(crate) struct InputsOf {
+    /// By member; `None` where it is not known what its tests are made from.
+    pub(crate) members: BTreeMap<String, Option<Digest>>,
+    /// What every file of the work tree holds.
+    pub(crate) contents: BTreeMap<Utf8PathBuf, String>,
+    /// The text of the lock file, where git does not know it.
+    pub(crate) lock: Option<String>,
+}
+
+impl Selected {
+    /// All members of `selection`, built and run as they are.
+    pub(crate) fn all_of(workspace: &Workspace, selection: Selection, why: String) -> Self {
+        let chosen = selection
+            .members(&workspace.facts)
+            .into_iter()
+            .map(|member| Chosen { name: member.name.clone(), reasons: vec![why.clone()] })
+            .collect();
+        let build = Build { selection, only: None, why: "what is selected".to_owned(), units: None };
+        Self { chosen, why, build, inputs: None }
+    }
+}
+
+/// Everything known about the present state of a workspace's tier.
+struct Now<'a> {
+    workspace: &'a Workspace,
+    options: &'a TierOptions,
+    changes: Changes,
+    /// What the workspace-wide build needs.
+    wide: UnitSet,
+    states: Vec<State>,
+    /// What each local package reads outside its folder, by folder.
+    reads: BTreeMap<Utf8PathBuf, Option<std::collections::BTreeSet<Utf8PathBuf>>>,
+    ignore: Globs,
+    global: Globs,
+    lock: Utf8PathBuf,
+}
+
+/// Chooses the members that the change under work can break.
+pub(crate) fn affected(
+    options: &TierOptions,
+    workspace: &Workspace,
+    shape: &Shape,
+    progress: &dyn Progress,
+    notes: &mut Vec<String>,
+) -> Result<Selected> {
+    let selection = wide_selection(options);
+    let changes = changes_of(options, workspace)?;
+    if let Base::Unknown { why } = &changes.base {
+        notes.push(format!("{why}: taking the whole workspace"));
+        return Ok(Selected::all_of(workspace, selection, why.clone()));
+    }
+    let command = shape.build(workspace, &selection);
+    let Some(wide) = planned(workspace, &command, options, progress, notes) else {
+        return Ok(Selected::all_of(workspace, selection, "the units are not known".to_owned()));
+    };
+    let now = Now::new(workspace, options, changes, wide)?;
+    let inputs = now.inputs(&command)?;
+    let results = Results::load(workspace, &options.tier.name);
+    let (chosen, why) = now.choose(&results, &inputs);
+    for member in &chosen {
+        progress.detail(&format!("{}: {}", member.name, member.reasons.join(", ")));
+    }
+    let build = now.build(shape, &chosen, progress, notes);
+    progress.detail(&format!("building {}", build.why));
+    Ok(Selected { chosen, why, build, inputs: Some(inputs) })
+}
+
+/// What the members would be run with now, asked again after a run.
+pub(crate) fn inputs_now(options: &TierOptions, workspace: &Workspace) -> Result<InputsOf> {
+    let shape = Shape {
+        tier: &options.tier,
+        preset: options.preset.as_ref(),
+        runner: crate::runner::Runner::Cargo,
+        runner_args: &[],
+    };
+    let command = shape.build(workspace, &wide_selection(options));
+    let wide = xtask_units::plan(workspace, &command, &options.exe)?.units;
+    Now::new(workspace, options, changes_of(options, workspace)?, wide)?.inputs(&command)
+}
+
+fn wide_selection(options: &TierOptions) -> Selection {
+    Selection::Workspace { exclude: options.tier.exclude.clone() }
+}
+
+fn changes_of(options: &TierOptions, workspace: &Workspace) -> Result<Changes> {
+    let lock = workspace.root().join("Cargo.lock");
+    changes(workspace.root(), &lock, options.affected.base.as_deref(), &workspace.environment)
+}
+
+impl<'a> Now<'a> {
+    fn new(
+        workspace: &'a Workspace,
+        options: &'a TierOptions,
+        changes: Changes,
+        wide: UnitSet,
+    ) -> Result<Self> {
+        let states = states(workspace, &wide);
+        Ok(Self {
+            reads: reads(workspace, &wide, &states),
+            ignore: Globs::parse(&options.affected.ignore)?,
+            global: Globs::parse(&options.affected.global)?,
+            lock: workspace.root().join("Cargo.lock"),
+            workspace,
+            options,
+            changes,
+            wide,
+            states,
+        })
+    }
+
+    fn reads_of(&self, package: usize) -> Reads {
+        match self.reads.get(&self.workspace.facts.packages[package].dir) {
+            Some(Some(files)) => Reads::Known(files.clone()),
+            _ => Reads::Unknown,
+        }
+    }
+
+    fn cargo_config(&self) -> Vec<Utf8PathBuf> {
+        let mut files = config_candidates(self.workspace.root(), &self.workspace.environment);
+        files.extend(self.workspace.cargo_config.paths().map(ToOwned::to_owned));
+        files.retain(|file| file.is_file());
+        files
+    }
+
+    /// The inputs of every member: the files that can reach its tests, the ids of its units (which stand for
+    /// locked versions, features, flags and the toolchain), and the command.
+    fn inputs(&self, command: &CargoCommand) -> Result<InputsOf> {
+        let facts = &self.workspace.facts;
+        let lock = match self.changes.lock_before {
+            LockBefore::Untracked => fs::read_to_string(&self.lock).ok(),
+            _ => None,
+        };
+        let Some(contents) = self.changes.contents()? else {
+            return Ok(InputsOf { members: BTreeMap::new(), contents: BTreeMap::new(), lock });
+        };
+        let question = InputsQuestion {
+            facts,
+            contents: &contents,
+            reads: &|package| self.reads_of(package),
+            ignore: &self.ignore,
+            global: &self.global,
+            cargo_config: &self.cargo_config(),
+            lock: &self.lock,
+            on_disk: &stamp,
+        };
+        let files = member_inputs(&question);
+        let members = files.into_iter().map(|(name, digest)| {
+            let dir = facts.member(&name).map(|member| &member.dir);
+            let ids = self.wide.iter().filter(|unit| unit.local_dir.as_ref() == dir).map(|unit| &unit.id);
+            let digest = digest.map(|digest| {
+                let mut hasher = Hasher::new();
+                hasher.field(digest.to_string()).field(command.to_string());
+                for id in ids {
+                    hasher.field(id);
+                }
+                hasher.finish()
+            });
+            (name, digest)
+        });
+        Ok(InputsOf { members: members.collect(), contents: contents.files, lock })
+    }
+
+    fn reach(&self, results: &Results) -> Reach {
+        let outside = MayReadOutside::new(&self.workspace.facts);
+        let lock_before = match &self.changes.lock_before {
+            LockBefore::Unchanged => fs::read_to_string(&self.lock).ok(),
+            LockBefore::Text(text) => Some(text.clone()),
+            LockBefore::Untracked => results.lock.clone(),
+        };
+        let lock_after = fs::read_to_string(&self.lock).ok();
+        let repository = self.changes.repository.clone();
+        reach(&Question {
+            facts: &self.workspace.facts,
+            files: &self.changes.files,
+            repository: repository.as_deref().unwrap_or(self.workspace.root()),
+            unseen: &self.changes.unseen,
+            reads: &|package| self.reads_of(package),
+            may_read_outside: &|package| outside.package(package),
+            ignore: &self.ignore,
+            global: &self.global,
+            cargo_config: &self.cargo_config(),
+            lock: &self.lock,
+            lock_before: lock_before.as_deref(),
+            lock_after: lock_after.as_deref(),
+            manifest_before: &|path| self.changes.at_base(path),
+            manifest_after: &|path: &Utf8Path| fs::read_to_string(path).ok(),
+        })
+    }
+
+    /// The members to run for, and why in one line.
+    fn choose(&self, results: &Results, inputs: &InputsOf) -> (Vec<Chosen>, String) {
+        let base = match &self.changes.base {
+            Base::Commit { name, .. } => Some(name.clone()),
+            Base::Head { .. } | Base::Unknown { .. } => None,
+        };
+        // A fresh clone: nothing ever passed here, so nothing is known to.
+        let first_run = results.members.is_empty() && self.changes.files.is_empty();
+        let reached = base.as_ref().filter(|_| !first_run).map(|_| self.reach(results));
+        let mut chosen = Vec::new();
+        for member in wide_selection(self.options).members(&self.workspace.facts) {
+            let name = &member.name;
+            let last = results.members.get(name);
+            let same = inputs.members.get(name).cloned().flatten();
+            let reasons = match (last, &reached) {
+                (Some(last), _) if !last.passed => vec!["its last run here failed".to_owned()],
+                (Some(last), _) if last.inputs.is_some() && last.inputs == same => continue,
+                (_, Some(reached)) => match reached.members.get(name) {
+                    Some(reasons) => reasons.iter().map(ToString::to_string).collect(),
+                    None => continue,
+                },
+                (None, None) => vec!["never run here".to_owned()],
+                (Some(_), None) => vec!["changed since it last passed here".to_owned()],
+            };
+            chosen.push(Chosen { name: name.clone(), reasons });
+        }
+        let why = match (&base, reached.and_then(|reached| reached.everything)) {
+            _ if chosen.is_empty() => "nothing changed since the last run that passed".to_owned(),
+            _ if first_run => "nothing was run here yet".to_owned(),
+            (_, Some(everything)) => everything,
+            (Some(base), None) => format!("changed since {base}, or failed last time"),
+            (None, None) => "changed since they last passed here".to_owned(),
+        };
+        (chosen, why)
+    }
+
+    /// What to build for `chosen`: the whole workspace with only their tests run, or a narrow selection,
+    /// whichever has less to compile now. Daily runs then share their units.
+    fn build(
+        &self,
+        shape: &Shape,
+        chosen: &[Chosen],
+        progress: &dyn Progress,
+        notes: &mut Vec<String>,
+    ) -> Build {
+        let names = chosen.iter().map(|member| member.name.clone()).collect::<Vec<_>>();
+        let selection = wide_selection(self.options);
+        let everything = selection.members(&self.workspace.facts).len() == names.len();
+        let runs = matches!(self.options.tier.command, TierCommand::Test | TierCommand::Bench);
+        let only = (runs && !everything).then(|| names.clone());
+        let wide = |why: String| Build { selection, only, why, units: Some(self.wide.clone()) };
+        if everything || names.is_empty() {
+            return wide("the workspace".to_owned());
+        }
+        let stale = self.wide.iter().zip(&self.states).filter(|(_, state)| **state != State::Fresh);
+        let stale = stale.map(|(unit, _)| unit).collect::<Vec<_>>();
+        let of_chosen = |unit: &&Unit| {
+            let owner =
+                self.workspace.facts.members().find(|member| Some(&member.dir) == unit.local_dir.as_ref());
+            owner.is_some_and(|owner| names.contains(&owner.name))
+        };
+        if stale.iter().all(of_chosen) {
+            // A narrow selection has at least these to compile, and perhaps other forms of what is built.
+            let why = format!("the workspace ({} units to compile, all of the packages chosen)", stale.len());
+            return wide(why);
+        }
+        let narrow = Selection::Only(names.clone());
+        let command = shape.build(self.workspace, &narrow);
+        let Some(units) = planned(self.workspace, &command, self.options, progress, notes) else {
+            return wide("the workspace (the narrow selection cannot be planned)".to_owned());
+        };
+        let narrow_stale =
+            states(self.workspace, &units).iter().filter(|state| **state != State::Fresh).count();
+        if narrow_stale < stale.len() {
+            let why = format!(
+                "only the packages chosen ({narrow_stale} units to compile; {} for the workspace)",
+                stale.len()
+            );
+            return Build { selection: narrow, only: None, why, units: Some(units) };
+        }
+        wide(format!(
+            "the workspace ({} units to compile; {narrow_stale} for the packages chosen alone)",
+            stale.len()
+        ))
+    }
+}

@@ -1,0 +1,374 @@
+use super::*;
+use xtask_testkit::{Fixture, TempDir};
+
+fn fixture() -> Fixture {
+    let fixture = Fixture::new(
+        "git",
+        &[
+            ("Cargo.toml", "[workspace]\n"),
+            ("Cargo.lock", "version = 4\n"),
+            (".gitignore", "/target\n*.tmp\n"),
+            ("a/src/lib.rs", "one\n"),
+            ("b/src/lib.rs", "two\n"),
+        ],
+    );
+    fixture.git_init();
+    fixture
+}
+
+fn environment() -> Environment {
+    let mut environment = Environment::current();
+    environment.set("GIT_CONFIG_GLOBAL", "/dev/null");
+    environment.set("GIT_CONFIG_NOSYSTEM", "1");
+    environment
+}
+
+fn ask(root: &Utf8Path, base: Option<&str>) -> Changes {
+    changes(root, &root.join("Cargo.lock"), base, &environment()).unwrap()
+}
+
+/// Paths relative to `root`.
+fn files(changes: &Changes, root: &Utf8Path) -> Vec<String> {
+    changes.files.iter().map(|file| crate::affected::relative(root, file)).collect()
+}
+
+fn why(changes: &Changes) -> &str {
+    match &changes.base {
+        Base::Unknown { why } => {
+            assert!(changes.files.is_empty());
+            why
+        }
+        known => panic!("{known:?}"),
+    }
+}
+
+#[test]
+fn on_a_clean_base_branch_nothing_changed() {
+    let fixture = fixture();
+    let changes = ask(fixture.root(), None);
+    assert_eq!(changes.base, Base::Head { name: "main".into() });
+    assert!(changes.files.is_empty(), "{:?}", changes.files);
+    assert_eq!(changes.lock_before, LockBefore::Unchanged);
+    assert_eq!(changes.repository.as_deref(), Some(fixture.root()));
+    assert_eq!(changes.at_base(&fixture.root().join("a/src/lib.rs")).as_deref(), Some("one\n"));
+    assert_eq!(changes.at_base(&fixture.root().join("none")), None);
+}
+
+#[test]
+fn each_way_to_change_a_file_is_seen() {
+    type Edit = fn(&Fixture);
+    let table: [(&str, Edit, &[&str]); 12] = [
+        ("unstaged", |f| f.write("a/src/lib.rs", "x"), &["a/src/lib.rs"]),
+        (
+            "staged",
+            |f| {
+                f.write("a/src/lib.rs", "x");
+                f.git(&["add", "-A"]);
+            },
+            &["a/src/lib.rs"],
+        ),
+        (
+            "staged, and back in the work tree",
+            |f| {
+                f.write("a/src/lib.rs", "x");
+                f.git(&["add", "-A"]);
+                f.write("a/src/lib.rs", "one\n");
+            },
+            &["a/src/lib.rs"],
+        ),
+        ("untracked", |f| f.write("c/deep/new.rs", ""), &["c/deep/new.rs"]),
+        ("ignored", |f| f.write("a/x.tmp", ""), &[]),
+        ("staged rename", |f| _ = f.git(&["mv", "a/src/lib.rs", "a/z.rs"]), &["a/src/lib.rs", "a/z.rs"]),
+        ("staged deletion", |f| _ = f.git(&["rm", "-q", "b/src/lib.rs"]), &["b/src/lib.rs"]),
+        ("deletion", |f| std::fs::remove_file(f.root().join("b/src/lib.rs")).unwrap(), &["b/src/lib.rs"]),
+        (
+            "odd names",
+            |f| {
+                for name in ["a b.rs", "new\nline", "ünï \"q\"", "tab\t", "- x", "R  y"] {
+                    f.write(&format!("a/{name}"), "");
+                }
+                f.git(&["add", "a/a b.rs", "a/new\nline"]);
+            },
+            &["a/- x", "a/R  y", "a/a b.rs", "a/new\nline", "a/tab\t", "a/ünï \"q\""],
+        ),
+        ("a mode", |f| _ = f.git(&["update-index", "--chmod=+x", "a/src/lib.rs"]), &["a/src/lib.rs"]),
+        (
+            "an edit hidden from git",
+            |f| {
+                f.git(&["update-index", "--assume-unchanged", "a/src/lib.rs"]);
+                f.git(&["update-index", "--skip-worktree", "b/src/lib.rs"]);
+                f.write("a/src/lib.rs", "hidden");
+            },
+            &["a/src/lib.rs", "b/src/lib.rs"],
+        ),
+        (
+            "a repository inside this one",
+            |f| {
+                f.write("inner/x.rs", "");
+                xtask_testkit::git_init(&f.root().join("inner"));
+            },
+            &["inner"],
+        ),
+    ];
+    for (name, edit, expected) in table {
+        let fixture = fixture();
+        edit(&fixture);
+        let changes = ask(fixture.root(), None);
+        assert_eq!(files(&changes, fixture.root()), expected, "{name}");
+        let index = fixture.root().join(".git/index");
+        let before = std::fs::metadata(&index).unwrap().modified().unwrap();
+        ask(fixture.root(), None);
+        assert_eq!(std::fs::metadata(&index).unwrap().modified().unwrap(), before, "{name}");
+
+        // Committed on a branch, the same files differ from the merge base, whatever happens on main.
+        if !["ignored", "an edit hidden from git", "staged, and back in the work tree"].contains(&name) {
+            fixture.git(&["switch", "--quiet", "-c", "feature"]);
+            // Not `add -A`: the mode is set in the index only.
+            fixture.git(&["add", "-A", "--ignore-errors", ":!a/src/lib.rs"]);
+            fixture.git(&["-c", "core.fileMode=false", "commit", "--quiet", "-a", "-m", "feature"]);
+            fixture.git(&["-c", "core.fileMode=false", "reset", "--quiet", "--hard"]);
+            let committed = ask(fixture.root(), None);
+            assert_eq!(files(&committed, fixture.root()), expected, "{name}, committed");
+            let Base::Commit { name: base, .. } = &committed.base else { panic!("{:?}", committed.base) };
+            assert_eq!(base, "main");
+        }
+    }
+}
+
+#[test]
+fn commits_of_the_base_branch_after_the_merge_base_do_not_count_and_merges_do() {
+    let fixture = fixture();
+    fixture.git(&["switch", "--quiet", "-c", "feature"]);
+    fixture.write("a/src/lib.rs", "feature");
+    fixture.commit("feature");
+    fixture.git(&["switch", "--quiet", "main"]);
+    fixture.write("b/src/lib.rs", "main");
+    fixture.commit("main");
+    fixture.git(&["switch", "--quiet", "feature"]);
+    assert_eq!(files(&ask(fixture.root(), None), fixture.root()), ["a/src/lib.rs"]);
+
+    fixture.git(&["merge", "--quiet", "--no-edit", "main"]);
+    let changes = ask(fixture.root(), None);
+    assert_eq!(files(&changes, fixture.root()), ["a/src/lib.rs"], "the merge base moved up to main");
+    assert_eq!(changes.at_base(&fixture.root().join("b/src/lib.rs")).as_deref(), Some("main"));
+
+    fixture.git(&["switch", "--quiet", "-c", "other", "main~"]);
+    fixture.write("c.rs", "");
+    fixture.commit("other");
+    fixture.git(&["merge", "--quiet", "--no-edit", "feature"]);
+    assert_eq!(files(&ask(fixture.root(), None), fixture.root()), ["a/src/lib.rs", "c.rs"]);
+}
+
+#[test]
+fn merges_crosswise_and_unrelated_histories_are_said() {
+    let fixture = fixture();
+    fixture.git(&["switch", "--quiet", "-c", "feature"]);
+    fixture.write("a/src/lib.rs", "feature");
+    fixture.commit("feature");
+    fixture.git(&["switch", "--quiet", "main"]);
+    fixture.write("b/src/lib.rs", "main");
+    fixture.commit("main");
+    fixture.git(&["branch", "old-main"]);
+    fixture.git(&["merge", "--quiet", "--no-edit", "feature"]);
+    fixture.git(&["switch", "--quiet", "feature"]);
+    fixture.git(&["merge", "--quiet", "--no-edit", "old-main"]);
+    assert_eq!(why(&ask(fixture.root(), None)), "HEAD and main have more than one merge base");
+
+    fixture.git(&["switch", "--quiet", "--orphan", "alone"]);
+    fixture.commit("alone");
+    assert_eq!(why(&ask(fixture.root(), None)), "HEAD and main have no commit in common");
+}
+
+#[test]
+fn the_first_base_branch_that_exists_is_taken_and_a_configured_one_must_exist() {
+    let fixture = fixture();
+    let root = fixture.root();
+    fixture.write("a/src/lib.rs", "x");
+    fixture.commit("second");
+    let name = |base| match ask(root, base).base {
+        Base::Head { name } => (name, String::new()),
+        Base::Commit { name, id } => (name, id),
+        Base::Unknown { why } => (why, String::new()),
+    };
+    assert_eq!(name(None).0, "main");
+    let first = fixture.git(&["rev-parse", "main~"]).trim().to_owned();
+    fixture.git(&["update-ref", "refs/remotes/origin/main", &first]);
+    assert_eq!(name(None), ("origin/main".into(), first.clone()));
+    fixture.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main"]);
+    assert_eq!(name(None), ("origin/HEAD".into(), first.clone()));
+    assert_eq!(name(Some("main")).0, "main");
+    assert_eq!(name(Some("main~")), ("main~".into(), first));
+
+    for missing in ["mian", "--all", ""] {
+        let error = changes(root, &root.join("Cargo.lock"), Some(missing), &environment()).unwrap_err();
+        assert!(error.downcast_ref::<WrongUsage>().is_some(), "{error:#}");
+        assert!(error.to_string().contains(&format!("`{missing}`")), "{error:#}");
+        assert_eq!(error.to_string().contains("did you mean `main`?"), missing == "mian", "{error:#}");
+    }
+    fixture.git(&["branch", "--quiet", "-m", "main", "trunk"]);
+    fixture.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
+    assert!(name(None).0.starts_with("there is no base branch"), "{:?}", name(None));
+}
+
+#[test]
+fn where_git_cannot_tell_it_says_why() {
+    let fixture = fixture();
+    let root = fixture.root();
+    fixture.commit("second");
+
+    fixture.git(&["checkout", "--quiet", "--detach"]);
+    assert_eq!(why(&ask(root, Some("no-such"))), "HEAD is detached");
+    assert!(ask(root, None).contents().unwrap().is_some(), "what the files hold is known all the same");
+    fixture.git(&["checkout", "--quiet", "main"]);
+
+    let clone = TempDir::new("shallow");
+    fixture.git(&["clone", "--quiet", "--depth", "1", &format!("file://{root}"), clone.path().as_str()]);
+    assert_eq!(why(&ask(clone.path(), None)), "this is a shallow clone");
+
+    let fresh = TempDir::new("no-commits");
+    fixture.git(&["init", "--quiet", fresh.path().as_str()]);
+    assert_eq!(why(&ask(fresh.path(), None)), "there are no commits yet");
+
+    let plain = TempDir::new("no-git");
+    assert_eq!(why(&ask(plain.path(), None)), "this is no git repository");
+    assert!(ask(plain.path(), None).contents().unwrap().is_none());
+
+    fixture.write("target/inner/Cargo.toml", "");
+    assert_eq!(why(&ask(&root.join("target/inner"), None)), "git ignores the folder of this workspace");
+
+    fixture.write(".git/index", "broken");
+    assert!(why(&ask(root, None)).contains("failed: "), "{}", why(&ask(root, None)));
+
+    let mut without = environment();
+    without.set("PATH", plain.path().as_str());
+    let changes = changes(root, &root.join("Cargo.lock"), None, &without).unwrap();
+    assert_eq!(why(&changes), "git is not on PATH");
+}
+
+#[test]
+fn a_workspace_in_a_subfolder_sees_the_whole_repository_even_from_a_hook() {
+    let fixture = fixture();
+    fixture.write("ws/Cargo.lock", "old");
+    fixture.commit("ws");
+    fixture.write("ws/Cargo.lock", "new");
+    fixture.write("shared.txt", "");
+    fixture.write("ws/x.tmp", "");
+    let root = fixture.root().join("ws");
+    let mut hook = environment();
+    hook.set("GIT_DIR", fixture.root().join(".git").as_str());
+    hook.set("GIT_INDEX_FILE", "elsewhere");
+    for environment in [environment(), hook] {
+        let changes = changes(&root, &root.join("Cargo.lock"), None, &environment).unwrap();
+        assert_eq!(files(&changes, &root), ["../shared.txt", "Cargo.lock"]);
+        assert_eq!(changes.lock_before, LockBefore::Text("old".into()));
+        assert_eq!(changes.unseen, [root.join("x.tmp")]);
+        assert_eq!(changes.repository.as_deref(), Some(fixture.root()));
+    }
+}
+
+#[test]
+fn settings_of_the_user_hide_nothing() {
+    let fixture = fixture();
+    for (key, value) in [
+        ("status.showUntrackedFiles", "no"),
+        ("status.relativePaths", "true"),
+        ("diff.relative", "true"),
+        ("diff.ignoreSubmodules", "all"),
+        ("diff.renames", "copies"),
+        ("core.quotePath", "true"),
+        ("color.ui", "always"),
+    ] {
+        fixture.git(&["config", key, value]);
+    }
+    fixture.git(&["switch", "--quiet", "-c", "feature"]);
+    fixture.git(&["mv", "a/src/lib.rs", "a/ü.rs"]);
+    fixture.commit("rename");
+    fixture.write("b/new.rs", "");
+    let expected = ["a/src/lib.rs", "a/ü.rs", "b/new.rs"];
+    assert_eq!(files(&ask(fixture.root(), None), fixture.root()), expected);
+    let changes = ask(&fixture.root().join("b"), None);
+    assert_eq!(files(&changes, fixture.root()), expected);
+}
+
+#[test]
+fn a_lock_file_that_git_does_not_have_is_said_to_be_untracked() {
+    let fixture = fixture();
+    fixture.git(&["rm", "-q", "--cached", "Cargo.lock"]);
+    fixture.write(".gitignore", "Cargo.lock\n");
+    fixture.commit("ignore the lock file");
+    let changes = ask(fixture.root(), None);
+    assert_eq!((changes.lock_before, changes.files), (LockBefore::Untracked, Vec::new()));
+    fixture.git(&["switch", "--quiet", "-c", "feature"]);
+    fixture.git(&["add", "-f", "Cargo.lock"]);
+    fixture.git(&["commit", "--quiet", "-m", "track it"]);
+    assert_eq!(ask(fixture.root(), None).lock_before, LockBefore::Untracked, "the base has none");
+}
+
+#[test]
+fn a_submodule_counts_as_its_folder() {
+    let inner = Fixture::new("inner", &[("x.rs", "")]);
+    inner.git_init();
+    let fixture = fixture();
+    let url = inner.root().as_str();
+    fixture.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, "sub"]);
+    fixture.commit("submodule");
+    assert!(ask(fixture.root(), None).files.is_empty());
+    let clean = ask(fixture.root(), None).contents().unwrap().unwrap();
+    assert!(clean.files.contains_key(&fixture.root().join("sub")));
+
+    fixture.write("sub/x.rs", "edited");
+    assert_eq!(files(&ask(fixture.root(), None), fixture.root()), ["sub"]);
+    let edited = ask(fixture.root(), None).contents().unwrap().unwrap();
+    assert!(edited.files.contains_key(&fixture.root().join("sub/x.rs")));
+    assert!(!edited.files.contains_key(&fixture.root().join("sub/.git")));
+
+    fixture.git(&["switch", "--quiet", "-c", "feature"]);
+    fixture.git(&["-C", "sub", "commit", "--quiet", "-am", "inside"]);
+    fixture.commit("submodule moved");
+    assert_eq!(files(&ask(fixture.root(), None), fixture.root()), ["sub"]);
+}
+
+#[test]
+fn contents_change_with_every_edit_and_only_for_the_file_edited() {
+    let fixture = fixture();
+    let contents = || ask(fixture.root(), None).contents().unwrap().unwrap();
+    let path = |name: &str| fixture.root().join(name);
+    let clean = contents();
+    assert_eq!(clean.files.len(), 5);
+    assert_eq!(clean, contents());
+
+    fixture.write("a/src/lib.rs", "edited");
+    let edited = contents();
+    let different = |a: &Contents, b: &Contents| {
+        let names = a.files.keys().chain(b.files.keys()).collect::<BTreeSet<_>>();
+        names.into_iter().filter(|name| a.files.get(*name) != b.files.get(*name)).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(different(&clean, &edited), [path("a/src/lib.rs")]);
+    fixture.write("a/src/lib.rs", "Edited");
+    assert_eq!(different(&contents(), &edited), [path("a/src/lib.rs")], "of the same size");
+    fixture.git(&["update-index", "--assume-unchanged", "b/src/lib.rs"]);
+    fixture.write("a/src/lib.rs", "edited");
+    let hidden = contents();
+    fixture.write("b/src/lib.rs", "hidden");
+    assert_eq!(different(&contents(), &hidden), [path("b/src/lib.rs")]);
+
+    fixture.write("new.rs", "");
+    fixture.write("note.tmp", "");
+    fixture.write("target/x", "");
+    std::fs::remove_file(path("Cargo.toml")).unwrap();
+    let now = contents();
+    assert!(now.files.contains_key(&path("new.rs")) && !now.files.contains_key(&path("Cargo.toml")));
+    assert_eq!(now.ignored, [path("note.tmp")]);
+}
+
+#[test]
+fn a_stamp_changes_when_something_below_is_written() {
+    let dir = TempDir::new("stamp");
+    dir.write("d/x", "1");
+    let at = |path: &str| stamp(&dir.path().join(path));
+    let before = at("d");
+    assert_eq!(before, at("d"));
+    assert_eq!(at("none"), None);
+    dir.write("d/sub/y", "2");
+    assert_ne!(before, at("d"));
+}
