@@ -216,6 +216,8 @@ fn rustdoc(settings: &Settings, package: &str, wanted: bool, args: &[String]) ->
 
 /// Runs `command`, passes its output on, and writes down what it reported.
 fn counted(settings: &Settings, package: &str, program: &str, mut command: Command) -> Result<i32> {
+    // In place of cargo's own line, which would name us and every argument.
+    let _ = writeln!(std::io::stderr(), "     Running {program} ({package})");
     let started = Instant::now();
     let mut child = command
         .stdout(Stdio::piped())

@@ -54,6 +54,16 @@ pub(crate) fn of_build_script(output: &Utf8Path, package_dir: &Utf8Path) -> Opti
     Some(inputs)
 }
 
+/// The names of the variables that a build script set with `rustc-env`, from what it printed.
+pub(crate) fn variables_of_build_script(output: &Utf8Path) -> Option<Vec<String>> {
+    let text = String::from_utf8_lossy(&fs::read(output).ok()?).into_owned();
+    let set = text.lines().filter_map(|line| {
+        let instruction = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:"))?;
+        Some(instruction.strip_prefix("rustc-env=")?.split_once('=')?.0.to_owned())
+    });
+    Some(set.collect())
+}
+
 /// Splits at spaces that are not escaped with a backslash.
 fn split_words(line: &str) -> Vec<String> {
     let mut words = Vec::new();

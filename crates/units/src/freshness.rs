@@ -33,9 +33,13 @@ pub enum State {
 /// The state of every unit of `units`, in their order.
 pub fn states(workspace: &Workspace, units: &UnitSet) -> Vec<State> {
     let mut clock = Clock::default();
-    let own = units.iter().map(|unit| own_state(workspace, unit, &mut clock)).collect::<Vec<_>>();
     let by_id =
         units.iter().enumerate().map(|(index, unit)| (unit.id.as_str(), index)).collect::<BTreeMap<_, _>>();
+    let runs_of = |unit: &Unit| {
+        let dependencies = unit.dependencies.iter().filter_map(|id| units.get(*by_id.get(id.as_str())?));
+        dependencies.filter(|unit| unit.mode == Mode::RunBuildScript).cloned().collect::<Vec<_>>()
+    };
+    let own = units.iter().map(|unit| own_state(workspace, unit, &runs_of, &mut clock)).collect::<Vec<_>>();
     let mut states = vec![None; own.len()];
     for index in 0..own.len() {
         settle(index, units, &own, &by_id, &mut states);
@@ -86,13 +90,18 @@ fn modified(path: &Utf8Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-fn own_state(workspace: &Workspace, unit: &Unit, clock: &mut Clock) -> State {
+fn own_state(
+    workspace: &Workspace,
+    unit: &Unit,
+    runs_of: &dyn Fn(&Unit) -> Vec<Unit>,
+    clock: &mut Clock,
+) -> State {
     // Cargo writes this file last; without it the unit was never finished.
     if !unit.fingerprint_dir.join(&unit.fingerprint_file).is_file() {
         return State::Missing;
     }
     let gone = unit.files.iter().find(|file| file.starts_with(&workspace.facts.build_dir) && !file.exists());
-    if let Some(file) = gone.filter(|file| is_intermediate(file)) {
+    if let Some(file) = gone.filter(|file| is_intermediate(workspace, file)) {
         return State::Dirty(format!("{file} is gone"));
     }
     if unit.local_dir.is_none() {
@@ -102,15 +111,22 @@ fn own_state(workspace: &Workspace, unit: &Unit, clock: &mut Clock) -> State {
     let Some(built) = built_at(unit) else { return State::Missing };
     match inputs(workspace, unit) {
         None => State::Missing,
-        Some(inputs) => {
+        Some(mut inputs) => {
+            // Variables that its own build script set are compared by cargo through the script.
+            inputs.variables.retain(|(name, _)| !is_cargos_variable(name));
+            if !inputs.variables.is_empty() {
+                let set = runs_of(unit).iter().flat_map(variables_set_by).collect::<BTreeSet<_>>();
+                inputs.variables.retain(|(name, _)| !set.contains(name));
+            }
             changed_since(unit, &inputs, built, workspace, clock).map_or(State::Fresh, State::Dirty)
         }
     }
 }
 
 /// Uplifted files are linked anew without compiling anything.
-fn is_intermediate(file: &Utf8Path) -> bool {
-    file.components().any(|part| matches!(part.as_str(), "deps" | "build"))
+fn is_intermediate(workspace: &Workspace, file: &Utf8Path) -> bool {
+    let below = file.strip_prefix(&workspace.facts.build_dir).unwrap_or(file);
+    below.components().any(|part| matches!(part.as_str(), "deps" | "build"))
 }
 
 /// When the unit's inputs were read: cargo compares with the time of its own dep-info file, or of the output
@@ -139,9 +155,7 @@ fn inputs(workspace: &Workspace, unit: &Unit) -> Option<Inputs> {
     // Cargo runs rustc at the workspace root for packages below it, else in the package's own folder.
     let root = workspace.root();
     let dir = if package_dir.starts_with(root) { root } else { package_dir };
-    let file = unit
-        .dep_info()
-        .find(|file| file.components().any(|part| matches!(part.as_str(), "deps" | "build" | "examples")))?;
+    let file = unit.dep_info().find(|file| is_intermediate(workspace, file) || file.exists())?;
     dep_info::of_compiler(file, dir)
 }
 
@@ -172,14 +186,24 @@ fn changed_since(
             shown(package_dir)
         ));
     }
-    // Variables of the package itself are set by cargo, so the environment here does not have them.
-    let of_cargo = |name: &str| name.starts_with("CARGO") || name == "OUT_DIR";
+    let configured = if inputs.variables.is_empty() { BTreeMap::new() } else { workspace.cargo_config.env() };
     let changed = inputs.variables.iter().find(|(name, value)| {
-        !of_cargo(name)
-            && workspace.environment.get(name).map(str::to_owned)
-                != value.clone().filter(|value| !value.is_empty())
+        let now = workspace.environment.get(name).or_else(|| configured.get(name).map(String::as_str));
+        now != value.as_deref().filter(|value| !value.is_empty())
     });
     changed.map(|(name, _)| format!("variable {name} changed"))
+}
+
+/// Variables of the package itself are set by cargo, so the environment here does not have them.
+fn is_cargos_variable(name: &str) -> bool {
+    name.starts_with("CARGO") || name == "OUT_DIR"
+}
+
+/// The names that a build script set for its package with `rustc-env`.
+fn variables_set_by(run: &Unit) -> Vec<String> {
+    let output =
+        run_folder(run).into_iter().flat_map(|folder| [folder.join("output"), folder.join("run/output")]);
+    output.filter_map(|output| dep_info::variables_of_build_script(&output)).flatten().collect()
 }
 
 /// Whether anything below `dir` is newer than `time`; cargo leaves out its own target dir and hidden folders.
@@ -190,7 +214,8 @@ fn newest_below(dir: &Utf8Path, time: SystemTime) -> bool {
             let Ok(metadata) = entry.metadata() else { continue };
             let name = entry.file_name();
             if metadata.is_dir() && !metadata.is_symlink() {
-                if name != "target" && !name.starts_with('.') {
+                // A folder with a manifest is another package's.
+                if name != "target" && !name.starts_with('.') && !entry.path().join("Cargo.toml").is_file() {
                     open.push(entry.path().to_owned());
                 }
             } else if metadata.modified().is_ok_and(|modified| modified > time) {

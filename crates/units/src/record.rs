@@ -217,7 +217,7 @@ impl Build {
                 Some(message) => return self.message(message, progress),
                 None => on_line(line),
             }
-        } else if self.finished.is_none() && self.status(line) {
+        } else if self.finished.is_none() && self.status(line) || only_verbose_says(line) {
             return;
         } else {
             on_line(line);
@@ -278,6 +278,13 @@ impl Build {
             let _ = remove_file(page);
         }
     }
+}
+
+/// Whether a line names a program that cargo starts after the build: the runner says it in fewer words.
+fn only_verbose_says(line: &str) -> bool {
+    let plain = without_colour(line);
+    let plain = plain.trim_start();
+    plain.starts_with("Running `") || plain.starts_with("Doc-tests ")
 }
 
 fn built(artifact: Artifact) -> BuiltUnit {
