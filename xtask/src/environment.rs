@@ -1,0 +1,125 @@
+//! The environment variables: which of them a build depends on, and which `cargo run` added for the launcher.
+//!
+//! Invariant: a variable that cargo or rustc reads and that can change the binary is part of the conditions.
+//! What only build scripts of registry packages read (`CC`, `PKG_CONFIG_PATH`) is not.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use crate::place::Place;
+
+/// All variables, in the order of their names.
+#[derive(Debug)]
+pub(crate) struct Environment(Vec<(OsString, OsString)>);
+
+impl Environment {
+    /// This process's own.
+    pub(crate) fn current() -> Self {
+        Self::of(env::vars_os().collect())
+    }
+
+    fn of(mut variables: Vec<(OsString, OsString)>) -> Self {
+        variables.sort();
+        Self(variables)
+    }
+
+    /// The value of `name`; an empty one counts as unset, as cargo takes it.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        let found = self.0.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
+    }
+
+    /// The cargo to call: the one that started us, which a `+toolchain` may have chosen.
+    pub(crate) fn cargo(&self) -> &OsStr {
+        self.get("CARGO").unwrap_or(OsStr::new("cargo"))
+    }
+
+    /// Where cargo keeps the user's own configuration.
+    pub(crate) fn cargo_home(&self) -> Option<PathBuf> {
+        self.get("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))
+    }
+
+    /// Everything a build depends on that is no file, as lines that are only ever compared as a whole.
+    #[expect(
+        clippy::unnecessary_debug_formatting,
+        reason = "escapes: a line break cannot pass for a new line"
+    )]
+    pub(crate) fn conditions(&self, place: &Place) -> String {
+        let mut text = String::new();
+        let relevant = self.0.iter().filter(|(name, _)| name.to_str().is_some_and(matters_to_a_build));
+        for (name, value) in relevant {
+            let _ = writeln!(text, "env {name:?} {value:?}");
+        }
+        let _ = writeln!(text, "cargo {:?} home {:?}", self.cargo(), self.cargo_home());
+        let _ = writeln!(text, "workspace {:?}", place.workspace);
+        text
+    }
+
+    /// The variables that `cargo run` set for the launcher; with them in place build scripts would rerun.
+    pub(crate) fn added_by_cargo_run(&self) -> impl Iterator<Item = &OsStr> {
+        self.0.iter().map(|(name, _)| name.as_os_str()).filter(|name| {
+            name.to_str().is_some_and(|name| {
+                name.starts_with("CARGO_MANIFEST_")
+                    || name.starts_with("CARGO_PKG_")
+                    || matches!(name, "CARGO_BIN_NAME" | "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE")
+                    || name == "RUST_RECURSION_COUNT"
+            })
+        })
+    }
+}
+
+fn matters_to_a_build(name: &str) -> bool {
+    const NAMES: [&str; 5] =
+        ["RUSTFLAGS", "RUSTUP_TOOLCHAIN", "CARGO_ENCODED_RUSTFLAGS", "CARGO_INCREMENTAL", "CI"];
+    // `RUSTC` stands for `RUSTC`, `RUSTC_WRAPPER`, `RUSTC_WORKSPACE_WRAPPER`, `RUSTC_BOOTSTRAP`.
+    const PREFIXES: [&str; 5] =
+        ["RUSTC", "CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_UNSTABLE_"];
+    // The target folder is the one the launcher lies in, whatever these say.
+    let of_target_dir = matches!(name, "CARGO_TARGET_DIR" | "CARGO_BUILD_TARGET_DIR");
+    !of_target_dir && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn each_variable_counts_for_the_build_or_comes_from_cargo_run_or_is_left_alone() {
+        // name, part of the conditions, removed for cargo
+        let table = [
+            ("RUSTFLAGS", true, false),
+            ("CARGO_ENCODED_RUSTFLAGS", true, false),
+            ("RUSTC", true, false),
+            ("RUSTC_WRAPPER", true, false),
+            ("RUSTC_WORKSPACE_WRAPPER", true, false),
+            ("RUSTUP_TOOLCHAIN", true, false),
+            ("CARGO_INCREMENTAL", true, false),
+            ("CARGO_BUILD_RUSTFLAGS", true, false),
+            ("CARGO_PROFILE_XTASK_DEBUG", true, false),
+            ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", true, false),
+            ("CARGO_TARGET_DIR", false, false),
+            ("CARGO_TERM_COLOR", false, false),
+            ("CARGO_REGISTRY_TOKEN", false, false),
+            ("RUST_BACKTRACE", false, false),
+            ("PATH", false, false),
+            ("CARGO_MANIFEST_DIR", false, true),
+            ("CARGO_MANIFEST_PATH", false, true),
+            ("CARGO_PKG_NAME", false, true),
+            ("CARGO_BIN_NAME", false, true),
+            ("CARGO_CRATE_NAME", false, true),
+            ("CARGO_PRIMARY_PACKAGE", false, true),
+            ("RUST_RECURSION_COUNT", false, true),
+        ];
+        let place = Place::find(Path::new("/c/xtask"), Path::new("/c/target/xtask/xtask")).unwrap();
+        for (name, counts, removed) in table {
+            let conditions =
+                |value: &str| Environment::of(vec![(name.into(), value.into())]).conditions(&place);
+            assert_eq!(conditions("1") != conditions("2"), counts, "{name}");
+            let environment = Environment::of(vec![(name.into(), "1".into())]);
+            assert_eq!(environment.added_by_cargo_run().count() == 1, removed, "{name}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What the suite's binary depends on: read once after a build, from cargo's own dep-info.
+//!
+//! Invariant: every file whose change or appearance makes cargo build again is listed, or there is no stamp.
+//! Packages from a registry never change in place and stand in `Cargo.lock`; cargo leaves them out too.
+
+use std::collections::BTreeSet;
+use std::env::consts::EXE_SUFFIX;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::environment::Environment;
+use crate::place::Place;
+use crate::stamp::{Moment, Stamp, State};
+
+/// The stamp for the binary that a build begun at `start` made. `None` where only cargo can tell whether the
+/// binary is current: an input was touched since, cannot be read, or is not knowable from outside.
+pub(crate) fn stamp(
+    place: &Place,
+    environment: &Environment,
+    conditions: String,
+    start: Moment,
+) -> Option<Stamp> {
+    let mut paths = configuration(place, environment);
+    let mut packages = BTreeSet::new();
+    for source in dep_info_paths(&fs::read_to_string(place.dep_info()).ok()?) {
+        let source = place.workspace.join(source);
+        if reads_environment(&String::from_utf8_lossy(&fs::read(&source).ok()?)) {
+            return None;
+        }
+        let mut manifests =
+            source.ancestors().skip(1).map(|dir| dir.join("Cargo.toml")).filter(|path| path.exists());
+        packages.extend(manifests.next());
+        // Not only the nearest: profiles stand in its workspace's, and it inherits from there.
+        paths.extend(manifests);
+        paths.insert(source);
+    }
+    for manifest in packages {
+        if has_build_script(&manifest) {
+            return None;
+        }
+        paths.extend([manifest.with_file_name("build.rs"), manifest]);
+    }
+    paths.insert(place.workspace.join("Cargo.lock"));
+    paths.extend(compiler(environment));
+
+    let mut files = Vec::new();
+    for path in paths {
+        let state = State::of(&path).filter(|state| start.is_after(*state))?;
+        files.push((path, state));
+    }
+    // The binary itself is younger than the build's start.
+    let binary = State::of(&place.binary).filter(|state| *state != State::Absent)?;
+    files.push((place.binary.clone(), binary));
+    Some(Stamp { conditions, files })
+}
+
+/// The paths after the colon of a dep-info file of cargo's: one line in Make's format, spaces as `\ `.
+fn dep_info_paths(text: &str) -> Vec<String> {
+    // A colon in a path (`C:\`) has no plain space behind it.
+    let Some((_, listed)) = text.lines().next().unwrap_or_default().split_once(": ") else {
+        return Vec::new();
+    };
+    let mut paths = vec![String::new()];
+    let mut rest = listed.chars().peekable();
+    while let Some(next) = rest.next() {
+        match (next, paths.last_mut()) {
+            ('\\', Some(path)) if rest.peek() == Some(&' ') => path.extend(rest.next()),
+            (' ', _) => paths.push(String::new()),
+            (_, Some(path)) => path.push(next),
+            (_, None) => {}
+        }
+    }
+    paths.retain(|path| !path.is_empty());
+    paths
+}
+
+/// Whether a source takes a variable of ours at compile time. Cargo watches those, its dep-info does not name
+/// them. The `CARGO_` ones come from the manifest, which is listed.
+fn reads_environment(source: &str) -> bool {
+    source.split("env!(").skip(1).any(|rest| {
+        let name = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
+        name.is_some_and(|(name, _)| {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            !name.is_empty() && name.chars().all(is_name) && !name.starts_with("CARGO_")
+        })
+    })
+}
+
+/// Whether the package of `manifest` has a build script: it may depend on any file of its package, and on
+/// variables, and no dep-info names those.
+fn has_build_script(manifest: &Path) -> bool {
+    let names_one = |line: &str| {
+        let value =
+            line.trim_start().strip_prefix("build").and_then(|rest| rest.trim_start().strip_prefix('='));
+        value.is_some_and(|value| value.trim_start().starts_with(['"', '\'', '[']))
+    };
+    manifest.with_file_name("build.rs").exists()
+        || fs::read_to_string(manifest).is_ok_and(|text| text.lines().any(names_one))
+}
+
+/// Where cargo and rustup look for settings, whether there is a file or not, and what those files include.
+fn configuration(place: &Place, environment: &Environment) -> BTreeSet<PathBuf> {
+    let folders = place.workspace.ancestors().map(|dir| dir.join(".cargo")).chain(environment.cargo_home());
+    let mut unread: Vec<_> =
+        folders.flat_map(|dir| ["config.toml", "config"].map(|name| dir.join(name))).collect();
+    let toolchains = place.workspace.ancestors();
+    let toolchains =
+        toolchains.flat_map(|dir| ["rust-toolchain.toml", "rust-toolchain"].map(|name| dir.join(name)));
+    let mut paths: BTreeSet<_> = unread.iter().cloned().chain(toolchains).collect();
+    while let Some(config) = unread.pop() {
+        // Every quoted word that ends in `.toml`, as an included file's name must: one too many costs nothing.
+        for word in fs::read_to_string(&config).unwrap_or_default().split(['"', '\'']) {
+            let included = config.with_file_name(word);
+            if included.extension().is_some_and(|end| end == "toml") && paths.insert(included.clone()) {
+                unread.push(included);
+            }
+        }
+    }
+    paths
+}
+
+/// The files that tell one compiler from another: cargo, and rustc beside it or where `RUSTC` says.
+fn compiler(environment: &Environment) -> Vec<PathBuf> {
+    let cargo = PathBuf::from(environment.cargo());
+    let beside = cargo.with_file_name(format!("rustc{EXE_SUFFIX}"));
+    let named = environment.get("RUSTC").map(PathBuf::from);
+    [Some(cargo), Some(beside), named].into_iter().flatten().filter(|path| path.is_absolute()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dep_info_is_split_at_plain_spaces_only() {
+        let table: [(&str, &[&str]); 7] = [
+            ("/t/xtask-suite: /w/a.rs /w/b.rs\n", &["/w/a.rs", "/w/b.rs"]),
+            ("/my\\ t/xtask-suite: /my\\ w/a\\ b.rs /w/ä.rs\n", &["/my w/a b.rs", "/w/ä.rs"]),
+            ("target/xtask/xtask-suite: src/main.rs\n", &["src/main.rs"]),
+            ("C:\\t\\xtask-suite.exe: C:\\my\\ w\\a.rs D:\\b.rs\n", &["C:\\my w\\a.rs", "D:\\b.rs"]),
+            ("/t/a:b/xtask-suite: /w/c:d.rs", &["/w/c:d.rs"]),
+            ("/t/xtask-suite:\n", &[]),
+            ("", &[]),
+        ];
+        for (text, paths) in table {
+            assert_eq!(dep_info_paths(text), paths, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_source_reads_the_environment_when_it_names_a_variable_that_is_not_cargos() {
+        let table = [
+            ("const V: &str = env!(\"CARGO_PKG_VERSION\");", false),
+            ("const V: Option<&str> = option_env!(\"GIT_HASH\");", true),
+            ("env!( \"CARGO_PKG_NAME\") env!(\n    \"BUILD_ID\")", true),
+            ("env::var(\"GIT_HASH\")", false),
+            ("split(\"env!(\")", false),
+        ];
+        for (source, reads) in table {
+            assert_eq!(reads_environment(source), reads, "{source}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Where things lie: derived from the launcher's package folder and its own file, by asking nobody.
+//!
+//! Invariant: the suite's binary is looked for exactly where the build that [`crate::build`] runs puts it.
+
+use std::env::consts::EXE_SUFFIX;
+use std::path::{Path, PathBuf};
+
+/// The profile that launcher and suite are built in: one of their own, so that they neither wait for nor block
+/// a running `cargo build`.
+pub(crate) const PROFILE: &str = "xtask";
+/// The suite's package, and its binary.
+pub(crate) const SUITE: &str = "xtask-suite";
+
+/// The folders and files of one clone.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The clone's workspace: the folder above the launcher's package.
+    pub(crate) root: PathBuf,
+    /// The workspace the suite is a member of: `root`, or the vendored one.
+    pub(crate) workspace: PathBuf,
+    /// What cargo gets as `--target-dir` for the suite.
+    pub(crate) target_dir: PathBuf,
+    /// The folder of the launcher's own file.
+    pub(crate) launcher_dir: PathBuf,
+    /// The suite's binary.
+    pub(crate) binary: PathBuf,
+    /// What is written beside it after a build: [`crate::stamp`].
+    pub(crate) stamp: PathBuf,
+}
+
+impl Place {
+    /// `exe` is the launcher's own file, `<target>/[<triple>/]<profile>/xtask`. `None` when nothing is above
+    /// `package_dir` or `exe`.
+    pub(crate) fn find(package_dir: &Path, exe: &Path) -> Option<Self> {
+        let root = package_dir.parent()?.to_owned();
+        let launcher_dir = exe.parent()?.to_owned();
+        let (target, triple) = target_and_triple(launcher_dir.parent()?);
+        let vendored = package_dir.join("suite");
+        let (workspace, target_dir) = if vendored.join("Cargo.toml").exists() {
+            (vendored, target.join(SUITE).join("build"))
+        } else {
+            (root.clone(), target.to_owned())
+        };
+        let binary_dir = target_dir.join(triple).join(PROFILE);
+        let binary = binary_dir.join(format!("{SUITE}{EXE_SUFFIX}"));
+        let stamp = binary_dir.join(format!("{SUITE}.stamp"));
+        Some(Self { root, workspace, target_dir, launcher_dir, binary, stamp })
+    }
+
+    /// The dep-info file that cargo writes beside the binary.
+    pub(crate) fn dep_info(&self) -> PathBuf {
+        self.binary.with_file_name(format!("{SUITE}.d"))
+    }
+}
+
+/// Splits `<target>[/<triple>]`. With a triple, cargo 1.95 marks both folders with `CACHEDIR.TAG`, but keeps
+/// `.rustc_info.json` in the upper one only; a target folder inside another one has both files itself.
+fn target_and_triple(above_profile: &Path) -> (&Path, &Path) {
+    let no_triple = (above_profile, Path::new(""));
+    let Some(above) = above_profile.parent() else { return no_triple };
+    if above_profile.join(".rustc_info.json").exists() || !above.join("CACHEDIR.TAG").exists() {
+        return no_triple;
+    }
+    (above, above_profile.strip_prefix(above).unwrap_or(Path::new("")))
+}

@@ -1,0 +1,493 @@
+//! The launcher as people meet it: real cargo, the real alias, these very sources in a small workspace with a
+//! stand-in for the suite. A `cargo` that counts its calls shows when the launcher asked and when it did not.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
+#![expect(clippy::disallowed_methods, reason = "fixtures need no atomic write and no checked removal")]
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+const FIRST: &str = "xtask: building the suite";
+const AGAIN: &str = "xtask: bringing the suite up to date";
+
+const SUITE_MAIN: &str = r#"
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == "exit") {
+        std::process::exit(args[1].parse().unwrap());
+    }
+    println!("suite 1, {}, package {}", dep::TEXT, env!("CARGO_PKG_DESCRIPTION"));
+    println!("checked={} marked={}", cfg!(debug_assertions), cfg!(marked));
+    println!("args={args:?}");
+    for name in ["XTASK_SUITE_ROOT", "CARGO_PKG_NAME", "MY_OWN"] {
+        println!("{name}={}", std::env::var(name).unwrap_or_default());
+    }
+}
+"#;
+
+const PROFILE: &str = "[profile.xtask]\ninherits = \"dev\"\ndebug = false\n";
+
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Member,
+    Vendored,
+}
+
+/// A small workspace. Its path has a space and letters beyond ASCII. It stays when the test fails.
+struct Clone {
+    dir: PathBuf,
+    root: PathBuf,
+    /// Where the suite's own workspace lies.
+    suite: PathBuf,
+}
+
+struct Started {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+    /// How often the launcher called cargo.
+    asked: usize,
+}
+
+impl Clone {
+    fn new(form: Form) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let temporary = std::env::temp_dir().canonicalize().unwrap();
+        let dir = temporary.join(format!("xtask-launcher-{}-{number}", std::process::id()));
+        let root = dir.join("my clöne");
+        let suite = if form == Form::Member { root.clone() } else { root.join("xtask/suite") };
+        let clone = Self { dir, root, suite };
+
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for source in fs::read_dir(here.join("src")).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = source.file_name().unwrap().to_str().unwrap();
+            clone.write(&format!("xtask/src/{name}"), &fs::read_to_string(&source).unwrap());
+        }
+        let config = fs::read_to_string(here.join("../.cargo/config.toml")).unwrap();
+        let alias = config.lines().find(|line| line.starts_with("xtask = ")).unwrap();
+        let include = "include = [{ path = \"xtask.local.toml\", optional = true }]";
+        clone.write(".cargo/config.toml", &format!("{include}\n[alias]\n{alias}\n"));
+        clone.write("xtask/Cargo.toml", &package("xtask"));
+
+        let members = "[workspace]\nresolver = \"3\"\nmembers = ";
+        let root = match form {
+            Form::Member => format!("{members}[\"xtask\", \"app\", \"dep\"]\n{PROFILE}"),
+            Form::Vendored => format!("{members}[\"xtask\"]\nexclude = [\"xtask/suite\"]\n{PROFILE}"),
+        };
+        clone.write("Cargo.toml", &root);
+        if form == Form::Vendored {
+            clone.write_suite("Cargo.toml", &format!("{members}[\"app\", \"dep\"]\n{PROFILE}"));
+        }
+        let lints = "[lints.rust]\nunexpected_cfgs = \"allow\"\n";
+        let dependency = "[dependencies]\ndep = { path = \"../dep\" }\n";
+        clone.write_suite("app/Cargo.toml", &format!("{}{dependency}{lints}", package("xtask-suite")));
+        clone.write_suite("app/src/main.rs", SUITE_MAIN);
+        clone.write_suite("dep/Cargo.toml", &package("dep"));
+        clone.write_suite("dep/src/lib.rs", "pub const TEXT: &str = \"dep 1\";\n");
+
+        // Committed, as in a real clone: a lock file that the build itself writes is younger than its start.
+        let lock = ["generate-lockfile", "--offline", "--quiet"];
+        let mut lock_file = Command::new(cargo());
+        assert!(scrub(&mut lock_file).args(lock).current_dir(&clone.suite).status().unwrap().success());
+
+        let shim = clone.dir.join("cargo");
+        let text = format!(
+            "#!/bin/sh\necho \"asked $CARGO_PKG_NAME$CARGO_MANIFEST_DIR\" >> '{}'\n'{}' \"$@\"\ncode=$?\neval \"$AFTER_CARGO\"\nexit $code\n",
+            clone.log().display(),
+            cargo().display(),
+        );
+        fs::write(&shim, text).unwrap();
+        fs::set_permissions(&shim, fs::Permissions::from_mode(0o755)).unwrap();
+        clone
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("asked.log")
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        write(&self.root.join(path), text);
+    }
+
+    fn write_suite(&self, path: &str, text: &str) {
+        write(&self.suite.join(path), text);
+    }
+
+    fn edit_suite(&self, path: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.suite.join(path)).unwrap();
+        assert!(text.contains(from), "{path} has no {from:?}");
+        self.write_suite(path, &text.replace(from, to));
+    }
+
+    /// `cargo xtask`, in an environment as after a login.
+    fn command(&self) -> Command {
+        let mut command = Command::new(cargo());
+        self.with_counting_cargo(scrub(&mut command)).arg("xtask").current_dir(&self.root);
+        command
+    }
+
+    /// `cargo run` names itself in `CARGO`; a runner, which it puts before what it starts, names ours instead.
+    fn with_counting_cargo<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let triple = host().to_uppercase().replace(['-', '.'], "_");
+        let cargo = self.dir.join("cargo");
+        command.env(format!("CARGO_TARGET_{triple}_RUNNER"), format!("env CARGO={}", cargo.display()));
+        command.env("CARGO", cargo)
+    }
+
+    fn start(&self, command: &mut Command) -> Started {
+        let _ = fs::remove_file(self.log());
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        // Nothing follows: what `cargo run` set for the launcher would make build scripts rerun.
+        assert!(log.lines().all(|line| line == "asked "), "{log}");
+        let asked = log.lines().count();
+        Started { code: status.code(), stdout: text(stdout), stderr: text(stderr), asked }
+    }
+
+    /// A plain `cargo xtask`.
+    fn xtask(&self) -> Started {
+        self.start(&mut self.command())
+    }
+}
+
+impl Drop for Clone {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+impl Started {
+    #[track_caller]
+    fn expect(self, code: i32, asked: usize, in_stdout: &str, in_stderr: &str) -> Self {
+        let all = format!("asked {}\n--- stdout\n{}\n--- stderr\n{}", self.asked, self.stdout, self.stderr);
+        assert_eq!(self.code, Some(code), "{all}");
+        assert_eq!(self.asked, asked, "{all}");
+        assert!(self.stdout.contains(in_stdout), "no {in_stdout:?} in stdout: {all}");
+        assert!(self.stderr.contains(in_stderr), "no {in_stderr:?} in stderr: {all}");
+        self
+    }
+
+    /// Started without asking cargo, and without a word.
+    #[track_caller]
+    fn expect_warm(self, in_stdout: &str) {
+        assert_eq!(self.expect(0, 0, in_stdout, "").stderr, "");
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn set_modified(path: &Path, time: SystemTime) {
+    File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+fn package(name: &str) -> String {
+    format!("[package]\nname = \"{name}\"\ndescription = \"fixture\"\nedition = \"2024\"\n")
+}
+
+/// The toolchain's cargo that runs these tests, not rustup's, which would set `CARGO` itself.
+fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").expect("run by cargo").into()
+}
+
+fn host() -> String {
+    let version = Command::new(cargo().with_file_name("rustc")).arg("-vV").output().unwrap().stdout;
+    let version = String::from_utf8(version).unwrap();
+    version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+}
+
+fn scrub(command: &mut Command) -> &mut Command {
+    command.env_clear();
+    for name in ["HOME", "RUSTUP_HOME", "CARGO_HOME", "TMPDIR"] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    let mut path = cargo().parent().unwrap().as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    command.env("PATH", path)
+}
+
+#[test]
+fn the_first_build_says_so_and_the_second_start_asks_no_cargo() {
+    for form in [Form::Member, Form::Vendored] {
+        let clone = Clone::new(form);
+        let first = clone.xtask().expect(0, 1, "suite 1, dep 1", FIRST);
+        assert!(first.stderr.contains("Compiling xtask-suite"), "{}", first.stderr);
+        assert!(first.stdout.starts_with("suite 1"), "{}", first.stdout);
+        clone.xtask().expect_warm("suite 1, dep 1");
+
+        // From a folder below, and the same from the launcher's own file.
+        let below = clone.root.join("xtask/src");
+        clone.start(clone.command().current_dir(&below)).expect_warm("suite 1");
+        let mut alone = Command::new(clone.root.join("target/xtask/xtask"));
+        clone.with_counting_cargo(scrub(&mut alone)).current_dir("/");
+        clone.start(&mut alone).expect_warm("suite 1");
+
+        // Settings that only hold below are not the suite's: it would be built anew at every change of folder.
+        let local = "[build]\nrustflags = [\"--cfg\", \"marked\"]\n";
+        write(&below.join(".cargo/config.toml"), local);
+        fs::remove_file(stamp_of(&clone)).unwrap();
+        let root = format!("marked=false\nargs=[]\nXTASK_SUITE_ROOT={}\n", clone.root.display());
+        clone.start(clone.command().current_dir(&below)).expect(0, 1, &root, "");
+        clone.xtask().expect_warm("suite 1");
+
+        if form == Form::Vendored {
+            assert!(clone.root.join("target/xtask-suite/build/xtask/xtask-suite").exists());
+        }
+    }
+}
+
+#[test]
+fn the_suite_gets_its_arguments_its_environment_and_has_its_exit_code() {
+    let clone = Clone::new(Form::Member);
+    let args = ["a b", "", "--", "ü\"'$x", "--help"];
+    let started = clone.start(clone.command().args(args).env("MY_OWN", "1 2"));
+    let started = started.expect(0, 1, &format!("args={args:?}"), "");
+    let root = format!("XTASK_SUITE_ROOT={}\nCARGO_PKG_NAME=xtask\nMY_OWN=1 2\n", clone.root.display());
+    assert!(started.stdout.ends_with(&root), "{}", started.stdout);
+    for code in [0, 1, 2, 3, 101] {
+        clone.start(clone.command().args(["exit", &code.to_string()])).expect(code, 0, "", "");
+    }
+}
+
+#[test]
+fn whatever_the_build_depends_on_leads_to_cargo_before_the_next_start() {
+    let local = "[build]\nrustflags = [\"--cfg\", \"marked\"]\n";
+    for form in [Form::Member, Form::Vendored] {
+        let clone = Clone::new(form);
+        clone.xtask().expect(0, 1, "suite 1", "");
+        let rebuilt = |what: &str, edit: &dyn Fn(), expected: &str| {
+            clone.xtask().expect_warm("");
+            edit();
+            let started = clone.xtask();
+            assert!(started.stdout.contains(expected), "{what}: {}{}", started.stdout, started.stderr);
+            started.expect(0, 1, expected, AGAIN);
+            clone.xtask().expect_warm(expected);
+        };
+        let edit = |path, from, to| clone.edit_suite(path, from, to);
+        rebuilt("source", &|| edit("app/src/main.rs", "suite 1", "suite 2"), "suite 2, dep 1");
+        rebuilt("dependency", &|| edit("dep/src/lib.rs", "dep 1", "dep 2"), "suite 2, dep 2");
+        rebuilt("manifest", &|| edit("app/Cargo.toml", "fixture", "edited"), "package edited");
+        let checks_off = || edit("Cargo.toml", "debug = false", "debug-assertions = false");
+        rebuilt("profile", &checks_off, "checked=false");
+        rebuilt("included settings", &|| clone.write(".cargo/xtask.local.toml", local), "marked=true");
+        let gone = |path: &Path| {
+            fs::remove_file(path).unwrap();
+            // Nothing to compile: cargo kept what it had built under the flags before.
+            assert_eq!(clone.xtask().expect(0, 1, "marked=false", "").stderr, "");
+        };
+        gone(&clone.root.join(".cargo/xtask.local.toml"));
+        let above = clone.dir.join(".cargo/config.toml");
+        write(&above, local);
+        assert_eq!(clone.xtask().expect(0, 1, "marked=true", "").stderr, "");
+        gone(&above);
+
+        // What needs no compiling is asked in silence: the lock file, flags that are back to what they were.
+        set_modified(&clone.suite.join("Cargo.lock"), SystemTime::now());
+        assert_eq!(clone.xtask().expect(0, 1, "", "").stderr, "");
+        clone.xtask().expect_warm("");
+        let flags = |name, value| clone.start(clone.command().env(name, value));
+        flags("RUSTFLAGS", "--cfg marked --cfg more").expect(0, 1, "marked=true", AGAIN);
+        flags("RUSTFLAGS", "--cfg marked --cfg more").expect_warm("marked=true");
+        assert_eq!(clone.xtask().expect(0, 1, "marked=false", "").stderr, "");
+        flags("CARGO_PROFILE_XTASK_DEBUG_ASSERTIONS", "true").expect(0, 1, "checked=true", AGAIN);
+        flags("CARGO_ENCODED_RUSTFLAGS", "--cfg\u{1f}marked\u{1f}--cfg\u{1f}most").expect(
+            0,
+            1,
+            "marked=true",
+            "",
+        );
+        clone.xtask().expect(0, 1, "marked=false", "");
+
+        // Another file in the compiler's place, and a binary that is not the one that was built.
+        let rustc = clone.dir.join("rustc");
+        write(&rustc, "#!/bin/sh\nexec rustc \"$@\"\n");
+        clone.xtask().expect(0, 1, "", "");
+        fs::remove_file(rustc).unwrap();
+        clone.xtask().expect(0, 1, "", "");
+        clone.xtask().expect_warm("");
+        let stamp = stamp_of(&clone);
+        fs::remove_file(stamp.with_extension("")).unwrap();
+        clone.xtask().expect(0, 1, "suite 2", FIRST);
+        // A stamp that is cut short, and one of another version.
+        let text = fs::read_to_string(&stamp).unwrap();
+        for broken in [&text[..text.len() / 2], &text.replace("format 1", "format 2")] {
+            fs::write(&stamp, broken).unwrap();
+            assert_eq!(clone.xtask().expect(0, 1, "suite 2", "").stderr, "");
+        }
+        clone.xtask().expect_warm("suite 2");
+    }
+}
+
+fn stamp_of(clone: &Clone) -> PathBuf {
+    let member = clone.root.join("target/xtask/xtask-suite.stamp");
+    let vendored = clone.root.join("target/xtask-suite/build/xtask/xtask-suite.stamp");
+    [member, vendored].into_iter().find(|stamp| stamp.exists()).expect("a stamp")
+}
+
+#[test]
+fn a_suite_that_does_not_compile_is_said_and_the_old_binary_is_not_started() {
+    let clone = Clone::new(Form::Member);
+    clone.xtask().expect(0, 1, "suite 1", "");
+    clone.edit_suite("app/src/main.rs", "fn main() {", "fn main() { broken");
+    for _ in 0..2 {
+        let failed = clone.xtask().expect(3, 1, "", "xtask: failed to build the suite: cargo ended with");
+        assert_eq!(failed.stdout, "", "the old binary was started");
+        assert!(failed.stderr.contains("expected"), "no error of rustc's: {}", failed.stderr);
+        // The command shown does fail in a shell, and works once the error is gone.
+        let shown = failed.stderr.lines().find_map(|line| line.strip_prefix("  command: ")).unwrap();
+        let in_shell = || scrub(Command::new("sh").args(["-c", shown])).output().unwrap().status.code();
+        assert_eq!(in_shell(), Some(101), "{shown}");
+    }
+    clone.edit_suite("app/src/main.rs", "{ broken", "{");
+    clone.edit_suite("app/src/main.rs", "suite 1", "suite 2");
+    clone.xtask().expect(0, 1, "suite 2", AGAIN);
+}
+
+#[test]
+fn a_file_that_may_have_been_edited_during_the_build_is_never_vouched_for() {
+    let clone = Clone::new(Form::Member);
+    let main = clone.suite.join("app/src/main.rs");
+    // As by an editor, after cargo read the file and before the launcher looks at it.
+    let edit = format!("sed -i 's/suite 1/suite 2/' '{}'", main.display());
+    clone.start(clone.command().env("AFTER_CARGO", edit)).expect(0, 1, "suite 1", FIRST);
+    clone.xtask().expect(0, 1, "suite 2", AGAIN);
+    clone.xtask().expect_warm("suite 2");
+
+    set_modified(&main, SystemTime::now() + Duration::from_secs(3600));
+    for _ in 0..2 {
+        clone.xtask().expect(0, 1, "suite 2", "");
+    }
+    set_modified(&main, SystemTime::now());
+    clone.xtask().expect(0, 1, "suite 2", "");
+    clone.xtask().expect_warm("suite 2");
+}
+
+#[test]
+fn what_only_cargo_can_watch_is_left_to_cargo() {
+    let clone = Clone::new(Form::Member);
+    clone.xtask().expect(0, 1, "suite 1", "");
+    let script = "fn main() { println!(\"cargo::rustc-cfg=marked\"); }\n";
+    clone.write_suite("app/build.rs", script);
+    clone.xtask().expect(0, 1, "marked=true", "");
+    assert_eq!(
+        clone.xtask().expect(0, 1, "marked=true", "").stderr,
+        "",
+        "a check that finds nothing is silent"
+    );
+    fs::remove_file(clone.suite.join("app/build.rs")).unwrap();
+    clone.xtask().expect(0, 1, "marked=false", "");
+    clone.xtask().expect_warm("");
+
+    clone.edit_suite("app/src/main.rs", "\"suite 1", "\"{:?} suite 1");
+    clone.edit_suite("app/src/main.rs", "dep::TEXT", "option_env!(\"MY_OWN\"), dep::TEXT");
+    clone.xtask().expect(0, 1, "None suite 1", "");
+    clone.start(clone.command().env("MY_OWN", "x")).expect(0, 1, "Some(\"x\") suite 1", "");
+}
+
+#[test]
+fn what_a_package_outside_inherits_from_its_own_workspace_counts() {
+    let clone = Clone::new(Form::Member);
+    let other = "[workspace]\nmembers = [\"dep\"]\n[workspace.package]\ndescription = \"one\"\n";
+    write(&clone.dir.join("other/Cargo.toml"), other);
+    let inherits = package("dep2").replace("description = \"fixture\"", "description.workspace = true");
+    write(&clone.dir.join("other/dep/Cargo.toml"), &inherits);
+    let text = "pub const TEXT: &str = env!(\"CARGO_PKG_DESCRIPTION\");\n";
+    write(&clone.dir.join("other/dep/src/lib.rs"), text);
+    clone.edit_suite("dep/Cargo.toml", "2024\"", "2024\"\n[dependencies]\ndep2.path = \"../../other/dep\"");
+    clone.write_suite("dep/src/lib.rs", "pub use dep2::TEXT;\n");
+    clone.xtask().expect(0, 1, "suite 1, one", "");
+    clone.xtask().expect_warm("suite 1, one");
+    write(&clone.dir.join("other/Cargo.toml"), &other.replace("one", "two"));
+    clone.xtask().expect(0, 1, "suite 1, two", AGAIN);
+    clone.xtask().expect_warm("suite 1, two");
+}
+
+#[test]
+fn a_stamp_that_cannot_be_written_costs_a_question_and_nothing_else() {
+    let clone = Clone::new(Form::Member);
+    fs::create_dir_all(clone.root.join("target/xtask/xtask-suite.stamp/x")).unwrap();
+    clone.xtask().expect(0, 1, "suite 1", FIRST);
+    assert_eq!(clone.xtask().expect(0, 1, "suite 1", "").stderr, "");
+}
+
+#[test]
+fn without_cargo_it_says_what_to_do() {
+    let clone = Clone::new(Form::Member);
+    clone.xtask().expect(0, 1, "suite 1", "");
+    fs::remove_file(stamp_of(&clone)).unwrap();
+    let mut alone = Command::new(clone.root.join("target/xtask/xtask"));
+    scrub(&mut alone).env("CARGO", "/no/such/cargo");
+    let failed = clone.start(&mut alone).expect(3, 0, "", "failed to start cargo");
+    assert!(failed.stderr.contains("\n  next: "), "{}", failed.stderr);
+    assert_eq!(failed.stdout, "");
+}
+
+#[test]
+fn it_finds_the_binary_wherever_the_target_folder_is() {
+    let host = host();
+    for form in [Form::Member, Form::Vendored] {
+        let clone = Clone::new(form);
+        let elsewhere = clone.dir.join("big disk/target");
+        let inside = elsewhere.join("lanes");
+        let table: [&[(&str, &Path)]; 6] = [
+            &[("CARGO_BUILD_TARGET", host.as_ref())],
+            &[("CARGO_TARGET_DIR", &elsewhere)],
+            &[("CARGO_TARGET_DIR", &elsewhere), ("CARGO_BUILD_TARGET", host.as_ref())],
+            // A target folder in another one is not a triple's.
+            &[("CARGO_TARGET_DIR", &inside)],
+            &[("CARGO_TARGET_DIR", "relative".as_ref())],
+            &[("CARGO_BUILD_BUILD_DIR", &clone.dir.join("build")), ("CARGO_BUILD_TARGET", host.as_ref())],
+        ];
+        for variables in table {
+            let start = || clone.start(clone.command().envs(variables.iter().copied()));
+            let first = start();
+            assert_eq!(first.code, Some(0), "{variables:?}: {}", first.stderr);
+            first.expect(0, 1, "suite 1", "");
+            start().expect_warm("suite 1");
+        }
+        clone.start(clone.command().env("CARGO_BUILD_DEP_INFO_BASEDIR", "..")).expect(0, 1, "suite 1", "");
+        clone.start(clone.command().env("CARGO_BUILD_DEP_INFO_BASEDIR", "..")).expect_warm("suite 1");
+    }
+}
+
+#[test]
+fn a_clone_that_moved_works_on() {
+    let clone = Clone::new(Form::Member);
+    clone.xtask().expect(0, 1, "suite 1", "");
+    let moved =
+        Clone { dir: clone.dir.clone(), root: clone.dir.join("moved"), suite: clone.dir.join("moved") };
+    fs::rename(&clone.root, &moved.root).unwrap();
+    moved.edit_suite("app/src/main.rs", "suite 1", "suite 2");
+    let root = format!("XTASK_SUITE_ROOT={}", moved.root.display());
+    moved.xtask().expect(0, 1, &root, "").expect(0, 1, "suite 2", "");
+    moved.xtask().expect_warm("suite 2");
+}
+
+#[test]
+fn two_at_once_both_start_the_new_binary() {
+    let clone = Clone::new(Form::Member);
+    clone.xtask().expect(0, 1, "suite 1", "");
+    for round in 2..5 {
+        clone.edit_suite("app/src/main.rs", &format!("suite {}", round - 1), &format!("suite {round}"));
+        std::thread::scope(|scope| {
+            let started = [(); 3].map(|()| scope.spawn(|| clone.command().output().unwrap()));
+            for output in started.map(|thread| thread.join().unwrap()) {
+                let stdout = String::from_utf8(output.stdout).unwrap();
+                assert!(stdout.contains(&format!("suite {round}")), "{stdout}");
+            }
+        });
+        clone.xtask().expect_warm(&format!("suite {round}"));
+    }
+}
