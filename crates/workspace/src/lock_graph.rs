@@ -193,3 +193,144 @@ impl Key {
         Ok(Self { name, version, source, checksum })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `name version(@: local) -> dependencies` per line; a trailing `!` on the version is another checksum.
+    fn lock(lines: &[&str]) -> String {
+        let entry = |line: &&str| {
+            let (package, dependencies) = line.split_once(" -> ").unwrap_or((line, ""));
+            let (name, version) = package.split_once(' ').unwrap();
+            let plain = version.trim_end_matches(['@', '!']);
+            let checksum = version.ends_with('!');
+            let source = if version.contains('@') {
+                String::new()
+            } else {
+                format!("source = \"registry+https://x\"\nchecksum = \"{checksum}\"\n")
+            };
+            let list = dependencies.split(", ").filter(|text| !text.is_empty());
+            let list = list.map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(", ");
+            format!(
+                "[[package]]\nname = \"{name}\"\nversion = \"{plain}\"\n{source}dependencies = [{list}]\n\n"
+            )
+        };
+        lines.iter().map(entry).collect()
+    }
+
+    const BEFORE: [&str; 9] = [
+        "a 0.1.0@ -> x",
+        "b 0.1.0@ -> a, y",
+        "c 0.1.0@ -> z 1.0.0",
+        "d 0.1.0@",
+        "x 1.0.0 -> shared",
+        "y 1.0.0 -> z 2.0.0",
+        "z 1.0.0",
+        "z 2.0.0",
+        "shared 1.0.0",
+    ];
+
+    fn changed(edits: &[(&str, &str)]) -> Vec<String> {
+        let mut after = BEFORE.map(str::to_owned).to_vec();
+        for (from, to) in edits {
+            match after.iter_mut().find(|line| line == from) {
+                Some(line) => (*to).clone_into(line),
+                None => after.push((*to).to_owned()),
+            }
+        }
+        after.retain(|line| !line.is_empty());
+        let after = lock(&after.iter().map(String::as_str).collect::<Vec<_>>());
+        let members = ["a", "b", "c", "d"].map(|name| (name.to_owned(), "0.1.0".to_owned()));
+        changed_members(&lock(&BEFORE), &after, &members).into_iter().collect()
+    }
+
+    #[test]
+    fn a_member_differs_when_anything_below_it_does() {
+        let none: [&str; 0] = [];
+        assert_eq!(changed(&[]), none);
+        assert_eq!(changed(&[("", "unrelated 1.0.0")]), none);
+        assert_eq!(changed(&[("y 1.0.0 -> z 2.0.0", "y 1.0.1 -> z 2.0.0")]), ["b"]);
+        assert_eq!(changed(&[("z 1.0.0", "z 1.0.0!")]), ["c"], "the checksum");
+        assert_eq!(changed(&[("shared 1.0.0", "shared 1.0.1")]), ["a", "b"]);
+        assert_eq!(changed(&[("d 0.1.0@", "d 0.2.0@")]), ["d"], "its own version");
+        assert_eq!(changed(&[("d 0.1.0@", "")]), ["d"], "not locked at all");
+        assert_eq!(changed(&[("a 0.1.0@ -> x", "a 0.2.0@ -> x")]), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_same_packages_with_other_edges_differ() {
+        let swapped =
+            [("c 0.1.0@ -> z 1.0.0", "c 0.1.0@ -> z 2.0.0"), ("y 1.0.0 -> z 2.0.0", "y 1.0.0 -> z 1.0.0")];
+        assert_eq!(changed(&swapped), ["b", "c"]);
+    }
+
+    #[test]
+    fn what_a_changed_package_may_ask_for_other_features_differs() {
+        assert_eq!(
+            changed(&[("x 1.0.0 -> shared", "x 1.0.1 -> shared"), ("d 0.1.0@", "d 0.1.0@ -> shared")]),
+            ["a", "b", "d"]
+        );
+        let c_differs = |before: &[&str], after: &[&str]| {
+            let member = [("c".to_owned(), "0.1.0".to_owned())];
+            !changed_members(&lock(before), &lock(after), &member).is_empty()
+        };
+        // q 1.0.1 may ask shared for more, deep below a package that c has nothing to do with.
+        let with = |q: &str| {
+            [
+                "a 0.1.0@ -> x",
+                "x 1.0.0 -> q",
+                &format!("q {q} -> shared"),
+                "shared 1.0.0",
+                "c 0.1.0@ -> shared",
+            ]
+            .map(str::to_owned)
+        };
+        let (old, new) = (with("1.0.0"), with("1.0.1"));
+        assert!(c_differs(&old.each_ref().map(String::as_str), &new.each_ref().map(String::as_str)));
+        // What a asked shared for is not asked any more.
+        let rest = ["shared 1.0.0", "c 0.1.0@ -> shared"];
+        assert!(c_differs(&["a 0.1.0@ -> shared", rest[0], rest[1]], &["a 0.1.0@", rest[0], rest[1]]));
+
+        // A local package's new dependency: whoever has it too, not whoever has its old ones.
+        let edit = [("d 0.1.0@", "d 0.1.0@ -> z 1.0.0")];
+        assert_eq!(changed(&edit), ["c", "d"]);
+    }
+
+    #[test]
+    fn what_does_not_parse_differs_for_all() {
+        let members = [("a".to_owned(), "1".to_owned())];
+        for broken in ["<<<<<<< HEAD\n", "[[package]]\nname = \"a\"\n"] {
+            assert_eq!(changed_members(&lock(&BEFORE), broken, &members).len(), 1);
+            assert_eq!(changed_members(broken, &lock(&BEFORE), &members).len(), 1);
+        }
+    }
+
+    #[test]
+    fn version_1_keeps_its_checksums_at_the_end_and_sources_tell_packages_apart() {
+        let lock = |checksum: &str| {
+            format!(
+                "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\
+                 dependencies = [\"x 1.0.0 (registry+https://r)\"]\n\
+                 [[package]]\nname = \"b\"\nversion = \"1.0.0\"\ndependencies = [\"x 1.0.0 (git+https://g)\"]\n\
+                 [[package]]\nname = \"x\"\nversion = \"1.0.0\"\nsource = \"registry+https://r\"\n\
+                 [[package]]\nname = \"x\"\nversion = \"1.0.0\"\nsource = \"git+https://g#abc\"\n\
+                 [metadata]\n\"checksum x 1.0.0 (registry+https://r)\" = \"{checksum}\"\n"
+            )
+        };
+        let members = ["a", "b"].map(|name| (name.to_owned(), "1.0.0".to_owned()));
+        assert_eq!(changed_members(&lock("1"), &lock("2"), &members), BTreeSet::from(["a".to_owned()]));
+    }
+
+    #[test]
+    fn sharing_is_reaching_a_package_or_what_lies_below_it() {
+        let graphs = || [LockGraph::parse(&lock(&BEFORE)).unwrap()];
+        let of = |name: &str| sharing(&graphs(), &BTreeSet::from([name.to_owned()]));
+        let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>());
+        assert_eq!(of("x"), names(&["a", "b"]));
+        assert_eq!(of("y"), names(&["b"]));
+        assert_eq!(of("z"), names(&["b", "c"]), "each version of the name");
+        assert_eq!(of("d"), names(&["d"]));
+        assert_eq!(of("unknown"), None);
+    }
+}

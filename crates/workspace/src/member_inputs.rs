@@ -100,3 +100,130 @@ impl Parts {
         Self { packages: packages.collect(), shared: shared.finish() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{LocalDependency, LocalPackage};
+
+    fn facts() -> Facts {
+        // b depends on a; c has b as a dev dependency; d depends on c.
+        let edges: [&[(usize, bool)]; 4] = [&[], &[(0, false)], &[(1, true)], &[(2, false)]];
+        let package = |(at, name): (usize, &str)| LocalPackage {
+            id: name.into(),
+            name: name.into(),
+            version: "0.1.0".into(),
+            dir: format!("/w/{name}").into(),
+            member: true,
+            features: BTreeMap::new(),
+            targets: Vec::new(),
+            dependencies: edges[at].iter().map(|&(package, dev)| LocalDependency { package, dev }).collect(),
+        };
+        Facts {
+            root: "/w".into(),
+            target_dir: "/w/target".into(),
+            build_dir: "/w/target".into(),
+            host: "host".into(),
+            packages: ["a", "b", "c", "d"].into_iter().enumerate().map(package).collect(),
+            default_members: Vec::new(),
+            ambiguous_names: Vec::new(),
+            resolved_packages: 4,
+        }
+    }
+
+    const FILES: [&str; 13] = [
+        "a/x",
+        "b/x",
+        "c/x",
+        "d/x",
+        "Cargo.toml",
+        "Cargo.lock",
+        ".cargo/config.toml",
+        "data/a.json",
+        "data/nobody.json",
+        "docs/x.md",
+        "target/x",
+        "sub",
+        "b",
+    ];
+
+    /// Which members' digests change with `edited`.
+    fn moved(edited: &str) -> String {
+        let facts = facts();
+        let digests = |edit: bool| {
+            let text = |path: &str| if edit && path == edited { "new" } else { "old" }.to_owned();
+            let files = FILES.iter().map(|path| (Utf8Path::new("/w").join(path), text(path))).collect();
+            let contents = Contents { files, ignored: vec!["/w/d/.env".into(), "/w/root.log".into()] };
+            let reads = |at: usize| {
+                let paths: &[&str] = match at {
+                    0 => &["/w/data/a.json", "/w/docs/read.md", "/w/target/gen.rs", "/w/a/x"],
+                    3 => &["/outside/x", "/w/a/x"],
+                    _ => &[],
+                };
+                Reads::Known(paths.iter().map(Utf8PathBuf::from).collect::<BTreeSet<_>>())
+            };
+            let shown = |path: &Utf8Path| relative("/w".into(), path);
+            member_inputs(&InputsQuestion {
+                facts: &facts,
+                contents: &contents,
+                reads: &reads,
+                ignore: &Globs::parse(&["docs/**".into(), "Cargo.toml".into(), "a/**".into()]).unwrap(),
+                global: &Globs::default(),
+                cargo_config: &[],
+                lock: "/w/Cargo.lock".into(),
+                on_disk: &|path| Some(text(&shown(path))),
+            })
+        };
+        let (before, after) = (digests(false), digests(true));
+        before.keys().filter(|name| before[*name] != after[*name]).cloned().collect()
+    }
+
+    #[test]
+    fn a_file_is_an_input_of_those_it_can_reach() {
+        let table = [
+            ("none", ""),
+            ("a/x", "abcd"),
+            ("b/x", "bc"),
+            ("c/x", "cd"),
+            ("d/x", "d"),
+            ("Cargo.toml", "abcd"),
+            (".cargo/config.toml", "abcd"),
+            ("Cargo.lock", ""),
+            ("data/a.json", "abc"),
+            ("data/nobody.json", "abcd"),
+            ("docs/x.md", ""),
+            ("docs/read.md", "abc"),
+            ("target/x", ""),
+            ("target/gen.rs", ""),
+            ("d/.env", "d"),
+            ("root.log", ""),
+            ("sub", "abcd"),
+            // A submodule.
+            ("b", "abcd"),
+            ("/outside/x", "d"),
+        ];
+        for (edited, expected) in table {
+            assert_eq!(moved(edited), expected, "{edited}");
+        }
+    }
+
+    #[test]
+    fn without_knowing_what_is_read_there_is_no_digest() {
+        let facts = facts();
+        let contents = Contents::default();
+        let inputs = member_inputs(&InputsQuestion {
+            facts: &facts,
+            contents: &contents,
+            reads: &|at| if at == 1 { Reads::Unknown } else { Reads::Known(BTreeSet::new()) },
+            ignore: &Globs::default(),
+            global: &Globs::default(),
+            cargo_config: &[],
+            lock: "/w/Cargo.lock".into(),
+            on_disk: &|_| None,
+        });
+        let known = inputs.into_iter().filter(|(_, digest)| digest.is_some()).map(|(name, _)| name);
+        assert_eq!(known.collect::<Vec<_>>(), ["a", "d"], "b itself, and c tests with it");
+    }
+}

@@ -38,3 +38,22 @@ pub(crate) fn relative(root: &Utf8Path, path: &Utf8Path) -> String {
     });
     common.unwrap_or_else(|| path.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_that_is_none_is_wrong_usage() {
+        let error = Globs::parse(&["ok".into(), "a/***".into()]).unwrap_err();
+        assert!(error.downcast_ref::<WrongUsage>().is_some() && error.to_string().contains("`a/***`"));
+    }
+
+    #[test]
+    fn paths_are_shown_from_the_root() {
+        let table = [("/r/w/a/b", "a/b"), ("/r/x", "../x"), ("/r/w", ""), ("/other/x", "/other/x")];
+        for (path, expected) in table {
+            assert_eq!(relative("/r/w".into(), path.into()), expected);
+        }
+    }
+}

@@ -123,5 +123,11 @@ fn meaning(item: &Item) -> String {
         let values = list.iter().map(|value| meaning(&Item::Value(value.clone())));
         return format!("{:?}", values.collect::<Vec<_>>());
     }
-    item.as_value().map(|value| value.clone().decorated("", "").to_string()).unwrap_or_default()
+    match item.as_value() {
+        // Without the quotes, of which TOML has four kinds.
+        Some(value) => value
+            .as_str()
+            .map_or_else(|| value.clone().decorated("", "").to_string(), |text| format!("{text:?}")),
+        None => String::new(),
+    }
 }

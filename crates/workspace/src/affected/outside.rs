@@ -8,7 +8,7 @@
 use std::cell::OnceCell;
 use std::fs;
 
-use camino::Utf8Path;
+use camino::{Utf8Component, Utf8Path};
 
 use crate::Facts;
 use crate::affected::tested_with;
@@ -42,7 +42,11 @@ impl<'a> MayReadOutside<'a> {
     fn found(&self, package: usize) -> Found {
         *self.found[package].get_or_init(|| {
             let facts = &self.facts.packages[package];
-            let elsewhere = facts.targets.iter().any(|target| !target.path.starts_with(&facts.dir));
+            // Cargo leaves `..` in the path of a target as the manifest has it.
+            let elsewhere = facts.targets.iter().any(|target| {
+                let leaves = target.path.components().any(|part| part == Utf8Component::ParentDir);
+                leaves || !target.path.starts_with(&facts.dir)
+            });
             let proc_macro =
                 facts.targets.iter().any(|target| target.kinds.iter().any(|kind| kind == "proc-macro"));
             let mut found = Found { code: elsewhere || facts.has_build_script(), macros: false };
@@ -122,5 +126,46 @@ mod tests {
         for (source, expected) in table {
             assert_eq!(names_outside(source), expected, "{source}");
         }
+    }
+
+    #[test]
+    fn packages_are_looked_into_with_the_macros_they_use_but_not_into_each_other() {
+        let files = [
+            ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"[a-z]\", \"a/inner\"]\n"),
+            ("a/src/lib.rs", "pub fn plain() {}"),
+            ("a/target.txt", "../"),
+            ("a/inner/src/lib.rs", "const X: &str = include_str!(\"x\");"),
+            ("b/src/lib.rs", "#[macro_export] macro_rules! load { () => { include_str!(\"../x\") } }"),
+            ("c/src/lib.rs", ""),
+            ("d/src/lib.rs", ""),
+            ("d/build.rs", "fn main() {}"),
+            ("e/src/lib.rs", ""),
+            ("e/tests/deep/x.rs", "fn f() { read(\"../x\") }"),
+            ("f/src/lib.rs", ""),
+            ("g/shared.rs", ""),
+            ("h/src/lib.rs", ""),
+        ];
+        let fixture = xtask_testkit::Fixture::new("outside", &files);
+        for name in ["a", "a/inner", "b", "c", "d", "e", "f", "g", "h"] {
+            let more = match name {
+                "c" => "[dependencies]\nb = { path = \"../b\" }\n",
+                "f" => "[dependencies]\ninner = { path = \"../a/inner\" }\n",
+                "g" => "[lib]\npath = \"../f/src/lib.rs\"\n",
+                _ => "",
+            };
+            let package = name.rsplit('/').next().unwrap();
+            let manifest = format!("[package]\nname = \"{package}\"\nedition = \"2024\"\n{more}");
+            fixture.write(&format!("{name}/Cargo.toml"), &manifest);
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("../../f/src/lib.rs", fixture.root().join("h/src/link.rs")).unwrap();
+        let workspace = crate::Workspace::load(fixture.root(), crate::Environment::current()).unwrap();
+        let facts = &workspace.facts;
+        let outside = MayReadOutside::new(facts);
+        let may = (0..facts.packages.len()).filter(|&package| outside.package(package));
+        let may = may.map(|package| facts.packages[package].name.as_str()).collect::<Vec<_>>();
+        let linked: &[&str] = if cfg!(unix) { &["h"] } else { &[] };
+        let expected = ["b", "c", "d", "e", "g"].iter().chain(linked).chain(&["inner"]);
+        assert_eq!(may, expected.copied().collect::<Vec<_>>());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::Reads;
 
@@ -17,6 +17,10 @@ impl Readers {
             let Reads::Known(paths) = reads else { continue };
             for path in paths {
                 readers.entry(path.clone()).or_default().insert(package);
+                // Dep-info has `crates/a/../b/x` where the source has `../b/x`.
+                if path.components().any(|part| part == Utf8Component::ParentDir) {
+                    readers.entry(without_parents(path)).or_default().insert(package);
+                }
             }
         }
         Self(readers)
@@ -30,4 +34,17 @@ impl Readers {
         let below = self.0.range(path.to_owned()..).take_while(|(read, _)| read.starts_with(path));
         above.chain(below.map(|(_, packages)| packages)).flatten().copied().collect()
     }
+}
+
+/// `path` with each `..` taken together with the folder before it.
+fn without_parents(path: &Utf8Path) -> Utf8PathBuf {
+    let mut plain = Utf8PathBuf::new();
+    for part in path.components() {
+        if part == Utf8Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
 }

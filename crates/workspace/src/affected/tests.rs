@@ -1,1 +1,390 @@
+//! Tables: a workspace by hand, one change, and which members it selects.
 
+use super::*;
+use crate::{LocalDependency, LocalPackage, TargetFacts};
+
+/// What a test changes of the usual question.
+struct Case {
+    facts: Facts,
+    reads: BTreeMap<&'static str, Reads>,
+    may_read: BTreeSet<&'static str>,
+    ignore: Vec<String>,
+    global: Vec<String>,
+    unseen: Vec<Utf8PathBuf>,
+    cargo_config: Vec<Utf8PathBuf>,
+    lock: (Option<String>, Option<String>),
+    manifests: BTreeMap<&'static str, (Option<String>, Option<String>)>,
+}
+
+/// `name folder dependency dev:dependency …`; a `*` before the name makes it no member.
+fn facts(packages: &[&str]) -> Facts {
+    let lines = packages.iter().map(|line| line.split(' ').collect::<Vec<_>>()).collect::<Vec<_>>();
+    let name = |words: &[&str]| words[0].trim_start_matches('*').to_owned();
+    let edge = |word: &&str| {
+        let (dev, to) = word.strip_prefix("dev:").map_or((false, *word), |to| (true, to));
+        let package = lines.iter().position(|words| name(words) == to).unwrap();
+        LocalDependency { package, dev }
+    };
+    let package = |words: &Vec<&str>| {
+        let dir = Utf8PathBuf::from("/r/w").join(words[1]);
+        // Without the slash that an empty relative path leaves at the end.
+        let dir = dir.components().collect::<Utf8PathBuf>();
+        let dir = if words[1].starts_with("..") { "/r/side".into() } else { dir };
+        LocalPackage {
+            id: name(words),
+            name: name(words),
+            version: "0.1.0".into(),
+            targets: vec![TargetFacts {
+                name: name(words),
+                kinds: vec!["lib".into()],
+                path: dir.join("src/lib.rs"),
+            }],
+            dir,
+            member: !words[0].starts_with('*'),
+            features: BTreeMap::new(),
+            dependencies: words[2..].iter().map(edge).collect(),
+        }
+    };
+    Facts {
+        root: "/r/w".into(),
+        target_dir: "/r/w/target".into(),
+        build_dir: "/r/w/target".into(),
+        host: "host".into(),
+        packages: lines.iter().map(package).collect(),
+        default_members: Vec::new(),
+        ambiguous_names: Vec::new(),
+        resolved_packages: 0,
+    }
+}
+
+/// a ← b ← c, b ←dev d ← e, and f alone; each reads nothing outside of its folder.
+const CHAIN: [&str; 6] =
+    ["a crates/a", "b crates/b a", "c crates/c b", "d crates/d dev:b", "e crates/e d", "f crates/f"];
+
+fn case(packages: &[&str]) -> Case {
+    let facts = facts(packages);
+    Case {
+        facts,
+        reads: BTreeMap::new(),
+        may_read: BTreeSet::new(),
+        ignore: Vec::new(),
+        global: Vec::new(),
+        unseen: Vec::new(),
+        cargo_config: Vec::new(),
+        lock: (Some(String::new()), Some(String::new())),
+        manifests: BTreeMap::new(),
+    }
+}
+
+impl Case {
+    fn reads(mut self, package: &'static str, paths: &[&str]) -> Self {
+        let paths = paths.iter().map(|path| Utf8PathBuf::from("/r/w").join(path)).collect();
+        self.reads.insert(package, Reads::Known(paths));
+        self
+    }
+
+    fn unknown(mut self, package: &'static str, may_read: bool) -> Self {
+        self.reads.insert(package, Reads::Unknown);
+        if may_read {
+            self.may_read.insert(package);
+        }
+        self
+    }
+
+    fn manifest(mut self, path: &'static str, before: Option<&str>, after: Option<&str>) -> Self {
+        self.manifests.insert(path, (before.map(str::to_owned), after.map(str::to_owned)));
+        self
+    }
+
+    fn lock(mut self, before: &str, after: &str) -> Self {
+        self.lock = (Some(before.to_owned()), Some(after.to_owned()));
+        self
+    }
+
+    fn reach(&self, files: &[&str]) -> Reach {
+        let files = files.iter().map(|file| Utf8PathBuf::from("/r/w").join(file)).collect::<Vec<_>>();
+        let name = |package: usize| self.facts.packages[package].name.as_str();
+        let manifest = |path: &Utf8Path| self.manifests.get(path.strip_prefix("/r/w").ok()?.as_str());
+        reach(&Question {
+            facts: &self.facts,
+            files: &files,
+            repository: "/r/w".into(),
+            unseen: &self.unseen,
+            reads: &|at| self.reads.get(name(at)).cloned().unwrap_or(Reads::Known(BTreeSet::new())),
+            may_read_outside: &|at| self.may_read.contains(name(at)),
+            ignore: &Globs::parse(&self.ignore).unwrap(),
+            global: &Globs::parse(&self.global).unwrap(),
+            cargo_config: &self.cargo_config,
+            lock: "/r/w/Cargo.lock".into(),
+            lock_before: self.lock.0.as_deref(),
+            lock_after: self.lock.1.as_deref(),
+            manifest_before: &|path| manifest(path)?.0.clone(),
+            manifest_after: &|path| manifest(path)?.1.clone(),
+        })
+    }
+
+    /// `name: reason; reason` for each member, or what selects all.
+    fn told(&self, files: &[&str]) -> Vec<String> {
+        let reach = self.reach(files);
+        if let Some(why) = reach.everything {
+            assert_eq!(reach.members.len(), self.facts.members().count());
+            return vec![format!("ALL {why}")];
+        }
+        let reasons =
+            |reasons: &Vec<Reason>| reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        reach.members.iter().map(|(name, why)| format!("{name}: {}", reasons(why))).collect()
+    }
+
+    fn names(&self, files: &[&str]) -> String {
+        let reach = self.reach(files);
+        let all = if reach.everything.is_some() { "ALL" } else { "" };
+        let names = reach.members.into_keys().collect::<String>();
+        if all.is_empty() { names } else { all.to_owned() }
+    }
+}
+
+#[test]
+fn dependents_follow_but_past_a_dev_edge_only_its_tests() {
+    let chain = case(&CHAIN);
+    assert_eq!(chain.names(&[]), "");
+    assert_eq!(
+        chain.told(&["crates/a/src/lib.rs", "crates/a/src/other.rs"]),
+        ["a: crates/a/src/lib.rs changed", "b: depends on a", "c: depends on b", "d: depends on b",]
+    );
+    assert_eq!(chain.names(&["crates/d/src/lib.rs"]), "de");
+    assert_eq!(chain.names(&["target/debug/x"]), "", "cargo's own output");
+    assert_eq!(chain.names(&["crates/f/README.md"]), "f", "whatever lies in its folder");
+    // A package that tests itself through another, and one that both edges lead to.
+    let circle = case(&["a a dev:b", "b b a", "c c dev:a b"]);
+    assert_eq!(circle.names(&["a/x"]), "abc");
+    let both = case(&["a a", "b b dev:a", "c c a b", "d d c"]);
+    assert_eq!(both.names(&["a/x"]), "abcd");
+    // Past a package that is no member.
+    let through = case(&["a a", "*p vendor/p a", "c c p"]);
+    assert_eq!(through.told(&["a/x"]), ["a: a/x changed", "c: depends on p"]);
+    assert_eq!(through.names(&["vendor/p/src/lib.rs"]), "c");
+}
+
+#[test]
+fn the_innermost_package_owns_a_file_and_one_at_the_root_only_its_targets() {
+    let nested = case(&["a crates/a", "m crates/a/macros"]);
+    assert_eq!(nested.names(&["crates/a/macros/src/lib.rs"]), "m");
+    assert_eq!(nested.names(&["crates/a/macros2/lib.rs"]), "a");
+    assert_eq!(nested.names(&["crates/ab/lib.rs"]), "ALL", "a folder whose name only begins alike");
+
+    let mut at_root = case(&["root ", "a crates/a"]);
+    at_root.facts.packages[0].targets.push(TargetFacts {
+        name: "tool".into(),
+        kinds: vec!["bin".into()],
+        path: "/r/w/tools/tool/main.rs".into(),
+    });
+    at_root.facts.packages[0].targets.push(TargetFacts {
+        name: "single".into(),
+        kinds: vec!["bin".into()],
+        path: "/r/w/single.rs".into(),
+    });
+    let own =
+        ["src/x.rs", "tests/t.rs", "examples/e", "benches/b", "build.rs", "tools/tool/y.rs", "single.rs"];
+    for file in own {
+        assert_eq!(at_root.names(&[file]), "root", "{file}");
+    }
+    for file in ["data.json", "docs/x", "tools/other.rs", "crates/x", "build.rs.bak"] {
+        assert_eq!(at_root.names(&[file]), "ALL", "{file}");
+    }
+    assert_eq!(at_root.names(&["crates/a/x"]), "a");
+    assert_eq!(case(&["root "]).names(&["data.json"]), "root", "the only member owns all of its folder");
+}
+
+#[test]
+fn some_files_select_all() {
+    let mut case = case(&["a crates/a", "b crates/b"]);
+    case.global = vec!["ci/**".into(), "*.sh".into(), "crates/a/schema/*".into(), "../up/*".into()];
+    case.cargo_config = vec!["/r/w/crates/a/shared-config.toml".into()];
+    case.ignore = vec!["**".into()];
+    let all = [
+        "Cargo.toml",
+        "rust-toolchain",
+        "rust-toolchain.toml",
+        ".cargo/config.toml",
+        ".cargo/x/y",
+        ".cargo",
+        "/r/.cargo/config.toml",
+        "/r/rust-toolchain.toml",
+        ".config/nextest.toml",
+        "ci/deep/x",
+        "x.sh",
+        "crates/a/schema/x",
+        "/r/up/x",
+        "crates/a/shared-config.toml",
+        "crates",
+        "crates/a",
+    ];
+    for file in all {
+        assert_eq!(case.names(&[file]), "ALL", "{file}");
+    }
+    let not_all = [
+        ("crates/a/.cargo/config.toml", "a"),
+        ("crates/a/rust-toolchain", "a"),
+        ("crates/b/x.sh", "b"),
+        ("crates/a/schema/deep/x", "a"),
+        ("clippy.toml", ""),
+        ("target/x", ""),
+    ];
+    for (file, expected) in not_all {
+        assert_eq!(case.names(&[file]), expected, "{file}");
+    }
+    assert_eq!(case.told(&["crates/a/x", ".cargo/x"]), ["ALL .cargo/x changed, cargo's configuration"]);
+}
+
+#[test]
+fn a_file_in_no_folder_selects_its_readers_else_all_unless_ignored() {
+    let mut case =
+        case(&CHAIN).reads("b", &["data/x.json"]).reads("f", &["crates/f/../a/data.json", "schema"]);
+    assert_eq!(case.told(&["data/x.json"])[..1], ["b: reads data/x.json"]);
+    assert_eq!(case.names(&["data/x.json"]), "bcd");
+    assert_eq!(case.names(&["data/y.json"]), "ALL");
+    assert_eq!(case.names(&["data"]), "bcd", "a folder that holds what it reads");
+    assert_eq!(case.names(&["schema/new.json"]), "f", "in a folder that a build script watches");
+    assert_eq!(case.names(&["crates/a/data.json"]), "abcdf");
+    assert_eq!(
+        case.told(&["crates/f/x", "crates/a/data.json"])[4],
+        "f: crates/f/x changed; reads crates/a/data.json"
+    );
+    let own = self::case(&["f f"]).reads("f", &["f/x"]);
+    assert_eq!(own.told(&["f/x"]), ["f: f/x changed"], "once, though it reads the file too");
+    case.ignore = vec!["data/*".into(), "docs/**".into(), "*.md".into(), "crates/**".into()];
+    assert_eq!(case.names(&["data/y.json", "docs/a/b", "README.md"]), "");
+    assert_eq!(case.names(&["data/x.json"]), "bcd", "ignored, but read");
+    assert_eq!(case.names(&["docs.txt"]), "ALL");
+    assert_eq!(case.names(&["crates/c/x"]), "c", "ignored, but in a member's folder");
+}
+
+#[test]
+fn a_package_that_was_not_built_here_may_read_what_changed_elsewhere() {
+    let may = || case(&CHAIN).unknown("f", true).unknown("e", false);
+    assert_eq!(may().names(&[]), "");
+    assert_eq!(
+        may().told(&["crates/c/x"]),
+        ["c: crates/c/x changed", "f: may read crates/c/x (not built here yet)"]
+    );
+    assert_eq!(may().names(&["crates/f/x"]), "f");
+    assert_eq!(may().told(&["crates/f/x"]), ["f: crates/f/x changed"]);
+    assert_eq!(may().names(&["data/x"]), "ALL", "nobody is known to read it");
+    assert_eq!(may().reads("c", &["data/x"]).names(&["data/x"]), "cf");
+    let mut ignored = may();
+    ignored.ignore = vec!["data/*".into()];
+    assert_eq!(ignored.names(&["data/x"]), "f");
+    assert_eq!(case(&CHAIN).unknown("b", true).names(&["crates/f/x"]), "bcdf", "and who depends on it");
+}
+
+#[test]
+fn where_git_sees_nothing_members_are_always_selected() {
+    let outside = case(&["a a p", "b b", "*p ../side"]);
+    assert_eq!(outside.told(&[]), ["a: depends on p"]);
+    let mut case = case(&["a a", "b b", "c c", "d d"])
+        .reads("a", &["gen/x.rs", "target/out.rs"])
+        .reads("c", &["/r/elsewhere.txt"])
+        .reads("d", &[".git/HEAD"]);
+    case.unseen = vec!["/r/w/gen".into(), "/r/w/b".into(), "/r/w/target".into()];
+    assert_eq!(
+        case.told(&[]),
+        [
+            "a: reads gen/x.rs, where git sees no changes",
+            "b: lies in b, where git sees no changes",
+            "c: reads ../elsewhere.txt, where git sees no changes",
+            "d: reads .git/HEAD, where git sees no changes",
+        ]
+    );
+    let only_output = self::case(&["a a"]).reads("a", &["target/out.rs"]);
+    assert_eq!(only_output.names(&[]), "");
+}
+
+fn lock(packages: &[(&str, &str, &str)]) -> String {
+    let entry = |(name, version, dependencies): &(&str, &str, &str)| {
+        let local = *version == "0.1.0";
+        let source = if local { "" } else { "source = \"registry+x\"\n" };
+        let list = dependencies.split(' ').filter(|name| !name.is_empty());
+        let list = list.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+        format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n{source}dependencies = [{list}]\n")
+    };
+    packages.iter().map(entry).collect()
+}
+
+#[test]
+fn the_lock_file_selects_whose_dependencies_changed() {
+    let text = |x: &str| lock(&[("a", "0.1.0", "x"), ("b", "0.1.0", "y"), ("x", x, ""), ("y", "1.0.0", "")]);
+    let members = || case(&["a a", "b b"]);
+    let changed = members().lock(&text("1.0.0"), &text("1.0.1"));
+    assert_eq!(changed.told(&["Cargo.lock"]), ["a: its locked dependencies changed"]);
+    assert_eq!(changed.names(&[]), "a", "git ignores the file, and the last run's copy differs");
+    assert_eq!(members().lock(&text("1.0.0"), &text("1.0.0")).names(&["Cargo.lock"]), "");
+    assert_eq!(changed.reads("b", &["Cargo.lock"]).names(&["Cargo.lock"]), "ab");
+    let mut unknown = members().lock("", &text("1.0.0"));
+    unknown.lock.0 = None;
+    assert_eq!(unknown.told(&[]), ["ALL Cargo.lock may have changed: there is none to be read from before"]);
+}
+
+#[test]
+fn a_manifest_reaches_those_who_share_what_it_asks_for_otherwise() {
+    let text = lock(&[
+        ("a", "0.1.0", "x"),
+        ("b", "0.1.0", "below"),
+        ("c", "0.1.0", "y"),
+        ("e", "0.1.0", "c"),
+        ("d", "0.1.0", ""),
+        ("x", "1.0.0", "below"),
+        ("y", "1.0.0", ""),
+        ("below", "1.0.0", ""),
+    ]);
+    let packages = ["a a", "b b", "c c", "d d", "e e c"];
+    let reached = |before: Option<&str>, after: Option<&str>| {
+        let case = case(&packages).lock(&text, &text).manifest("a/Cargo.toml", before, after);
+        case.manifest(
+            "Cargo.toml",
+            None,
+            Some("[workspace.dependencies]\nz = { package = \"y\", version = \"1\" }"),
+        )
+        .names(&["a/Cargo.toml"])
+    };
+    let base = "[dependencies]\nx = '1'\n[features]\nf = []\n";
+    let table: [(&str, &str); 16] = [
+        (base, "a"),
+        ("# comment\n[dependencies]\nx = \"1\" # same\n[features]\nf = []\n", "a"),
+        (
+            "[package]\nversion = '2'\n[lints]\nworkspace = true\n[lib]\npath = 'x.rs'\n[dependencies]\nx='1'\n[features]\nf = []",
+            "a",
+        ),
+        ("[dependencies]\nx = { version = '1', features = ['q'] }\n[features]\nf = []\n", "ab"),
+        ("[features]\nf = []\n", "ab"),
+        ("[dependencies]\nx = '1'\ny = '1'\n[features]\nf = []\n", "ace"),
+        ("[dependencies]\nx = '1'\n[dev-dependencies]\ny = '1'\n[features]\nf = []\n", "ace"),
+        ("[dependencies]\nx = '1'\n[build-dependencies]\ny = '1'\n[features]\nf = []\n", "ace"),
+        ("[dependencies]\nx = '1'\n[target.'cfg(unix)'.dependencies]\ny = '1'\n[features]\nf = []\n", "ace"),
+        ("[dependencies]\nx = '1'\nn = { package = 'y', version = '1' }\n[features]\nf = []\n", "ace"),
+        ("[dependencies]\nx = '1'\nz.workspace = true\n[features]\nf = []\n", "ace"),
+        ("[dependencies]\nx = '1'\nc = { path = '../c' }\n[features]\nf = []\n", "ace"),
+        ("[dependencies]\nx = '1'\n[features]\nf = ['g']\ng = ['x?/q']\n", "ab"),
+        ("[dependencies]\nx = '1'\n[features]\nf = []\ng = []\n", "a"),
+        ("[dependencies]\nx = '1'\nnot-locked = '1'\n[features]\nf = []\n", "ALL"),
+        ("[dependencies]\nx = '1'\n[lib]\nproc-macro = true\n[features]\nf = []\n", "ab"),
+    ];
+    for (after, expected) in table {
+        assert_eq!(reached(Some(base), Some(after)), expected, "{after}");
+        assert_eq!(reached(Some(after), Some(base)), expected, "back from {after}");
+    }
+    assert_eq!(reached(None, Some(base)), "ab", "a new manifest");
+    assert_eq!(reached(Some(base), None), "ab", "a removed one");
+    assert_eq!(reached(Some(base), Some("<<<<<<<")), "ALL");
+}
+
+#[test]
+fn a_manifest_of_no_package_is_a_fixture_unless_it_is_gone() {
+    let text = lock(&[("a", "0.1.0", ""), ("b", "0.1.0", "x"), ("x", "1.0.0", "")]);
+    let fixture = "a/tests/fixture/Cargo.toml";
+    let asks = Some("[dependencies]\nx = '1'\n");
+    let members = || case(&["a a", "b b"]).lock(&text, &text);
+    assert_eq!(members().manifest(fixture, None, asks).names(&[fixture]), "a");
+    assert_eq!(members().manifest(fixture, asks, None).names(&[fixture]), "ab");
+    // A member that is gone: its folder is no member's now.
+    assert_eq!(members().manifest("gone/Cargo.toml", asks, None).names(&["gone/Cargo.toml"]), "ALL");
+}

@@ -58,7 +58,6 @@ pub(super) fn since(git: &Git, configured: Option<&str>) -> Result<Since> {
         "-z",
         "--name-only",
         "--no-renames",
-        "--no-relative",
         "--ignore-submodules=none",
         &id,
         "HEAD",
@@ -68,14 +67,11 @@ pub(super) fn since(git: &Git, configured: Option<&str>) -> Result<Since> {
 
 /// The configured base and its commit.
 fn configured_base(git: &Git, name: &str) -> Result<Option<(String, String)>> {
-    // A leading `-` would be an option to git.
-    if !name.starts_with('-') {
-        let (success, stdout, _) =
-            git.output(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")])?;
-        if success {
-            let id = String::from_utf8_lossy(&stdout).trim().to_owned();
-            return Ok(Some((name.to_owned(), id)));
-        }
+    let (success, stdout, _) =
+        git.output(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")])?;
+    if success {
+        let id = String::from_utf8_lossy(&stdout).trim().to_owned();
+        return Ok(Some((name.to_owned(), id)));
     }
     let branches = git.text(&["for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes"])?;
     let near = branches.lines().map(|branch| (strsim::jaro_winkler(name, branch), branch));

@@ -57,7 +57,7 @@ fn on_a_clean_base_branch_nothing_changed() {
 #[test]
 fn each_way_to_change_a_file_is_seen() {
     type Edit = fn(&Fixture);
-    let table: [(&str, Edit, &[&str]); 12] = [
+    let table: [(&str, Edit, &[&str]); 13] = [
         ("unstaged", |f| f.write("a/src/lib.rs", "x"), &["a/src/lib.rs"]),
         (
             "staged",
@@ -102,6 +102,19 @@ fn each_way_to_change_a_file_is_seen() {
             &["a/src/lib.rs", "b/src/lib.rs"],
         ),
         (
+            "unmerged",
+            |f| {
+                f.git(&["switch", "--quiet", "-c", "other"]);
+                f.write("a/src/lib.rs", "theirs");
+                f.commit("theirs");
+                f.git(&["switch", "--quiet", "main"]);
+                f.write("a/src/lib.rs", "ours");
+                f.commit("ours");
+                f.git(&["read-tree", "-m", "-i", "main~", "main", "other"]);
+            },
+            &["a/src/lib.rs"],
+        ),
+        (
             "a repository inside this one",
             |f| {
                 f.write("inner/x.rs", "");
@@ -121,7 +134,9 @@ fn each_way_to_change_a_file_is_seen() {
         assert_eq!(std::fs::metadata(&index).unwrap().modified().unwrap(), before, "{name}");
 
         // Committed on a branch, the same files differ from the merge base, whatever happens on main.
-        if !["ignored", "an edit hidden from git", "staged, and back in the work tree"].contains(&name) {
+        if !["ignored", "unmerged", "an edit hidden from git", "staged, and back in the work tree"]
+            .contains(&name)
+        {
             fixture.git(&["switch", "--quiet", "-c", "feature"]);
             // Not `add -A`: the mode is set in the index only.
             fixture.git(&["add", "-A", "--ignore-errors", ":!a/src/lib.rs"]);
@@ -316,6 +331,7 @@ fn a_submodule_counts_as_its_folder() {
     let clean = ask(fixture.root(), None).contents().unwrap().unwrap();
     assert!(clean.files.contains_key(&fixture.root().join("sub")));
 
+    fixture.git(&["config", "submodule.sub.ignore", "all"]);
     fixture.write("sub/x.rs", "edited");
     assert_eq!(files(&ask(fixture.root(), None), fixture.root()), ["sub"]);
     let edited = ask(fixture.root(), None).contents().unwrap().unwrap();
