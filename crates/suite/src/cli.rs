@@ -25,13 +25,20 @@ pub(crate) fn command(tiers: &[Tier]) -> Command {
     command.subcommand(preset()).subcommand(with()).subcommand(completions()).subcommand(schema())
 }
 
-/// Only what must be known before the workspace is: everything else passes through.
-pub(crate) fn first_look() -> Command {
-    base()
-        .allow_external_subcommands(true)
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .ignore_errors(true)
+/// What must be known before the tiers are: where the workspace is, and how to say what is wrong with it.
+/// The global flags may stand anywhere before a `--`.
+pub(crate) fn first_look(args: &[String]) -> ArgMatches {
+    let mut globals = vec!["xtask".to_owned()];
+    let mut words = args.iter().skip(1).take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-C" | "--color" => globals.extend([word.clone()].into_iter().chain(words.next().cloned())),
+            "--json" | "-v" | "--verbose" => globals.push(word.clone()),
+            _ if word.starts_with("-C") || word.starts_with("--color=") => globals.push(word.clone()),
+            _ => {}
+        }
+    }
+    base().ignore_errors(true).get_matches_from(globals)
 }
 
 fn base() -> Command {
@@ -172,7 +179,6 @@ mod tests {
         let config = Config::defaults(&Members::default());
         let command = command(&config.tiers);
         command.clone().debug_assert();
-        first_look().debug_assert();
         for subcommand in command.get_subcommands() {
             let name = subcommand.get_name();
             assert!(subcommand.get_about().is_some(), "{name} says what it is for");
@@ -185,10 +191,22 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_is_known_before_the_tiers_are() {
-        let look = |args: &[&str]| directory(&first_look().get_matches_from(args));
-        assert_eq!(look(&["xtask", "-C", "/w", "my-own-tier", "--forecast"]), "/w");
-        assert_eq!(look(&["xtask", "test-fast"]), ".");
-        assert_eq!(look(&["xtask", "-C", "/w", "--help"]), "/w");
+    fn global_flags_are_known_before_the_tiers_are_wherever_they_stand() {
+        let look = |line: &str| {
+            let args = line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+            let matches = first_look(&args);
+            (directory(&matches), output_options(&matches).json)
+        };
+        let table = [
+            ("xtask -C /w my-own-tier --forecast", ("/w", false)),
+            ("xtask my-own-tier --json -C/w", ("/w", true)),
+            ("xtask test-fast", (".", false)),
+            ("xtask -C /w --help", ("/w", false)),
+            ("xtask with full -- run --json -C /x", (".", false)),
+            ("xtask --no-such-flag --json", (".", true)),
+        ];
+        for (line, (dir, json)) in table {
+            assert_eq!(look(line), (Utf8PathBuf::from(dir), json), "{line}");
+        }
     }
 }

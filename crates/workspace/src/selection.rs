@@ -78,7 +78,8 @@ pub fn feature_args(preset: &Preset, members: &[&LocalPackage]) -> Vec<String> {
 pub fn preset_features(preset: &Preset, members: &[&LocalPackage]) -> BTreeSet<String> {
     let mut features = BTreeSet::new();
     for feature in &preset.features {
-        let (of, name) = feature.split_once('/').map_or((None, feature.as_str()), |(of, name)| (Some(of), name));
+        let (of, name) =
+            feature.split_once('/').map_or((None, feature.as_str()), |(of, name)| (Some(of), name));
         let having = members.iter().filter(|member| of.is_none_or(|of| member.name == of));
         let having = having.filter(|member| member.features.contains_key(name));
         features.extend(having.map(|member| format!("{}/{name}", member.name)));
@@ -101,7 +102,6 @@ pub fn profile_args(profile: Option<&str>, nextest: bool) -> Vec<String> {
     profile.into_iter().flat_map(|profile| [flag.to_owned(), profile.to_owned()]).collect()
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,7 +114,10 @@ mod tests {
             version: "0.1.0".into(),
             dir: format!("/w/{name}").into(),
             member: true,
-            features: features.iter().map(|feature| ((*feature).to_owned(), vec![])).collect::<BTreeMap<_, _>>(),
+            features: features
+                .iter()
+                .map(|feature| ((*feature).to_owned(), vec![]))
+                .collect::<BTreeMap<_, _>>(),
             targets: vec![],
             dependencies: vec![],
         };
@@ -156,7 +159,11 @@ mod tests {
         };
         let table = [
             (preset(&["common"], true, false), vec!["a", "b", "c"], "--features a/common,b/common"),
-            (preset(&["common", "b/db"], false, false), vec!["b"], "--no-default-features --features b/common,b/db"),
+            (
+                preset(&["common", "b/db"], false, false),
+                vec!["b"],
+                "--no-default-features --features b/common,b/db",
+            ),
             (preset(&["b/db"], true, false), vec!["a"], ""),
             (preset(&[], true, true), vec!["a"], "--all-features"),
         ];

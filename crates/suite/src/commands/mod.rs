@@ -20,7 +20,7 @@ use crate::shell::Shell;
 /// Runs the command in `args` (the program's own name first). The second value is the signal that ended it.
 pub(crate) fn run(args: Vec<String>) -> (Exit, Option<i32>) {
     let environment = user_environment();
-    let first = cli::first_look().get_matches_from(&args);
+    let first = cli::first_look(&args);
     let shell = Shell::new(cli::output_options(&first), &environment);
     let loaded = Context::load(&cli::directory(&first), environment, &shell);
     let tiers = match &loaded {
