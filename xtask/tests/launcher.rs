@@ -94,7 +94,7 @@ impl Clone {
         // Committed, as in a real clone: a lock file that the build itself writes is younger than its start.
         let lock = ["generate-lockfile", "--offline", "--quiet"];
         let mut lock_file = Command::new(cargo());
-        assert!(scrub(&mut lock_file).args(lock).current_dir(&clone.suite).status().unwrap().success());
+        assert!(clone.scrub(&mut lock_file).args(lock).current_dir(&clone.suite).status().unwrap().success());
 
         let shim = clone.dir.join("cargo");
         let text = format!(
@@ -128,8 +128,21 @@ impl Clone {
     /// `cargo xtask`, in an environment as after a login.
     fn command(&self) -> Command {
         let mut command = Command::new(cargo());
-        self.with_counting_cargo(scrub(&mut command)).arg("xtask").current_dir(&self.root);
+        self.with_counting_cargo(self.scrub(&mut command)).arg("xtask").current_dir(&self.root);
         command
+    }
+
+    /// Leaves what a fresh login has, and a cargo home of its own: the lock on a shared one makes cargo wait for
+    /// other tests, and say so.
+    fn scrub<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env_clear();
+        for name in ["HOME", "RUSTUP_HOME", "TMPDIR"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        let mut path = cargo().parent().unwrap().as_os_str().to_owned();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap());
+        command.env("PATH", path).env("CARGO_HOME", self.dir.join("cargo-home"))
     }
 
     /// `cargo run` names itself in `CARGO`; a runner, which it puts before what it starts, names ours instead.
@@ -207,17 +220,6 @@ fn host() -> String {
     version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
-fn scrub(command: &mut Command) -> &mut Command {
-    command.env_clear();
-    for name in ["HOME", "RUSTUP_HOME", "CARGO_HOME", "TMPDIR"] {
-        command.envs(std::env::var_os(name).map(|value| (name, value)));
-    }
-    let mut path = cargo().parent().unwrap().as_os_str().to_owned();
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap());
-    command.env("PATH", path)
-}
-
 #[test]
 fn the_first_build_says_so_and_the_second_start_asks_no_cargo() {
     for form in [Form::Member, Form::Vendored] {
@@ -231,7 +233,7 @@ fn the_first_build_says_so_and_the_second_start_asks_no_cargo() {
         let below = clone.root.join("xtask/src");
         clone.start(clone.command().current_dir(&below)).expect_warm("suite 1");
         let mut alone = Command::new(clone.root.join("target/xtask/xtask"));
-        clone.with_counting_cargo(scrub(&mut alone)).current_dir("/");
+        clone.with_counting_cargo(clone.scrub(&mut alone)).current_dir("/");
         clone.start(&mut alone).expect_warm("suite 1");
 
         // Settings that only hold below are not the suite's: it would be built anew at every change of folder.
@@ -292,6 +294,12 @@ fn whatever_the_build_depends_on_leads_to_cargo_before_the_next_start() {
         write(&above, local);
         assert_eq!(clone.xtask().expect(0, 1, "marked=true", "").stderr, "");
         gone(&above);
+        write(
+            &clone.dir.join("cargo-home/config.toml"),
+            &local.replace("\"]", "\", \"--cfg\", \"users_own\"]"),
+        );
+        assert!(clone.xtask().expect(0, 1, "marked=true", AGAIN).stderr.contains("Compiling"));
+        gone(&clone.dir.join("cargo-home/config.toml"));
 
         // What needs no compiling is asked in silence: the lock file, flags that are back to what they were.
         set_modified(&clone.suite.join("Cargo.lock"), SystemTime::now());
@@ -347,7 +355,7 @@ fn a_suite_that_does_not_compile_is_said_and_the_old_binary_is_not_started() {
         assert!(failed.stderr.contains("expected"), "no error of rustc's: {}", failed.stderr);
         // The command shown does fail in a shell, and works once the error is gone.
         let shown = failed.stderr.lines().find_map(|line| line.strip_prefix("  command: ")).unwrap();
-        let in_shell = || scrub(Command::new("sh").args(["-c", shown])).output().unwrap().status.code();
+        let in_shell = || clone.scrub(Command::new("sh").args(["-c", shown])).output().unwrap().status.code();
         assert_eq!(in_shell(), Some(101), "{shown}");
     }
     clone.edit_suite("app/src/main.rs", "{ broken", "{");
@@ -428,7 +436,7 @@ fn without_cargo_it_says_what_to_do() {
     clone.xtask().expect(0, 1, "suite 1", "");
     fs::remove_file(stamp_of(&clone)).unwrap();
     let mut alone = Command::new(clone.root.join("target/xtask/xtask"));
-    scrub(&mut alone).env("CARGO", "/no/such/cargo");
+    clone.scrub(&mut alone).env("CARGO", "/no/such/cargo");
     let failed = clone.start(&mut alone).expect(3, 0, "", "failed to start cargo");
     assert!(failed.stderr.contains("\n  next: "), "{}", failed.stderr);
     assert_eq!(failed.stdout, "");

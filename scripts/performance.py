@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Measures what docs/performance.md claims, and writes that page.
+
+    scripts/performance.py [--quick] [--out docs/performance.md]
+
+Needs hyperfine, cargo-nextest, git, and crates.io for the peer's dependencies. Every figure is a ratio of medians of
+commands that ran side by side in one run, because machines are shared and noisy. It works on generated workspaces in
+a temporary folder: 500 tiny crates in a directory source stand for a large lock file, so nothing else is downloaded.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SCRUB = ("CARGO_TARGET_DIR", "RUSTFLAGS", "CARGO_INCREMENTAL", "RUSTC_WRAPPER", "CARGO")
+
+
+def environment():
+    return {name: value for name, value in os.environ.items() if name not in SCRUB}
+
+
+def run(command, cwd, check=True):
+    done = subprocess.run(command, cwd=cwd, env=environment(), text=True, capture_output=True, shell=isinstance(command, str))
+    if check and done.returncode != 0:
+        raise SystemExit(f"failed in {cwd}: {command}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def hyperfine(commands, cwd, runs, warmup=1, prepare=None):
+    """Medians of wall, user and system seconds, for each (name, command)."""
+    out = cwd / "hyperfine.json"
+    call = ["hyperfine", "--runs", str(runs), "--warmup", str(warmup), "--export-json", str(out), "--style", "none"]
+    if prepare:
+        for one in prepare:
+            call += ["--prepare", one]
+    for name, command in commands:
+        call += ["--command-name", name, command]
+    run(call, cwd)
+    results = json.loads(out.read_text())["results"]
+    return {r["command"]: {"wall": r["median"], "cpu": r["user"] + r["system"]} for r in results}
+
+
+def interleaved(commands, cwd, rounds, prepare):
+    """Medians of wall seconds of commands that take turns, each after its own preparation."""
+    times = {name: [] for name, _ in commands}
+    for _ in range(rounds):
+        for name, command in commands:
+            run(prepare[name], cwd)
+            started = time.perf_counter()
+            run(command, cwd)
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def generated(folder, registry_crates, members):
+    """A workspace of `members` packages over a directory source of `registry_crates` tiny crates."""
+    for number in range(registry_crates):
+        crate = folder / "vendor" / f"dep{number}"
+        needs = "" if number < 20 else f'[dependencies]\ndep{number - 20} = "1"\n'
+        write(crate / "Cargo.toml", f'[package]\nname = "dep{number}"\nversion = "1.0.0"\nedition = "2021"\n{needs}')
+        write(crate / "src/lib.rs", "pub fn value() -> u32 { 1 }\n")
+        write(crate / ".cargo-checksum.json", '{"files":{}}')
+    names = [f"m{number}" for number in range(members)]
+    for number, name in enumerate(names):
+        share = range(number, registry_crates, members)
+        needs = "".join(f'dep{dep} = "1"\n' for dep in share)
+        path = f'm{number - 1} = {{ path = "../m{number - 1}" }}\n' if number % 3 == 1 else ""
+        manifest = f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\n{needs}{path}'
+        write(folder / "crates" / name / "Cargo.toml", manifest)
+        tests = "".join(f"#[test] fn t{test}() {{ assert_eq!(1, super::value()); }}\n" for test in range(5))
+        write(folder / "crates" / name / "src/lib.rs", f"pub fn value() -> u32 {{ 1 }}\n#[cfg(test)] mod tests {{ {tests} }}\n")
+    write(folder / "Cargo.toml", '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n[profile.dev]\ndebug = 0\n')
+    config = '[source.crates-io]\nreplace-with = "here"\n[source.here]\ndirectory = "vendor"\n'
+    write(folder / ".cargo/config.toml", config)
+    write(folder / ".gitignore", "/target\n")
+    git = "git -c user.name=x -c user.email=x@example.com"
+    run(f"git init -q -b main && git add -A && {git} commit -qm first && git checkout -q -b work", folder)
+    run(["cargo", "generate-lockfile", "--offline"], folder)
+    run(f"git add -A && {git} commit -qm lock", folder)
+    return folder
+
+
+def clone(folder):
+    run(["git", "clone", "--quiet", str(ROOT), str(folder)], ROOT)
+    # What is not committed yet is measured too.
+    changed = run("git ls-files -m -o --exclude-standard", ROOT).stdout.split("\n")
+    for name in filter(None, changed):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    run(["cargo", "fetch", "--locked"], folder)
+    return folder
+
+
+def peer(folder):
+    """An empty binary on the library tracel-xtask, the nearest peer."""
+    write(folder / "Cargo.toml", '[package]\nname = "peer"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\ntracel-xtask = "*"\n')
+    write(folder / "src/main.rs", "use tracel_xtask as _;\nfn main() {}\n")
+    run(["cargo", "fetch"], folder)
+    return folder
+
+
+def empty(folder):
+    write(folder / "Cargo.toml", '[package]\nname = "empty"\nversion = "0.1.0"\nedition = "2021"\n')
+    write(folder / "src/main.rs", "fn main() {}\n")
+    run(["cargo", "build", "--offline"], folder)
+    return folder
+
+
+def peak_memory(command, cwd):
+    """Peak resident bytes of the suite's own process, cargo's children not counted."""
+    process = subprocess.Popen(command, cwd=cwd, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        try:
+            if os.readlink(f"/proc/{process.pid}/exe").endswith("xtask-suite"):
+                for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().split("\n"):
+                    if line.startswith("VmHWM:"):
+                        peak = max(peak, int(line.split()[1]) * 1024)
+        except OSError:
+            pass
+        time.sleep(0.003)
+    return peak
+
+
+def first_build(work, runs):
+    suite, other = clone(work / "suite"), peer(work / "peer")
+    commands = [
+        ("suite", f"cd {suite} && cargo xtask --version"),
+        ("peer", f"cd {other} && cargo run --quiet --offline"),
+    ]
+    prepare = [f"rm -rf {suite}/target", f"rm -rf {other}/target"]
+    return suite, hyperfine(commands, work, runs, warmup=0, prepare=prepare)
+
+
+def warm_start(work, suite, runs):
+    nothing = empty(work / "empty")
+    commands = [
+        ("suite", f"cd {suite} && cargo xtask --version"),
+        ("empty", f"cd {nothing} && cargo run --quiet --offline"),
+    ]
+    return hyperfine(commands, work, runs, warmup=3)
+
+
+def shadow(work, suite, runs):
+    # 12 members and 266 registry crates: 290 units of `cargo test --workspace`.
+    host = generated(work / "units", 266, 12)
+    binary = suite / "target/xtask/xtask-suite"
+    forecast = f"{binary} -C {host} test-common --forecast --json"
+    # The folder of kept plans is found by its content, so that nobody else's is touched.
+    forget_cache = f"rm -rf {host}/target/xtask-suite/shadow"
+    memory = f"/dev/shm/xtask-suite-{os.getuid()}"
+    forget_kept = f"{forget_cache}; rm -rf {memory} {host}/target/xtask-suite/shadow-dir"
+    first = json.loads(run(forecast, work).stdout)["forecast"]
+    commands = [("cold", forecast), ("kept", forecast), ("cached", forecast)]
+    return first["fresh"] + first["compile"], hyperfine(commands, work, runs, prepare=[forget_kept, forget_cache, "true"])
+
+
+def overhead(work, suite, pairs):
+    host = generated(work / "locked", 520, 12)
+    binary = suite / "target/xtask/xtask-suite"
+    run(f"{binary} -C {host} test-common", work)
+    source = host / "crates/m2/src/lib.rs"
+    source.write_text(source.read_text() + "// edited\n")
+    run(f"{binary} -C {host} test-fast", work)
+    # The change stays selected: what is remembered of the last pass goes before each run.
+    forget = f"rm -f {host}/target/xtask-suite/results/test-fast.json"
+    planned = json.loads(run(f"{forget}; {binary} -C {host} test-fast --dry-run --json", work).stdout)
+    bare = f"cd {host} && {planned['commands'][0]}"
+    rows = {}
+    for name, command in [("ours", f"{binary} -C {host} test-fast"), ("all", f"cd {suite} && cargo xtask -C {host} test-fast")]:
+        rows[name] = interleaved([("bare", bare), (name, command)], work, pairs, {"bare": forget, name: forget})
+    run(forget, work)
+    memory = peak_memory([str(binary), "-C", str(host), "test-fast"], work)
+    locked = (host / "Cargo.lock").read_text().count("[[package]]")
+    metadata = hyperfine([("metadata", f"cd {host} && cargo metadata --format-version=1 --offline")], work, 5)["metadata"]["wall"]
+    return locked, rows, memory, planned, metadata
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few runs: to try the script, not to publish")
+    parser.add_argument("--out", default=str(ROOT / "docs/performance.md"))
+    arguments = parser.parse_args()
+    few = arguments.quick
+    with tempfile.TemporaryDirectory(prefix="xtask-suite-performance-") as folder:
+        work = pathlib.Path(folder)
+        suite, built = first_build(work, 1 if few else 5)
+        warm = warm_start(work, suite, 5 if few else 31)
+        units, shadows = shadow(work, suite, 2 if few else 11)
+        locked, pairs, memory, planned, metadata = overhead(work, suite, 3 if few else 21)
+    page = render(built, warm, units, shadows, locked, pairs, memory, planned, metadata)
+    pathlib.Path(arguments.out).write_text(page)
+    print(page)
+
+
+def verdict(holds):
+    return "met" if holds else "**missed**"
+
+
+def render(built, warm, units, shadows, locked, pairs, memory, planned, metadata):
+    suite, other = built["suite"], built["peer"]
+    ratio = suite["wall"] / other["wall"]
+    start = warm["suite"]["wall"] - warm["empty"]["wall"]
+    ours = pairs["ours"]["ours"] - pairs["ours"]["bare"]
+    total = pairs["all"]["all"] - pairs["all"]["bare"]
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    rustc = run(["rustc", "--version"], ROOT).stdout.strip()
+    rows = [
+        ("First `cargo xtask --version`, empty target, crates downloaded", f"{suite['wall']:.1f} s, {suite['cpu']:.1f} CPU-s", "≤ 25 s, ≤ 45 CPU-s", suite["wall"] <= 25 and suite["cpu"] <= 45),
+        ("… against an empty binary on tracel-xtask", f"{ratio:.2f} × ({other['wall']:.1f} s, {other['cpu']:.1f} CPU-s)", "≤ 1.2 ×", ratio <= 1.2),
+        ("Warm `cargo xtask --version` over `cargo run` of an empty binary", f"{start * 1000:+.0f} ms ({warm['suite']['wall'] * 1000:.0f} against {warm['empty']['wall'] * 1000:.0f})", "≤ +20 ms", start <= 0.020),
+        (f"Forecast of {units} units, nothing known", f"{shadows['cold']['wall']:.2f} s", "≤ 1.7 s", shadows["cold"]["wall"] <= 1.7),
+        ("… planned again into the kept folder", f"{shadows['kept']['wall']:.2f} s", "≤ 0.3 s", shadows["kept"]["wall"] <= 0.3),
+        ("… from the cache (nothing, or only sources, changed)", f"{shadows['cached']['wall'] * 1000:.0f} ms", "≤ 50 ms", shadows["cached"]["wall"] <= 0.050),
+        (f"`test-fast` over the bare runner, nothing to compile, {locked} locked packages, through `cargo xtask`", f"{total * 1000:+.0f} ms", "≤ +150 ms", total <= 0.150),
+        ("… of which ours (the suite's binary started directly)", f"{ours * 1000:+.0f} ms", "≤ +60 ms", ours <= 0.060),
+        ("Peak memory of the suite's own process in that run", f"{memory / 2**20:.0f} MiB", "≤ 50 MiB", memory <= 50 * 2**20),
+    ]
+    table = "\n".join(f"| {what} | {value} | {goal} | {verdict(holds)} |" for what, value, goal, holds in rows)
+    return f"""# Performance
+
+Made by `scripts/performance.py`; run it again to compare on your machine. Figures are medians of commands that ran
+side by side. Machine: {os.cpu_count()} × {cpu}, {platform.system()}, {rustc}.
+
+| what | measured | goal | |
+| --- | --- | --- | --- |
+{table}
+
+The workspaces are generated: {len(planned['packages'])} of {planned['members']} members selected after a one-line edit, with nothing left to
+compile; the bare runner is the very command that `--dry-run` prints. `cargo metadata` alone takes {metadata * 1000:.0f} ms
+there; its answer is cached by lock file, manifests, configuration and toolchain.
+"""
+
+
+if __name__ == "__main__":
+    main()
