@@ -68,7 +68,7 @@ def interleaved(commands, cwd, rounds, prepare):
 def generated(folder, registry_crates, members):
     """A workspace of `members` packages over a directory source of `registry_crates` tiny crates."""
     for number in range(registry_crates):
-        crate = folder / "vendor" / f"dep{number}"
+        crate = folder.parent / f"{folder.name}-registry" / f"dep{number}"
         needs = "" if number < 20 else f'[dependencies]\ndep{number - 20} = "1"\n'
         write(crate / "Cargo.toml", f'[package]\nname = "dep{number}"\nversion = "1.0.0"\nedition = "2021"\n{needs}')
         write(crate / "src/lib.rs", "pub fn value() -> u32 { 1 }\n")
@@ -83,13 +83,13 @@ def generated(folder, registry_crates, members):
         tests = "".join(f"#[test] fn t{test}() {{ assert_eq!(1, super::value()); }}\n" for test in range(5))
         write(folder / "crates" / name / "src/lib.rs", f"pub fn value() -> u32 {{ 1 }}\n#[cfg(test)] mod tests {{ {tests} }}\n")
     write(folder / "Cargo.toml", '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n[profile.dev]\ndebug = 0\n')
-    config = '[source.crates-io]\nreplace-with = "here"\n[source.here]\ndirectory = "vendor"\n'
+    config = f'[source.crates-io]\nreplace-with = "here"\n[source.here]\ndirectory = "../{folder.name}-registry"\n'
     write(folder / ".cargo/config.toml", config)
     write(folder / ".gitignore", "/target\n")
     git = "git -c user.name=x -c user.email=x@example.com"
-    run(f"git init -q -b main && git add -A && {git} commit -qm first && git checkout -q -b work", folder)
     run(["cargo", "generate-lockfile", "--offline"], folder)
-    run(f"git add -A && {git} commit -qm lock", folder)
+    run(f"git init -q -b main && git add -A && {git} commit -qm first && git checkout -q -b work", folder)
+    run(f"{git} commit -q --allow-empty -m second", folder)
     return folder
 
 

@@ -61,8 +61,8 @@ impl TierPlan {
     ) -> Result<()> {
         let forecast = self.forecast.as_ref();
         let options = RunOptions {
-            // Nothing to compile, nothing to time.
-            timings: forecast.is_none_or(|forecast| forecast.compile > 0),
+            // Nothing to compile, nothing to explain.
+            details: forecast.is_none_or(|forecast| forecast.compile > 0),
             expected: forecast.map(|forecast| forecast.fresh + forecast.compile),
         };
         let profile = self.options.tier.nextest_profile.as_deref().unwrap_or("default");
@@ -136,9 +136,16 @@ impl TierPlan {
 
     fn keep_verdicts(&self, workspace: &Workspace, outcome: &Outcome) -> Result<()> {
         let Some(before) = &self.inputs else { return Ok(()) };
+        let compiled = outcome.records.iter().any(|record| record.compiled() > 0);
+        // What was compiled has new dep-info; else the inputs are those of before.
+        let after = if compiled { Some(select::inputs_now(&self.options, workspace)?) } else { None };
+        let contents = match &after {
+            Some(after) => after.contents.clone(),
+            None => select::contents_now(&self.options, workspace)?,
+        };
         // A file edited during the run may or may not have been compiled in.
-        let after = select::inputs_now(&self.options, workspace)?;
-        let unchanged = after.contents == before.contents;
+        let unchanged = contents == before.contents;
+        let inputs = &after.as_ref().unwrap_or(before).members;
         let built = outcome.records.iter().all(|record| record.build_succeeded == Some(true));
         let all_green = outcome.failed_command.is_none();
         let failing = outcome.failing_packages();
@@ -152,7 +159,7 @@ impl TierPlan {
                     // Only some of its tests ran: that says nothing of the others.
                     continue;
                 } else if all_green || !failing.is_empty() {
-                    let inputs = after.members.get(name).cloned().flatten();
+                    let inputs = inputs.get(name).cloned().flatten();
                     Verdict { passed: true, inputs: inputs.filter(|_| unchanged) }
                 } else {
                     // Something failed that no test program reported: nobody is known to have passed.

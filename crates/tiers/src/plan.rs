@@ -3,7 +3,7 @@
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use serde::Serialize;
-use xtask_units::{Forecast, UnitSet, forecast, states};
+use xtask_units::{Forecast, State, UnitSet, forecast, states};
 use xtask_workspace::config::{Affected, Packages, Preset, Tier, TierCommand};
 use xtask_workspace::{CargoCommand, Progress, Selection, Workspace};
 
@@ -67,7 +67,8 @@ pub(crate) struct Build {
     /// The members whose tests run, where that is narrower than what is built.
     pub(crate) only: Option<Vec<String>>,
     pub(crate) why: String,
-    pub(crate) units: Option<UnitSet>,
+    /// The units of it and what lies on disk of them, where they were planned.
+    pub(crate) units: Option<(UnitSet, Vec<State>)>,
 }
 
 impl TierOptions {
@@ -96,8 +97,7 @@ impl TierOptions {
         let log = workspace.state_dir().join("runs").join(format!("{}.jsonl", std::process::id()));
         let steps = steps.into_iter().map(|step| self.complete(workspace, step, &log)).collect::<Vec<_>>();
         let units = self.units(workspace, &shape, &selected, progress, &mut notes);
-        let forecast = units.map(|units| {
-            let states = states(workspace, &units);
+        let forecast = units.map(|(units, states)| {
             forecast(&units, &states, &xtask_units::Times::load(workspace), jobs(workspace))
         });
         Ok(TierPlan {
@@ -151,18 +151,21 @@ impl TierOptions {
         selected: &select::Selected,
         progress: &dyn Progress,
         notes: &mut Vec<String>,
-    ) -> Option<UnitSet> {
+    ) -> Option<(UnitSet, Vec<State>)> {
         if selected.chosen.is_empty() {
-            return Some(UnitSet::default()).filter(|_| self.forecast);
+            return self.forecast.then(Default::default);
         }
         if let Some(units) = &selected.build.units {
             return Some(units.clone());
         }
         let command = shape.build(workspace, &selected.build.selection);
-        if !self.forecast {
-            return xtask_units::cached(workspace, &command, &self.exe);
-        }
-        planned(workspace, &command, self, progress, notes)
+        let units = if self.forecast {
+            planned(workspace, &command, self, progress, notes)
+        } else {
+            xtask_units::cached(workspace, &command, &self.exe)
+        }?;
+        let states = states(workspace, &units);
+        Some((units, states))
     }
 }
 

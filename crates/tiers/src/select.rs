@@ -120,6 +120,14 @@ pub(crate) fn inputs_now(options: &TierOptions, workspace: &Workspace) -> Result
     Now::new(workspace, options, changes_of(options, workspace)?, wide)?.inputs(&command)
 }
 
+/// What every file of the work tree holds now.
+pub(crate) fn contents_now(
+    options: &TierOptions,
+    workspace: &Workspace,
+) -> Result<BTreeMap<Utf8PathBuf, String>> {
+    Ok(changes_of(options, workspace)?.contents()?.map(|contents| contents.files).unwrap_or_default())
+}
+
 fn wide_selection(options: &TierOptions) -> Selection {
     Selection::Workspace { exclude: options.tier.exclude.clone() }
 }
@@ -279,7 +287,12 @@ impl<'a> Now<'a> {
         let everything = selection.members(&self.workspace.facts).len() == names.len();
         let runs = matches!(self.options.tier.command, TierCommand::Test | TierCommand::Bench);
         let only = (runs && !everything).then(|| names.clone());
-        let wide = |why: String| Build { selection, only, why, units: Some(self.wide.clone()) };
+        let wide = |why: String| Build {
+            selection,
+            only,
+            why,
+            units: Some((self.wide.clone(), self.states.clone())),
+        };
         if everything || names.is_empty() {
             return wide("the workspace".to_owned());
         }
@@ -300,14 +313,14 @@ impl<'a> Now<'a> {
         let Some(units) = planned(self.workspace, &command, self.options, progress, notes) else {
             return wide("the workspace (the narrow selection cannot be planned)".to_owned());
         };
-        let narrow_stale =
-            states(self.workspace, &units).iter().filter(|state| **state != State::Fresh).count();
+        let states = states(self.workspace, &units);
+        let narrow_stale = states.iter().filter(|state| **state != State::Fresh).count();
         if narrow_stale < stale.len() {
             let why = format!(
                 "only the packages chosen ({narrow_stale} units to compile; {} for the workspace)",
                 stale.len()
             );
-            return Build { selection: narrow, only: None, why, units: Some(units) };
+            return Build { selection: narrow, only: None, why, units: Some((units, states)) };
         }
         wide(format!(
             "the workspace ({} units to compile; {narrow_stale} for the packages chosen alone)",

@@ -91,8 +91,9 @@ impl BuiltUnit {
 /// How to run cargo.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunOptions {
-    /// Ask cargo for the times of the units. It costs a page of HTML, so not when nothing will be compiled.
-    pub timings: bool,
+    /// Ask cargo why units are dirty and how long they take. It costs 0.1 s on 500 units, so not when nothing
+    /// will be compiled.
+    pub details: bool,
     /// How many units a plan says there are.
     pub expected: Option<usize>,
 }
@@ -181,9 +182,9 @@ fn with_reports(command: &CargoCommand, options: RunOptions) -> CargoCommand {
     } else {
         ("--message-format", "--verbose")
     };
-    full.insert_args([format, "json-render-diagnostics", verbose]);
-    if options.timings {
-        full.insert_args(["--timings"]);
+    full.insert_args([format, "json-render-diagnostics"]);
+    if options.details {
+        full.insert_args([verbose, "--timings"]);
     }
     full
 }
@@ -403,7 +404,7 @@ mod tests {
 
     #[test]
     fn reports_are_asked_for_before_the_arguments_of_the_tests() {
-        let options = RunOptions { timings: true, expected: None };
+        let options = RunOptions { details: true, expected: None };
         let full =
             |args: &[&str]| with_reports(&CargoCommand::new("/", args.iter().copied()), options).to_string();
         assert_eq!(

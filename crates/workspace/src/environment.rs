@@ -52,12 +52,14 @@ impl Environment {
     /// rustdoc's own, `CI` (cargo 1.99 turns incremental off there), and where their homes are.
     pub fn build_relevant(&self) -> impl Iterator<Item = (&str, &str)> {
         const NAMES: [&str; 5] = ["CI", "HOME", "USERPROFILE", "CC", "AR"];
-        // Written by rustup for its own recursion guard, or only about display.
-        const NOISE: [&str; 3] = ["RUST_RECURSION_COUNT", "RUST_BACKTRACE", "RUST_LOG"];
+        // About display; and the homes, which rustup sets for what it starts, mostly to what they are anyway:
+        // what lies there (configuration, toolchains) is what counts.
+        const NOISE: [&str; 4] = ["RUST_BACKTRACE", "RUST_LOG", "CARGO_HOME", "CARGO_LOG"];
         self.iter().filter(|(name, _)| {
             (name.starts_with("CARGO") || name.starts_with("RUST") || NAMES.contains(name))
                 && !NOISE.contains(name)
                 && !name.starts_with("CARGO_TERM_")
+                && !name.starts_with("RUSTUP_")
         })
     }
 
