@@ -38,7 +38,7 @@ impl Exit {
     pub fn of_error(error: &anyhow::Error) -> Self {
         if error.chain().any(|cause| cause.is::<WrongUsage>() || cause.is::<ConfigErrors>()) {
             Self::Usage
-        } else if error.chain().any(|cause| cause.is::<EnvironmentLacks>()) {
+        } else if error.chain().any(<dyn std::error::Error>::is::<EnvironmentLacks>) {
             Self::Environment
         } else {
             Self::Failed

@@ -22,7 +22,7 @@ pub fn main() -> ExitCode {
     if let Ok(role) = std::env::var(ROLE) {
         return play(&role);
     }
-    let (exit, signal) = commands::run(std::env::args().collect());
+    let (exit, signal) = commands::run(&std::env::args().collect::<Vec<_>>());
     if let Some(signal) = signal {
         // The shell must see that we were interrupted, as it would see it of the tests.
         xtask_units::end_by_signal(signal);

@@ -32,46 +32,53 @@ pub(crate) struct OutputOptions {
     pub verbose: bool,
 }
 
+/// What reads standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// A person at a terminal: progress is drawn.
+    Terminal,
+    /// GitHub Actions, which reads groups and annotations.
+    GitHub,
+    /// A file or a pipe.
+    Other,
+}
+
 /// Where output goes.
 pub(crate) struct Shell {
     /// Whether standard error is coloured.
     pub coloured: bool,
-    json: bool,
-    verbose: bool,
-    /// Whether we run in GitHub Actions, which reads groups and annotations from the output.
-    github: bool,
+    options: OutputOptions,
+    reader: Reader,
     bar: Mutex<Option<ProgressBar>>,
-    animated: bool,
 }
 
 impl Shell {
     /// The shell of this process.
     pub(crate) fn new(options: OutputOptions, environment: &Environment) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = std::io::stderr().is_terminal() && environment.get("TERM") != Some("dumb");
         let coloured = match options.colour {
             Colour::Always => true,
             Colour::Never => false,
-            Colour::Auto => {
-                terminal && environment.get("NO_COLOR").is_none() && environment.get("TERM") != Some("dumb")
-            }
+            Colour::Auto => terminal && environment.get("NO_COLOR").is_none(),
         };
-        Self {
-            coloured,
-            json: options.json,
-            verbose: options.verbose,
-            github: environment.get("GITHUB_ACTIONS") == Some("true"),
-            bar: Mutex::new(None),
-            animated: terminal && environment.get("TERM") != Some("dumb"),
-        }
+        let reader = if environment.get("GITHUB_ACTIONS") == Some("true") {
+            Reader::GitHub
+        } else if terminal {
+            Reader::Terminal
+        } else {
+            Reader::Other
+        };
+        Self { coloured, options, reader, bar: Mutex::new(None) }
     }
 
     /// Whether one JSON document is wanted.
     pub(crate) fn json(&self) -> bool {
-        self.json
+        self.options.json
     }
 
     /// Prints `value` as the one JSON document.
     pub(crate) fn document(&self, value: &impl Serialize) -> Result<()> {
+        self.end_progress();
         let json = serde_json::to_string_pretty(value).context("failed to write JSON")?;
         write_line(&mut std::io::stdout(), &json);
         Ok(())
@@ -80,7 +87,7 @@ impl Shell {
     /// A line of the result: to standard output, or to standard error beside a JSON document.
     pub(crate) fn result(&self, line: &str) {
         self.end_progress();
-        if self.json {
+        if self.options.json {
             self.err(line);
         } else {
             write_line(&mut std::io::stdout(), line);
@@ -109,21 +116,21 @@ impl Shell {
 
     /// Opens a group of lines in a GitHub log; nothing elsewhere.
     pub(crate) fn group(&self, title: &str) {
-        if self.github {
+        if self.reader == Reader::GitHub {
             self.err(&format!("::group::{}", escape_workflow(title)));
         }
     }
 
     /// Closes the group.
     pub(crate) fn end_group(&self) {
-        if self.github {
+        if self.reader == Reader::GitHub {
             self.err("::endgroup::");
         }
     }
 
     /// A failure as an annotation in a GitHub log; nothing elsewhere.
     pub(crate) fn annotate(&self, title: &str, text: &str) {
-        if self.github {
+        if self.reader == Reader::GitHub {
             let title = escape_workflow(title).replace(',', "%2C").replace(':', "%3A");
             self.err(&format!("::error title={title}::{}", escape_workflow(text)));
         }
@@ -156,14 +163,14 @@ impl Progress for Shell {
     }
 
     fn detail(&self, text: &str) {
-        if self.verbose {
+        if self.options.verbose {
             self.err(&format!("  {text}"));
         }
     }
 
     fn units(&self, done: usize, of: Option<usize>, unit: &str) {
         // Elsewhere cargo's own `Compiling` lines are the line per step.
-        let Some(of) = of.filter(|_| self.animated) else { return };
+        let Some(of) = of.filter(|_| self.reader == Reader::Terminal) else { return };
         let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if done >= of {
             if let Some(bar) = bar.take() {

@@ -1,5 +1,7 @@
 //! The shadow plan against the real build, unit by unit and file by file.
 
+#![expect(clippy::unwrap_used, reason = "a test's helper fails the test by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -119,8 +121,14 @@ fn assert_plan_is_real(fixture: &Fixture, args: &[&str], variables: &[(&str, &st
 /// Files that belong to no unit, each for a reason.
 fn is_cargos_own(file: &Utf8Path) -> bool {
     let name = file.file_name().unwrap_or_default();
-    let lock_or_tag =
-        [".cargo-lock", ".cargo-build-lock", ".cargo-artifact-lock", "CACHEDIR.TAG", ".rustc_info.json", ".rustdoc_fingerprint.json"];
+    let lock_or_tag = [
+        ".cargo-lock",
+        ".cargo-build-lock",
+        ".cargo-artifact-lock",
+        "CACHEDIR.TAG",
+        ".rustc_info.json",
+        ".rustdoc_fingerprint.json",
+    ];
     let in_folder = |folder: &str| file.components().any(|part| part.as_str() == folder);
     lock_or_tag.contains(&name)
         // Ours.
@@ -228,7 +236,9 @@ fn the_users_own_compiler_wrapper() {
     // A wrapper that works as sccache does towards cargo; sccache itself is another test's subject.
     let fixture = kitchen_sink();
     fixture.write("wrap.sh", "#!/bin/sh\nexec \"$@\"\n");
-    let _ = Outcome::of(std::process::Command::new("chmod").args(["+x", fixture.root().join("wrap.sh").as_str()]));
+    let _ = Outcome::of(
+        std::process::Command::new("chmod").args(["+x", fixture.root().join("wrap.sh").as_str()]),
+    );
     fixture.write(".cargo/config.toml", "[build]\nrustc-wrapper = \"./wrap.sh\"\n");
     assert_plan_is_real(&fixture, &["build", "--workspace"], &[]);
 }
@@ -239,10 +249,15 @@ fn a_real_sccache() {
         .expect("sccache is on PATH (.ci/run installs it from Debian's packages)");
     let fixture = kitchen_sink();
     let cache = fixture.root().join("sccache");
-    let variables =
-        [("RUSTC_WRAPPER", sccache.as_str()), ("SCCACHE_DIR", cache.as_str()), ("SCCACHE_SERVER_PORT", "4391")];
+    let variables = [
+        ("RUSTC_WRAPPER", sccache.as_str()),
+        ("SCCACHE_DIR", cache.as_str()),
+        ("SCCACHE_SERVER_PORT", "4391"),
+    ];
     assert_plan_is_real(&fixture, &["build", "--workspace"], &variables);
-    let _ = Outcome::of(std::process::Command::new(sccache).arg("--stop-server").env("SCCACHE_SERVER_PORT", "4391"));
+    let _ = Outcome::of(
+        std::process::Command::new(sccache).arg("--stop-server").env("SCCACHE_SERVER_PORT", "4391"),
+    );
 }
 
 #[test]
@@ -292,7 +307,11 @@ fn a_plan_is_kept_until_something_it_depends_on_changes() {
     fixture.write("app/tests/second.rs", "");
     assert_eq!(plan_now(&args).units, first.units, "another test is no part of a build");
     let all = plan_now(&["test", "--workspace"]);
-    assert!(all.units.iter().any(|unit| unit.target == "second" && unit.kind == xtask_units::TargetKind::IntegrationTest));
+    assert!(
+        all.units
+            .iter()
+            .any(|unit| unit.target == "second" && unit.kind == xtask_units::TargetKind::IntegrationTest)
+    );
 }
 
 #[test]
@@ -331,7 +350,10 @@ fn a_broken_workspace_is_an_error_with_cargos_words() {
     let workspace = workspace(&fixture, &[]);
     let command = CargoCommand::new(fixture.root(), ["build", "-p", "nothing-of-this-name"]);
     let error = format!("{:#}", plan(&workspace, &command, FAKE.into()).unwrap_err());
-    assert!(error.contains("cargo build -p nothing-of-this-name") && error.contains("did not match"), "{error}");
+    assert!(
+        error.contains("cargo build -p nothing-of-this-name") && error.contains("did not match"),
+        "{error}"
+    );
     let command = CargoCommand::new(fixture.root(), ["build", "--config", "build.build-dir='x'"]);
     assert!(plan(&workspace, &command, FAKE.into()).is_err(), "the real build dir would be touched");
 }

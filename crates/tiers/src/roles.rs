@@ -149,7 +149,7 @@ fn user_runner(
     let conditional = workspace.cargo_config.conditional_runners();
     let holds = |condition: &str| {
         let inner = condition.trim_start_matches("cfg(").trim_end_matches(')').replace(' ', "");
-        let os = triple.contains("linux").then_some("linux").unwrap_or_default();
+        let os = if triple.contains("linux") { "linux" } else { "" };
         // The conditions seen in practice; cargo refuses two that match, so the first is the only one.
         inner == "all()"
             || (inner == "unix" && !triple.contains("windows") && !triple.contains("wasm"))

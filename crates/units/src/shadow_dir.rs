@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_files::{private_dir, remove_dir, remove_file};
+use xtask_files::{Durability, private_dir, remove_dir, remove_file, write_atomic};
 use xtask_workspace::{Workspace, digest};
 
 /// A kept folder that nobody used for this long goes: the workspace may be gone.
@@ -23,6 +23,11 @@ pub(crate) fn place(workspace: &Workspace) -> Result<Utf8PathBuf> {
     fs::create_dir_all(&parent)?;
     forget_unused(&parent);
     let dir = parent.join(key.to_string());
+    // Names the workspace, so that whoever comes next can tell when it is gone.
+    let owner = dir.with_extension("root");
+    if !owner.exists() {
+        write_atomic(&owner, facts.root.as_str(), Durability::Cache)?;
+    }
     let calls = dir.join(crate::fake::CALLS).read_dir_utf8().map_or(0, Iterator::count);
     if calls > MOST_CALLS {
         remove_dir(&dir)?;
@@ -49,17 +54,24 @@ fn in_memory() -> Option<Utf8PathBuf> {
     None
 }
 
+/// Removes kept folders of workspaces that are gone, or that nobody planned in for long.
 fn forget_unused(parent: &Utf8Path) {
     for entry in parent.read_dir_utf8().into_iter().flatten().flatten() {
-        // The lock is opened for writing on every plan but never written: its folder's time tells the use.
-        let used = entry.metadata().and_then(|metadata| metadata.modified());
+        if entry.path().extension() != Some("root") {
+            continue;
+        }
+        let gone = fs::read_to_string(entry.path()).is_ok_and(|root| !Utf8Path::new(&root).exists());
+        let dir = entry.path().with_extension("");
+        // Every plan leaves something in the folder of recorded calls or replaces something there.
+        let used = fs::metadata(dir.join(crate::fake::CALLS)).and_then(|metadata| metadata.modified());
         let unused =
             used.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > KEEP));
-        if unused && entry.path().is_dir() {
-            // Another of us may hold it or have removed it: then it is not ours to remove.
-            let _ = remove_dir(entry.path());
-        } else if unused {
-            let _ = remove_file(entry.path());
+        if gone || unused {
+            // Another of us may be removing it too: then it is gone just as well.
+            let _ = remove_dir(&dir);
+            for extension in ["lock", "root"] {
+                let _ = remove_file(&dir.with_extension(extension));
+            }
         }
     }
 }

@@ -18,9 +18,9 @@ use crate::exit::Exit;
 use crate::shell::Shell;
 
 /// Runs the command in `args` (the program's own name first). The second value is the signal that ended it.
-pub(crate) fn run(args: Vec<String>) -> (Exit, Option<i32>) {
+pub(crate) fn run(args: &[String]) -> (Exit, Option<i32>) {
     let environment = user_environment();
-    let first = cli::first_look(&args);
+    let first = cli::first_look(args);
     let shell = Shell::new(cli::output_options(&first), &environment);
     let loaded = Context::load(&cli::directory(&first), environment, &shell);
     let tiers = match &loaded {
@@ -28,7 +28,7 @@ pub(crate) fn run(args: Vec<String>) -> (Exit, Option<i32>) {
         // Help, completions and the version work everywhere.
         Err(_) => Config::defaults(&Members::default()).tiers,
     };
-    let matches = match cli::command(&tiers).try_get_matches_from(&args) {
+    let matches = match cli::command(&tiers).try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => return (usage(&error, &shell, loaded.err()), None),
     };
@@ -49,16 +49,12 @@ fn usage(error: &clap::Error, shell: &Shell, not_loaded: Option<anyhow::Error>) 
         let _ = error.print();
         return Exit::Done;
     }
-    match not_loaded.filter(|_| error.kind() == ErrorKind::InvalidSubcommand) {
-        Some(cause) => {
-            shell.error(&cause);
-            Exit::of_error(&cause)
-        }
-        None => {
-            let _ = error.print();
-            Exit::Usage
-        }
+    if let Some(cause) = not_loaded.filter(|_| error.kind() == ErrorKind::InvalidSubcommand) {
+        shell.error(&cause);
+        return Exit::of_error(&cause);
     }
+    let _ = error.print();
+    Exit::Usage
 }
 
 fn dispatch(matches: &ArgMatches, loaded: Result<Context>, shell: &Shell) -> Result<(Exit, Option<i32>)> {

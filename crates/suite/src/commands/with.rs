@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches, dir: &Utf8Path) -> 
         ))
         .into());
     }
-    let features = feature_args(preset, &selected(&context.workspace, &args, dir)?);
+    let features = feature_args(preset, &selected(&context.workspace, &args, dir));
     // From the folder of `-C`, else from here, where plain cargo would run.
     let dir = if dir == "." { current_dir(context)? } else { dir.to_owned() };
     let mut command = CargoCommand::new(dir, args);
@@ -74,7 +74,7 @@ fn current_dir(context: &Context) -> Result<camino::Utf8PathBuf> {
 }
 
 /// The members that the user's own arguments select.
-fn selected<'a>(workspace: &'a Workspace, args: &[String], dir: &Utf8Path) -> Result<Vec<&'a LocalPackage>> {
+fn selected<'a>(workspace: &'a Workspace, args: &[String], dir: &Utf8Path) -> Vec<&'a LocalPackage> {
     let facts = &workspace.facts;
     let mut names = Vec::new();
     let mut exclude = Vec::new();
@@ -93,14 +93,14 @@ fn selected<'a>(workspace: &'a Workspace, args: &[String], dir: &Utf8Path) -> Re
     }
     let here = dir.canonicalize_utf8().unwrap_or_else(|_| dir.to_owned());
     if all {
-        return Ok(Selection::Workspace { exclude }.members(facts));
+        return Selection::Workspace { exclude }.members(facts);
     }
     if names.is_empty() {
         // In a member's own folder cargo takes that member; at a virtual root, the default members.
         let own = facts.owner_of(&here).map(|index| &facts.packages[index]).filter(|package| package.member);
-        return Ok(own.map_or_else(|| Selection::Default { exclude }.members(facts), |member| vec![member]));
+        return own.map_or_else(|| Selection::Default { exclude }.members(facts), |member| vec![member]);
     }
     // Cargo also takes `name@version`.
     let names = names.iter().map(|name| name.split('@').next().unwrap_or(name).to_owned()).collect();
-    Ok(Selection::Only(names).members(facts))
+    Selection::Only(names).members(facts)
 }
