@@ -197,6 +197,9 @@ struct Build {
     /// Why packages were dirty, by name and version.
     dirty: BTreeMap<(String, String), String>,
     finished: Option<(Duration, bool)>,
+    /// Whether cargo's status lines have ended and the tests' own output follows. Told from that stream alone:
+    /// the message on the other one may overtake lines that are still to be read here.
+    statuses_ended: bool,
     timings_page: Option<Utf8PathBuf>,
 }
 
@@ -208,6 +211,7 @@ impl Build {
             units: Vec::new(),
             dirty: BTreeMap::new(),
             finished: None,
+            statuses_ended: false,
             timings_page: None,
         }
     }
@@ -218,7 +222,7 @@ impl Build {
                 Some(message) => return self.message(message, progress),
                 None => on_line(line),
             }
-        } else if self.finished.is_none() && self.status(line) || only_verbose_says(line) {
+        } else if !self.statuses_ended && self.status(line) || only_verbose_says(line) {
             return;
         } else {
             on_line(line);
@@ -261,6 +265,10 @@ impl Build {
             "Timing" => {
                 self.timings_page = rest.strip_prefix("report saved to ").map(Utf8PathBuf::from);
                 true
+            }
+            "Finished" => {
+                self.statuses_ended = true;
+                false
             }
             _ => false,
         }
@@ -415,5 +423,24 @@ mod tests {
             full(&["nextest", "run"]),
             "cargo nextest run --cargo-message-format json-render-diagnostics --cargo-verbose --timings"
         );
+    }
+
+    #[test]
+    fn a_message_that_overtakes_status_lines_does_not_end_them() {
+        let mut build = Build::new(RunOptions::default());
+        let mut shown = Vec::new();
+        let lines = [
+            (Stream::Out, "{\"reason\":\"build-finished\",\"success\":true}"),
+            (Stream::Err, "       Fresh serde v1.0.0"),
+            (Stream::Err, "      Timing report saved to /t/cargo-timing-1.html"),
+            (Stream::Err, "    Finished `test` profile [unoptimized + debuginfo] target(s) in 0.18s"),
+            (Stream::Err, "Fresh words of a test"),
+            (Stream::Err, "Timing report saved to /t/of-a-test.html"),
+        ];
+        for (stream, line) in lines {
+            build.line(stream, line, &xtask_workspace::Silent, &mut |line| shown.push(line.to_owned()));
+        }
+        assert_eq!(shown, [lines[3].1, lines[4].1, lines[5].1]);
+        assert_eq!(build.timings_page.as_deref(), Some(Utf8Path::new("/t/cargo-timing-1.html")));
     }
 }
