@@ -3,10 +3,12 @@
 //!
 //! Imports nothing of ours, so every crate can use it.
 
+mod bare_machine;
 mod fixture;
 mod process;
 mod temp_dir;
 
+pub use bare_machine::BareMachine;
 pub use fixture::{Fixture, git_init};
 pub use process::{Outcome, cargo, scrub};
 pub use temp_dir::TempDir;
