@@ -116,7 +116,7 @@ fn our_own_configuration_has_each_alias_and_names_the_schema() {
         let features = package["features"].as_object().unwrap().keys().map(String::as_str);
         (package["name"].as_str().unwrap(), features)
     });
-    let config = Config::parse(&text, Utf8Path::new(FILE_NAME), &Members::from_iter(members), &COMMANDS);
+    let config = Config::parse(&text, Utf8Path::new(FILE_NAME), &members.collect(), &COMMANDS);
     let config = config.unwrap_or_else(|errors| panic!("{errors}"));
     // `cargo test-fast` is `cargo xtask test-fast`.
     let cargo_config = fs::read_to_string(repository().join(".cargo/config.toml")).unwrap();
