@@ -20,6 +20,9 @@ use crate::unit::{Mode, TargetKind, UnitIdentity};
 /// So many records are kept.
 const KEEP: usize = 30;
 
+/// The column that cargo's status words end in.
+const STATUS_WIDTH: usize = 12;
+
 /// A unit that a cargo command built or found fresh.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuiltUnit {
@@ -197,9 +200,6 @@ struct Build {
     /// Why packages were dirty, by name and version.
     dirty: BTreeMap<(String, String), String>,
     finished: Option<(Duration, bool)>,
-    /// Whether cargo's status lines have ended and the tests' own output follows. Told from that stream alone:
-    /// the message on the other one may overtake lines that are still to be read here.
-    statuses_ended: bool,
     timings_page: Option<Utf8PathBuf>,
 }
 
@@ -211,22 +211,25 @@ impl Build {
             units: Vec::new(),
             dirty: BTreeMap::new(),
             finished: None,
-            statuses_ended: false,
             timings_page: None,
         }
     }
 
     fn line(&mut self, stream: Stream, line: &str, progress: &dyn Progress, on_line: &mut dyn FnMut(&str)) {
-        if stream == Stream::Out {
-            match Message::parse(line) {
+        let hidden = match stream {
+            // After the build the same words are a test's output.
+            Stream::Out if self.finished.is_none() => match Message::parse(line) {
                 Some(message) => return self.message(message, progress),
-                None => on_line(line),
-            }
-        } else if !self.statuses_ended && self.status(line) || only_verbose_says(line) {
+                None => false,
+            },
+            Stream::Out => false,
+            // Its two pipes are read apart, so cargo's last status lines may come after its last message.
+            Stream::Err => self.status(line) || only_verbose_says(line),
+        };
+        if hidden {
             return;
-        } else {
-            on_line(line);
         }
+        on_line(line);
         progress.output(line);
     }
 
@@ -249,8 +252,10 @@ impl Build {
     /// Takes in a status line of `cargo --verbose`; true when only `--verbose` made cargo print it.
     fn status(&mut self, line: &str) -> bool {
         let plain = without_colour(line);
-        let Some((status, rest)) = plain.trim_start().split_once(' ') else { return false };
-        match status {
+        // Cargo aligns them to the right: a test's own words hardly ever are.
+        let Some((status, rest)) = plain.split_at_checked(STATUS_WIDTH) else { return false };
+        let Some(rest) = rest.strip_prefix(' ') else { return false };
+        match status.trim_start() {
             "Fresh" => true,
             "Running" => rest.starts_with('`'),
             "Dirty" => {
@@ -263,12 +268,12 @@ impl Build {
                 true
             }
             "Timing" => {
-                self.timings_page = rest.strip_prefix("report saved to ").map(Utf8PathBuf::from);
-                true
-            }
-            "Finished" => {
-                self.statuses_ended = true;
-                false
+                // The page is removed later, so a path that a test made up must not be taken for it.
+                let page = rest.strip_prefix("report saved to ").map(Utf8PathBuf::from);
+                let page = page.filter(|page| is_timings_page(page));
+                let found = page.is_some();
+                self.timings_page = page.or(self.timings_page.take());
+                found
             }
             _ => false,
         }
@@ -287,6 +292,13 @@ impl Build {
             let _ = remove_file(page);
         }
     }
+}
+
+/// A page as cargo names it: `<target>/cargo-timings/cargo-timing-….html`.
+fn is_timings_page(page: &Utf8Path) -> bool {
+    let folder = page.parent().and_then(Utf8Path::file_name);
+    let name = page.file_name().unwrap_or_default();
+    folder == Some("cargo-timings") && name.starts_with("cargo-timing") && page.extension() == Some("html")
 }
 
 /// Whether a line names a program that cargo starts after the build: the runner says it in fewer words.
@@ -399,6 +411,8 @@ mod tests {
             ("   Compiling app v0.1.0 (/w/app)", false),
             ("warning: unused variable", false),
             ("", false),
+            ("Fresh bread", false),
+            ("      Timing report saved to /home/me/letters.html", false),
         ];
         for (line, hidden) in table {
             assert_eq!(build.status(line), hidden, "{line}");
@@ -423,24 +437,5 @@ mod tests {
             full(&["nextest", "run"]),
             "cargo nextest run --cargo-message-format json-render-diagnostics --cargo-verbose --timings"
         );
-    }
-
-    #[test]
-    fn a_message_that_overtakes_status_lines_does_not_end_them() {
-        let mut build = Build::new(RunOptions::default());
-        let mut shown = Vec::new();
-        let lines = [
-            (Stream::Out, "{\"reason\":\"build-finished\",\"success\":true}"),
-            (Stream::Err, "       Fresh serde v1.0.0"),
-            (Stream::Err, "      Timing report saved to /t/cargo-timing-1.html"),
-            (Stream::Err, "    Finished `test` profile [unoptimized + debuginfo] target(s) in 0.18s"),
-            (Stream::Err, "Fresh words of a test"),
-            (Stream::Err, "Timing report saved to /t/of-a-test.html"),
-        ];
-        for (stream, line) in lines {
-            build.line(stream, line, &xtask_workspace::Silent, &mut |line| shown.push(line.to_owned()));
-        }
-        assert_eq!(shown, [lines[3].1, lines[4].1, lines[5].1]);
-        assert_eq!(build.timings_page.as_deref(), Some(Utf8Path::new("/t/cargo-timing-1.html")));
     }
 }
