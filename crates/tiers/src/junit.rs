@@ -10,6 +10,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 use toml_edit::DocumentMut;
 use xtask_files::{Durability, remove_file, write_atomic};
+use xtask_units::without_colour;
 use xtask_workspace::Workspace;
 
 use crate::commands::tool_config_path;
@@ -96,20 +97,12 @@ fn milliseconds(seconds: f64) -> u64 {
 
 /// The number of skipped tests in nextest's last line: `Summary [ 0.018s] 3 tests run: 3 passed, 1 skipped`.
 pub(crate) fn skipped_in(line: &str) -> Option<u64> {
-    let (head, rest) = line.split_once("Summary")?;
+    let plain = without_colour(line);
     // Only the summary itself: a test may print the word.
-    if head.contains(|c: char| c.is_alphabetic() && c != 'm') || !rest.contains("run:") {
-        return None;
-    }
-    let words = rest.split([' ', ',']).filter(|word| !word.is_empty()).collect::<Vec<_>>();
-    let at = words.iter().position(|word| word.starts_with("skipped"));
-    Some(at.and_then(|at| digits(words.get(at.checked_sub(1)?)?)).unwrap_or(0))
-}
-
-/// The number in a word that may carry colours.
-fn digits(word: &str) -> Option<u64> {
-    let plain = word.rsplit('m').find(|part| part.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(word);
-    plain.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+    let rest = plain.trim_start().strip_prefix("Summary [")?;
+    let (_, counts) = rest.split_once("run: ")?;
+    let skipped = counts.split(", ").find_map(|count| count.strip_suffix(" skipped"));
+    Some(skipped.and_then(|number| number.parse().ok()).unwrap_or(0))
 }
 
 #[cfg(test)]

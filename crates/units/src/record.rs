@@ -345,7 +345,7 @@ fn executed(run: &BuildScriptRun) -> BuiltUnit {
 }
 
 /// `line` without terminal colours (`ESC [ … m`).
-fn without_colour(line: &str) -> String {
+pub fn without_colour(line: &str) -> String {
     let mut plain = String::with_capacity(line.len());
     let mut rest = line;
     while let Some((before, after)) = rest.split_once("\u{1b}[") {
