@@ -95,7 +95,10 @@ impl TierOptions {
             shape.run(workspace, &selected.build.selection, selected.build.only.as_deref())
         };
         let log = workspace.state_dir().join("runs").join(format!("{}.jsonl", std::process::id()));
-        let steps = steps.into_iter().map(|step| self.complete(workspace, step, &log)).collect::<Vec<_>>();
+        let steps = steps
+            .into_iter()
+            .map(|step| self.complete(workspace, step, &log, &mut notes))
+            .collect::<Vec<_>>();
         let units = self.units(workspace, &shape, &selected, progress, &mut notes);
         let forecast = units.map(|(units, states)| {
             forecast(&units, &states, &xtask_units::Times::load(workspace), jobs(workspace))
@@ -118,11 +121,17 @@ impl TierOptions {
     }
 
     /// Our binary is the runner wherever cargo starts tests itself.
-    fn complete(&self, workspace: &Workspace, step: Step, log: &camino::Utf8Path) -> Step {
+    fn complete(
+        &self,
+        workspace: &Workspace,
+        step: Step,
+        log: &camino::Utf8Path,
+        notes: &mut Vec<String>,
+    ) -> Step {
         if matches!(step.kind, Kind::Compile | Kind::Nextest) {
             return step;
         }
-        let command = through_us(workspace, &step, &self.exe, log);
+        let command = through_us(workspace, &step, &self.exe, log, notes);
         Step { command, ..step }
     }
 

@@ -11,10 +11,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+use toml_edit::Value;
 use xtask_files::append_line;
 use xtask_units::fake::ROLE;
 use xtask_workspace::{CargoCommand, Environment, Workspace};
 
+use crate::cfg;
 use crate::commands::{Kind, Step};
 
 /// [`ROLE`] of the binary when it starts test programs and rustdoc's doc tests.
@@ -75,8 +77,15 @@ impl Counts {
     }
 }
 
-/// The command of `step` with our binary as runner and rustdoc; `exe` is that binary, `log` gets the runs.
-pub(crate) fn through_us(workspace: &Workspace, step: &Step, exe: &Utf8Path, log: &Utf8Path) -> CargoCommand {
+/// The command of `step` with our binary as runner and rustdoc; `exe` is that binary, `log` gets the runs. Where
+/// that cannot be, `notes` says so: then more tests run than are wanted, never fewer.
+pub(crate) fn through_us(
+    workspace: &Workspace,
+    step: &Step,
+    exe: &Utf8Path,
+    log: &Utf8Path,
+    notes: &mut Vec<String>,
+) -> CargoCommand {
     let mut command = step.command.clone();
     let environment = command.environment(&workspace.environment);
     let triples = triples(workspace, &command.args);
@@ -88,11 +97,13 @@ pub(crate) fn through_us(workspace: &Workspace, step: &Step, exe: &Utf8Path, log
             runner = user_runner(workspace, &environment, triple, &variable);
         }
         restore.push((variable.clone(), environment.get(&variable).map(str::to_owned)));
-        // Cargo splits the value at spaces, so a path with one goes through a list in `--config`.
-        command.insert_args([
-            "--config".to_owned(),
-            format!("target.{triple}.runner=[{exe:?}]", exe = exe.as_str()),
-        ]);
+        match runner_setting(workspace, triple, exe) {
+            Some(setting) => command.insert_args(["--config".to_owned(), setting]),
+            None => notes.push(format!(
+                "`target.{triple}.runner` is a string and {exe} has a space in it, so all tests of what is built \
+                 run, uncounted: write the runner as a list in cargo's configuration"
+            )),
+        }
     }
     restore.retain(|(_, value)| value.is_some());
     let rustdoc = environment.get("RUSTDOC").or_else(|| environment.get("CARGO_BUILD_RUSTDOC"));
@@ -114,6 +125,18 @@ pub(crate) fn through_us(workspace: &Workspace, step: &Step, exe: &Utf8Path, log
         ("RUSTDOC".to_owned(), exe.to_string()),
     ]);
     command
+}
+
+/// Our binary as the value of `target.<triple>.runner` for `--config`, which is stronger than any variable.
+///
+/// A list, because cargo splits a string at spaces; but it refuses to lay a list over a file's string.
+fn runner_setting(workspace: &Workspace, triple: &str, exe: &Utf8Path) -> Option<String> {
+    let quoted = Value::from(exe.as_str());
+    let quoted = quoted.to_string();
+    if workspace.cargo_config.string(&["target", triple, "runner"]).is_none() {
+        return Some(format!("target.{triple}.runner=[{quoted}]"));
+    }
+    (!exe.as_str().contains(char::is_whitespace)).then(|| format!("target.{triple}.runner={quoted}"))
 }
 
 /// The triples that the tests may be built for.
@@ -147,21 +170,13 @@ fn user_runner(
         return words;
     }
     let conditional = workspace.cargo_config.conditional_runners();
-    let holds = |condition: &str| {
-        let inner = condition.trim_start_matches("cfg(").trim_end_matches(')').replace(' ', "");
-        let os = if triple.contains("linux") { "linux" } else { "" };
-        // The conditions seen in practice; cargo refuses two that match, so the first is the only one.
-        inner == "all()"
-            || (inner == "unix" && !triple.contains("windows") && !triple.contains("wasm"))
-            || (inner == "windows" && triple.contains("windows"))
-            || inner == format!("target_os=\"{os}\"")
-            || triple.split('-').next().is_some_and(|arch| inner == format!("target_arch=\"{arch}\""))
-    };
-    conditional
-        .into_iter()
-        .find(|(condition, _)| holds(condition))
-        .map(|(_, words)| words)
-        .unwrap_or_default()
+    if conditional.is_empty() {
+        return Vec::new();
+    }
+    let settings = cfg::settings(workspace, environment, triple);
+    // Cargo refuses two that match, so the first is the only one.
+    let matching = conditional.into_iter().find(|(condition, _)| cfg::holds(condition, &settings));
+    matching.map(|(_, words)| words).unwrap_or_default()
 }
 
 /// Plays the runner or rustdoc; the result is the exit code.
@@ -195,6 +210,9 @@ pub fn run_tests(args: &[String]) -> Result<i32> {
     counted(&settings, &package, &program_name(program), command)
 }
 
+/// The program of a [`ProgramRun`] that stands for a package's doc tests.
+const DOCTESTS: &str = "doctests";
+
 /// Set for what rustdoc starts.
 const IN_RUSTDOC: &str = "XTASK_SUITE_IN_RUSTDOC";
 
@@ -211,7 +229,7 @@ fn rustdoc(settings: &Settings, package: &str, wanted: bool, args: &[String]) ->
         return Ok(0);
     }
     command.env(IN_RUSTDOC, "1");
-    counted(settings, package, "doctests", command)
+    counted(settings, package, DOCTESTS, command)
 }
 
 /// Runs `command`, passes its output on, and writes down what it reported.
@@ -223,7 +241,7 @@ fn counted(settings: &Settings, package: &str, program: &str, mut command: Comma
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("failed to start {}", command.get_program().to_string_lossy()))?;
-    let tests = child.stdout.take().map(pass_on).transpose()?.flatten();
+    let tests = child.stdout.take().map(|out| pass_on(out, program == DOCTESTS)).transpose()?.flatten();
     let status = child.wait().context("failed to wait for a test program")?;
     let run = ProgramRun {
         package: package.to_owned(),
@@ -236,8 +254,9 @@ fn counted(settings: &Settings, package: &str, program: &str, mut command: Comma
     Ok(exit_code(status))
 }
 
-/// Copies `output` to ours and adds up the reports in it. Merged doc tests report more than once.
-fn pass_on(output: impl std::io::Read) -> Result<Option<Counts>> {
+/// Copies `output` to ours and finds what the harness reported: its last line that is a report, as a test may
+/// print one too (of a program it started). Doc tests are run in several programs, and all reports count.
+fn pass_on(output: impl std::io::Read, several: bool) -> Result<Option<Counts>> {
     let mut reader = BufReader::new(output);
     let mut out = std::io::stdout().lock();
     let mut line = Vec::new();
@@ -246,6 +265,9 @@ fn pass_on(output: impl std::io::Read) -> Result<Option<Counts>> {
         // Nobody reading any more is not the test's failure.
         let _ = out.write_all(&line);
         if let Some(counts) = parse_result(&String::from_utf8_lossy(&line)) {
+            if !several {
+                total = None;
+            }
             total.get_or_insert_default().add(counts);
         }
         line.clear();
