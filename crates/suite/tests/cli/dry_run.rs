@@ -1,0 +1,59 @@
+//! `--dry-run`: the exact commands, as they are pasted at the workspace root.
+
+use xtask_testkit::Outcome;
+
+use crate::support::Suite;
+
+const TIERS: &str = "[tiers.fast]\ncommand = \"test\"\npackages = \"affected\"\ndoctests = true\nenv = { WORDS = \"it's two\" }\n";
+
+#[test]
+fn every_line_runs_the_same_tests_in_a_shell() {
+    for suite in [Suite::trio(TIERS), Suite::trio(TIERS).without_nextest()] {
+        suite.run(&["fast"], 0);
+        suite.ran();
+        let text = suite.fixture.read("side/src/lib.rs");
+        suite.fixture.write("side/src/lib.rs", &format!("{text}// edited\n"));
+        let printed = suite.run(&["fast", "--dry-run"], 0).stdout;
+        assert_eq!(suite.ran(), [""; 0], "a dry run runs nothing");
+        for line in printed.lines() {
+            assert!(line.contains("cargo "), "{printed}");
+            let _ = Outcome::of(&mut suite.program("sh", &["-c", line])).expect_code(0);
+        }
+        let seen = suite.fixture.read("marks/side-unit");
+        assert!(seen.contains("WORDS=it's two\n"), "{seen}");
+        assert_eq!(suite.ran(), ["side-doc", "side-unit"], "{printed}");
+        // Pasting is not running the tier: nothing is remembered, and the tier prints and runs the same.
+        let again = suite.run(&["fast", "--dry-run"], 0).stdout;
+        assert_eq!(without_process_number(&again), without_process_number(&printed));
+        suite.run(&["fast"], 0);
+        assert_eq!(suite.ran(), ["side-doc", "side-unit"]);
+    }
+}
+
+#[test]
+fn nothing_to_run_is_said() {
+    let suite = Suite::trio(TIERS);
+    suite.run(&["fast"], 0);
+    let printed = suite.run(&["fast", "--dry-run"], 0).stdout;
+    assert_eq!(printed, "fast: nothing to run: nothing changed since the last run that passed\n");
+}
+
+#[test]
+fn a_failed_command_is_shown_as_it_is_pasted() {
+    let mut suite = Suite::trio(TIERS);
+    suite.set("FAIL", "app-it");
+    let outcome = suite.run(&["fast"], 1);
+    let line = outcome.stderr.lines().find_map(|line| line.strip_prefix("note: failed: ")).unwrap();
+    let pasted = Outcome::of(&mut suite.program("sh", &["-c", line]));
+    // nextest's own code for failed tests.
+    assert_eq!(pasted.code, Some(100), "{}", pasted.stderr);
+}
+
+/// The log of a run is named after the process.
+fn without_process_number(printed: &str) -> String {
+    let lines = printed.lines().map(|line| match line.split_once("/runs/") {
+        Some((before, after)) => format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit())),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
