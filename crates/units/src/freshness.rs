@@ -14,7 +14,7 @@ use serde::Serialize;
 use xtask_workspace::Workspace;
 
 use crate::dep_info::{self, Inputs};
-use crate::unit::{Mode, Unit, UnitSet};
+use crate::unit::{Mode, TargetKind, Unit, UnitSet};
 
 /// What lies on disk of a planned unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -63,7 +63,10 @@ fn settle(
     let Some(unit) = units.get(index) else { return };
     for dependency in unit.dependencies.iter().filter_map(|id| by_id.get(id.as_str())) {
         settle(*dependency, units, own, by_id, states);
-        let stale = !matches!(states[*dependency], Some(State::Fresh));
+        // An integration test starts the binaries of its package, so cargo builds them first but does not
+        // compile the test anew for them (core/compiler/fingerprint, `calculate_normal`).
+        let started = units.get(*dependency).is_some_and(|unit| unit.kind == TargetKind::Bin);
+        let stale = !started && !matches!(states[*dependency], Some(State::Fresh));
         if stale && matches!(states[index], Some(State::Fresh)) {
             let name = units.get(*dependency).map(Unit::describe).unwrap_or_default();
             states[index] = Some(State::Outdated(name));
