@@ -55,7 +55,9 @@ impl Workspace {
     ///
     /// Asks `cargo metadata` (0.4 s on 570 packages) only when something it depends on changed.
     pub fn load(dir: &Utf8Path, environment: Environment) -> Result<Self> {
-        let dir = dir.canonicalize_utf8().with_context(|| format!("failed to read folder {dir}"))?;
+        let dir = dir
+            .canonicalize_utf8()
+            .map_err(|error| crate::WrongUsage(format!("failed to read folder {dir}: {error}")))?;
         for root in root_candidates(&dir) {
             let config = CargoConfig::load(&root, &environment);
             let target_dir = guess_target_dir(&root, &config, &environment);
