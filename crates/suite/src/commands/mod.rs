@@ -7,7 +7,6 @@ mod tier;
 mod with;
 
 use anyhow::Result;
-use camino::Utf8Path;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
 use xtask_workspace::config::{Config, Members, json_schema};
@@ -74,7 +73,7 @@ fn dispatch(matches: &ArgMatches, loaded: Result<Context>, shell: &Shell) -> Res
             Ok((Exit::Done, None))
         }
         "preset" => Ok((preset::run(&loaded?, arguments)?, None)),
-        "with" => Ok((with::run(&loaded?, arguments, Utf8Path::new("."))?, None)),
+        "with" => Ok((with::run(&loaded?, arguments, &cli::directory(matches))?, None)),
         tier => tier::run(&loaded?, tier, arguments),
     }
 }

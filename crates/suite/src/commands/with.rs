@@ -34,21 +34,19 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches, dir: &Utf8Path) -> 
     if args.is_empty() {
         return Err(WrongUsage("there is no cargo command after `--`".to_owned()).into());
     }
-    let given = ["--features", "-F", "--all-features", "--no-default-features"];
-    if let Some(flag) = args
-        .iter()
-        .take_while(|arg| *arg != "--")
-        .find(|arg| given.contains(&arg.split('=').next().unwrap_or(arg)))
-    {
+    let given = ["--features", "--all-features", "--no-default-features"];
+    let chooses_features =
+        |arg: &str| given.contains(&arg.split('=').next().unwrap_or(arg)) || arg.starts_with("-F");
+    if let Some(flag) = args.iter().take_while(|arg| *arg != "--").find(|arg| chooses_features(arg)) {
         return Err(WrongUsage(format!(
             "`{flag}` contradicts the preset `{}`; leave one of them out",
             preset.name
         ))
         .into());
     }
-    let features = feature_args(preset, &selected(&context.workspace, &args, dir));
-    // From the folder of `-C`, else from here, where plain cargo would run.
-    let dir = if dir == "." { current_dir(context)? } else { dir.to_owned() };
+    // Where plain cargo would run: here, or in the folder of `-C`.
+    let dir = dir.canonicalize_utf8().with_context(|| format!("failed to read folder {dir}"))?;
+    let features = feature_args(preset, &selected(&context.workspace, &args, &dir));
     let mut command = CargoCommand::new(dir, args);
     command.toolchain = toolchain;
     command.insert_args(features);
@@ -66,13 +64,6 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches, dir: &Utf8Path) -> 
     Ok(Exit::from_success(status.success()))
 }
 
-fn current_dir(context: &Context) -> Result<camino::Utf8PathBuf> {
-    let dir = std::env::current_dir().context("failed to find the current folder")?;
-    let dir = camino::Utf8PathBuf::from_path_buf(dir).unwrap_or_default();
-    // With `-C` the workspace lies elsewhere: then its root is where cargo runs.
-    Ok(if dir.starts_with(context.workspace.root()) { dir } else { context.workspace.root().to_owned() })
-}
-
 /// The members that the user's own arguments select.
 fn selected<'a>(workspace: &'a Workspace, args: &[String], dir: &Utf8Path) -> Vec<&'a LocalPackage> {
     let facts = &workspace.facts;
@@ -88,16 +79,16 @@ fn selected<'a>(workspace: &'a Workspace, args: &[String], dir: &Utf8Path) -> Ve
             "-p" | "--package" => names.extend(value()),
             "--exclude" => exclude.extend(value()),
             "--workspace" | "--all" => all = true,
-            _ => {}
+            _ => names.extend(word.strip_prefix("-p").filter(|name| !name.is_empty()).map(str::to_owned)),
         }
     }
-    let here = dir.canonicalize_utf8().unwrap_or_else(|_| dir.to_owned());
     if all {
         return Selection::Workspace { exclude }.members(facts);
     }
     if names.is_empty() {
-        // In a member's own folder cargo takes that member; at a virtual root, the default members.
-        let own = facts.owner_of(&here).map(|index| &facts.packages[index]).filter(|package| package.member);
+        // In a member's own folder cargo takes that member; at the root, the default members.
+        let own = facts.owner_of(dir).map(|index| &facts.packages[index]);
+        let own = own.filter(|package| package.member && package.dir != facts.root);
         return own.map_or_else(|| Selection::Default { exclude }.members(facts), |member| vec![member]);
     }
     // Cargo also takes `name@version`.
