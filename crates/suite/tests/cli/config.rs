@@ -1,1 +1,73 @@
+//! `xtask.toml`: what is wrong with it is said with file, line, column and "did you mean".
 
+use serde_json::Value;
+
+use crate::support::Suite;
+
+#[test]
+fn every_kind_of_mistake_points_at_its_place() {
+    let table = [
+        ("[tiers.test-fast]\nbudgett = \"1s\"\n", "2:1", "did you mean `budget`?"),
+        ("[tiers.test-fast]\nretries = \"two\"\n", "2:11", "integer"),
+        ("[tiers.x]\ncommand = \"tset\"\n", "2:11", "did you mean `test`?"),
+        ("[tiers.x]\ncommand = \"test\"\npreset = \"ful\"\n", "3:10", "did you mean `full`?"),
+        ("[tiers.x]\ncommand = \"test\"\npackages = [\"app\", \"bsae\"]\n", "3:20", "did you mean `base`?"),
+        ("[tiers.x]\ncommand = \"test\"\nexclude = [\"sid\"]\n", "3:12", "did you mean `side`?"),
+        ("[presets.p]\nfeatures = [\"comon\"]\n", "2:13", "did you mean `common`?"),
+        ("[presets.p]\nfeatures = [\"side/extra\"]\n", "2:13", "member `side` has no feature named `extra`"),
+        ("[affectd]\n", "1:2", "did you mean `affected`?"),
+        ("[tiers.with]\ncommand = \"test\"\n", "1:8", "choose another name"),
+        ("[tiers.x\n", "1:", "xtask.toml"),
+    ];
+    let suite = Suite::trio("");
+    for (text, place, hint) in table {
+        suite.fixture.write("xtask.toml", text);
+        let outcome = suite.run(&["build-dev"], 2);
+        let file = suite.root().join("xtask.toml");
+        assert!(outcome.stderr.contains(&format!("{file}:{place}")), "{text}\n{}", outcome.stderr);
+        assert!(outcome.stderr.contains(hint), "{text}\n{}", outcome.stderr);
+    }
+    // Nothing ran.
+    assert!(!suite.root().join("target/debug").exists());
+}
+
+#[test]
+fn all_mistakes_are_said_at_once() {
+    let suite = Suite::trio("[tiers.a]\ncommand = \"x\"\n[tiers.b]\ncommand = \"y\"\n");
+    let said = suite.run(&["build-dev"], 2).stderr;
+    assert!(said.contains("xtask.toml:2:11") && said.contains("xtask.toml:4:11"), "{said}");
+}
+
+#[test]
+fn without_a_file_there_are_seven_tiers_and_sensible_presets() {
+    let suite = Suite::trio("");
+    let plan = |tier: &str| suite.json(&[tier, "--dry-run"], 0);
+    let command = |tier: &str| plan(tier)["commands"][0].as_str().unwrap().to_owned();
+    assert!(command("test-fast").starts_with("cargo nextest run --workspace --no-tests"));
+    assert!(command("test-common").contains("--workspace --features app/common "));
+    assert!(command("test-full").contains("--workspace --all-features --all-targets "));
+    assert!(
+        plan("test-full")["commands"][1]
+            .as_str()
+            .unwrap()
+            .contains("cargo test --doc --workspace --all-features")
+    );
+    assert_eq!(command("check-fast"), "cargo check --workspace --all-targets");
+    assert_eq!(command("build-dev"), "cargo build --workspace");
+    assert_eq!(command("build-release"), "cargo build --workspace --profile release");
+    assert_eq!(command("lint"), "cargo clippy --workspace --all-targets -- -D warnings");
+    let budgets = [("test-fast", 30_000), ("test-common", 120_000)];
+    for (tier, budget) in budgets {
+        assert_eq!(suite.json(&[tier], 0)["budget_ms"], budget, "{tier}");
+    }
+    assert_eq!(suite.json(&["build-dev"], 0)["budget_ms"], Value::Null);
+}
+
+#[test]
+fn the_schema_names_every_section() {
+    let suite = Suite::trio("");
+    let schema: Value = serde_json::from_str(&suite.run(&["schema"], 0).stdout).unwrap();
+    for section in ["tiers", "presets", "affected"] {
+        assert!(schema["properties"][section].is_object(), "{section}");
+    }
+}

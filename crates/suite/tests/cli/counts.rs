@@ -8,7 +8,8 @@ const TEST: &str = "[tiers.t]\ncommand = \"test\"\n";
 /// One package with these tests.
 fn one(lib: &str, manifest: &str, config: &str, more: &[(&str, &str)]) -> Suite {
     let manifest = format!("{PACKAGE}{manifest}");
-    let mut files = vec![("Cargo.toml", manifest.as_str()), ("src/lib.rs", lib), (".gitignore", "/target\n/marks\n")];
+    let mut files =
+        vec![("Cargo.toml", manifest.as_str()), ("src/lib.rs", lib), (".gitignore", "/target\n/marks\n")];
     files.extend(more);
     Suite::new(&files, config)
 }
@@ -34,7 +35,8 @@ fn a_custom_harness_counts_as_one_test_and_that_is_said() {
     let own = "fn main() { println!(\"I am no libtest\"); }\n";
     let bad = "fn main() { std::process::exit(3) }\n";
     let more = [("tests/own.rs", own), ("tests/bad.rs", bad)];
-    let suite = one("#[test] fn a() {}\n", manifest, "[tiers.t]\ncommand = \"test\"\nrunner = \"cargo\"\n", &more);
+    let suite =
+        one("#[test] fn a() {}\n", manifest, "[tiers.t]\ncommand = \"test\"\nrunner = \"cargo\"\n", &more);
     let outcome = suite.run(&["t"], 1);
     assert!(outcome.stdout.contains("2 passed, 1 failed, 0 skipped"), "{}", outcome.stdout);
     let note = "note: 2 test programs have a harness of their own; each counts as one test";
@@ -48,10 +50,16 @@ fn what_a_test_prints_is_no_message_of_cargos() {
         eprintln!("      Timing report saved to /tmp/nothing/of/the/kind.html");
         eprintln!("     Summary [   0.018s] 3 tests run: 3 passed, 77 skipped");"###;
     let lib = format!("#[test] fn a() {{ {lie} }}\n");
-    for suite in [one(&lib, "", TEST, &[]), one(&lib, "", "[tiers.t]\ncommand = \"test\"\nrunner = \"cargo\"\n", &[])] {
+    for suite in
+        [one(&lib, "", TEST, &[]), one(&lib, "", "[tiers.t]\ncommand = \"test\"\nrunner = \"cargo\"\n", &[])]
+    {
         let report = suite.json(&["t", "--", "--no-capture"], 0);
         assert_eq!(report["units"]["compiled"], 2, "the library and its tests: {report:#}");
-        assert_eq!((number(&report["tests"]["passed"]), number(&report["tests"]["skipped"])), (1, 0), "{report:#}");
+        assert_eq!(
+            (number(&report["tests"]["passed"]), number(&report["tests"]["skipped"])),
+            (1, 0),
+            "{report:#}"
+        );
     }
 }
 
@@ -76,7 +84,10 @@ fn over_budget_names_the_five_slowest_units_and_tests() {
     use std::fmt::Write as _;
     let mut lib = String::new();
     for n in 1..=7 {
-        let _ = writeln!(lib, "#[test] fn t{n}() {{ std::thread::sleep(std::time::Duration::from_millis({n}00)) }}");
+        let _ = writeln!(
+            lib,
+            "#[test] fn t{n}() {{ std::thread::sleep(std::time::Duration::from_millis({n}00)) }}"
+        );
     }
     let config = |on: &str| format!("{TEST}budget = \"10ms\"\non-over-budget = \"{on}\"\n");
     let suite = one(&lib, "", &config("warn"), &[]);
@@ -96,7 +107,10 @@ fn over_budget_names_the_five_slowest_units_and_tests() {
     assert_eq!((number(&report["tests"]["failed"]), number(&report["budget_ms"])), (0, 10));
     suite.fixture.write("xtask.toml", &format!("{TEST}budget = \"10min\"\non-over-budget = \"fail\"\n"));
     let report = suite.json(&["t"], 0);
-    assert_eq!((&report["over_budget"], report["slowest_tests"].as_array().unwrap().len()), (&false.into(), 0));
+    assert_eq!(
+        (&report["over_budget"], report["slowest_tests"].as_array().unwrap().len()),
+        (&false.into(), 0)
+    );
 }
 
 #[test]
@@ -117,7 +131,11 @@ const FLAKY: &str = "#[test] fn flaky() {\n    let seen = std::path::Path::new(e
 fn retries_give_a_flaky_test_another_chance() {
     let suite = one(FLAKY, "", &format!("{TEST}retries = 1\n"), &[]);
     let report = suite.json(&["t"], 0);
-    assert_eq!((number(&report["tests"]["passed"]), number(&report["tests"]["failed"])), (1, 0), "{report:#}");
+    assert_eq!(
+        (number(&report["tests"]["passed"]), number(&report["tests"]["failed"])),
+        (1, 0),
+        "{report:#}"
+    );
     let suite = one(FLAKY, "", &format!("{TEST}retries = 0\n"), &[]);
     assert_eq!(suite.json(&["t"], 1)["tests"]["failed"], 1);
 }
@@ -130,7 +148,11 @@ fn the_users_own_nextest_profile_and_report_stay_in_force() {
     let report = suite.json(&["t"], 0);
     let own = suite.fixture.read("target/nextest/mine/their/own.xml");
     assert!(own.contains("theirs"), "{own}");
-    assert_eq!((number(&report["tests"]["passed"]), number(&report["tests"]["failed"])), (1, 0), "{report:#}");
+    assert_eq!(
+        (number(&report["tests"]["passed"]), number(&report["tests"]["failed"])),
+        (1, 0),
+        "{report:#}"
+    );
     assert_eq!(report["slowest_tests"][0]["name"], "one: flaky");
     assert!(report["commands"][0].as_str().unwrap().contains("--profile mine"), "{report:#}");
 }

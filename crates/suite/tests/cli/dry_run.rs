@@ -52,7 +52,9 @@ fn a_failed_command_is_shown_as_it_is_pasted() {
 /// The log of a run is named after the process.
 fn without_process_number(printed: &str) -> String {
     let lines = printed.lines().map(|line| match line.split_once("/runs/") {
-        Some((before, after)) => format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit())),
+        Some((before, after)) => {
+            format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
         None => line.to_owned(),
     });
     lines.collect::<Vec<_>>().join("\n")

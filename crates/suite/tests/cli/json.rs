@@ -10,7 +10,8 @@ const TIERS: &str = "[tiers.t]\ncommand = \"test\"\nbudget = \"10min\"\n";
 fn assert_named(report: &Value, tier: &str) {
     assert_eq!(report["tier"], tier);
     assert!(report["packages"].is_array(), "{report:#}");
-    for (table, keys) in [("units", &["fresh", "compiled"][..]), ("tests", &["passed", "failed", "skipped"])] {
+    for (table, keys) in [("units", &["fresh", "compiled"][..]), ("tests", &["passed", "failed", "skipped"])]
+    {
         for key in keys {
             number(&report[table][key]);
         }

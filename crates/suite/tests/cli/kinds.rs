@@ -59,7 +59,10 @@ fn tests_with_nextest_and_doc_tests_beside_it() {
     assert!(!outcome.stderr.contains("note:"), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("Nextest run"), "{}", outcome.stderr);
     let last = outcome.stdout.lines().last().unwrap();
-    assert!(last.starts_with("a-test ok: 3 of 3 packages (the whole workspace); 5 passed, 0 failed, 1 skipped; "), "{last}");
+    assert!(
+        last.starts_with("a-test ok: 3 of 3 packages (the whole workspace); 5 passed, 0 failed, 1 skipped; "),
+        "{last}"
+    );
 }
 
 #[test]
@@ -98,7 +101,10 @@ fn a_failing_test_is_exit_code_1_and_hides_no_other_verdict() {
         let outcome = suite.run(&["a-test"], 1);
         assert!(outcome.stderr.contains("note: failed: "), "{}", outcome.stderr);
         let last = outcome.stdout.lines().last().unwrap();
-        assert!(last.starts_with("a-test failed: ") && last.contains("4 passed, 1 failed, 1 skipped"), "{last}");
+        assert!(
+            last.starts_with("a-test failed: ") && last.contains("4 passed, 1 failed, 1 skipped"),
+            "{last}"
+        );
         assert_eq!(suite.ran(), ["app-it", "base-doc", "base-unit", "side-doc", "side-unit"]);
     }
 }
@@ -110,7 +116,9 @@ fn profile_targets_args_and_env_reach_cargo() {
     let suite = Suite::trio(config);
     let report = suite.json(&["r"], 0);
     let command = report["commands"][0].as_str().unwrap();
-    for part in ["FROM_TIER=yes", "-p app", "--tests", "--profile release", "--locked", "-- --include-ignored"] {
+    for part in
+        ["FROM_TIER=yes", "-p app", "--tests", "--profile release", "--locked", "-- --include-ignored"]
+    {
         assert!(command.contains(part), "{part} in {command}");
     }
     let seen = suite.fixture.read("marks/app-it");
@@ -137,5 +145,8 @@ fn a_budget_of_the_tier_and_nothing_changed() {
     assert_eq!(suite.ran(), ["app-it", "base-unit", "side-unit"], "nothing was run here yet: the workspace");
     let outcome = suite.run(&["test-fast"], 0);
     assert_eq!(suite.ran(), [""; 0]);
-    assert_eq!(outcome.stdout, "test-fast ok: 0 of 3 packages (nothing changed since the last run that passed)\n");
+    assert_eq!(
+        outcome.stdout,
+        "test-fast ok: 0 of 3 packages (nothing changed since the last run that passed)\n"
+    );
 }

@@ -57,7 +57,11 @@ fn a_test_sees_the_users_environment() {
             let expected = |wanted: &str| {
                 let given = if wanted == name { format!("{wanted}={value}\n") } else { String::new() };
                 let line = seen.lines().find(|line| line.starts_with(&format!("{wanted}=")));
-                assert_eq!(line.map(|line| format!("{line}\n")).unwrap_or_default(), given, "{mark}: {wanted}");
+                assert_eq!(
+                    line.map(|line| format!("{line}\n")).unwrap_or_default(),
+                    given,
+                    "{mark}: {wanted}"
+                );
             };
             expected("RUSTDOC");
             expected(&runner);
@@ -77,7 +81,11 @@ fn the_users_own_runner_is_chained_from_wherever_it_is_set() {
         ("a string", format!("[target.{triple}]\nrunner = \"tools/run --flag\"\n"), None),
         ("a list", format!("[target.{triple}]\n{}", list("tools/run")), None),
         ("a condition", format!("[target.'cfg(unix)']\n{}", list("tools/run")), None),
-        ("several conditions", format!("[target.'cfg(all(unix, not(windows)))']\n{}", list("tools/run")), None),
+        (
+            "several conditions",
+            format!("[target.'cfg(all(unix, not(windows)))']\n{}", list("tools/run")),
+            None,
+        ),
     ];
     for (name, config, value) in table {
         let mut suite = Suite::trio(FAST).without_nextest();

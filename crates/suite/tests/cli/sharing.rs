@@ -91,7 +91,9 @@ fn what_cargo_run_adds_to_the_environment_is_not_passed_on() {
     suite.set("KEPT", "1");
     assert!(suite.cargo_compiles(&["test", "--workspace", "--no-run"]) > 0);
     let mut tier = suite.command(&["all", "--json"]);
-    tier.env("CARGO_BIN_NAME", "xtask").env("CARGO_PKG_NAME", "xtask").env("CARGO_MANIFEST_DIR", "/clone/xtask");
+    tier.env("CARGO_BIN_NAME", "xtask")
+        .env("CARGO_PKG_NAME", "xtask")
+        .env("CARGO_MANIFEST_DIR", "/clone/xtask");
     let outcome = xtask_testkit::Outcome::of(&mut tier).expect_code(0);
     let report: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(report["units"]["compiled"], 0, "{report:#}");

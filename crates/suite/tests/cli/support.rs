@@ -54,7 +54,10 @@ fn trio_files() -> Vec<(&'static str, String)> {
         ),
         (
             "app/Cargo.toml",
-            package("app", "[features]\ncommon = []\nextra = [\"base/extra\"]\n[dependencies]\nbase = { path = \"../base\" }\n"),
+            package(
+                "app",
+                "[features]\ncommon = []\nextra = [\"base/extra\"]\n[dependencies]\nbase = { path = \"../base\" }\n",
+            ),
         ),
         ("app/src/main.rs", "fn main() { println!(\"{}\", base::one()); }\n".to_owned()),
         ("app/tests/it.rs", "#[test] fn it() { base::mark(\"app-it\") }\n".to_owned()),
@@ -97,10 +100,13 @@ impl Suite {
             fixture.write("xtask.toml", config);
         }
         fixture.write("marks/.keep", "");
-        let _ = Outcome::of(scrub(&mut Command::new("cargo")).arg("generate-lockfile").current_dir(fixture.root()));
+        let _ = Outcome::of(
+            scrub(&mut Command::new("cargo")).arg("generate-lockfile").current_dir(fixture.root()),
+        );
         fixture.git_init();
         let marks = fixture.root().join("marks").into_string();
-        let variables = BTreeMap::from([("MARKS".to_owned(), marks), ("RUSTUP_AUTO_INSTALL".to_owned(), "0".to_owned())]);
+        let variables =
+            BTreeMap::from([("MARKS".to_owned(), marks), ("RUSTUP_AUTO_INSTALL".to_owned(), "0".to_owned())]);
         Self { fixture, exe: EXE.into(), variables }
     }
 
@@ -110,12 +116,29 @@ impl Suite {
         let bin = self.fixture.root().join("target/bin");
         fs::create_dir_all(&bin).unwrap();
         let needed = [
-            "cargo", "rustc", "rustdoc", "cargo-clippy", "clippy-driver", "git", "cc", "gcc", "ld", "as", "sh",
-            "bash", "env", "sleep", "setsid", "cat", "ld.lld", "collect2",
+            "cargo",
+            "rustc",
+            "rustdoc",
+            "cargo-clippy",
+            "clippy-driver",
+            "git",
+            "cc",
+            "gcc",
+            "ld",
+            "as",
+            "sh",
+            "bash",
+            "env",
+            "sleep",
+            "setsid",
+            "cat",
+            "ld.lld",
+            "collect2",
         ];
         let path = std::env::var("PATH").unwrap();
         for program in needed {
-            let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
+            let found =
+                std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
             if let Some(file) = found {
                 symlink(file, bin.join(program)).unwrap();
             }
@@ -160,8 +183,9 @@ impl Suite {
     /// Runs with `--json` and reads the one document.
     pub(crate) fn json(&self, args: &[&str], code: i32) -> Value {
         let outcome = self.run(&[&["--json"], args].concat(), code);
-        serde_json::from_str(&outcome.stdout)
-            .unwrap_or_else(|error| panic!("{error}\n--- stdout\n{}\n--- stderr\n{}", outcome.stdout, outcome.stderr))
+        serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| {
+            panic!("{error}\n--- stdout\n{}\n--- stderr\n{}", outcome.stdout, outcome.stderr)
+        })
     }
 
     /// The names of the tests that ran since the last call.
@@ -212,6 +236,7 @@ pub(crate) fn script(path: &Utf8Path, text: &str) {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o755).open(path).unwrap();
+    let mut file =
+        fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o755).open(path).unwrap();
     write!(file, "#!/bin/sh\n{text}").unwrap();
 }

@@ -1,1 +1,158 @@
+//! Wrong usage is exit code 2, a lacking environment 3, and each says what to do.
 
+use std::fs;
+
+use xtask_testkit::{Fixture, Outcome};
+
+use crate::support::Suite;
+
+#[test]
+fn an_unknown_subcommand_or_flag_comes_with_a_suggestion() {
+    let suite = Suite::trio("[tiers.quick]\ncommand = \"check\"\n");
+    let table = [
+        (&["test-fsat"][..], "test-fast"),
+        (&["quik"], "quick"),
+        (&["test-fast", "--forcast"], "--forecast"),
+        (&["preset", "sow"], "show"),
+        (&["preset", "show", "ful"], "did you mean `full`?"),
+        (&["with", "minimall", "--", "build"], "did you mean `minimal`?"),
+        (&["preset", "compare", "full", "fulll"], "did you mean `full`?"),
+        (&["completions", "bsh"], "bash"),
+    ];
+    for (args, suggested) in table {
+        let outcome = suite.run(args, 2);
+        assert!(outcome.stderr.contains(suggested), "{args:?}: {}", outcome.stderr);
+        assert_eq!(outcome.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn a_broken_manifest_is_shown_in_cargos_words() {
+    let suite = Suite::trio("");
+    suite.fixture.write("side/Cargo.toml", "[package\n");
+    let outcome = suite.run(&["test-fast"], 2);
+    assert!(outcome.stderr.starts_with("error: failed to read the workspace in "), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("cargo metadata") && outcome.stderr.contains("side/Cargo.toml"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn outside_of_a_workspace() {
+    let suite = Suite::trio("");
+    let empty = Fixture::new("empty", &[]);
+    let outcome = suite.run(&["-C", empty.root().as_str(), "test-fast"], 2);
+    assert!(
+        outcome.stderr.contains(empty.root().as_str()) && outcome.stderr.contains("Cargo.toml"),
+        "{}",
+        outcome.stderr
+    );
+    let outcome = suite.run(&["-C", "/no/such/folder", "test-fast"], 2);
+    assert!(outcome.stderr.contains("/no/such/folder"), "{}", outcome.stderr);
+    // What needs no workspace works everywhere.
+    for args in
+        [&["--help"][..], &["--version"], &["schema"], &["completions", "bash"], &["test-fast", "--help"]]
+    {
+        let mut command = suite.command(args);
+        let outcome = Outcome::of(command.current_dir(empty.root())).expect_code(0);
+        assert!(!outcome.stdout.is_empty(), "{args:?}");
+    }
+    assert_eq!(fs::read_dir(empty.root()).unwrap().count(), 0, "nothing was left there");
+}
+
+#[test]
+fn a_toolchain_that_is_not_installed_is_exit_code_3() {
+    let suite = Suite::trio("");
+    suite.fixture.write("rust-toolchain.toml", "[toolchain]\nchannel = \"1.11.0\"\n");
+    for args in [&["test-fast"][..], &["preset", "compare", "minimal", "full"], &[]] {
+        let outcome = suite.run(args, 3);
+        assert!(
+            outcome.stderr.contains("1.11.0") && outcome.stderr.contains("not installed"),
+            "{}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn no_cargo_on_path_is_exit_code_3() {
+    let mut suite = Suite::trio("");
+    suite.set("PATH", "/nowhere");
+    let outcome = suite.run(&["test-fast"], 3);
+    assert!(outcome.stderr.contains("cargo is not on PATH"), "{}", outcome.stderr);
+}
+
+#[test]
+fn every_tier_is_a_subcommand_with_its_own_help() {
+    let suite = Suite::trio("[tiers.quick]\ncommand = \"check\"\nabout = \"Check in a hurry\"\n");
+    let help = suite.run(&["--help"], 0).stdout;
+    let tiers = [
+        "test-fast",
+        "test-common",
+        "test-full",
+        "check-fast",
+        "build-dev",
+        "build-release",
+        "lint",
+        "quick",
+    ];
+    for tier in tiers {
+        assert!(help.contains(&format!("\n  {tier}  ")), "{tier} in\n{help}");
+        let own = suite.run(&[tier, "--help"], 0).stdout;
+        assert!(own.contains(&format!("cargo xtask {tier}")) && own.contains("--forecast"), "{own}");
+    }
+    assert!(suite.run(&["quick", "--help"], 0).stdout.starts_with("Check in a hurry"));
+}
+
+#[test]
+fn a_folder_below_the_root_means_the_same_workspace() {
+    let suite = Suite::trio("");
+    let below = suite.json(&["-C", "app/src", "preset", "show", "full"], 0);
+    assert_eq!(below, suite.json(&["preset", "show", "full"], 0));
+}
+
+#[test]
+fn nothing_but_the_target_dir_and_the_lock_file_is_written() {
+    let suite = Suite::trio("");
+    suite.fixture.git(&["rm", "--quiet", "--cached", "Cargo.lock"]);
+    suite.fixture.git(&["commit", "--quiet", "-m", "no lock file"]);
+    let elsewhere = Fixture::new("elsewhere", &[]);
+    for args in [
+        &["test-full"][..],
+        &["test-fast", "--forecast"],
+        &["preset", "compare", "minimal", "full"],
+        &["lint"],
+        &[],
+    ] {
+        let args = [&["-C", suite.root().as_str()], args].concat();
+        let mut command = suite.command(&args);
+        let _ = Outcome::of(command.current_dir(elsewhere.root())).expect_code(0);
+    }
+    suite.ran();
+    assert_eq!(
+        suite.fixture.git(&["status", "--porcelain", "--ignored"]),
+        "?? Cargo.lock\n!! marks/\n!! target/\n"
+    );
+    assert_eq!(fs::read_dir(elsewhere.root()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_overview_says_how_each_tier_ended_and_what_is_next() {
+    let mut suite = Suite::trio("");
+    let first = suite.run(&[], 0).stdout;
+    assert!(first.contains("(3 members)") && first.contains("test-fast      never run here"), "{first}");
+    assert!(
+        first.contains("target dir: ")
+            && first.ends_with("next: cargo xtask test-fast  (it never ran here)\n"),
+        "{first}"
+    );
+    suite.run(&["test-fast"], 0);
+    let second = suite.run(&[], 0).stdout;
+    assert!(second.contains("test-fast      ok in ") && second.contains(", 3 tests"), "{second}");
+    suite.set("FAIL", "side-unit");
+    suite.run(&["test-common"], 1);
+    let third = suite.run(&[], 0).stdout;
+    assert!(third.ends_with("next: cargo xtask test-common  (it failed last time)\n"), "{third}");
+}
