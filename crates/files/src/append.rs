@@ -40,7 +40,9 @@ pub fn append_line(path: &Utf8Path, line: &str) -> Result<()> {
 pub fn read_lines(path: &Utf8Path) -> Result<Vec<String>> {
     match fs::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(Vec::new())
+        }
         Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
     }
 }

@@ -1,5 +1,6 @@
 //! The cargo commands of a tier, as values.
 
+use camino::Utf8Path;
 use xtask_workspace::config::{Preset, Targets, Tier, TierCommand};
 use xtask_workspace::{CargoCommand, Selection, Workspace, feature_args, profile_args, target_args};
 
@@ -11,6 +12,8 @@ pub(crate) struct Shape<'a> {
     pub(crate) tier: &'a Tier,
     pub(crate) preset: Option<&'a Preset>,
     pub(crate) runner: Runner,
+    /// The configuration that makes nextest write its JUnit report; `None` where it could not be written.
+    pub(crate) tool_config: Option<&'a Utf8Path>,
     /// Arguments of the user for the tests' own runner.
     pub(crate) runner_args: &'a [String],
 }
@@ -46,16 +49,14 @@ impl Shape<'_> {
     ) -> Vec<Step> {
         let build = self.build(workspace, selection);
         match self.tier.command {
-            TierCommand::Test if matches!(self.runner, Runner::Nextest { .. }) => {
-                self.nextest(workspace, &build, only)
-            }
+            TierCommand::Test if matches!(self.runner, Runner::Nextest { .. }) => self.nextest(&build, only),
             TierCommand::Test => self.cargo_test(&build, only),
             TierCommand::Bench => vec![self.step(Kind::Bench, build, only)],
             _ => vec![Step { kind: Kind::Compile, command: build, only: None }],
         }
     }
 
-    fn nextest(&self, workspace: &Workspace, build: &CargoCommand, only: Option<&[String]>) -> Vec<Step> {
+    fn nextest(&self, build: &CargoCommand, only: Option<&[String]>) -> Vec<Step> {
         let mut command = build.clone();
         // `cargo test ARGS` becomes `cargo nextest run ARGS`; only the profile's flag has another name.
         command.args.splice(0..1, ["nextest".to_owned(), "run".to_owned()]);
@@ -74,8 +75,9 @@ impl Shape<'_> {
         }
         // Members without tests are no failure, and one failure must not hide the verdict on other members.
         command.args.extend(["--no-tests".to_owned(), "pass".to_owned(), "--no-fail-fast".to_owned()]);
-        let tool_config = tool_config_path(workspace);
-        command.args.extend(["--tool-config-file".to_owned(), format!("xtask-suite:{tool_config}")]);
+        if let Some(tool_config) = self.tool_config {
+            command.args.extend(["--tool-config-file".to_owned(), format!("xtask-suite:{tool_config}")]);
+        }
         if let Some(only) = only {
             let names = only.iter().map(|name| format!("package(={name})")).collect::<Vec<_>>();
             command.args.extend(["-E".to_owned(), names.join(" | ")]);
@@ -160,11 +162,6 @@ pub(crate) enum Kind {
     Doctests,
     /// `cargo bench`.
     Bench,
-}
-
-/// Where the configuration lies that makes nextest write its JUnit report.
-pub(crate) fn tool_config_path(workspace: &Workspace) -> camino::Utf8PathBuf {
-    workspace.state_dir().join("nextest").join("tool-config.toml")
 }
 
 /// Arguments up to the first `--`, and from it on.

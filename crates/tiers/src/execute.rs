@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use xtask_files::{read_lines, remove_file};
+use xtask_files::{Durability, read_lines, remove_file, write_atomic};
 use xtask_units::{Record, RunOptions};
 use xtask_workspace::config::OnOverBudget;
 use xtask_workspace::{Progress, Workspace};
@@ -25,8 +25,8 @@ struct Outcome {
     failed_command: Option<String>,
     programs: Vec<ProgramRun>,
     tests: Vec<TestRun>,
-    /// Skipped by nextest.
-    skipped: u64,
+    /// What nextest summed up: all numbers where its report is not to be had, else those of skipped tests.
+    summary: Counts,
     signal: Option<i32>,
 }
 
@@ -34,7 +34,9 @@ impl TierPlan {
     /// Does exactly the plan. Goes on after a failed step, unless a signal came or it did not compile.
     pub fn execute(self, workspace: &Workspace, progress: &dyn Progress) -> Result<TierReport> {
         let started_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        remove_file(&self.log)?;
+        if let Err(error) = self.make_log() {
+            progress.note(&format!("tests that cargo starts will not be counted: {error:#}"));
+        }
         let mut outcome = Outcome::default();
         for step in &self.steps {
             self.step(workspace, step, progress, &mut outcome)?;
@@ -43,13 +45,22 @@ impl TierPlan {
                 break;
             }
         }
-        outcome.programs = read_programs(&self.log)?;
-        remove_file(&self.log)?;
+        outcome.programs = read_programs(&self.log).unwrap_or_default();
+        // It was not to be made: said above.
+        let _ = remove_file(&self.log);
         let report = self.report(&outcome, u64::try_from(started_at_ms).unwrap_or_default());
         if report.signal.is_none() && !self.steps.is_empty() {
             self.remember(workspace, &outcome, &report, progress);
         }
         Ok(report)
+    }
+
+    /// An empty file for what our binary writes down as the runner, if it is one.
+    fn make_log(&self) -> Result<()> {
+        if self.steps.iter().all(|step| matches!(step.kind, Kind::Compile | Kind::Nextest)) {
+            return Ok(());
+        }
+        write_atomic(&self.log, "", Durability::Cache)
     }
 
     fn step(
@@ -67,13 +78,15 @@ impl TierPlan {
         };
         let profile = self.options.tier.nextest_profile.as_deref().unwrap_or("default");
         let report = (step.kind == Kind::Nextest).then(|| junit::prepare(workspace, profile)).transpose()?;
-        let mut skipped = 0;
+        let mut summary = None;
         let record = xtask_units::run(workspace, &step.command, options, progress, &mut |line| {
-            skipped = junit::skipped_in(line).unwrap_or(skipped);
+            // The last one is nextest's own: a test may run a nextest.
+            summary = junit::summary_in(line).or(summary);
         })?;
+        outcome.summary.add(summary.unwrap_or_default());
         if let Some(report) = report.filter(|report| report.is_file()) {
             outcome.tests.extend(junit::read(&report)?);
-            outcome.skipped += skipped;
+            outcome.summary = Counts { skipped: outcome.summary.skipped, ..Counts::default() };
         }
         if record.exit_code != Some(0) && outcome.failed_command.is_none() {
             outcome.failed_command = Some(step.command.to_string());
@@ -177,7 +190,7 @@ fn read_programs(log: &camino::Utf8Path) -> Result<Vec<ProgramRun>> {
 
 impl Outcome {
     fn counts(&self) -> Counts {
-        let mut counts = Counts { skipped: self.skipped, ..Counts::default() };
+        let mut counts = self.summary;
         for test in &self.tests {
             counts.add(one(test.passed));
         }

@@ -13,7 +13,7 @@ use xtask_files::{Durability, remove_file, write_atomic};
 use xtask_units::without_colour;
 use xtask_workspace::Workspace;
 
-use crate::commands::tool_config_path;
+use crate::roles::Counts;
 
 /// The file name of the report where the user's configuration names none.
 const REPORT: &str = "xtask-suite-junit.xml";
@@ -31,13 +31,18 @@ pub struct TestRun {
     pub passed: bool,
 }
 
-/// Writes the tool config, removes an older report, and returns where the new one will lie.
-pub(crate) fn prepare(workspace: &Workspace, profile: &str) -> Result<Utf8PathBuf> {
+/// Writes the tool config and returns where it lies.
+pub(crate) fn tool_config(workspace: &Workspace) -> Result<Utf8PathBuf> {
     let config = format!("[profile.default.junit]\npath = \"{REPORT}\"\n");
-    let path = tool_config_path(workspace);
+    let path = workspace.state_dir().join("nextest").join("tool-config.toml");
     if fs::read_to_string(&path).ok().as_deref() != Some(&config) {
         write_atomic(&path, config, Durability::Cache)?;
     }
+    Ok(path)
+}
+
+/// Removes an older report, and returns where the new one will lie.
+pub(crate) fn prepare(workspace: &Workspace, profile: &str) -> Result<Utf8PathBuf> {
     let report = report_path(workspace, profile);
     remove_file(&report)?;
     Ok(report)
@@ -95,14 +100,21 @@ fn milliseconds(seconds: f64) -> u64 {
     (seconds * 1000.0).round() as u64
 }
 
-/// The number of skipped tests in nextest's last line: `Summary [ 0.018s] 3 tests run: 3 passed, 1 skipped`.
-pub(crate) fn skipped_in(line: &str) -> Option<u64> {
+/// The numbers in nextest's last line: `Summary [ 0.018s] 3 tests run: 2 passed (1 flaky), 1 failed, 1 skipped`.
+pub(crate) fn summary_in(line: &str) -> Option<Counts> {
     let plain = without_colour(line);
     // Only the summary itself: a test may print the word.
     let rest = plain.trim_start().strip_prefix("Summary [")?;
-    let (_, counts) = rest.split_once("run: ")?;
-    let skipped = counts.split(", ").find_map(|count| count.strip_suffix(" skipped"));
-    Some(skipped.and_then(|number| number.parse().ok()).unwrap_or(0))
+    let (run, counts) = rest.split_once(']')?.1.split_once(" run: ")?;
+    // `3/7 tests run` when it was ended early.
+    let run = run.trim_start().split(['/', ' ']).next()?.parse::<u64>().ok()?;
+    let number = |word: &str| {
+        let count = counts.split(", ").find_map(|count| count.split_once(word))?.0;
+        count.trim_end().parse::<u64>().ok()
+    };
+    let passed = number("passed").unwrap_or(0);
+    // Failed, timed out, not started: everything else that ran.
+    Some(Counts { passed, failed: run.saturating_sub(passed), skipped: number("skipped").unwrap_or(0) })
 }
 
 #[cfg(test)]
@@ -133,17 +145,23 @@ mod tests {
     #[test]
     fn reads_the_summary_with_and_without_colours() {
         let table = [
-            ("     Summary [   0.018s] 3 tests run: 3 passed, 1 skipped", Some(1)),
-            ("     Summary [   0.018s] 3 tests run: 2 passed, 1 failed, 17 skipped", Some(17)),
-            ("     Summary [   0.018s] 3 tests run: 3 passed", Some(0)),
+            ("     Summary [   0.018s] 3 tests run: 3 passed, 1 skipped", Some((3, 0, 1))),
+            (
+                "     Summary [   0.018s] 3 tests run: 2 passed (1 flaky), 1 failed, 17 skipped",
+                Some((2, 1, 17)),
+            ),
+            ("     Summary [   0.018s] 3 tests run: 3 passed", Some((3, 0, 0))),
+            ("     Summary [   0.018s] 0 tests run: 0 passed, 4 skipped", Some((0, 0, 4))),
+            ("     Summary [   2.018s] 2/9 tests run: 1 passed, 1 timed out, 7 skipped", Some((1, 1, 7))),
             (
                 "\u{1b}[32;1m     Summary\u{1b}[0m [   0.003s] \u{1b}[1m1\u{1b}[0m test run: \u{1b}[1m1\u{1b}[0m \u{1b}[32;1mpassed\u{1b}[0m, \u{1b}[1m4\u{1b}[0m \u{1b}[33;1mskipped\u{1b}[0m",
-                Some(4),
+                Some((1, 0, 4)),
             ),
-            ("a test said: Summary 3 run: skipped", None),
+            ("a test said: Summary [ 3 run: skipped", None),
         ];
         for (line, expected) in table {
-            assert_eq!(skipped_in(line), expected, "{line}");
+            let seen = summary_in(line).map(|counts| (counts.passed, counts.failed, counts.skipped));
+            assert_eq!(seen, expected, "{line}");
         }
     }
 }

@@ -8,6 +8,7 @@ use xtask_workspace::config::{Affected, Packages, Preset, Tier, TierCommand};
 use xtask_workspace::{CargoCommand, Progress, Selection, Workspace};
 
 use crate::commands::{Kind, Shape, Step};
+use crate::junit;
 use crate::roles::through_us;
 use crate::runner::{self, Runner};
 use crate::select::{self, Chosen};
@@ -82,10 +83,16 @@ impl TierOptions {
         } else {
             Runner::Cargo
         };
+        let tool_config = matches!(runner, Runner::Nextest { .. }).then(|| junit::tool_config(workspace));
+        let tool_config = tool_config.transpose().unwrap_or_else(|error| {
+            notes.push(format!("the times of tests will not be known: {error:#}"));
+            None
+        });
         let shape = Shape {
             tier: &self.tier,
             preset: self.preset.as_ref(),
             runner: runner.clone(),
+            tool_config: tool_config.as_deref(),
             runner_args: &self.runner_args,
         };
         let selected = self.select(workspace, &shape, progress, &mut notes)?;

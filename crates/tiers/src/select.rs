@@ -113,6 +113,7 @@ pub(crate) fn inputs_now(options: &TierOptions, workspace: &Workspace) -> Result
         tier: &options.tier,
         preset: options.preset.as_ref(),
         runner: crate::runner::Runner::Cargo,
+        tool_config: None,
         runner_args: &[],
     };
     let command = shape.build(workspace, &wide_selection(options));
