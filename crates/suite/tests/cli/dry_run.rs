@@ -31,6 +31,16 @@ fn every_line_runs_the_same_tests_in_a_shell() {
 }
 
 #[test]
+fn works_on_a_workspace_where_nothing_ever_ran() {
+    for suite in [Suite::trio(TIERS), Suite::trio(TIERS).without_nextest()] {
+        for line in suite.run(&["fast", "--dry-run"], 0).stdout.lines() {
+            let _ = Outcome::of(&mut suite.program("sh", &["-c", line])).expect_code(0);
+        }
+        assert_eq!(suite.ran(), ["app-it", "base-doc", "base-unit", "side-doc", "side-unit"]);
+    }
+}
+
+#[test]
 fn nothing_to_run_is_said() {
     let suite = Suite::trio(TIERS);
     suite.run(&["fast"], 0);

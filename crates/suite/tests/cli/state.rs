@@ -1,1 +1,248 @@
+//! What a run leaves behind: ledger, records, verdicts; and that none of it may turn a green run red.
 
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::support::{Suite, files, number};
+
+const TIERS: &str = "[tiers.t]\ncommand = \"test\"\n[tiers.c]\ncommand = \"test\"\nrunner = \"cargo\"\n[tiers.fast]\ncommand = \"test\"\npackages = \"affected\"\n";
+
+fn ledger(suite: &Suite) -> Vec<Value> {
+    let text = suite.fixture.read("target/xtask-suite/ledger.jsonl");
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or(Value::Null)).collect()
+}
+
+#[test]
+fn a_line_in_the_ledger_for_each_run_and_a_torn_one_costs_only_itself() {
+    let mut suite = Suite::trio(TIERS);
+    suite.run(&["t"], 0);
+    suite.set("FAIL", "side-unit");
+    suite.run(&["c"], 1);
+    let lines = ledger(&suite);
+    assert_eq!(lines.len(), 2);
+    assert_eq!((&lines[0]["tier"], &lines[0]["success"]), (&"t".into(), &true.into()));
+    assert_eq!((&lines[1]["tier"], &lines[1]["success"]), (&"c".into(), &false.into()));
+    assert_eq!((number(&lines[0]["compiled"]), number(&lines[1]["compiled"])), (7, 0));
+    assert_eq!(number(&lines[1]["tests"]["failed"]), 1);
+
+    let path = suite.state().join("ledger.jsonl");
+    OpenOptions::new().append(true).open(&path).unwrap().write_all(br#"{"started_at_ms":17,"ti"#).unwrap();
+    suite.set("FAIL", "");
+    suite.run(&["c"], 0);
+    let lines = ledger(&suite);
+    assert_eq!((lines.len(), &lines[2], &lines[3]["success"]), (4, &Value::Null, &true.into()));
+    assert!(suite.run(&[], 0).stdout.contains("c              ok in "));
+}
+
+#[test]
+fn a_record_says_what_was_built_why_and_how_long() {
+    let suite = Suite::trio(TIERS);
+    suite.run(&["t"], 0);
+    let text = suite.fixture.read("base/src/lib.rs");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    suite.fixture.write("base/src/lib.rs", &format!("{text}// edited\n"));
+    for tier in ["t", "c"] {
+        suite.run(&[tier], 0);
+        if tier == "t" {
+            let record = suite.records().pop().unwrap();
+            let units = record["units"].as_array().unwrap();
+            assert_eq!(units.len(), 7, "{record:#}");
+            let (fresh, built): (Vec<_>, Vec<_>) = units.iter().partition(|unit| unit["fresh"] == true);
+            assert_eq!((fresh.len(), built.len()), (2, 5), "`side` is fresh: {record:#}");
+            for unit in built {
+                assert!(unit["why_dirty"].is_string(), "{unit:#}");
+                assert!(number(&unit["duration_ms"]) > 0 && unit["start_ms"].is_number(), "{unit:#}");
+                assert!(!unit["files"].as_array().unwrap().is_empty(), "{unit:#}");
+            }
+            let lib = units.iter().find(|unit| unit["package"] == "base" && unit["test"] == false).unwrap();
+            assert_eq!(
+                (&lib["target"], &lib["kind"], &lib["version"]),
+                (&"base".into(), &"lib".into(), &"0.1.0".into())
+            );
+            assert!(lib["why_dirty"].as_str().unwrap().contains("base/src/lib.rs"), "{lib:#}");
+        }
+    }
+    assert_eq!(suite.records().len(), 3);
+    // Nothing was compiled the last time, so nothing was timed.
+    let last = suite.records().pop().unwrap();
+    assert!(last["units"].as_array().unwrap().iter().all(|unit| unit["fresh"] == true), "{last:#}");
+}
+
+#[test]
+fn the_target_dir_stays_tidy() {
+    for suite in [Suite::trio(TIERS), Suite::trio(TIERS).without_nextest()] {
+        let outcome = suite.run(&["t"], 0);
+        assert!(!outcome.stderr.contains("Timing report"), "{}", outcome.stderr);
+        let dated = files(&suite.root().join("target/cargo-timings"));
+        let dated = dated.iter().filter(|page| page.file_name() != Some("cargo-timing.html"));
+        assert_eq!(dated.count(), 0, "the page of our run is gone");
+        assert_eq!(files(&suite.state().join("runs")), [""; 0], "so is the log of the run");
+        let theirs = suite.root().join("target/cargo-timings/cargo-timing-20200101T000000Z.html");
+        fs::File::create(&theirs).unwrap();
+        suite.fixture.write("side/src/lib.rs", "");
+        suite.run(&["t"], 0);
+        assert!(theirs.exists(), "a page that the user's run made is theirs");
+    }
+}
+
+#[test]
+fn arguments_after_dashes_go_to_the_runner_and_such_a_run_is_no_pass() {
+    for suite in [Suite::trio(TIERS), Suite::trio(TIERS).without_nextest()] {
+        suite.run(&["fast", "--", "it"], 0);
+        // `unit` contains `it`.
+        assert_eq!(suite.ran(), ["app-it", "base-unit", "side-unit"]);
+        suite.run(&["fast", "--", "--ignored"], 0);
+        assert_eq!(suite.ran(), ["base-later"]);
+        suite.run(&["fast"], 0);
+        assert_eq!(
+            suite.ran(),
+            ["app-it", "base-unit", "side-unit"],
+            "nothing of it was remembered as a pass"
+        );
+        suite.run(&["fast"], 0);
+        assert_eq!(suite.ran(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_partial_run_that_fails_is_remembered() {
+    let mut suite = Suite::trio(TIERS);
+    suite.run(&["fast"], 0);
+    suite.fixture.write("side/src/lib.rs", &format!("{}// edited\n", suite.fixture.read("side/src/lib.rs")));
+    suite.set("FAIL", "side-unit");
+    suite.run(&["fast", "--", "unit"], 1);
+    suite.set("FAIL", "");
+    suite.ran();
+    // The edit is undone, but the last that was seen of it was a failure.
+    suite.fixture.git(&["checkout", "--quiet", "side"]);
+    suite.run(&["fast"], 0);
+    assert_eq!(suite.ran(), ["side-unit"]);
+}
+
+#[test]
+fn a_failed_member_stays_selected_until_it_passes() {
+    for mut suite in [Suite::trio(TIERS), Suite::trio(TIERS).without_nextest()] {
+        suite.set("FAIL", "side-unit");
+        suite.run(&["fast"], 1);
+        assert_eq!(suite.ran(), ["app-it", "base-unit", "side-unit"]);
+        suite.run(&["fast"], 1);
+        assert_eq!(suite.ran(), ["side-unit"], "the others passed");
+        suite.set("FAIL", "");
+        suite.run(&["fast"], 0);
+        assert_eq!(suite.ran(), ["side-unit"]);
+        suite.run(&["fast"], 0);
+        assert_eq!(suite.ran(), [""; 0]);
+    }
+}
+
+#[test]
+fn two_at_once_on_one_workspace() {
+    let suite = Suite::trio(TIERS);
+    let start = |tier: &str| {
+        let mut command = suite.command(&["--json", tier]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let running = ["fast", "t", "c", "fast"].map(start);
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(!said.contains("was not kept"), "{said}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(number(&report["tests"]["failed"]), 0, "{report:#}");
+        assert_eq!(number(&report["tests"]["passed"]), 3, "{report:#}");
+    }
+    assert_eq!(ledger(&suite).iter().filter(|line| line["success"] == true).count(), 4);
+    assert_eq!(suite.records().len(), 4);
+    suite.ran();
+    suite.run(&["fast"], 0);
+    assert_eq!(suite.ran(), [""; 0]);
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written_is_a_note_and_no_red_run() {
+    let nextest = || Suite::trio(TIERS);
+    let cargo = || Suite::trio(TIERS).without_nextest();
+    for (suite, tier) in [(nextest(), "t"), (nextest(), "fast"), (cargo(), "t"), (cargo(), "fast")] {
+        // A file in its place: neither root nor anybody else can write below it.
+        fs::create_dir_all(suite.root().join("target")).unwrap();
+        fs::File::create(suite.state()).unwrap();
+        let outcome = suite.run(&[tier], 0);
+        assert!(outcome.stderr.contains("note: the result of this run was not kept: "), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("note: the record of this run was not kept: "), "{}", outcome.stderr);
+        let last = outcome.stdout.lines().last().unwrap();
+        assert!(last.starts_with(&format!("{tier} ok: ")), "{last}\n{}", outcome.stderr);
+        assert_eq!(suite.ran(), ["app-it", "base-unit", "side-unit"]);
+        suite.run(&[tier, "--forecast"], 0);
+        suite.run(&[], 0);
+    }
+}
+
+#[test]
+fn a_failure_is_red_without_any_state() {
+    for mut suite in [Suite::trio(TIERS), Suite::trio(TIERS).without_nextest()] {
+        fs::create_dir_all(suite.root().join("target")).unwrap();
+        fs::File::create(suite.state()).unwrap();
+        suite.set("FAIL", "app-it");
+        suite.run(&["t"], 1);
+        suite.run(&["fast"], 1);
+    }
+}
+
+#[test]
+fn nextests_summary_stands_in_for_a_report_that_is_not_to_be_had() {
+    let mut suite = Suite::trio(TIERS);
+    fs::create_dir_all(suite.root().join("target")).unwrap();
+    fs::File::create(suite.state()).unwrap();
+    suite.set("FAIL", "app-it");
+    let tests = &suite.json(&["t"], 1)["tests"];
+    assert_eq!((number(&tests["passed"]), number(&tests["failed"]), number(&tests["skipped"])), (2, 1, 1));
+}
+
+#[test]
+fn a_full_disk_is_a_note_and_no_red_run() {
+    let suite = Suite::trio(TIERS);
+    suite.run(&["t"], 0);
+    let ledger = suite.state().join("ledger.jsonl");
+    fs::remove_file(&ledger).unwrap();
+    // Writing there fails as it does on a full disk.
+    std::os::unix::fs::symlink("/dev/full", &ledger).unwrap();
+    let outcome = suite.run(&["t"], 0);
+    assert!(outcome.stderr.contains("note: the result of this run was not kept: "), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("No space left on device"), "{}", outcome.stderr);
+    assert!(outcome.stdout.starts_with("t ok: "), "{}", outcome.stdout);
+}
+
+#[test]
+fn damaged_state_is_made_anew() {
+    let suite = Suite::trio(TIERS);
+    suite.run(&["fast"], 0);
+    suite.ran();
+    let mut damaged = 0;
+    let mut open = vec![suite.state()];
+    while let Some(dir) = open.pop() {
+        for path in files(&dir) {
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension() != Some("toml") {
+                fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+                OpenOptions::new()
+                    .write(true)
+                    .truncate(true)
+                    .open(&path)
+                    .unwrap()
+                    .write_all(b"{\"ver")
+                    .unwrap();
+                damaged += 1;
+            }
+        }
+    }
+    assert!(damaged > 4);
+    suite.run(&["fast"], 0);
+    assert_eq!(suite.ran(), ["app-it", "base-unit", "side-unit"], "nothing is known to have passed");
+    suite.run(&["fast", "--forecast"], 0);
+    suite.run(&[], 0);
+}
