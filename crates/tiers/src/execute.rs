@@ -10,7 +10,7 @@ use xtask_workspace::config::OnOverBudget;
 use xtask_workspace::{Progress, Workspace};
 
 use crate::commands::{Kind, Step};
-use crate::junit::{self, TestRun};
+use crate::junit::{self, Report, TestRun};
 use crate::plan::TierPlan;
 use crate::report::{Slow, TierReport, Units, slowest, unit_times};
 use crate::results::{Results, Verdict};
@@ -77,21 +77,23 @@ impl TierPlan {
             expected: forecast.map(|forecast| forecast.fresh + forecast.compile),
         };
         let profile = self.options.tier.nextest_profile.as_deref().unwrap_or("default");
-        let report = (step.kind == Kind::Nextest).then(|| junit::prepare(workspace, profile)).transpose()?;
+        let mut command = step.command.clone();
+        let report = (step.kind == Kind::Nextest).then(|| Report::of(workspace, profile, &mut command));
+        let report = report.transpose()?;
         let mut summary = None;
-        let record = xtask_units::run(workspace, &step.command, options, progress, &mut |line| {
+        let record = xtask_units::run(workspace, &command, options, progress, &mut |line| {
             // The last one is nextest's own: a test may run a nextest.
             summary = junit::summary_in(line).or(summary);
         })?;
         outcome.summary.add(summary.unwrap_or_default());
-        if let Some(report) = report.filter(|report| report.is_file()) {
-            outcome.tests.extend(junit::read(&report)?);
+        if let Some(tests) = report.map(Report::read).transpose()?.flatten() {
+            outcome.tests.extend(tests);
             outcome.summary = Counts { skipped: outcome.summary.skipped, ..Counts::default() };
         }
         if record.exit_code != Some(0) && outcome.failed_command.is_none() {
             outcome.failed_command = Some(step.command.to_string());
         }
-        outcome.commands.push(record.command.clone());
+        outcome.commands.push(step.command.to_string());
         outcome.signal = record.signal;
         outcome.records.push(record);
         Ok(())

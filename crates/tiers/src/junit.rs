@@ -6,12 +6,12 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use toml_edit::DocumentMut;
 use xtask_files::{Durability, remove_file, write_atomic};
 use xtask_units::without_colour;
-use xtask_workspace::Workspace;
+use xtask_workspace::{CargoCommand, Workspace};
 
 use crate::roles::Counts;
 
@@ -33,22 +33,55 @@ pub struct TestRun {
 
 /// Writes the tool config and returns where it lies.
 pub(crate) fn tool_config(workspace: &Workspace) -> Result<Utf8PathBuf> {
-    let config = format!("[profile.default.junit]\npath = \"{REPORT}\"\n");
     let path = workspace.state_dir().join("nextest").join("tool-config.toml");
-    if fs::read_to_string(&path).ok().as_deref() != Some(&config) {
-        write_atomic(&path, config, Durability::Cache)?;
-    }
+    write_config(&path, REPORT)?;
     Ok(path)
 }
 
-/// Removes an older report, and returns where the new one will lie.
-pub(crate) fn prepare(workspace: &Workspace, profile: &str) -> Result<Utf8PathBuf> {
-    let report = report_path(workspace, profile);
-    remove_file(&report)?;
-    Ok(report)
+fn write_config(path: &Utf8Path, report: &str) -> Result<()> {
+    let config = format!("[profile.default.junit]\npath = \"{report}\"\n");
+    if fs::read_to_string(path).ok().as_deref() == Some(&config) {
+        return Ok(());
+    }
+    write_atomic(path, config, Durability::Cache)
 }
 
-fn report_path(workspace: &Workspace, profile: &str) -> Utf8PathBuf {
+/// The report of one run, under a name of its own: another run may go on in the same target dir.
+pub(crate) struct Report {
+    path: Utf8PathBuf,
+    config: Utf8PathBuf,
+}
+
+impl Report {
+    /// Points `command`, made with the config of [`tool_config`], at a report of its own.
+    pub(crate) fn of(workspace: &Workspace, profile: &str, command: &mut CargoCommand) -> Result<Self> {
+        let mut name = format!("xtask-suite-junit-{}.xml", std::process::id());
+        let shared = workspace.state_dir().join("nextest").join("tool-config.toml");
+        let config = shared.with_file_name(format!("tool-config-{}.toml", std::process::id()));
+        let planned = format!("xtask-suite:{shared}");
+        match command.args.iter_mut().find(|arg| **arg == planned) {
+            Some(arg) if write_config(&config, &name).is_ok() => *arg = format!("xtask-suite:{config}"),
+            // A full disk must not turn a green run red: the report is then shared with other runs.
+            _ => REPORT.clone_into(&mut name),
+        }
+        let report = Self { path: report_path(workspace, profile, &name), config };
+        remove_file(&report.path)?;
+        Ok(report)
+    }
+
+    /// The tests in it; `None` when nextest wrote none, because nothing ran.
+    pub(crate) fn read(self) -> Result<Option<Vec<TestRun>>> {
+        let tests = self.path.is_file().then(|| read(&self.path)).transpose();
+        // One that the user's configuration names stays: it is theirs.
+        if self.path.file_name().is_some_and(|name| name.starts_with("xtask-suite-junit-")) {
+            remove_file(&self.path)?;
+        }
+        remove_file(&self.config)?;
+        tests
+    }
+}
+
+fn report_path(workspace: &Workspace, profile: &str, name: &str) -> Utf8PathBuf {
     let text = fs::read_to_string(workspace.root().join(".config/nextest.toml")).unwrap_or_default();
     let user = text.parse::<DocumentMut>().unwrap_or_default();
     let string = |keys: &[&str]| {
@@ -62,12 +95,12 @@ fn report_path(workspace: &Workspace, profile: &str) -> Utf8PathBuf {
         .map_or_else(|| workspace.facts.target_dir.join("nextest"), |dir| workspace.root().join(dir));
     let path = string(&["profile", profile, "junit", "path"])
         .or_else(|| string(&["profile", "default", "junit", "path"]))
-        .unwrap_or_else(|| REPORT.to_owned());
+        .unwrap_or_else(|| name.to_owned());
     store.join(profile).join(path)
 }
 
 /// Reads a report.
-pub(crate) fn read(path: &camino::Utf8Path) -> Result<Vec<TestRun>> {
+fn read(path: &Utf8Path) -> Result<Vec<TestRun>> {
     let text = fs::read_to_string(path).with_context(|| format!("failed to read nextest's report {path}"))?;
     parse(&text).with_context(|| format!("failed to read nextest's report {path}"))
 }
