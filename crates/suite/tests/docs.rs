@@ -42,6 +42,11 @@ fn the_command_reference_is_current() {
     let machine = BareMachine::new("commands");
     let mut markdown = include_str!("docs/commands.md").to_owned();
     describe(&machine, workspace.root(), &mut Vec::new(), &mut markdown);
+    let tiers = Config::defaults(&Members::default()).tiers;
+    let commands = tiers.iter().map(|tier| tier.name.as_str()).chain(COMMANDS).collect::<Vec<_>>();
+    let described =
+        markdown.lines().filter_map(|line| line.strip_prefix("## `cargo xtask ")?.strip_suffix('`'));
+    assert_eq!(described.filter(|name| !name.contains(' ')).collect::<Vec<_>>(), commands);
     assert_current("docs/commands.md", &markdown);
 }
 
@@ -140,4 +145,26 @@ fn every_link_leads_somewhere() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// Files that a text about the sources names in backticks.
+#[test]
+fn every_file_that_is_named_is_there() {
+    // Names that a reader fills in, and crates that do not exist yet.
+    let to_come = ["crates/suite/src/commands/NAME.rs", "crates/advise/", "crates/tools/"];
+    let mut missing = BTreeSet::new();
+    let mut named = 0;
+    for path in documents() {
+        let text = fs::read_to_string(&path).unwrap();
+        let words = text.split('`').filter(|word| word.contains('/') && !word.contains(char::is_whitespace));
+        let ours = ["crates/", "xtask/", "docs/", "scripts/", ".ci/", ".cargo/"];
+        for word in words.filter(|word| ours.iter().any(|folder| word.starts_with(folder))) {
+            named += 1;
+            if !to_come.contains(&word) && !repository().join(word).exists() {
+                missing.insert(format!("{path}: {word}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(named > 20, "only {named} names were found");
 }
