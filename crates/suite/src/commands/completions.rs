@@ -1,7 +1,7 @@
 //! Completions of `cargo xtask` for shells.
 //!
 //! The shells complete `cargo` through its own script, which knows nothing of an alias. So ours wraps it:
-//! behind `cargo xtask` (and the alias of a tier) it answers itself, elsewhere it passes the question on.
+//! behind `cargo xtask` it answers itself, elsewhere it passes the question on.
 
 use std::fmt::Write as _;
 
@@ -62,7 +62,12 @@ fn bash(root: &Command) -> String {
         r#"# bash completions of `cargo xtask`. In ~/.bashrc: source <(cargo xtask completions bash)
 _cargo_xtask() {{
   if [[ "${{COMP_WORDS[1]}}" != xtask ]]; then
-    # Everything else is cargo's own.
+    # Everything else is cargo's own, which is loaded on demand where nobody else has registered for it.
+    if ! declare -F _cargo >/dev/null; then
+      if declare -F _completion_loader >/dev/null; then _completion_loader cargo; fi
+      declare -F _cargo >/dev/null || source "$(rustc --print sysroot)/etc/bash_completion.d/cargo"
+      complete -o bashdefault -o default -F _cargo_xtask cargo
+    fi 2>/dev/null
     if declare -F _cargo >/dev/null; then _cargo "$@"; fi
     return
   fi
@@ -108,9 +113,19 @@ _cargo_xtask() {{
 
 fn fish(root: &Command) -> String {
     let mut lines = String::from(
-        "# fish completions of `cargo xtask`. Once: cargo xtask completions fish > ~/.config/fish/completions/cargo-xtask.fish\n\
-         function __xtask_path\n  set -l words (commandline -opc)\n  test (count $words) -ge 2; and test $words[2] = xtask; or return 1\n  \
-         string join ' ' (string match -v -- '-*' $words[3..-1])\nend\n",
+        r#"# fish completions of `cargo xtask`. Once: cargo xtask completions fish > ~/.config/fish/conf.d/cargo-xtask.fish
+function __xtask_path
+  set -l words (commandline -opc)
+  test (count $words) -ge 2; and test $words[2] = xtask; or return 1
+  set -l path
+  for word in $words[2..-1]
+    string match -q -- '-*' $word; or set -a path $word
+  end
+  # Without the first, `xtask` itself.
+  set -e path[1]
+  echo "$path"
+end
+"#,
     );
     for (path, words) in table(root) {
         let _ = writeln!(
