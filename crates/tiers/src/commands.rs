@@ -52,7 +52,7 @@ impl Shape<'_> {
             TierCommand::Test if matches!(self.runner, Runner::Nextest { .. }) => self.nextest(&build, only),
             TierCommand::Test => self.cargo_test(&build, only),
             TierCommand::Bench => vec![self.step(Kind::Bench, build, only)],
-            _ => vec![Step { kind: Kind::Compile, command: build, only: None }],
+            _ => vec![Step::new(Kind::Compile, build, None)],
         }
     }
 
@@ -83,7 +83,7 @@ impl Shape<'_> {
             command.args.extend(["-E".to_owned(), names.join(" | ")]);
         }
         self.add_runner_args(&mut command);
-        let mut steps = vec![Step { kind: Kind::Nextest, command, only: None }];
+        let mut steps = vec![Step::new(Kind::Nextest, command, None)];
         if self.tier.doctests {
             steps.push(self.doctests(build, only));
         }
@@ -123,7 +123,7 @@ impl Shape<'_> {
         if kind == Kind::Bench {
             self.add_runner_args(&mut command);
         }
-        Step { kind, command, only: only.map(<[String]>::to_vec) }
+        Step::new(kind, command, only)
     }
 
     /// The tier's own arguments for the tests, then the user's, behind one `--`.
@@ -145,6 +145,14 @@ pub(crate) struct Step {
     pub(crate) command: CargoCommand,
     /// The members whose tests are run; `None` for all that the command builds.
     pub(crate) only: Option<Vec<String>>,
+    /// The same without our part in it, short enough to be read and pasted when it failed. It may run more.
+    pub(crate) plain: String,
+}
+
+impl Step {
+    fn new(kind: Kind, command: CargoCommand, only: Option<&[String]>) -> Self {
+        Self { kind, plain: command.to_string(), command, only: only.map(<[String]>::to_vec) }
+    }
 }
 
 /// What a step does, which tells how its output is read.

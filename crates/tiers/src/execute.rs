@@ -91,7 +91,7 @@ impl TierPlan {
             outcome.summary = Counts { skipped: outcome.summary.skipped, ..Counts::default() };
         }
         if record.exit_code != Some(0) && outcome.failed_command.is_none() {
-            outcome.failed_command = Some(step.command.to_string());
+            outcome.failed_command = Some(step.plain.clone());
         }
         outcome.commands.push(step.command.to_string());
         outcome.signal = record.signal;

@@ -176,8 +176,9 @@ fn show_comparison(context: &Context, first: &str, second: &str, comparison: &Co
         shell.result(&format!("  … and {} more (--json lists all)", comparison.splits.len() - LISTED));
     }
     shell.result(&format!(
-        "{first} and {second} share {} units; {first} adds {}, {second} adds {}",
+        "{first} and {second} share {} {}; {first} adds {}, {second} adds {}",
         comparison.shared,
+        if comparison.shared == 1 { "unit" } else { "units" },
         comparison.only_first.len(),
         comparison.only_second.len()
     ));
