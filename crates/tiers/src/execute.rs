@@ -85,7 +85,9 @@ impl TierPlan {
             // The last one is nextest's own: a test may run a nextest.
             summary = junit::summary_in(line).or(summary);
         })?;
-        outcome.summary.add(summary.unwrap_or_default());
+        if step.kind == Kind::Nextest {
+            outcome.summary.add(summary.unwrap_or_default());
+        }
         if let Some(tests) = report.map(Report::read).transpose()?.flatten() {
             outcome.tests.extend(tests);
             outcome.summary = Counts { skipped: outcome.summary.skipped, ..Counts::default() };
@@ -152,8 +154,12 @@ impl TierPlan {
     fn keep_verdicts(&self, workspace: &Workspace, outcome: &Outcome) -> Result<()> {
         let Some(before) = &self.inputs else { return Ok(()) };
         let compiled = outcome.records.iter().any(|record| record.compiled() > 0);
-        // What was compiled has new dep-info; else the inputs are those of before.
-        let after = if compiled { Some(select::inputs_now(&self.options, workspace)?) } else { None };
+        // What was compiled has new dep-info, by us or by another run at the same time; else the inputs are
+        // those of before.
+        let unknown =
+            self.packages.iter().any(|chosen| !matches!(before.members.get(&chosen.name), Some(Some(_))));
+        let after =
+            if compiled || unknown { Some(select::inputs_now(&self.options, workspace)?) } else { None };
         let contents = match &after {
             Some(after) => after.contents.clone(),
             None => select::contents_now(&self.options, workspace)?,
