@@ -93,15 +93,14 @@ fn assert_whole(suite: &Suite) {
     let mut seen = 0;
     while let Some(dir) = open.pop() {
         for path in files(&dir) {
-            let name = path.file_name().unwrap().to_owned();
             if path.is_dir() {
                 open.push(path);
-            } else if name.ends_with(".json") {
+            } else if path.extension() == Some("json") {
                 seen += 1;
                 let text = fs::read_to_string(&path).unwrap();
                 serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
             } else {
-                assert!(!name.ends_with(".tmp"), "{path}");
+                assert_ne!(path.extension(), Some("tmp"), "{path}");
             }
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! One test program with a module per idea: every further program would link the same code again.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 mod completions;
 mod config;
 mod counts;
