@@ -65,9 +65,13 @@ impl Environment {
 
     /// The user's environment: exactly what `cargo run` and rustup added is gone, all else stays.
     pub fn without_cargo_run(mut self, launch: &Launch) -> Self {
-        // rustup says where a toolchain choice came from (since 1.29); only the user's own choices stay.
-        let chosen_by_user =
-            self.get("RUSTUP_TOOLCHAIN_SOURCE").is_some_and(|source| matches!(source, "cli" | "env"));
+        // rustup says where a toolchain choice came from (since 1.29); only the user's own choices stay. Where
+        // rustup did not start us, the variable is the user's.
+        let source = self.get("RUSTUP_TOOLCHAIN_SOURCE");
+        let chosen_by_user = match source {
+            Some(source) => matches!(source, "cli" | "env"),
+            None => self.get("RUST_RECURSION_COUNT").is_none(),
+        };
         if !chosen_by_user {
             self.remove("RUSTUP_TOOLCHAIN");
         }
@@ -191,16 +195,19 @@ mod tests {
 
     #[test]
     fn the_toolchain_stays_only_where_the_user_chose_it() {
+        // what rustup says, whether it started us, what stays
         let table = [
-            (Some("cli"), Some("nightly")),
-            (Some("env"), Some("nightly")),
-            (Some("default"), None),
-            (Some("toolchain-file"), None),
-            (Some("path-override"), None),
-            (None, None),
+            (Some("cli"), "1", Some("nightly")),
+            (Some("env"), "1", Some("nightly")),
+            (Some("default"), "1", None),
+            (Some("toolchain-file"), "1", None),
+            (Some("path-override"), "1", None),
+            (None, "1", None),
+            (None, "", Some("nightly")),
         ];
-        for (source, expected) in table {
-            let mut before = environment(&[("RUSTUP_TOOLCHAIN", "nightly")]);
+        for (source, recursion, expected) in table {
+            let mut before =
+                environment(&[("RUSTUP_TOOLCHAIN", "nightly"), ("RUST_RECURSION_COUNT", recursion)]);
             if let Some(source) = source {
                 before.set("RUSTUP_TOOLCHAIN_SOURCE", source);
             }
