@@ -117,11 +117,8 @@ fn assert_ends(suite: &Suite, args: &[&str]) {
         kill(signal, &target);
         let status = ended(&mut child);
         assert_eq!(status.signal(), Some(number), "{signal} to {target}: {status}");
-        let until = Instant::now() + Duration::from_secs(3);
-        while !alive(suite).is_empty() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let left = alive(suite);
+        let left = left(suite, |_| true);
+        clear(suite);
         assert!(left.is_empty(), "after {signal} (group: {group}): {left:?}");
         assert_whole(suite);
     }
@@ -163,9 +160,9 @@ fn with_ends_with_cargo_when_the_terminal_interrupts_both() {
     kill("-INT", &format!("-{}", child.id()));
     ended(&mut child);
     // What called setsid has left the terminal's group; nobody but the test itself could know of it.
-    let left = alive(&suite).into_iter().filter(|(_, line)| !line.starts_with("sleep")).collect::<Vec<_>>();
-    assert!(left.is_empty(), "{left:?}");
+    let left = left(&suite, |line| !line.starts_with("sleep"));
     clear(&suite);
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
@@ -178,6 +175,18 @@ fn a_kill_that_nobody_can_catch_does_not_harm_the_next_run() {
         assert_whole(&suite);
         suite.run(&["t"], 0);
         suite.run(&[], 0);
+    }
+}
+
+/// What is still alive after 3 s: a process that was killed takes a moment to end.
+fn left(suite: &Suite, counts: impl Fn(&str) -> bool) -> Vec<(u32, String)> {
+    let until = Instant::now() + Duration::from_secs(3);
+    loop {
+        let left = alive(suite).into_iter().filter(|(_, line)| counts(line)).collect::<Vec<_>>();
+        if left.is_empty() || Instant::now() > until {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
