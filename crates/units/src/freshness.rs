@@ -229,14 +229,16 @@ fn newest_below(dir: &Utf8Path, time: SystemTime) -> bool {
     false
 }
 
-/// The files outside its own folder that each local package was made from, by package folder: `None` when
-/// that cannot be told, because a unit of it was never built or is out of date.
+/// The files that each local package was made from, by package folder: `None` when that cannot be told, because a
+/// unit of it was never built or is out of date. Those in its own folder are among them: a member in a folder
+/// below may own such a file, git may not see it, and it may be a link; then the place it leads to is there too.
 pub fn reads(
     workspace: &Workspace,
     units: &UnitSet,
     states: &[State],
 ) -> BTreeMap<Utf8PathBuf, Option<BTreeSet<Utf8PathBuf>>> {
     let mut known = BTreeMap::<Utf8PathBuf, Option<BTreeSet<Utf8PathBuf>>>::new();
+    let mut links = Links::default();
     for (unit, state) in units.iter().zip(states) {
         let Some(dir) = &unit.local_dir else { continue };
         let files = known.entry(dir.clone()).or_insert_with(|| Some(BTreeSet::new()));
@@ -244,13 +246,34 @@ pub fn reads(
         let own = if current { inputs(workspace, unit) } else { None };
         match (own, files.as_mut()) {
             (Some(inputs), Some(files)) => {
-                let outside = inputs.files.into_iter().filter(|file| !file.starts_with(dir));
-                files.extend(outside.map(|file| normalized(&file)));
+                for file in inputs.files {
+                    let path = normalized(&file);
+                    if !files.contains(&path) {
+                        files.extend(links.resolved(&file));
+                        files.insert(path);
+                    }
+                }
             }
             _ => *files = None,
         }
     }
     known
+}
+
+/// Where folders really are, each asked for once: most files share theirs.
+#[derive(Default)]
+struct Links(BTreeMap<Utf8PathBuf, Option<Utf8PathBuf>>);
+
+impl Links {
+    /// The path of `file` without links in it; `None` when it is gone.
+    fn resolved(&mut self, file: &Utf8Path) -> Option<Utf8PathBuf> {
+        if fs::symlink_metadata(file).ok()?.is_symlink() {
+            return file.canonicalize_utf8().ok();
+        }
+        let folder = file.parent()?;
+        let real = self.0.entry(folder.to_owned()).or_insert_with(|| folder.canonicalize_utf8().ok());
+        Some(real.as_ref()?.join(file.file_name()?))
+    }
 }
 
 /// `path` without `.` and `..`, told from its text: the file may be gone.
