@@ -3,7 +3,7 @@
 //! Invariant: a member is left out only when it last passed here with the same inputs, or when nothing
 //! since a base that is not HEAD itself reaches it. Whatever cannot be told selects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::Result;
@@ -70,8 +70,8 @@ struct Now<'a> {
     /// What the workspace-wide build needs.
     wide: UnitSet,
     states: Vec<State>,
-    /// What each local package reads outside its folder, by folder.
-    reads: BTreeMap<Utf8PathBuf, Option<std::collections::BTreeSet<Utf8PathBuf>>>,
+    /// What each local package is made from, by folder.
+    reads: BTreeMap<Utf8PathBuf, Option<BTreeSet<Utf8PathBuf>>>,
     ignore: Globs,
     global: Globs,
     lock: Utf8PathBuf,
@@ -162,7 +162,9 @@ impl<'a> Now<'a> {
     fn reads_of(&self, package: usize) -> Reads {
         match self.reads.get(&self.workspace.facts.packages[package].dir) {
             Some(Some(files)) => Reads::Known(files.clone()),
-            _ => Reads::Unknown,
+            Some(None) => Reads::Unknown,
+            // No unit is made from it, so nothing is read for it: an optional dependency that is turned off.
+            None => Reads::Known(BTreeSet::new()),
         }
     }
 
