@@ -276,8 +276,9 @@ impl<'a> Now<'a> {
         (chosen, why)
     }
 
-    /// What to build for `chosen`: the whole workspace with only their tests run, or a narrow selection,
-    /// whichever has less to compile now. Daily runs then share their units.
+    /// What to build for `chosen`: the whole workspace with only their tests run, or a narrow selection where it
+    /// needs no other units and has less to compile now. Daily runs then share their units, and a verdict is
+    /// always one on what the workspace is built from.
     fn build(
         &self,
         shape: &Shape,
@@ -316,6 +317,15 @@ impl<'a> Now<'a> {
         let Some(units) = planned(self.workspace, &command, self.options, progress, notes) else {
             return wide("the workspace (the narrow selection cannot be planned)".to_owned());
         };
+        // Other features or other flags: its verdict would be on other code than the workspace's, and daily runs
+        // would build both.
+        let wide_ids = self.wide.iter().map(|unit| &unit.id).collect::<BTreeSet<_>>();
+        let different = units.iter().filter(|unit| !wide_ids.contains(&unit.id)).count();
+        if different > 0 {
+            return wide(format!(
+                "the workspace ({different} units would be others for the packages chosen alone: other features)"
+            ));
+        }
         let states = states(self.workspace, &units);
         let narrow_stale = states.iter().filter(|state| **state != State::Fresh).count();
         if narrow_stale < stale.len() {
