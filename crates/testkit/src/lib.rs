@@ -5,10 +5,14 @@
 
 mod bare_machine;
 mod fixture;
+mod generated;
 mod process;
+mod random;
 mod temp_dir;
 
 pub use bare_machine::BareMachine;
 pub use fixture::{Fixture, git_init};
+pub use generated::{Generated, Wishes};
 pub use process::{Outcome, cargo, scrub};
+pub use random::Random;
 pub use temp_dir::TempDir;
