@@ -93,7 +93,11 @@ fn a_verdict_on_other_features_than_the_workspaces_is_none() {
             ("crates/shared/src/lib.rs", "pub const EXTRA: bool = cfg!(feature = \"extra\");\n"),
             (
                 "crates/asks/Cargo.toml",
-                &format!("{}{}", package("asks"), dependency.replace("shared\" }", "shared\", features = [\"extra\"] }")),
+                &format!(
+                    "{}{}",
+                    package("asks"),
+                    dependency.replace("shared\" }", "shared\", features = [\"extra\"] }")
+                ),
             ),
             ("crates/asks/src/lib.rs", "#[test] fn t() { assert!(shared::EXTRA); }"),
             ("crates/plain/Cargo.toml", &format!("{}{dependency}", package("plain"))),
