@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use toml_edit::DocumentMut;
 use xtask_files::{Durability, remove_file, write_atomic};
-use xtask_units::without_colour;
+use xtask_units::{milliseconds, without_colour};
 use xtask_workspace::{CargoCommand, Workspace};
 
 use crate::roles::Counts;
@@ -123,15 +123,6 @@ fn parse(text: &str) -> Result<Vec<TestRun>> {
         }
     });
     Ok(runs.collect())
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "seconds of a test, never negative"
-)]
-fn milliseconds(seconds: f64) -> u64 {
-    (seconds * 1000.0).round() as u64
 }
 
 /// The numbers in nextest's last line: `Summary [ 0.018s] 3 tests run: 2 passed (1 flaky), 1 failed, 1 skipped`.

@@ -2,6 +2,7 @@
 //! record). Nobody else in the suite runs cargo builds or reads cargo's output.
 
 mod assemble;
+mod build_output;
 mod compare;
 mod dep_info;
 pub mod fake;
@@ -17,11 +18,13 @@ mod times;
 mod timings;
 mod unit;
 
+pub use build_output::without_colour;
 pub use compare::{Comparison, Split, compare};
 pub use forecast::{Forecast, forecast};
 pub use freshness::{State, reads, states};
 pub use process::end_by_signal;
-pub use record::{BuiltUnit, Record, RunOptions, run, without_colour};
+pub use record::{BuiltUnit, Record, RunOptions, run};
 pub use shadow::{Shadow, Source, cached, plan};
 pub use times::Times;
+pub use timings::milliseconds;
 pub use unit::{Mode, TargetKind, Unit, UnitIdentity, UnitSet};

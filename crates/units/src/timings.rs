@@ -66,12 +66,9 @@ pub(crate) fn assign(units: &mut [BuiltUnit], timed: &[TimedUnit]) {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "seconds of a build, never negative"
-)]
-fn milliseconds(seconds: f64) -> u64 {
+/// Whole milliseconds of a time in seconds, as reports give it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time, never negative")]
+pub fn milliseconds(seconds: f64) -> u64 {
     (seconds * 1000.0).round() as u64
 }
 

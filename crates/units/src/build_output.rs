@@ -1,0 +1,222 @@
+//! Reads the output of a cargo command while it runs: JSON messages, the status lines that `--verbose` adds,
+//! and everything else, which is for the user.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_files::remove_file;
+use xtask_workspace::Progress;
+
+use crate::messages::{Artifact, BuildScriptRun, Message, name_and_version};
+use crate::process::Stream;
+use crate::record::{BuiltUnit, RunOptions};
+use crate::timings;
+use crate::unit::{Mode, TargetKind};
+
+/// The column that cargo's status words end in.
+const STATUS_WIDTH: usize = 12;
+
+/// A build in progress.
+pub(crate) struct Build {
+    pub(crate) started: Instant,
+    expected: Option<usize>,
+    pub(crate) units: Vec<BuiltUnit>,
+    /// Why packages were dirty, by name and version.
+    dirty: BTreeMap<(String, String), String>,
+    /// After how long cargo said that the build was finished, and whether it succeeded.
+    pub(crate) finished: Option<(Duration, bool)>,
+    timings_page: Option<Utf8PathBuf>,
+}
+
+impl Build {
+    pub(crate) fn new(options: RunOptions) -> Self {
+        Self {
+            started: Instant::now(),
+            expected: options.expected,
+            units: Vec::new(),
+            dirty: BTreeMap::new(),
+            finished: None,
+            timings_page: None,
+        }
+    }
+
+    pub(crate) fn line(
+        &mut self,
+        stream: Stream,
+        line: &str,
+        progress: &dyn Progress,
+        on_line: &mut dyn FnMut(&str),
+    ) {
+        let hidden = match stream {
+            // After the build the same words are a test's output.
+            Stream::Out if self.finished.is_none() => match Message::parse(line) {
+                Some(message) => return self.message(message, progress),
+                None => false,
+            },
+            Stream::Out => false,
+            // Its two pipes are read apart, so cargo's last status lines may come after its last message.
+            Stream::Err => self.status(line) || only_verbose_says(line),
+        };
+        if hidden {
+            return;
+        }
+        on_line(line);
+        progress.output(line);
+    }
+
+    fn message(&mut self, message: Message, progress: &dyn Progress) {
+        match message {
+            Message::CompilerArtifact(artifact) => {
+                let fresh = artifact.fresh;
+                let unit = built(artifact);
+                self.units.push(unit);
+                if let Some(unit) = self.units.last().filter(|_| !fresh) {
+                    progress.units(self.units.len(), self.expected, &unit.package);
+                }
+            }
+            Message::BuildScriptExecuted(run) => self.units.push(executed(&run)),
+            Message::BuildFinished { success } => self.finished = Some((self.started.elapsed(), success)),
+            Message::Other => {}
+        }
+    }
+
+    /// Takes in a status line of `cargo --verbose`; true when only `--verbose` made cargo print it.
+    fn status(&mut self, line: &str) -> bool {
+        let plain = without_colour(line);
+        // Cargo aligns them to the right: a test's own words hardly ever are.
+        let Some((status, rest)) = plain.split_at_checked(STATUS_WIDTH) else { return false };
+        let Some(rest) = rest.strip_prefix(' ') else { return false };
+        match status.trim_start() {
+            "Fresh" => true,
+            "Running" => rest.starts_with('`'),
+            "Dirty" => {
+                if let Some((package, reason)) = rest.split_once(": ") {
+                    let mut words = package.split(' ');
+                    let name = words.next().unwrap_or_default().to_owned();
+                    let version = words.next().unwrap_or_default().trim_start_matches('v').to_owned();
+                    self.dirty.entry((name, version)).or_insert_with(|| reason.to_owned());
+                }
+                true
+            }
+            "Timing" => {
+                // The page is removed later, so a path that a test made up must not be taken for it.
+                let page = rest.strip_prefix("report saved to ").map(Utf8PathBuf::from);
+                let page = page.filter(|page| is_timings_page(page));
+                let found = page.is_some();
+                self.timings_page = page.or(self.timings_page.take());
+                found
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn add_times(&mut self) {
+        for unit in self.units.iter_mut().filter(|unit| !unit.fresh) {
+            unit.why_dirty = self.dirty.get(&(unit.package.clone(), unit.version.clone())).cloned();
+        }
+        let Some(page) = &self.timings_page else { return };
+        if let Ok(text) = fs::read_to_string(page) {
+            timings::assign(&mut self.units, &timings::parse(&text));
+        }
+        // Cargo also keeps `cargo-timing.html`, always the latest; the dated copy is ours to clear away.
+        if page.file_name() != Some("cargo-timing.html") {
+            let _ = remove_file(page);
+        }
+    }
+}
+
+/// A page as cargo names it: `<target>/cargo-timings/cargo-timing-….html`.
+fn is_timings_page(page: &Utf8Path) -> bool {
+    let folder = page.parent().and_then(Utf8Path::file_name);
+    let name = page.file_name().unwrap_or_default();
+    folder == Some("cargo-timings") && name.starts_with("cargo-timing") && page.extension() == Some("html")
+}
+
+/// Whether a line names a program that cargo starts after the build: the runner says it in fewer words.
+fn only_verbose_says(line: &str) -> bool {
+    let plain = without_colour(line);
+    let plain = plain.trim_start();
+    plain.starts_with("Running `") || plain.starts_with("Doc-tests ")
+}
+
+fn built(artifact: Artifact) -> BuiltUnit {
+    let (package, version) = name_and_version(&artifact.package_id);
+    let only_metadata =
+        artifact.filenames.iter().all(|file| Utf8Path::new(file).extension() == Some("rmeta"));
+    let mut features = artifact.features;
+    features.sort();
+    BuiltUnit {
+        package,
+        version,
+        target: artifact.target.name.into_owned(),
+        kind: TargetKind::from_cargo(&artifact.target.kind),
+        mode: if only_metadata { Mode::Check } else { Mode::Build },
+        test: artifact.profile.test,
+        opt_level: artifact.profile.opt_level.into_owned(),
+        features,
+        files: artifact.filenames.into_iter().map(Utf8PathBuf::from).collect(),
+        fresh: artifact.fresh,
+        ..BuiltUnit::default()
+    }
+}
+
+/// Cargo reports a build script's run also when its result was kept; only its time tells, so it counts
+/// neither as fresh nor as compiled.
+fn executed(run: &BuildScriptRun) -> BuiltUnit {
+    let (package, version) = name_and_version(&run.package_id);
+    BuiltUnit {
+        package,
+        version,
+        target: "build-script-build".to_owned(),
+        kind: TargetKind::BuildScript,
+        mode: Mode::RunBuildScript,
+        files: vec![run.out_dir.as_ref().into()],
+        ..BuiltUnit::default()
+    }
+}
+
+/// `line` without terminal colours (`ESC [ … m`).
+pub fn without_colour(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        rest = after.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest);
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_lines_are_read_with_and_without_colour() {
+        let mut build = Build::new(RunOptions::default());
+        let table = [
+            ("       Fresh serde v1.0.0", true),
+            (
+                "\u{1b}[1m\u{1b}[92m       Dirty\u{1b}[0m app v0.1.0 (/w/app): the file `src/lib.rs` has changed",
+                true,
+            ),
+            ("     Running `rustc --crate-name x`", true),
+            ("      Timing report saved to /t/cargo-timings/cargo-timing-1.html", true),
+            ("   Compiling app v0.1.0 (/w/app)", false),
+            ("warning: unused variable", false),
+            ("", false),
+            ("Fresh bread", false),
+            ("      Timing report saved to /home/me/letters.html", false),
+        ];
+        for (line, hidden) in table {
+            assert_eq!(build.status(line), hidden, "{line}");
+        }
+        assert_eq!(build.dirty[&("app".into(), "0.1.0".into())], "the file `src/lib.rs` has changed");
+        assert_eq!(
+            build.timings_page.as_deref(),
+            Some(Utf8Path::new("/t/cargo-timings/cargo-timing-1.html"))
+        );
+    }
+}
