@@ -1,11 +1,10 @@
 //! Runs a tier as planned, and writes down how it ended.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use xtask_files::{Durability, read_lines, remove_file, write_atomic};
-use xtask_units::{Record, RunOptions};
+use xtask_units::{Record, RunOptions, now_ms, whole_milliseconds};
 use xtask_workspace::config::OnOverBudget;
 use xtask_workspace::{Progress, Workspace};
 
@@ -33,7 +32,7 @@ struct Outcome {
 impl TierPlan {
     /// Does exactly the plan. Goes on after a failed step, unless a signal came or it did not compile.
     pub fn execute(self, workspace: &Workspace, progress: &dyn Progress) -> Result<TierReport> {
-        let started_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let started_at_ms = now_ms();
         if let Err(error) = self.make_log() {
             progress.note(&format!("tests that cargo starts will not be counted: {error:#}"));
         }
@@ -48,7 +47,7 @@ impl TierPlan {
         outcome.programs = read_programs(&self.log).unwrap_or_default();
         // It was not to be made: said above.
         let _ = remove_file(&self.log);
-        let report = self.report(&outcome, u64::try_from(started_at_ms).unwrap_or_default());
+        let report = self.report(&outcome, started_at_ms);
         if report.signal.is_none() && !self.steps.is_empty() {
             self.remember(workspace, &outcome, &report, progress);
         }
@@ -105,7 +104,7 @@ impl TierPlan {
         let tier = &self.options.tier;
         let sum = |of: fn(&Record) -> u64| outcome.records.iter().map(of).sum::<u64>();
         let (compile_ms, run_ms) = (sum(|record| record.compile_ms), sum(|record| record.run_ms));
-        let budget_ms = tier.budget.map(|budget| u64::try_from(budget.as_millis()).unwrap_or(u64::MAX));
+        let budget_ms = tier.budget.map(whole_milliseconds);
         let over_budget = budget_ms.is_some_and(|budget| compile_ms + run_ms > budget);
         let passed = outcome.failed_command.is_none() && outcome.signal.is_none();
         let count = |of: fn(&Record) -> usize| outcome.records.iter().map(of).max().unwrap_or(0);

@@ -246,7 +246,7 @@ fn counted(settings: &Settings, package: &str, program: &str, mut command: Comma
     let run = ProgramRun {
         package: package.to_owned(),
         program: program.to_owned(),
-        ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ms: xtask_units::whole_milliseconds(started.elapsed()),
         success: status.success(),
         tests,
     };

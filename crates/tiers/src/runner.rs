@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::UNIX_EPOCH;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use xtask_files::{Durability, write_atomic};
 use xtask_workspace::config::RunnerChoice;
-use xtask_workspace::{EnvironmentLacks, Workspace, cargo_home, on_path};
+use xtask_workspace::{EnvironmentLacks, Workspace, cargo_home, on_path, stamp};
 
 /// What runs the tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,7 +75,7 @@ fn find(workspace: &Workspace) -> Option<Utf8PathBuf> {
 }
 
 fn probe(workspace: &Workspace, path: &Utf8Path) -> Probe {
-    let stamp = stamp(path);
+    let stamp = format!("{path} {}", stamp(path).unwrap_or_default());
     let cache = workspace.state_dir().join("nextest").join("probe.json");
     let known = fs::read(&cache).ok().and_then(|json| serde_json::from_slice::<Probe>(&json).ok());
     if let Some(known) = known.filter(|known| known.stamp == stamp) {
@@ -100,12 +99,4 @@ fn probe(workspace: &Workspace, path: &Utf8Path) -> Probe {
         let _ = write_atomic(&cache, json, Durability::Cache);
     }
     probe
-}
-
-fn stamp(path: &Utf8Path) -> String {
-    let metadata = fs::metadata(path).ok();
-    let modified =
-        metadata.as_ref().and_then(|metadata| metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok());
-    let size = metadata.map_or(0, |metadata| metadata.len());
-    format!("{path} {size} {}", modified.unwrap_or_default().as_nanos())
 }

@@ -23,7 +23,7 @@ pub use compare::{Comparison, Split, compare};
 pub use forecast::{Forecast, forecast};
 pub use freshness::{State, reads, states};
 pub use process::end_by_signal;
-pub use record::{BuiltUnit, Record, RunOptions, run};
+pub use record::{BuiltUnit, Record, RunOptions, now_ms, run, whole_milliseconds};
 pub use shadow::{Shadow, Source, cached, plan};
 pub use times::Times;
 pub use timings::milliseconds;

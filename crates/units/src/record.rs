@@ -142,7 +142,7 @@ pub fn run(
 ) -> Result<Record> {
     let full = with_reports(command, options);
     progress.detail(&format!("running `{full}`"));
-    let started_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let started_at_ms = now_ms();
     let mut build = Build::new(options);
     let ended = process::run(&full, &workspace.environment, &mut |stream, line| {
         build.line(stream, line, progress, on_line);
@@ -152,12 +152,12 @@ pub fn run(
     build.add_times();
     let record = Record {
         command: command.to_string(),
-        started_at_ms: u64::try_from(started_at_ms).unwrap_or_default(),
+        started_at_ms,
         exit_code: ended.status.code(),
         signal: ended.signal,
         build_succeeded: build.finished.map(|(_, success)| success),
-        compile_ms: milliseconds(compile),
-        run_ms: milliseconds(total.saturating_sub(compile)),
+        compile_ms: whole_milliseconds(compile),
+        run_ms: whole_milliseconds(total.saturating_sub(compile)),
         units: build.units,
     };
     // A full disk must not turn a green test run red.
@@ -167,7 +167,13 @@ pub fn run(
     Ok(record)
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+/// The time now, in milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    whole_milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// `duration` in whole milliseconds.
+pub fn whole_milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

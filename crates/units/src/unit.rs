@@ -207,11 +207,6 @@ impl UnitSet {
         self.0.is_empty()
     }
 
-    /// Whether `unit` is in it.
-    pub fn contains(&self, unit: &Unit) -> bool {
-        self.0.iter().any(|other| other.id == unit.id && other.fingerprint_dir == unit.fingerprint_dir)
-    }
-
     /// The units that `other` does not have.
     pub fn minus(&self, other: &Self) -> Self {
         let places = other.places();

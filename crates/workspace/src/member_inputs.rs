@@ -129,7 +129,6 @@ mod tests {
             packages: ["a", "b", "c", "d"].into_iter().enumerate().map(package).collect(),
             default_members: Vec::new(),
             ambiguous_names: Vec::new(),
-            resolved_packages: 4,
         }
     }
 

@@ -100,10 +100,6 @@ fn facts(metadata: &Metadata, host: String) -> Facts {
             .map(|package| package.name.to_string())
             .collect(),
         ambiguous_names: ambiguous_names(metadata),
-        resolved_packages: metadata
-            .resolve
-            .as_ref()
-            .map_or(metadata.packages.len(), |resolve| resolve.nodes.len()),
     }
 }
 

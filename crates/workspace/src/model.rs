@@ -23,8 +23,6 @@ pub struct Facts {
     pub default_members: Vec<String>,
     /// Names that more than one package of the whole graph has: `-p` needs the full id for these.
     pub ambiguous_names: Vec<String>,
-    /// How many packages the resolved graph has for this host.
-    pub resolved_packages: usize,
 }
 
 /// A package with its sources on this disk.

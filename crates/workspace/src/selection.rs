@@ -129,7 +129,6 @@ mod tests {
             packages: vec![member("a", &["common"]), member("b", &["common", "db"]), member("c", &[])],
             default_members: vec!["a".into(), "c".into()],
             ambiguous_names: vec!["c".into()],
-            resolved_packages: 3,
         }
     }
 

@@ -4,12 +4,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cargo_config::home;
-use crate::{Environment, Hasher};
+use crate::{Environment, Hasher, stamp};
 
 /// Adds everything to `hasher` that decides which toolchain rustup (or a plain install) picks in `dir`, and
 /// whether that toolchain was updated since.
@@ -27,36 +26,26 @@ pub(crate) fn add_toolchain(hasher: &mut Hasher, dir: &Utf8Path, environment: &E
     }
     for program in ["cargo", "rustc"] {
         if let Some(path) = on_path(program, environment) {
-            add_stamp(hasher, path.as_std_path());
+            hasher.optional(stamp(&path));
         }
     }
     let Some(rustup) = rustup_home(environment) else { return };
     // The default toolchain and the overrides per folder.
     hasher.optional(fs::read(rustup.join("settings.toml")).ok());
-    let mut toolchains = fs::read_dir(rustup.join("toolchains"))
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>())
-        .unwrap_or_default();
+    let entries = rustup.join("toolchains").read_dir_utf8().into_iter().flatten().flatten();
+    let mut toolchains = entries.map(|entry| entry.path().to_owned()).collect::<Vec<_>>();
     toolchains.sort();
     for toolchain in toolchains {
-        hasher.field(toolchain.to_string_lossy().as_bytes());
+        hasher.field(toolchain.as_str());
         // rustup rewrites the manifest on every update; a linked toolchain has none, but a compiler.
-        add_stamp(hasher, &toolchain.join("lib/rustlib/multirust-channel-manifest.toml"));
-        add_stamp(hasher, &toolchain.join("bin/rustc"));
+        hasher.optional(stamp(&toolchain.join("lib/rustlib/multirust-channel-manifest.toml")));
+        hasher.optional(stamp(&toolchain.join("bin/rustc")));
     }
 }
 
 fn rustup_home(environment: &Environment) -> Option<Utf8PathBuf> {
     let explicit = environment.get("RUSTUP_HOME").map(Utf8PathBuf::from);
     explicit.or_else(|| home(environment).map(|home| home.join(".rustup")))
-}
-
-/// Adds size and modification time, or that there is no such file.
-fn add_stamp(hasher: &mut Hasher, path: &Path) {
-    let stamp = fs::metadata(path).ok().and_then(|metadata| {
-        let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some(format!("{} {}", metadata.len(), modified.as_nanos()))
-    });
-    hasher.optional(stamp);
 }
 
 /// The file that running `program` would start, if `PATH` has one.

@@ -53,7 +53,6 @@ fn facts(packages: &[&str]) -> Facts {
         packages: lines.iter().map(package).collect(),
         default_members: Vec::new(),
         ambiguous_names: Vec::new(),
-        resolved_packages: 0,
     }
 }
 
