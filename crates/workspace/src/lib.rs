@@ -29,6 +29,7 @@ pub use git::{Base, Changes, Contents, LockBefore, changes, stamp};
 pub use hash::{Digest, Hasher, digest};
 pub use lock_graph::{LockGraph, changed_members};
 pub use member_inputs::{InputsQuestion, member_inputs};
+pub use metadata::{CargoVersion, Outline};
 pub use model::{Facts, LocalDependency, LocalPackage, TargetFacts};
 pub use progress::{Progress, Silent};
 pub use selection::{Selection, feature_args, preset_features, profile_args, target_args};

@@ -15,24 +15,71 @@ use crate::{CargoCommand, Environment, EnvironmentLacks, WrongUsage};
 /// Fails as [`WrongUsage`] where there is no workspace or a broken one, and as [`EnvironmentLacks`] where
 /// cargo cannot be started or its toolchain is not installed.
 pub(crate) fn query(dir: &Utf8Path, environment: &Environment) -> Result<Facts> {
-    let host = host_triple(dir, environment)?;
+    let host = cargo_version(dir, environment)?.host;
     // Without the filter cargo would download the sources of other platforms' dependencies.
     let command = CargoCommand::new(
         dir,
         ["metadata", "--format-version=1", "--all-features", "--filter-platform", &host],
     );
-    let json = run(&command, environment)?;
-    let metadata: Metadata =
-        serde_json::from_str(&json).with_context(|| format!("failed to read the output of `{command}`"))?;
-    Ok(facts(&metadata, host))
+    Ok(facts(&metadata(&command, environment)?, host))
 }
 
-fn host_triple(dir: &Utf8Path, environment: &Environment) -> Result<String> {
+/// What cargo says of a workspace without resolving its dependencies: nothing is written, not even a lock file,
+/// and nothing is downloaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// The members only; [`Facts::ambiguous_names`] counts among them.
+    pub facts: Facts,
+    /// The cargo that the workspace's toolchain has.
+    pub cargo: CargoVersion,
+}
+
+/// A release of cargo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CargoVersion {
+    /// `1.95` is `(1, 95)`.
+    pub release: (u32, u32),
+    /// Whether it takes unstable features.
+    pub nightly: bool,
+}
+
+impl Outline {
+    /// Asks the cargo that is used in `dir`. Fails as [`query`] does.
+    pub fn of(dir: &Utf8Path, environment: &Environment) -> Result<Self> {
+        let version = cargo_version(dir, environment)?;
+        let command = CargoCommand::new(dir, ["metadata", "--format-version=1", "--no-deps"]);
+        let facts = facts(&metadata(&command, environment)?, version.host);
+        Ok(Self { facts, cargo: version.cargo })
+    }
+}
+
+/// The lines of `cargo -vV` that matter.
+struct VersionLines {
+    host: String,
+    cargo: CargoVersion,
+}
+
+fn cargo_version(dir: &Utf8Path, environment: &Environment) -> Result<VersionLines> {
     // Through cargo, not rustc: so a toolchain that is not installed is said in cargo's words.
     let command = CargoCommand::new(dir, ["-vV"]);
-    let version = run(&command, environment)?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).with_context(|| format!("`{command}` names no host:\n{version}"))
+    let text = run(&command, environment)?;
+    let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    let read = || {
+        let release = line("release: ")?;
+        let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
+        let cargo = CargoVersion {
+            release: (numbers.next()?, numbers.next()?),
+            // A channel in development may use unstable features, and so may `dev` builds.
+            nightly: release.contains("-nightly") || release.contains("-dev"),
+        };
+        Some(VersionLines { host: line("host: ")?.to_owned(), cargo })
+    };
+    read().with_context(|| format!("`{command}` names no host or release:\n{text}"))
+}
+
+fn metadata(command: &CargoCommand, environment: &Environment) -> Result<Metadata> {
+    let json = run(command, environment)?;
+    serde_json::from_str(&json).with_context(|| format!("failed to read the output of `{command}`"))
 }
 
 /// Runs a short cargo command for its output.
