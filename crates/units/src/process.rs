@@ -6,14 +6,13 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use xtask_workspace::{CargoCommand, Environment, EnvironmentLacks};
+
+use crate::signals::Signals;
 
 /// How often signals are looked for while there is no output.
 const POLL: Duration = Duration::from_millis(50);
@@ -140,74 +139,6 @@ fn read_lines(stream: Stream, pipe: std::io::PipeReader, sender: Sender<(Stream,
             line.clear();
         }
     });
-}
-
-/// The signals that end us. While a tree runs they are kept for it; else they do what they always do.
-struct Signals {
-    last: Arc<AtomicUsize>,
-    seen: AtomicUsize,
-    idle: Arc<AtomicBool>,
-}
-
-impl Signals {
-    fn get() -> Result<&'static Self> {
-        static SIGNALS: OnceLock<Signals> = OnceLock::new();
-        if let Some(signals) = SIGNALS.get() {
-            return Ok(signals);
-        }
-        let signals =
-            Self { last: Arc::default(), seen: AtomicUsize::new(0), idle: Arc::new(AtomicBool::new(true)) };
-        for signal in terminating() {
-            let number = usize::try_from(signal).unwrap_or_default();
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&signals.idle))
-                .and_then(|_| signal_hook::flag::register_usize(signal, Arc::clone(&signals.last), number))
-                .context("failed to watch for signals")?;
-        }
-        Ok(SIGNALS.get_or_init(|| signals))
-    }
-
-    fn watch(&self) -> Watch<'_> {
-        self.last.store(0, Ordering::SeqCst);
-        self.seen.store(0, Ordering::SeqCst);
-        self.idle.store(false, Ordering::SeqCst);
-        Watch(&self.idle)
-    }
-
-    /// A signal that came since the last call.
-    fn take(&self) -> Option<i32> {
-        let signal = self.last.swap(0, Ordering::SeqCst);
-        if signal == 0 {
-            return None;
-        }
-        self.seen.store(signal, Ordering::SeqCst);
-        i32::try_from(signal).ok()
-    }
-
-    fn seen(&self) -> Option<i32> {
-        self.take();
-        i32::try_from(self.seen.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
-    }
-}
-
-struct Watch<'a>(&'a AtomicBool);
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-fn terminating() -> Vec<i32> {
-    #[cfg(unix)]
-    return vec![SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
-    #[cfg(not(unix))]
-    vec![SIGINT, SIGTERM]
-}
-
-/// Ends this process the way `signal` would have, so that a shell sees the interruption.
-pub fn end_by_signal(signal: i32) {
-    // It only returns when the signal cannot be raised; the caller then exits with its own code.
-    let _ = signal_hook::low_level::emulate_default_handler(signal);
 }
 
 /// A running process and what it started.
