@@ -1,0 +1,193 @@
+//! TOML text that is changed by meaning: a change is a splice into the text, so what lies outside of it survives.
+//!
+//! Invariant: an operation is done only if the changed text, parsed again, means what the old one meant with
+//! exactly that change; otherwise it fails and the text stays as it was. `toml_edit` only reads here: what it
+//! writes loses a byte order mark and CRLF, and regroups dotted keys.
+
+mod insert;
+mod keys;
+mod lines;
+mod list;
+mod meaning;
+mod tree;
+
+use anyhow::{Context as _, Result, bail};
+use toml_edit::{Document, Item, Value};
+
+use self::keys::shown;
+use self::lines::Splice;
+use self::meaning::Meaning;
+use self::tree::{Descent, Node};
+
+/// TOML text that is changed by meaning; all bytes that a change does not mean survive.
+#[derive(Debug, Clone)]
+pub struct TomlText {
+    document: Document<String>,
+}
+
+/// Why a text is not TOML, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TomlProblem {
+    /// Counted from 1.
+    pub line: usize,
+    /// In characters, counted from 1; a byte order mark is none.
+    pub column: usize,
+    /// What is wrong there, in the parser's words.
+    pub message: String,
+}
+
+impl std::fmt::Display for TomlProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
+    }
+}
+
+impl std::error::Error for TomlProblem {}
+
+impl TomlProblem {
+    fn new(text: &str, error: &toml_edit::TomlError) -> Self {
+        let at = error.span().map_or(0, |span| span.start);
+        let before = text.get(..at).unwrap_or(text);
+        let line = before.rsplit('\n').next().unwrap_or_default().trim_start_matches('\u{feff}');
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+            message: error.message().to_owned(),
+        }
+    }
+}
+
+impl TomlText {
+    /// The text, if it is TOML. A byte order mark and CRLF are kept.
+    pub fn parse(text: &str) -> Result<Self, TomlProblem> {
+        match Document::parse(text.to_owned()) {
+            Ok(document) => Ok(Self { document }),
+            Err(error) => Err(TomlProblem::new(text, &error)),
+        }
+    }
+
+    /// The text as it is now.
+    pub fn text(&self) -> &str {
+        self.document.raw()
+    }
+
+    /// The value at `path`, whatever way the tables above it are written. None where there is none, and for a
+    /// table or an array of tables that is written with headers or dotted keys.
+    pub fn value(&self, path: &[&str]) -> Option<Value> {
+        let span = self.found(path)?.value_span()?;
+        self.text().get(span)?.parse().ok()
+    }
+
+    /// Whether there is a value or a table at `path`.
+    pub fn contains(&self, path: &[&str]) -> bool {
+        self.found(path).is_some()
+    }
+
+    /// The keys of the table at `path`, in the order in which the file first names them; none if there is no table.
+    pub fn keys(&self, path: &[&str]) -> Vec<String> {
+        let Some(node) = self.found(path) else { return Vec::new() };
+        let mut keys = node.children();
+        keys.sort_by_key(|(key, item)| tree::first_position(key, item));
+        keys.into_iter().map(|(key, _)| key.get().to_owned()).collect()
+    }
+
+    /// Makes `path` mean the TOML expression `value`, such as `"dev"` with its quotes. A value that is there and
+    /// means the same stays as it is written; another one is replaced in its place, its trailing comment stays.
+    pub fn set(&mut self, path: &[&str], value: &str) -> Result<()> {
+        let doing = || format!("cannot set `{}`", shown(path));
+        let value = value.trim();
+        let new = expression(value).with_context(doing)?;
+        let mut expected = self.meaning();
+        let splices = match self.found(path) {
+            Some(node) => {
+                let Some(span) = node.value_span() else {
+                    bail!(
+                        "cannot set `{}`: it is {} that is not written as one value",
+                        shown(path),
+                        node.kind()
+                    );
+                };
+                if expected.at(path) == Some(&new) {
+                    return Ok(());
+                }
+                let value = insert::in_newlines_at(self.text(), span.start, value);
+                vec![Splice { span, text: value }]
+            }
+            None => insert::key(&self.document, path, value).with_context(doing)?,
+        };
+        expected.set(path, new);
+        self.change(&splices, |after| *after == expected).with_context(doing)
+    }
+
+    /// Appends an element to the array at `path`, in the layout that the array has. Makes the array if there is
+    /// none. Fails for an array of tables.
+    pub fn push(&mut self, path: &[&str], value: &str) -> Result<()> {
+        let doing = || format!("cannot add to `{}`", shown(path));
+        let value = value.trim();
+        let new = expression(value).with_context(doing)?;
+        let mut expected = self.meaning();
+        let splices = match self.found(path) {
+            None => return self.set(path, &format!("[{value}]")),
+            Some(Node::Value(Value::Array(array))) => {
+                let span = array.span().unwrap_or_default();
+                let elements: Vec<_> = array.iter().filter_map(Value::span).collect();
+                let value = insert::in_newlines_at(self.text(), span.end, value);
+                list::append(self.text(), &span, &elements, &value, list::Brackets::Square)
+            }
+            Some(other) => bail!("cannot add to `{}`: it is {}, not an array", shown(path), other.kind()),
+        };
+        expected.push(path, new);
+        self.change(&splices, |after| *after == expected).with_context(doing)
+    }
+
+    /// Removes the value at `path`, with its line if it stands alone on it. Whether it was there. A table that was
+    /// only written by this one dotted key is gone with it; a header stays. Fails for a table.
+    pub fn remove(&mut self, path: &[&str]) -> Result<bool> {
+        let doing = || format!("cannot remove `{}`", shown(path));
+        let descent = Descent::of(&self.document, path);
+        if descent.len() < path.len() {
+            descent.table().with_context(doing)?;
+            return Ok(false);
+        }
+        let splices = match descent.node().value_span() {
+            Some(value) if descent.len() > 0 => tree::removal(self.text(), &descent, &value),
+            _ => bail!("cannot remove `{}`: it is {}", shown(path), descent.node().kind()),
+        };
+        let mut expected = self.meaning();
+        expected.remove(path);
+        expected.prune(path);
+        let meant = |after: &Meaning| {
+            let mut after = after.clone();
+            after.prune(path);
+            after == expected
+        };
+        self.change(&splices, meant).with_context(doing)?;
+        Ok(true)
+    }
+
+    fn found(&self, path: &[&str]) -> Option<Node<'_>> {
+        let descent = Descent::of(&self.document, path);
+        (descent.len() == path.len()).then(|| descent.node())
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning::of(self.document.as_item())
+    }
+
+    /// Takes the splices over if the text then means what it should.
+    fn change(&mut self, splices: &[Splice], meant: impl Fn(&Meaning) -> bool) -> Result<()> {
+        let changed = Self::parse(&lines::spliced(self.text(), splices))
+            .context("the change would leave a text that is not TOML")?;
+        if !meant(&changed.meaning()) {
+            bail!("the change would mean something else, too");
+        }
+        *self = changed;
+        Ok(())
+    }
+}
+
+/// What one TOML expression means.
+fn expression(value: &str) -> Result<Meaning> {
+    let parsed: Value = value.parse().with_context(|| format!("`{value}` is not a TOML value"))?;
+    Ok(Meaning::of(&Item::Value(parsed)))
+}

@@ -1,0 +1,205 @@
+//! The parsed text by path, and where in the text its tables and keys are written.
+
+use std::ops::Range;
+
+use anyhow::{Result, bail};
+use toml_edit::{Document, InlineTable, Item, Key, RawString, Table, Value};
+
+use super::lines::{self, Splice};
+use super::{keys, list};
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Node<'a> {
+    /// Written with a header or dotted keys, or implied by the header of a table in it; also the root.
+    Table(&'a Table),
+    /// Written in braces, or with dotted keys inside of braces.
+    Inline(&'a InlineTable),
+    Value(&'a Value),
+    Tables,
+}
+
+impl<'a> Node<'a> {
+    fn of(item: &'a Item) -> Option<Self> {
+        match item {
+            Item::None => None,
+            Item::Value(Value::InlineTable(table)) => Some(Self::Inline(table)),
+            Item::Value(value) => Some(Self::Value(value)),
+            Item::Table(table) => Some(Self::Table(table)),
+            Item::ArrayOfTables(_) => Some(Self::Tables),
+        }
+    }
+
+    fn child(self, key: &str) -> Option<(&'a Key, Self)> {
+        let (key, item) = match self {
+            Self::Table(table) => table.get_key_value(key)?,
+            Self::Inline(table) => table.get_key_value(key)?,
+            Self::Value(_) | Self::Tables => return None,
+        };
+        Some((key, Self::of(item)?))
+    }
+
+    /// The keys of a table with what is there, in the parser's order.
+    pub(super) fn children(self) -> Vec<(&'a Key, &'a Item)> {
+        match self {
+            Self::Table(table) => table.iter().filter_map(|(key, _)| table.get_key_value(key)).collect(),
+            Self::Inline(table) => table.iter().filter_map(|(key, _)| table.get_key_value(key)).collect(),
+            Self::Value(_) | Self::Tables => Vec::new(),
+        }
+    }
+
+    /// Whether it is a table that only dotted keys write.
+    pub(super) fn is_dotted(self) -> bool {
+        match self {
+            Self::Table(table) => table.is_dotted(),
+            Self::Inline(table) => table.is_dotted(),
+            Self::Value(_) | Self::Tables => false,
+        }
+    }
+
+    /// Where it is written, if it is written as one value.
+    pub(super) fn value_span(self) -> Option<Range<usize>> {
+        match self {
+            Self::Value(value) => value.span(),
+            Self::Inline(table) if !table.is_dotted() => table.span(),
+            Self::Inline(_) | Self::Table(_) | Self::Tables => None,
+        }
+    }
+
+    /// What it is, for a message.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Table(_) | Self::Inline(_) => "a table",
+            Self::Tables => "an array of tables",
+            Self::Value(Value::Array(_)) => "an array",
+            Self::Value(Value::String(_)) => "a string",
+            Self::Value(_) => "a number, boolean or date",
+        }
+    }
+
+    /// The keys with values that the table's own lines or braces hold, in the order of the text. A table in it
+    /// counts if dotted keys write it; `levels` is how many parts of the keys are before this table.
+    pub(super) fn entries(self, text: &str, levels: usize) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for (key, item) in self.children() {
+            let Some(node) = Self::of(item) else { continue };
+            if node.is_dotted() {
+                entries.append(&mut node.entries(text, levels + 1));
+            } else if let (Some(key), Some(value)) = (key.span(), node.value_span()) {
+                entries.push(Entry { start: keys::start_of_dotted(text, key.start, levels), value });
+            }
+        }
+        entries.sort_by_key(|entry| entry.start);
+        entries
+    }
+}
+
+/// A key with its value, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Where the key begins, with all its dotted parts.
+    pub(super) start: usize,
+    pub(super) value: Range<usize>,
+}
+
+/// The way down a path, as far as it exists.
+#[derive(Debug)]
+pub(super) struct Descent<'a> {
+    root: &'a Table,
+    steps: Vec<Node<'a>>,
+    path: String,
+}
+
+impl<'a> Descent<'a> {
+    pub(super) fn of(document: &'a Document<String>, path: &[&str]) -> Self {
+        let root = document.as_table();
+        let mut node = Node::Table(root);
+        let mut steps = Vec::new();
+        for key in path {
+            let Some((_, next)) = node.child(key) else { break };
+            steps.push(next);
+            node = next;
+        }
+        let path = keys::shown(&path[..steps.len()]);
+        Self { root, steps, path }
+    }
+
+    /// How many keys of the path exist.
+    pub(super) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The deepest node of the path that exists.
+    pub(super) fn node(&self) -> Node<'a> {
+        self.at(self.len())
+    }
+
+    fn at(&self, depth: usize) -> Node<'a> {
+        depth.checked_sub(1).and_then(|step| self.steps.get(step).copied()).unwrap_or(Node::Table(self.root))
+    }
+
+    /// The deepest node that exists, which has to be a table.
+    pub(super) fn table(&self) -> Result<Node<'a>> {
+        match self.node() {
+            table @ (Node::Table(_) | Node::Inline(_)) => Ok(table),
+            other => bail!("`{}` is {}, not a table", self.path, other.kind()),
+        }
+    }
+
+    /// The nearest node at or above `depth` that is not written by dotted keys, and its depth: its lines or braces
+    /// hold the dotted keys.
+    pub(super) fn home(&self, depth: usize) -> (usize, Node<'a>) {
+        let home = (0..=depth).rev().find(|depth| !self.at(*depth).is_dotted()).unwrap_or(0);
+        (home, self.at(home))
+    }
+}
+
+/// A table's header and where the blank lines and comments before it begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header {
+    pub(super) start: usize,
+    pub(super) floor: usize,
+}
+
+/// The first header in the text of a table in `table`, not its own.
+pub(super) fn first_header(table: &Table) -> Option<Header> {
+    let of_table = |table: &Table| {
+        let own = (!table.is_implicit()).then(|| table.span()).flatten().map(|span| {
+            let decor = table.decor().prefix().and_then(RawString::span);
+            Header { start: span.start, floor: decor.map_or(span.start, |decor| decor.start) }
+        });
+        own.into_iter().chain(first_header(table)).min_by_key(|header| header.start)
+    };
+    let headers = table.iter().filter_map(|(_, item)| match item {
+        Item::Table(table) => of_table(table),
+        Item::ArrayOfTables(tables) => tables.iter().filter_map(of_table).min_by_key(|header| header.start),
+        Item::None | Item::Value(_) => None,
+    });
+    headers.min_by_key(|header| header.start)
+}
+
+/// Where the text names the key first, in a header or before an equals sign.
+pub(super) fn first_position(key: &Key, item: &Item) -> usize {
+    let own = key.span().map_or(usize::MAX, |span| span.start);
+    match item {
+        Item::Table(table) => first_header(table).map_or(own, |header| own.min(header.start)),
+        _ => own,
+    }
+}
+
+/// Removes the last step of the descent, whose value is at `value`.
+pub(super) fn removal(text: &str, descent: &Descent<'_>, value: &Range<usize>) -> Vec<Splice> {
+    let (_, home) = descent.home(descent.len() - 1);
+    let Some(braces) = home.value_span() else {
+        let start = descent_line(text, home, value);
+        return vec![Splice::remove(start..lines::line_end(text, value.end))];
+    };
+    list::remove(text, &braces, &home.entries(text, 0), value)
+}
+
+/// Where the line begins on which the key of `value` stands.
+fn descent_line(text: &str, home: Node<'_>, value: &Range<usize>) -> usize {
+    let entries = home.entries(text, 0);
+    let start = entries.iter().find(|entry| entry.value == *value).map_or(value.start, |entry| entry.start);
+    lines::line_start(text, start)
+}
