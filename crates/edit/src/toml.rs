@@ -191,3 +191,29 @@ fn expression(value: &str) -> Result<Meaning> {
     let parsed: Value = value.parse().with_context(|| format!("`{value}` is not a TOML value"))?;
     Ok(Meaning::of(&Item::Value(parsed)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_does_more_or_less_than_it_should_is_refused() {
+        let text = "a = 1\n[t]\nb = 2\n";
+        let mut toml = TomlText::parse(text).unwrap();
+        let mut expected = toml.meaning();
+        expected.set(&["c"], Meaning::Scalar("integer", "3".to_owned()));
+        for (at, line, message) in [
+            (6, "c = ", "the change would leave a text that is not TOML"),
+            (6, "", "the change would mean something else, too"),
+            (6, "c = 4\n", "the change would mean something else, too"),
+            (6, "c = 3\nd = 4\n", "the change would mean something else, too"),
+            (text.len(), "c = 3\n", "the change would mean something else, too"),
+        ] {
+            let error = toml.change(&[Splice::insert(at, line.to_owned())], |after| *after == expected);
+            assert_eq!(error.unwrap_err().to_string(), message, "{line}");
+            assert_eq!(toml.text(), text);
+        }
+        toml.change(&[Splice::insert(6, "c = 3\n".to_owned())], |after| *after == expected).unwrap();
+        assert_eq!(toml.text(), "a = 1\nc = 3\n[t]\nb = 2\n");
+    }
+}
