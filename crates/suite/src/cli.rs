@@ -4,7 +4,9 @@ use camino::Utf8PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 use xtask_workspace::config::Tier;
 
+use crate::commands::OWN_XTASK;
 use crate::shell::{Colour, OutputOptions};
+use crate::task::Task;
 
 /// Subcommands that no tier may be named after.
 pub(crate) const RESERVED: [&str; 6] = ["preset", "with", "completions", "schema", "help", "adopt"];
@@ -12,15 +14,36 @@ pub(crate) const RESERVED: [&str; 6] = ["preset", "with", "completions", "schema
 /// The shells that completions are made for.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
-/// The whole command line, with a subcommand for each of `tiers`.
-pub(crate) fn command(tiers: &[Tier]) -> Command {
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 the task failed, 2 wrong usage or configuration, 3 something required is missing.";
+
+/// Whether the workspace has an xtask from before the suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnXtask {
+    /// It has: subcommands that are unknown here go there.
+    There,
+    /// It has none.
+    None,
+}
+
+/// The whole command line, with a subcommand for each of `tiers` and `tasks`.
+pub(crate) fn command(tiers: &[Tier], tasks: &[Task], own_xtask: OwnXtask) -> Command {
+    let others = match own_xtask {
+        OwnXtask::There => {
+            format!("\n\nOther commands go to `cargo {OWN_XTASK}`, this workspace's xtask from before.")
+        }
+        OwnXtask::None => String::new(),
+    };
     let mut command = base()
         .about("Keeps a Rust workspace fast to build and test")
-        .after_help("Exit codes: 0 done, 1 the task failed, 2 wrong usage or configuration, 3 something required is missing.")
+        .after_help(format!("{EXIT_CODES}{others}"))
         .subcommand_help_heading("Commands")
         .disable_help_subcommand(true);
     for tier in tiers {
         command = command.subcommand(tier_command(tier));
+    }
+    for task in tasks {
+        command = command.subcommand(task.command().clone());
     }
     command.subcommand(preset()).subcommand(with()).subcommand(completions()).subcommand(schema())
 }
@@ -39,6 +62,57 @@ pub(crate) fn first_look(args: &[String]) -> ArgMatches {
         }
     }
     base().ignore_errors(true).get_matches_from(globals)
+}
+
+/// The words before the subcommand, all of them global flags.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LeadingFlags {
+    directory: Option<String>,
+    others: Vec<String>,
+}
+
+impl LeadingFlags {
+    /// Parts `args` (the program's own name first) before the subcommand. `None` where there is no subcommand,
+    /// or where something else comes first.
+    pub(crate) fn split(args: &[String]) -> Option<(Self, &[String])> {
+        let mut leading = Self { directory: None, others: Vec::new() };
+        let mut at = 1;
+        while let Some(word) = args.get(at) {
+            match word.as_str() {
+                "-C" => {
+                    at += 1;
+                    leading.directory = args.get(at).cloned();
+                }
+                "--color" => {
+                    leading.others.push(word.clone());
+                    at += 1;
+                    leading.others.extend(args.get(at).cloned());
+                }
+                "--json" | "-v" | "--verbose" => leading.others.push(word.clone()),
+                _ if word.starts_with("--color=") => leading.others.push(word.clone()),
+                _ if word.starts_with("-C") => leading.directory = Some(word.split_at(2).1.to_owned()),
+                _ if word.starts_with('-') => return None,
+                _ => return Some((leading, &args[at..])),
+            }
+            at += 1;
+        }
+        None
+    }
+
+    /// The folder to work in.
+    pub(crate) fn directory(&self) -> Utf8PathBuf {
+        self.directory.as_deref().unwrap_or(".").into()
+    }
+
+    /// The flags as they were typed, but for the folder.
+    pub(crate) fn without_directory(&self) -> impl Iterator<Item = String> {
+        self.others.iter().cloned()
+    }
+}
+
+/// The flags that every command has.
+pub(crate) fn global_arguments() -> Vec<Arg> {
+    base().get_arguments().cloned().collect()
 }
 
 fn base() -> Command {
@@ -177,7 +251,7 @@ mod tests {
     #[test]
     fn the_whole_command_line_is_consistent() {
         let config = Config::defaults(&Members::default());
-        let command = command(&config.tiers);
+        let command = command(&config.tiers, &[], OwnXtask::None);
         command.clone().debug_assert();
         for subcommand in command.get_subcommands() {
             let name = subcommand.get_name();
@@ -207,6 +281,34 @@ mod tests {
         ];
         for (line, (dir, json)) in table {
             assert_eq!(look(line), (Utf8PathBuf::from(dir), json), "{line}");
+        }
+    }
+
+    #[test]
+    fn words_before_the_subcommand_are_parted_from_it() {
+        // line, folder, other flags, the rest; nothing where nothing can be passed on
+        let table = [
+            ("xtask deploy", Some((".", "", "deploy"))),
+            ("xtask deploy -C /x --json", Some((".", "", "deploy -C /x --json"))),
+            ("xtask -C /w deploy now", Some(("/w", "", "deploy now"))),
+            ("xtask -C/w --json deploy", Some(("/w", "--json", "deploy"))),
+            ("xtask --color never -v -C /w deploy -- -C", Some(("/w", "--color never -v", "deploy -- -C"))),
+            ("xtask --color=never deploy", Some((".", "--color=never", "deploy"))),
+            ("xtask", None),
+            ("xtask --json", None),
+            ("xtask -C", None),
+            ("xtask --help deploy", None),
+            ("xtask -- deploy", None),
+        ];
+        for (line, expected) in table {
+            let args = line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+            let found = LeadingFlags::split(&args).map(|(leading, rest)| {
+                let others = leading.without_directory().collect::<Vec<_>>().join(" ");
+                (leading.directory().into_string(), others, rest.join(" "))
+            });
+            let expected =
+                expected.map(|(dir, others, rest)| (dir.to_owned(), others.to_owned(), rest.to_owned()));
+            assert_eq!(found, expected, "{line}");
         }
     }
 }

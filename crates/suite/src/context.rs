@@ -3,12 +3,15 @@
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::config::{Config, Members, Preset, closest};
-use xtask_workspace::{CargoConfig, Environment, Launch, Workspace, WrongUsage};
+use xtask_workspace::{
+    CargoCommand, CargoConfig, Environment, EnvironmentLacks, Launch, Workspace, WrongUsage,
+};
 
-use crate::cli::RESERVED;
+use crate::commands::PASSED_ON;
 use crate::shell::Shell;
 
 /// Everything a command needs.
+#[derive(Debug)]
 pub(crate) struct Context<'a> {
     /// The workspace.
     pub workspace: Workspace,
@@ -28,18 +31,25 @@ pub(crate) fn user_environment() -> Environment {
         .map(|root| CargoConfig::load(Utf8Path::new(root), &current).env())
         .unwrap_or_default();
     let exe_dir = std::env::current_exe().ok().and_then(|exe| exe.parent().map(ToOwned::to_owned));
-    current.without_cargo_run(&Launch { exe_dir, clone_env })
+    let mut environment = current.without_cargo_run(&Launch { exe_dir, clone_env });
+    environment.remove(PASSED_ON);
+    environment
 }
 
 impl<'a> Context<'a> {
-    /// Finds the workspace around `dir` and reads its configuration.
-    pub(crate) fn load(dir: &Utf8Path, mut environment: Environment, shell: &'a Shell) -> Result<Self> {
+    /// Finds the workspace around `dir` and reads its configuration, where no tier may have a name of `reserved`.
+    pub(crate) fn load(
+        dir: &Utf8Path,
+        mut environment: Environment,
+        reserved: &[&str],
+        shell: &'a Shell,
+    ) -> Result<Self> {
         if shell.coloured {
             // What cargo prints passes through us, so it cannot see the terminal.
             environment.set("CARGO_TERM_COLOR", "always");
         }
         let workspace = Workspace::load(dir, environment)?;
-        let config = Config::load(workspace.root(), &members(&workspace), &RESERVED)?;
+        let config = Config::load(workspace.root(), &members(&workspace), reserved)?;
         let exe = std::env::current_exe().context("failed to find this program's file")?;
         let exe = Utf8PathBuf::from_path_buf(exe)
             .map_err(|path| anyhow::anyhow!("this program's path is not UTF-8: {}", path.display()))?;
@@ -57,6 +67,16 @@ impl<'a> Context<'a> {
             WrongUsage(format!("there is no preset `{name}`: {hint}")).into()
         })
     }
+}
+
+/// Why `command` could not be started.
+pub(crate) fn not_started(error: std::io::Error, command: &CargoCommand) -> anyhow::Error {
+    // A working directory that is gone is "not found" too.
+    if error.kind() == std::io::ErrorKind::NotFound && command.dir.is_dir() {
+        return EnvironmentLacks("cargo is not on PATH; install Rust from https://rustup.rs".to_owned())
+            .into();
+    }
+    anyhow::Error::new(error).context(format!("failed to start `{command}` in {}", command.dir))
 }
 
 /// Names and features, for the check of `xtask.toml`.

@@ -1,33 +1,47 @@
 //! `cargo xtask`: the command line over the crates that do the work.
 //!
 //! Every command is options → plan → execute → report; here the options are read and the report is shown.
+//!
+//! A project adds [tasks](Task) of its own in a binary that calls [`main_with`]; `docs/extending.md` has examples.
+//! What such a task needs is exported here, so that its package depends on this crate only.
 
 mod cli;
 mod commands;
 mod context;
 mod exit;
 mod shell;
+mod task;
 
 use std::process::ExitCode;
 
 pub use exit::Exit;
+pub use shell::Shell;
+pub use task::{Task, TaskContext};
 
-use shell::Shell;
+pub use xtask_units as units;
+pub use xtask_workspace as workspace;
+pub use xtask_workspace::{EnvironmentLacks, WrongUsage};
+// The versions that the suite itself is built with.
+pub use {anyhow, camino, clap, serde_json};
+
 use xtask_units::fake::{ROLE, ROLE_COMPILER};
 use xtask_workspace::Environment;
 
 /// Runs the suite with this process's arguments.
 pub fn main() -> ExitCode {
+    main_with([])
+}
+
+/// Runs the suite with this process's arguments and a project's own `tasks` beside the suite's commands.
+///
+/// A task that takes a name which is not its own is wrong usage (exit code 2), whatever was asked for.
+pub fn main_with(tasks: impl IntoIterator<Item = Task>) -> ExitCode {
     // Cargo starts this binary hundreds of times as its compiler: nothing else may happen before.
     if let Ok(role) = std::env::var(ROLE) {
         return play(&role);
     }
-    let (exit, signal) = commands::run(&std::env::args().collect::<Vec<_>>());
-    if let Some(signal) = signal {
-        // The shell must see that we were interrupted, as it would see it of the tests.
-        xtask_units::end_by_signal(signal);
-    }
-    exit.into()
+    let tasks = tasks.into_iter().collect::<Vec<_>>();
+    commands::run(&std::env::args().collect::<Vec<_>>(), &tasks)
 }
 
 /// Plays a part in cargo's own run instead of calling it.

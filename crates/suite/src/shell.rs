@@ -43,10 +43,11 @@ enum Reader {
     Other,
 }
 
-/// Where output goes.
-pub(crate) struct Shell {
+/// Where output goes: results to standard output, everything else for people to standard error.
+#[derive(Debug)]
+pub struct Shell {
     /// Whether standard error is coloured.
-    pub coloured: bool,
+    pub(crate) coloured: bool,
     options: OutputOptions,
     reader: Reader,
     bar: Mutex<Option<ProgressBar>>,
@@ -71,13 +72,13 @@ impl Shell {
         Self { coloured, options, reader, bar: Mutex::new(None) }
     }
 
-    /// Whether one JSON document is wanted.
-    pub(crate) fn json(&self) -> bool {
+    /// Whether one JSON document is wanted on standard output, and nothing else.
+    pub fn json(&self) -> bool {
         self.options.json
     }
 
-    /// Prints `value` as the one JSON document.
-    pub(crate) fn document(&self, value: &impl Serialize) -> Result<()> {
+    /// Prints `value` as the one JSON document. Fails where it has no form in JSON.
+    pub fn document(&self, value: &impl Serialize) -> Result<()> {
         self.end_progress();
         let json = serde_json::to_string_pretty(value).context("failed to write JSON")?;
         write_line(&mut std::io::stdout(), &json);
@@ -85,7 +86,7 @@ impl Shell {
     }
 
     /// A line of the result: to standard output, or to standard error beside a JSON document.
-    pub(crate) fn result(&self, line: &str) {
+    pub fn result(&self, line: &str) {
         self.end_progress();
         if self.options.json {
             self.err(line);
@@ -101,8 +102,49 @@ impl Shell {
     }
 
     /// `warning: …`
-    pub(crate) fn warning(&self, text: &str) {
+    pub fn warning(&self, text: &str) {
         self.err(&format!("{}: {text}", self.paint("warning", AnsiColor::Yellow)));
+    }
+
+    /// `note: …`: something worth saying once, such as a fallback taken.
+    pub fn note(&self, text: &str) {
+        self.err(&format!("{}: {text}", self.paint("note", AnsiColor::Cyan)));
+    }
+
+    /// Something only `-v` shows: why a choice was made, the exact command.
+    pub fn detail(&self, text: &str) {
+        if self.options.verbose {
+            self.err(&format!("  {text}"));
+        }
+    }
+
+    /// A line for people as it is, such as one of a tool's own output.
+    pub fn output(&self, line: &str) {
+        self.err(line);
+    }
+
+    /// A bar on a terminal, nothing elsewhere: `done` of `of` are done, now comes `what`. It goes when all are
+    /// done, or with the next result.
+    pub fn progress(&self, done: usize, of: usize, what: &str) {
+        if self.reader != Reader::Terminal {
+            return;
+        }
+        let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if done >= of {
+            if let Some(bar) = bar.take() {
+                bar.finish_and_clear();
+            }
+            return;
+        }
+        let bar = bar.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("  {bar:30} {pos}/{len} {msg}");
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+        bar.set_message(what.to_owned());
     }
 
     /// `word` in bold colour, where colours are on.
@@ -145,7 +187,8 @@ impl Shell {
         }
     }
 
-    fn end_progress(&self) {
+    /// Clears the bar: somebody else is about to print.
+    pub(crate) fn end_progress(&self) {
         let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(bar) = bar.take() {
             bar.finish_and_clear();
@@ -155,38 +198,22 @@ impl Shell {
 
 impl Progress for Shell {
     fn output(&self, line: &str) {
-        self.err(line);
+        self.output(line);
     }
 
     fn note(&self, text: &str) {
-        self.err(&format!("{}: {text}", self.paint("note", AnsiColor::Cyan)));
+        self.note(text);
     }
 
     fn detail(&self, text: &str) {
-        if self.options.verbose {
-            self.err(&format!("  {text}"));
-        }
+        self.detail(text);
     }
 
     fn units(&self, done: usize, of: Option<usize>, unit: &str) {
-        // Elsewhere cargo's own `Compiling` lines are the line per step.
-        let Some(of) = of.filter(|_| self.reader == Reader::Terminal) else { return };
-        let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if done >= of {
-            if let Some(bar) = bar.take() {
-                bar.finish_and_clear();
-            }
-            return;
+        // Without a plan cargo's own `Compiling` lines are the line per step.
+        if let Some(of) = of {
+            self.progress(done, of, &format!("units  {unit}"));
         }
-        let bar = bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("  {bar:30} {pos}/{len} units  {msg}");
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        bar.set_length(of as u64);
-        bar.set_position(done as u64);
-        bar.set_message(unit.to_owned());
     }
 }
 

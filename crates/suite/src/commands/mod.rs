@@ -2,42 +2,96 @@
 
 mod completions;
 mod overview;
+mod own_xtask;
 mod preset;
 mod tier;
 mod with;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
+use camino::Utf8Path;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
-use xtask_workspace::config::{Config, Members, json_schema};
+use xtask_workspace::Environment;
+use xtask_workspace::config::{Config, Members, Tier, json_schema};
 
-use crate::cli;
+use crate::cli::{self, LeadingFlags, OwnXtask, RESERVED};
 use crate::context::{Context, user_environment};
 use crate::exit::Exit;
 use crate::shell::Shell;
+use crate::task::{self, Task};
 
-/// Runs the command in `args` (the program's own name first). The second value is the signal that ended it.
-pub(crate) fn run(args: &[String]) -> (Exit, Option<i32>) {
+pub(crate) use own_xtask::{ALIAS as OWN_XTASK, PASSED_ON};
+
+/// Runs the command in `args` (the program's own name first), one of the suite's or of `tasks`.
+pub(crate) fn run(args: &[String], tasks: &[Task]) -> ExitCode {
     let environment = user_environment();
     let first = cli::first_look(args);
     let shell = Shell::new(cli::output_options(&first), &environment);
-    let loaded = Context::load(&cli::directory(&first), environment, &shell);
-    let tiers = match &loaded {
-        Ok(context) => context.config.tiers.clone(),
-        // Help, completions and the version work everywhere.
-        Err(_) => Config::defaults(&Members::default()).tiers,
-    };
-    let matches = match cli::command(&tiers).try_get_matches_from(args) {
-        Ok(matches) => matches,
-        Err(error) => return (usage(&error, &shell, loaded.err()), None),
-    };
-    match dispatch(&matches, loaded, &shell) {
-        Ok(ended) => ended,
-        Err(error) => {
-            shell.error(&error);
-            (Exit::of_error(&error), None)
-        }
+    if let Err(error) = task::check(tasks) {
+        return fail(&error.into(), &shell).into();
     }
+    let reserved = RESERVED.into_iter().chain(tasks.iter().flat_map(Task::names)).collect::<Vec<_>>();
+    let load = |dir: &Utf8Path| Context::load(dir, environment.clone(), &reserved, &shell);
+    if let Some((leading, rest)) = for_own_xtask(args, tasks, &environment, load) {
+        return own_xtask::run(&leading, rest, &environment)
+            .unwrap_or_else(|error| fail(&error, &shell).into());
+    }
+    let dir = cli::directory(&first);
+    let own = if own_xtask::exists(&dir, &environment) { OwnXtask::There } else { OwnXtask::None };
+    let loaded = load(&dir);
+    let command = cli::command(&tiers(&loaded), tasks, own);
+    let matches = match command.try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error, &shell, loaded.err()).into(),
+    };
+    match dispatch(&matches, loaded, tasks, &shell) {
+        Ok((exit, signal)) => {
+            if let Some(signal) = signal {
+                // The shell must see that we were interrupted, as it would see it of the tests.
+                xtask_units::end_by_signal(signal);
+            }
+            exit.into()
+        }
+        Err(error) => fail(&error, &shell).into(),
+    }
+}
+
+fn fail(error: &anyhow::Error, shell: &Shell) -> Exit {
+    shell.error(error);
+    Exit::of_error(error)
+}
+
+/// The tiers that are subcommands: help, completions and the version work everywhere.
+fn tiers(loaded: &Result<Context>) -> Vec<Tier> {
+    match loaded {
+        Ok(context) => context.config.tiers.clone(),
+        Err(_) => Config::defaults(&Members::default()).tiers,
+    }
+}
+
+/// What goes to the xtask from before: a subcommand that is none here, where there is such an xtask. Flags after
+/// it are its own, so the workspace is the one that those before it name.
+fn for_own_xtask<'a, 's>(
+    args: &'a [String],
+    tasks: &[Task],
+    environment: &Environment,
+    load: impl Fn(&Utf8Path) -> Result<Context<'s>>,
+) -> Option<(LeadingFlags, &'a [String])> {
+    let (leading, rest) = LeadingFlags::split(args)?;
+    let name = rest.first()?;
+    let known = |tiers: &[Tier]| {
+        let command = cli::command(tiers, tasks, OwnXtask::There);
+        RESERVED.contains(&name.as_str()) || command.find_subcommand(name).is_some()
+    };
+    let dir = leading.directory();
+    if known(&Config::defaults(&Members::default()).tiers) || !own_xtask::exists(&dir, environment) {
+        return None;
+    }
+    // Where the workspace cannot be read, the word may be one of its tiers: then that is what is wrong.
+    let loaded = load(&dir).ok()?;
+    (!known(&loaded.config.tiers)).then_some((leading, rest))
 }
 
 /// Help and version are no failures. An unknown subcommand may be a tier of a file that could not be read:
@@ -49,27 +103,33 @@ fn usage(error: &clap::Error, shell: &Shell, not_loaded: Option<anyhow::Error>) 
         return Exit::Done;
     }
     if let Some(cause) = not_loaded.filter(|_| error.kind() == ErrorKind::InvalidSubcommand) {
-        shell.error(&cause);
-        return Exit::of_error(&cause);
+        return fail(&cause, shell);
     }
     let _ = error.print();
     Exit::Usage
 }
 
-fn dispatch(matches: &ArgMatches, loaded: Result<Context>, shell: &Shell) -> Result<(Exit, Option<i32>)> {
+fn dispatch(
+    matches: &ArgMatches,
+    loaded: Result<Context>,
+    tasks: &[Task],
+    shell: &Shell,
+) -> Result<(Exit, Option<i32>)> {
     let Some((name, arguments)) = matches.subcommand() else {
         return Ok((overview::run(&loaded?)?, None));
     };
+    if let Some(task) = tasks.iter().find(|task| task.command().get_name() == name) {
+        return task.run(&loaded?, arguments);
+    }
     match name {
         "schema" => {
             shell.result(json_schema().trim_end());
             Ok((Exit::Done, None))
         }
         "completions" => {
-            let tiers =
-                loaded.map_or_else(|_| Config::defaults(&Members::default()), |context| context.config).tiers;
             let wanted = arguments.get_one::<String>("shell").map_or("", String::as_str);
-            shell.result(completions::script(wanted, &cli::command(&tiers)).trim_end());
+            let command = cli::command(&tiers(&loaded), tasks, OwnXtask::None);
+            shell.result(completions::script(wanted, &command).trim_end());
             Ok((Exit::Done, None))
         }
         "preset" => Ok((preset::run(&loaded?, arguments)?, None)),

@@ -5,7 +5,6 @@ use anyhow::{Context as _, Result};
 use clap::ArgMatches;
 use xtask_tiers::{TierOptions, TierPlan, TierReport};
 use xtask_units::Forecast;
-use xtask_workspace::Progress;
 use xtask_workspace::config::OnOverBudget;
 
 use crate::context::Context;
