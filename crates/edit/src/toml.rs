@@ -150,8 +150,8 @@ impl TomlText {
             return Ok(false);
         }
         let splices = match descent.node().value_span() {
-            Some(value) if descent.len() > 0 => tree::removal(self.text(), &descent, &value),
-            _ => bail!("cannot remove `{}`: it is {}", shown(path), descent.node().kind()),
+            Some(value) => tree::removal(self.text(), &descent, &value),
+            None => bail!("cannot remove `{}`: it is {}", shown(path), descent.node().kind()),
         };
         let mut expected = self.meaning();
         expected.remove(path);

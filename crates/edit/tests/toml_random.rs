@@ -10,7 +10,7 @@ use xtask_testkit::Random;
 
 const KEYS: [&str; 6] = ["a", "b", "c", "d-e", "cfg(x)", "q\"."];
 const WRITTEN: [&str; 8] = ["a", "b", "c", "d-e", "'cfg(x)'", "\"cfg(x)\"", "'q\".'", "\"q\\\".\""];
-const VALUES: [&str; 20] = [
+const VALUES: [&str; 22] = [
     "1",
     "nan",
     "1979-05-27T07:32:00Z",
@@ -30,6 +30,8 @@ const VALUES: [&str; 20] = [
     "{ a = 1, b.c = 2, \"cfg(x)\" = { a = [] }, b.a = ',' }",
     "{a=1,b=2}",
     "{\n  a = 1, # one, two\n  b . 'cfg(x)' . a = 2 # }\n}",
+    "{\n  a = 1, b = 2, c = 3,\n  cfg = {},\n}",
+    "{ # open\n  a = 1 # one\n  , b = 2\n  # end\n}",
     "{ a.a = 1, # one\n  b = [ '}' ], }",
 ];
 const NEW_VALUES: [&str; 6] = ["2", "\"x\"", "[\"run\", \"--\"]", "{ a = 1 }", "[\n  7,\n  8,\n]", "[]"];

@@ -78,10 +78,7 @@ pub(super) fn at_the_end(text: &str, lines: impl Fn(&str) -> String) -> Splice {
     let before = if last < end {
         // The last line has no newline.
         if text[last..].trim().is_empty() { newline.to_owned() } else { newline.repeat(2) }
-    } else if last == 0
-        || !text[..last].ends_with('\n')
-        || text[line_start(text, last - 1)..].trim().is_empty()
-    {
+    } else if !text[..last].ends_with('\n') || text[line_start(text, last - 1)..].trim().is_empty() {
         String::new()
     } else {
         newline.to_owned()
@@ -95,8 +92,7 @@ pub(super) fn attached_comments(text: &str, at: usize, floor: usize) -> usize {
     let mut start = line_start(text, at);
     while start > floor {
         let above = line_start(text, start - 1);
-        if above < floor || above == start || !text[above..].trim_start_matches([' ', '\t']).starts_with('#')
-        {
+        if !text[above..].trim_start_matches([' ', '\t']).starts_with('#') {
             break;
         }
         start = above;

@@ -35,7 +35,7 @@ pub(super) fn append(
         let space = if tight { "" } else { " " };
         return vec![Splice::insert(after, format!("{missing_comma}{space}{element}{kept_comma}"))];
     }
-    let newline = lines::newline_at(text, lines::line_end(text, after).min(close));
+    let newline = lines::newline_at(text, lines::line_end(text, after));
     let indent = lines::indent(text, last.start);
     if !text[after..close].contains('\n') {
         // The closing bracket is on the last element's line.
@@ -88,12 +88,11 @@ pub(super) fn remove(
     }
     let line_end = lines::line_end(text, end);
     let rest = text[end..line_end].trim_start();
-    if lines::begins_line(text, start) && line_end <= close && (rest.is_empty() || rest.starts_with('#')) {
+    if lines::begins_line(text, start) && (rest.is_empty() || rest.starts_with('#')) {
         splices.push(Splice::remove(lines::line_start(text, start)..line_end));
         return splices;
     }
     let blank = |range: Range<usize>| text[range].trim_matches([' ', '\t']).is_empty();
-    let stop = next.map_or(close, |next| next.start);
     match (before, next) {
         (_, Some(next)) if blank(end..next.start) => splices.push(Splice::remove(start..next.start)),
         (None, None) if blank(span.start + 1..start) && blank(end..close) => {
@@ -102,8 +101,7 @@ pub(super) fn remove(
         _ => {
             // The blanks before it go, those after it stay.
             let blanks = text[..start].len() - text[..start].trim_end_matches([' ', '\t']).len();
-            let floor = before.map_or(span.start + 1, |before| before.value.end);
-            splices.push(Splice::remove((start - blanks).max(floor)..end.min(stop)));
+            splices.push(Splice::remove(start - blanks..end));
         }
     }
     splices
