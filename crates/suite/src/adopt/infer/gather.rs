@@ -1,0 +1,116 @@
+//! Reads the files of a workspace. Runs nothing; what cannot be read is left out.
+
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_workspace::{Facts, LocalPackage, TargetFacts};
+
+use super::evidence::{Evidence, Kind, Package, Target};
+use super::manifest::Manifest;
+use super::{ci, ignore, source};
+
+/// Harnesses of benches that know a test run from a measurement.
+const HARNESSES: [&str; 6] = ["criterion", "divan", "codspeed", "iai", "gungraun", "libtest_mimic"];
+
+impl Evidence {
+    /// Reads manifests, root files, workflows and makefiles.
+    pub(crate) fn gather(facts: &Facts, stable_toolchain: bool) -> Self {
+        let root = manifest(facts, &facts.root.join("Cargo.toml"));
+        let config = [".cargo/config.toml", ".cargo/config"];
+        let bootstrap = config.iter().filter_map(|path| manifest(facts, &facts.root.join(path)));
+        let stable = stable_toolchain && !bootstrap.into_iter().any(|config| config.has_bootstrap());
+        let nextest = manifest(facts, &facts.root.join(".config/nextest.toml"));
+        let has_default = root.as_ref().is_some_and(Manifest::has_default_members);
+        Self {
+            stable,
+            host: facts.host.clone(),
+            packages: (0..facts.packages.len()).map(|number| package(facts, root.as_ref(), number)).collect(),
+            default_members: has_default.then(|| facts.default_members.clone()),
+            commands: ci::gather(&facts.root),
+            nextest_profiles: nextest.map(|config| config.profiles()).unwrap_or_default(),
+            ignorable: ignore::gather(facts),
+        }
+    }
+}
+
+fn manifest(facts: &Facts, path: &Utf8Path) -> Option<Manifest> {
+    Manifest::parse(fs::read_to_string(path).ok()?, shown(facts, path))
+}
+
+fn shown(facts: &Facts, path: &Utf8Path) -> String {
+    path.strip_prefix(&facts.root).unwrap_or(path).as_str().replace('\\', "/")
+}
+
+fn package(facts: &Facts, root: Option<&Manifest>, number: usize) -> Package {
+    let local = &facts.packages[number];
+    let path = local.dir.join("Cargo.toml");
+    let manifest = manifest(facts, &path);
+    let (dependencies, asks_for) =
+        manifest.as_ref().map(|manifest| manifest.dependencies(root, facts, number)).unwrap_or_default();
+    let mut package = Package {
+        name: local.name.clone(),
+        manifest: shown(facts, &path),
+        member: local.member,
+        features: local.features.clone(),
+        dependencies,
+        asks_for,
+        docs_rs: manifest.as_ref().map(Manifest::docs_rs).unwrap_or_default(),
+        own_target: own_target(facts, local),
+        targets: Vec::new(),
+    };
+    package.targets =
+        local.targets.iter().map(|found| target(facts, &package, manifest.as_ref(), found)).collect();
+    package
+}
+
+/// A configuration in the package's own folder is in force only for commands that are run from there.
+fn own_target(facts: &Facts, local: &LocalPackage) -> Option<super::evidence::Place> {
+    if local.dir == facts.root {
+        return None;
+    }
+    let paths = [".cargo/config.toml", ".cargo/config"].map(|path| local.dir.join(path));
+    paths.iter().find_map(|path| manifest(facts, path)?.build_target())
+}
+
+fn target(facts: &Facts, package: &Package, manifest: Option<&Manifest>, found: &TargetFacts) -> Target {
+    let kind = kind(found);
+    let text = read(&found.path);
+    let table = match kind {
+        Kind::Bin => "bin",
+        Kind::Test => "test",
+        Kind::Example => "example",
+        Kind::Bench => "bench",
+        Kind::Lib | Kind::BuildScript => "lib",
+    };
+    let (required, no_harness) =
+        manifest.map(|manifest| manifest.target(table, &found.name)).unwrap_or_default();
+    let known = |name: &str| HARNESSES.iter().any(|harness| name.contains(harness));
+    let own_main = no_harness
+        .filter(|_| kind == Kind::Bench)
+        .filter(|_| !known(&text) && !package.asks_for.iter().any(|name| known(name)));
+    Target { kind, path: shown(facts, &found.path), required, obstacles: source::obstacles(&text), own_main }
+}
+
+fn kind(found: &TargetFacts) -> Kind {
+    match found.kinds.first().map(String::as_str) {
+        Some("bin") => Kind::Bin,
+        Some("test") => Kind::Test,
+        Some("example") => Kind::Example,
+        Some("bench") => Kind::Bench,
+        Some("custom-build") => Kind::BuildScript,
+        _ => Kind::Lib,
+    }
+}
+
+/// The text of a file; none where it cannot be read.
+pub(super) fn read(path: &Utf8Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// The entries of a folder in the order of their names.
+pub(super) fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let found = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let mut paths = found.map(camino::Utf8DirEntry::into_path).collect::<Vec<_>>();
+    paths.sort();
+    paths
+}

@@ -1,0 +1,143 @@
+//! What manifests say beyond `cargo metadata`'s summary in [`Facts`]: benches with a `main` of their own, required
+//! features, docs.rs, and with which features local packages are asked for.
+
+use std::collections::BTreeSet;
+
+use toml_edit::{Document, Item, TableLike};
+use xtask_workspace::Facts;
+
+use super::evidence::{Dependency, Place};
+
+/// A manifest that was read.
+pub(super) struct Manifest {
+    document: Document<String>,
+    /// Its path, relative to the workspace root.
+    pub(super) shown: String,
+}
+
+impl Manifest {
+    /// Nothing if it is no TOML.
+    pub(super) fn parse(text: String, shown: String) -> Option<Self> {
+        Document::parse(text).ok().map(|document| Self { document, shown })
+    }
+
+    fn table(&self, path: &[&str]) -> Option<&dyn TableLike> {
+        let mut table: &dyn TableLike = self.document.as_table();
+        for key in path {
+            table = table.get(key)?.as_table_like()?;
+        }
+        Some(table)
+    }
+
+    /// The features that docs.rs builds with.
+    pub(super) fn docs_rs(&self) -> Vec<String> {
+        let table = ["docs.rs", "docs"].iter().find_map(|key| self.table(&["package", "metadata", key]));
+        let table = table.and_then(|table| match table.get("rs").and_then(Item::as_table_like) {
+            Some(nested) => Some(nested),
+            None => Some(table),
+        });
+        table.map(|table| strings(table.get("features"))).unwrap_or_default()
+    }
+
+    /// Whether the root manifest has `default-members`.
+    pub(super) fn has_default_members(&self) -> bool {
+        self.table(&["workspace"]).is_some_and(|table| table.contains_key("default-members"))
+    }
+
+    /// The entry of `[[KIND]]` with this name: its required features, and where it says `harness = false`.
+    pub(super) fn target(&self, kind: &str, name: &str) -> (Vec<String>, Option<Place>) {
+        let Some(entries) = self.document.get(kind).and_then(Item::as_array_of_tables) else {
+            return Default::default();
+        };
+        let named = |entry: &&toml_edit::Table| entry.get("name").and_then(Item::as_str) == Some(name);
+        let Some(entry) = entries.iter().find(named) else { return Default::default() };
+        let harness = entry.get("harness").filter(|value| value.as_bool() == Some(false));
+        let place = harness.map(|value| self.place(value.span().map_or(0, |span| span.start)));
+        (strings(entry.get("required-features")), place)
+    }
+
+    /// Where a `[build] target` of cargo's configuration stands.
+    pub(super) fn build_target(&self) -> Option<Place> {
+        let target = self.table(&["build"])?.get("target")?;
+        Some(self.place(target.span().map_or(0, |span| span.start)))
+    }
+
+    /// Whether the `[env]` of cargo's configuration lets a stable compiler take unstable features.
+    pub(super) fn has_bootstrap(&self) -> bool {
+        self.table(&["env"]).is_some_and(|env| env.contains_key("RUSTC_BOOTSTRAP"))
+    }
+
+    /// The names in `[profile]`, for nextest's configuration.
+    pub(super) fn profiles(&self) -> BTreeSet<String> {
+        let names =
+            self.table(&["profile"]).map(|table| table.iter().map(|(name, _)| name.to_owned()).collect());
+        names.unwrap_or_default()
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        let before = self.document.raw().get(..offset).unwrap_or_default();
+        Place { file: self.shown.clone(), line: before.matches('\n').count() + 1 }
+    }
+
+    /// Its dependencies on local packages, and the names of all packages it asks for. `package` is its own number;
+    /// an entry without `features` of its own may take them from the root manifest.
+    pub(super) fn dependencies(
+        &self,
+        root: Option<&Manifest>,
+        facts: &Facts,
+        package: usize,
+    ) -> (Vec<Dependency>, BTreeSet<String>) {
+        let (mut local, mut names) = (Vec::new(), BTreeSet::new());
+        for (table, dev) in self.dependency_tables() {
+            for (key, item) in table.iter() {
+                let own = item.as_table_like();
+                let inherits = own.and_then(|own| own.get("workspace")).and_then(Item::as_bool) == Some(true);
+                let shared = root
+                    .filter(|_| inherits)
+                    .and_then(|root| root.table(&["workspace", "dependencies"])?.get(key)?.as_table_like());
+                let tables = [shared, own];
+                let said = |name: &str| tables.iter().flatten().find_map(|table| table.get(name));
+                let name = said("package").and_then(Item::as_str).unwrap_or(key);
+                names.insert(name.to_owned());
+                let edges = &facts.packages[package].dependencies;
+                let Some(edge) = edges.iter().find(|edge| facts.packages[edge.package].name == name) else {
+                    continue;
+                };
+                let features = tables.iter().flatten().flat_map(|table| strings(table.get("features")));
+                local.push(Dependency {
+                    key: key.to_owned(),
+                    package: edge.package,
+                    optional: own.and_then(|own| own.get("optional")).and_then(Item::as_bool) == Some(true),
+                    dev,
+                    default_features: said("default-features").and_then(Item::as_bool) != Some(false),
+                    features: features.collect(),
+                });
+            }
+        }
+        (local, names)
+    }
+
+    fn dependency_tables(&self) -> Vec<(&dyn TableLike, bool)> {
+        let mut tables: Vec<&dyn TableLike> = vec![self.document.as_table()];
+        let targets = self.table(&["target"]).into_iter().flat_map(|targets| targets.iter());
+        tables.extend(targets.filter_map(|(_, target)| target.as_table_like()));
+        let kinds = [
+            ("dependencies", false),
+            ("build-dependencies", false),
+            ("dev-dependencies", true),
+            ("dev_dependencies", true),
+        ];
+        let mut found = Vec::new();
+        for table in tables {
+            for (kind, dev) in kinds {
+                found.extend(table.get(kind).and_then(Item::as_table_like).map(|table| (table, dev)));
+            }
+        }
+        found
+    }
+}
+
+fn strings(item: Option<&Item>) -> Vec<String> {
+    let array = item.and_then(Item::as_array);
+    array.into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+}
