@@ -21,7 +21,7 @@ use crate::shell::Shell;
 
 pub(crate) use check::check;
 
-/// Where a project's tasks are written, as [`main_with`](crate::main_with) is told them.
+/// Where a project's tasks are written in a workspace that adopted the suite.
 pub(crate) const SOURCE: &str = "xtask/tasks/src/main.rs";
 
 type Run = dyn Fn(&TaskContext<'_>, &ArgMatches) -> Result<Exit>;

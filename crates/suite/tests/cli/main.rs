@@ -14,6 +14,7 @@ mod interrupt;
 mod json;
 mod kinds;
 mod own_runner;
+mod own_xtask;
 mod presets;
 mod sharing;
 mod state;
