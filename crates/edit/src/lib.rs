@@ -2,6 +2,18 @@
 //!
 //! Invariant: every byte that an edit does not mean survives.
 
+mod diff;
+mod journal;
+mod node;
+mod place;
+mod roll_back;
 mod toml;
+mod transaction;
+mod undo;
 
 pub use crate::toml::{TomlProblem, TomlText};
+pub use diff::{describe, unified_diff};
+pub use node::{Edit, FileContent, Node};
+pub use roll_back::{Conflict, Recovered};
+pub use transaction::{Transaction, pending};
+pub use undo::{Kept, Old, Reversal, UndoPlan, plan_undo, reversal};

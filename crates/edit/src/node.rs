@@ -1,0 +1,147 @@
+//! What lies at a path, and what shall: the values that every edit is made of.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_workspace::{Digest, Hasher};
+
+/// A file as an edit knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileContent {
+    /// All bytes of the file.
+    pub bytes: Vec<u8>,
+    /// Whether its owner may run it; always false where the system has no such thing. The other bits of
+    /// the mode are not an edit's matter: a file that is replaced keeps them.
+    pub executable: bool,
+}
+
+impl FileContent {
+    /// A file that is not executable.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: bytes.into(), executable: false }
+    }
+}
+
+/// What lies, or shall lie, at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// One file.
+    File(FileContent),
+    /// A folder with all its files, by their paths in it. A folder in it that holds no file is not told.
+    Folder(BTreeMap<Utf8PathBuf, FileContent>),
+}
+
+/// The change of one path: from `before` to `after`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// Relative to the root folder of the transaction.
+    pub path: Utf8PathBuf,
+    /// What the plan found there; `None`: nothing.
+    pub before: Option<Node>,
+    /// What shall be there; `None`: nothing.
+    pub after: Option<Node>,
+}
+
+impl Node {
+    /// A file that is not executable.
+    pub fn file(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::File(FileContent::new(bytes))
+    }
+
+    /// What lies at `path`; `None` when nothing does. Fails for a link, in a folder too, and for anything
+    /// else that is neither file nor folder.
+    pub fn read(path: &Utf8Path) -> Result<Option<Self>> {
+        let metadata = match fs::symlink_metadata(path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            other => other.with_context(|| format!("failed to read {path}"))?,
+        };
+        if !metadata.is_dir() {
+            return Ok(Some(Self::File(read_file(path, &metadata)?)));
+        }
+        let mut files = BTreeMap::new();
+        read_folder(path, Utf8Path::new(""), &mut files)?;
+        Ok(Some(Self::Folder(files)))
+    }
+
+    /// The files, by their paths below `path`, at which the node lies.
+    pub(crate) fn files<'a>(&'a self, path: &Utf8Path) -> BTreeMap<Utf8PathBuf, &'a FileContent> {
+        match self {
+            Self::File(content) => BTreeMap::from([(path.to_owned(), content)]),
+            Self::Folder(files) => files.iter().map(|(name, content)| (path.join(name), content)).collect(),
+        }
+    }
+
+    /// Tells apart any two nodes that differ.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut hasher = Hasher::new();
+        hasher.field(if matches!(self, Self::File(_)) { "file" } else { "folder" });
+        for (path, content) in self.files(Utf8Path::new("")) {
+            hasher.field(path.as_str()).field(if content.executable { "x" } else { "-" });
+            hasher.field(&content.bytes);
+        }
+        hasher.finish()
+    }
+
+    /// Whether both hold the same names and bytes. Modes may differ: who reads a plan's `before` from git or
+    /// memory does not know them.
+    pub(crate) fn same_bytes(&self, other: &Self) -> bool {
+        let root = Utf8Path::new("");
+        let bytes = |node: &Self| {
+            node.files(root)
+                .into_iter()
+                .map(|(path, content)| (path, content.bytes.clone()))
+                .collect::<Vec<_>>()
+        };
+        self.is_file() == other.is_file() && bytes(self) == bytes(other)
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+}
+
+fn read_folder(
+    folder: &Utf8Path,
+    name: &Utf8Path,
+    files: &mut BTreeMap<Utf8PathBuf, FileContent>,
+) -> Result<()> {
+    let failed = || format!("failed to read folder {folder}");
+    for entry in folder.read_dir_utf8().with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let (path, name) = (entry.path(), name.join(entry.file_name()));
+        let metadata = fs::symlink_metadata(path).with_context(|| format!("failed to read {path}"))?;
+        if metadata.is_dir() {
+            read_folder(path, &name, files)?;
+        } else {
+            files.insert(name, read_file(path, &metadata)?);
+        }
+    }
+    Ok(())
+}
+
+fn read_file(path: &Utf8Path, metadata: &fs::Metadata) -> Result<FileContent> {
+    if metadata.is_symlink() {
+        bail!("{path} is a symbolic link; only files and folders themselves are changed");
+    }
+    if !metadata.is_file() {
+        bail!("{path} is neither a file nor a folder");
+    }
+    let bytes = fs::read(path).with_context(|| format!("failed to read {path}"))?;
+    Ok(FileContent { bytes, executable: executable(metadata) })
+}
+
+#[cfg(unix)]
+fn executable(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o100 != 0
+}
+
+#[cfg(not(unix))]
+fn executable(_metadata: &fs::Metadata) -> bool {
+    false
+}

@@ -1,0 +1,277 @@
+//! Taking edits back later, when the files may have changed since.
+//!
+//! Invariant: a file that nobody has changed since gets its old bytes back, bit for bit; in one that somebody
+//! has, every byte of theirs survives, or the file is kept as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use xtask_workspace::{Digest, digest};
+
+use crate::node::{Edit, FileContent, Node};
+use crate::place;
+
+/// How the change of one file is taken back. Goes into a committed JSON file, so it holds no more than
+/// that needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "change")]
+pub enum Reversal {
+    /// A file that was not there before.
+    Created {
+        /// Relative to the root.
+        path: Utf8PathBuf,
+        /// Of the bytes it was created with.
+        digest: Digest,
+    },
+    /// A file whose text was changed.
+    Edited {
+        /// Relative to the root.
+        path: Utf8PathBuf,
+        /// Makes the old text from the new one.
+        patch: String,
+        /// Of the old bytes.
+        before: Digest,
+        /// Of the new bytes.
+        after: Digest,
+        /// Whether the old file was executable, where the edit changed that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        executable: Option<bool>,
+    },
+    /// A file that no patch restores bit for bit.
+    Replaced {
+        /// Relative to the root.
+        path: Utf8PathBuf,
+        /// The whole old file.
+        old: Old,
+        /// Of the new bytes.
+        after: Digest,
+        /// Whether the old file was executable, where the edit changed that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        executable: Option<bool>,
+    },
+    /// A file that was removed.
+    Removed {
+        /// Relative to the root.
+        path: Utf8PathBuf,
+        /// The whole old file.
+        old: Old,
+        /// Whether it was executable.
+        executable: bool,
+    },
+}
+
+/// The bytes of an old file, as JSON can hold them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Old {
+    /// UTF-8.
+    Text(String),
+    /// Anything else.
+    Bytes(Vec<u8>),
+}
+
+impl Old {
+    fn of(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Bytes(bytes.to_vec()),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.clone().into_bytes(),
+            Self::Bytes(bytes) => bytes.clone(),
+        }
+    }
+}
+
+/// How edits will be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndoPlan {
+    /// What to commit as one transaction.
+    pub edits: Vec<Edit>,
+    /// What is left as it is.
+    pub kept: Vec<Kept>,
+}
+
+/// A file that an undo leaves alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Relative to the root.
+    pub path: Utf8PathBuf,
+    /// A phrase that goes on from the path.
+    pub why: String,
+}
+
+/// How `edit` is taken back, file by file.
+pub fn reversal(edit: &Edit) -> Vec<Reversal> {
+    let files = |node: &Option<Node>| {
+        let files = node.iter().flat_map(|node| node.files(&edit.path));
+        files.map(|(path, content)| (path, content.clone())).collect::<BTreeMap<_, _>>()
+    };
+    let (old, new) = (files(&edit.before), files(&edit.after));
+    let paths = old.keys().chain(new.keys()).collect::<BTreeSet<_>>();
+    paths.into_iter().filter_map(|path| of_file(path, old.get(path), new.get(path))).collect()
+}
+
+#[expect(clippy::similar_names, reason = "a path and a patch are what they are")]
+fn of_file(path: &Utf8Path, old: Option<&FileContent>, new: Option<&FileContent>) -> Option<Reversal> {
+    let path = path.to_owned();
+    match (old, new) {
+        (None, None) => None,
+        (Some(old), Some(new)) if old == new => None,
+        (None, Some(new)) => Some(Reversal::Created { path, digest: digest(&new.bytes) }),
+        (Some(old), None) => {
+            Some(Reversal::Removed { path, old: Old::of(&old.bytes), executable: old.executable })
+        }
+        (Some(old), Some(new)) => {
+            let executable = (old.executable != new.executable).then_some(old.executable);
+            let after = digest(&new.bytes);
+            Some(match exact_patch(&new.bytes, &old.bytes) {
+                Some(patch) => {
+                    Reversal::Edited { path, patch, before: digest(&old.bytes), after, executable }
+                }
+                None => Reversal::Replaced { path, old: Old::of(&old.bytes), after, executable },
+            })
+        }
+    }
+}
+
+/// The patch that makes `to` from `from`, if there is one that does it bit for bit after it was written out
+/// and read again.
+fn exact_patch(from: &[u8], to: &[u8]) -> Option<String> {
+    let (old, new) = (std::str::from_utf8(from).ok()?, std::str::from_utf8(to).ok()?);
+    let patch = diffy::create_patch(old, new).to_string();
+    (apply(from, &patch).as_deref() == Some(to)).then_some(patch)
+}
+
+/// `patch` applied to `text`; `None` where it does not fit.
+fn apply(text: &[u8], patch: &str) -> Option<Vec<u8>> {
+    let patch = diffy::Patch::from_bytes(patch.as_bytes()).ok()?;
+    diffy::apply_bytes(text, &patch).ok()
+}
+
+/// How to take back what `reversals` say, as the files below `root` are now. Changes nothing.
+///
+/// What is as it was before already is left out.
+pub fn plan_undo(root: &Utf8Path, reversals: &[Reversal]) -> Result<UndoPlan> {
+    let mut plan = UndoPlan { edits: Vec::new(), kept: Vec::new() };
+    for reversal in reversals {
+        let path = reversal.path();
+        place::check_relative(path)?;
+        let now = place::missing_parents(root, path).and_then(|_| Node::read(&root.join(path)));
+        let outcome = match now {
+            Err(error) => Err(format!("cannot be looked at: {error:#}")),
+            Ok(Some(Node::Folder(_))) => Err("is a folder now".to_owned()),
+            Ok(Some(Node::File(now))) => reversal.of_present(&now),
+            Ok(None) => reversal.of_missing(),
+        };
+        match outcome {
+            Ok(Some(edit)) => plan.edits.push(edit),
+            Ok(None) => {}
+            Err(why) => plan.kept.push(Kept { path: path.to_owned(), why }),
+        }
+    }
+    remove_emptied_folders(root, &mut plan.edits)?;
+    Ok(plan)
+}
+
+impl Reversal {
+    /// The file it is about, relative to the root.
+    pub fn path(&self) -> &Utf8Path {
+        match self {
+            Self::Created { path, .. }
+            | Self::Edited { path, .. }
+            | Self::Replaced { path, .. }
+            | Self::Removed { path, .. } => path,
+        }
+    }
+
+    /// The edit that takes it back while nothing is there, or why there is none.
+    fn of_missing(&self) -> Result<Option<Edit>, String> {
+        match self {
+            Self::Created { .. } => Ok(None),
+            Self::Edited { .. } | Self::Replaced { .. } => Err("was removed since".to_owned()),
+            Self::Removed { path, old, executable } => {
+                let content = FileContent { bytes: old.bytes(), executable: *executable };
+                Ok(Some(Edit { path: path.clone(), before: None, after: Some(Node::File(content)) }))
+            }
+        }
+    }
+
+    /// The edit that takes it back while `now` is there, or why there is none.
+    fn of_present(&self, now: &FileContent) -> Result<Option<Edit>, String> {
+        let present = digest(&now.bytes);
+        let (after, old_executable) = match self {
+            Self::Created { digest, .. } if present == *digest => (None, None),
+            Self::Created { .. } => return Err("was changed since it was created".to_owned()),
+            Self::Removed { old, .. } if old.bytes() == now.bytes => return Ok(None),
+            Self::Removed { .. } => return Err("was removed, and something else is there now".to_owned()),
+            Self::Edited { before, executable, .. } if present == *before => {
+                (Some(now.bytes.clone()), *executable)
+            }
+            Self::Edited { patch, before, after, executable, .. } => {
+                let Some(bytes) = apply(&now.bytes, patch) else {
+                    return Err("was changed since, in the same lines".to_owned());
+                };
+                if present == *after && digest(&bytes) != *before {
+                    return Err(
+                        "would not become what it was: the record of the change is damaged".to_owned()
+                    );
+                }
+                (Some(bytes), *executable)
+            }
+            Self::Replaced { old, after, executable, .. }
+                if present == *after || old.bytes() == now.bytes =>
+            {
+                (Some(old.bytes()), *executable)
+            }
+            Self::Replaced { .. } => return Err("was changed since".to_owned()),
+        };
+        let executable = old_executable.unwrap_or(now.executable);
+        let after = after.map(|bytes| Node::File(FileContent { bytes, executable }));
+        let edit = Edit { path: self.path().to_owned(), before: Some(Node::File(now.clone())), after };
+        Ok((edit.before != edit.after).then_some(edit))
+    }
+}
+
+/// Removes a folder as a whole where the edits remove all there is in it: git knows no empty folder, so it
+/// came with those files.
+fn remove_emptied_folders(root: &Utf8Path, edits: &mut Vec<Edit>) -> Result<()> {
+    let removed = |edit: &Edit| edit.after.is_none();
+    let mut folders =
+        edits.iter().filter(|edit| removed(edit)).flat_map(|edit| edit.path.ancestors().skip(1));
+    let mut candidates = BTreeSet::new();
+    folders.by_ref().filter(|folder| !folder.as_str().is_empty()).for_each(|folder| {
+        candidates.insert(folder.to_owned());
+    });
+    // Outermost first: its edits are then gone before the folders in it are looked at.
+    for folder in candidates {
+        let gone = edits.iter().filter(|edit| removed(edit) && edit.path.starts_with(&folder));
+        let gone = gone.map(|edit| edit.path.clone()).collect::<BTreeSet<_>>();
+        if gone.is_empty() || !holds_only(root, &folder, &gone) {
+            continue;
+        }
+        let before = Node::read(&root.join(&folder))?;
+        edits.retain(|edit| !gone.contains(&edit.path));
+        edits.push(Edit { path: folder, before, after: None });
+    }
+    Ok(())
+}
+
+/// Whether every file below `folder` is one of `paths`, and no folder below it is empty.
+fn holds_only(root: &Utf8Path, folder: &Utf8Path, paths: &BTreeSet<Utf8PathBuf>) -> bool {
+    let Ok(entries) = root.join(folder).read_dir_utf8() else { return false };
+    let mut any = false;
+    let all = entries.into_iter().all(|entry| {
+        any = true;
+        let Ok(entry) = entry else { return false };
+        let path = folder.join(entry.file_name());
+        paths.contains(&path)
+            || entry.file_type().is_ok_and(|kind| kind.is_dir()) && holds_only(root, &path, paths)
+    });
+    any && all
+}
