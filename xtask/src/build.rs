@@ -47,7 +47,7 @@ pub(crate) fn run(place: &Place, environment: &Environment) -> Result<(), String
 fn command(place: &Place, environment: &Environment) -> Command {
     let mut cargo = Command::new(environment.cargo());
     cargo.args(["build", "--manifest-path"]).arg(place.workspace.join("Cargo.toml"));
-    cargo.args(["--profile", PROFILE, "--package", SUITE, "--bin", SUITE]);
+    cargo.args(["--profile", PROFILE, "--package", place.package, "--bin", SUITE]);
     cargo.arg("--target-dir").arg(&place.target_dir).current_dir(&place.workspace);
     for name in environment.added_by_cargo_run() {
         cargo.env_remove(name);

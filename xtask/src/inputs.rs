@@ -38,6 +38,10 @@ pub(crate) fn stamp(
         if has_build_script(&manifest) {
             return None;
         }
+        let text = fs::read_to_string(&manifest).ok()?;
+        if let Some(dir) = workspace_named_in(&text) {
+            paths.insert(manifest.with_file_name(dir).join("Cargo.toml"));
+        }
         paths.extend([manifest.with_file_name("build.rs"), manifest]);
     }
     paths.insert(place.workspace.join("Cargo.lock"));
@@ -98,6 +102,17 @@ fn has_build_script(manifest: &Path) -> bool {
         || fs::read_to_string(manifest).is_ok_and(|text| text.lines().any(names_one))
 }
 
+/// The folder of the workspace that a package's manifest names, as one must that lies in no folder below it: what
+/// the package inherits, and its profiles, stand there.
+fn workspace_named_in(manifest: &str) -> Option<&str> {
+    manifest.lines().find_map(|line| {
+        let key = line.trim_start().trim_start_matches("package.");
+        let value = key.strip_prefix("workspace")?.trim_start().strip_prefix('=')?.trim_start();
+        let quote = value.chars().next().filter(|first| ['"', '\''].contains(first))?;
+        value.split(quote).nth(1)
+    })
+}
+
 /// Where cargo and rustup look for settings, whether there is a file or not, and what those files include.
 fn configuration(place: &Place, environment: &Environment) -> BTreeSet<PathBuf> {
     let folders = place.workspace.ancestors().map(|dir| dir.join(".cargo")).chain(environment.cargo_home());
@@ -144,6 +159,21 @@ mod tests {
         ];
         for (text, paths) in table {
             assert_eq!(dep_info_paths(text), paths, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_workspace_that_a_manifest_names_is_found_however_it_is_written() {
+        let table = [
+            ("[package]\nname = \"a\"\nworkspace = \"../suite\"\n", Some("../suite")),
+            ("[package]\n  workspace='../my suite' # there\n", Some("../my suite")),
+            ("package.workspace = \"..\"\n", Some("..")),
+            ("[package]\nedition.workspace = true\n[lints]\nworkspace = true\n", None),
+            ("[workspace]\nmembers = [\"a\"]\n# workspace = \"x\"\n", None),
+            ("[dependencies]\nworkspaces = \"1\"\n", None),
+        ];
+        for (manifest, dir) in table {
+            assert_eq!(workspace_named_in(manifest), dir, "{manifest}");
         }
     }
 

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 /// The profile that launcher and suite are built in: one of their own, so that they neither wait for nor block
 /// a running `cargo build`.
 pub(crate) const PROFILE: &str = "xtask";
-/// The suite's package, and its binary.
+/// The suite's binary, and in a clone of the suite its package.
 pub(crate) const SUITE: &str = "xtask-suite";
+/// The package with that binary where the suite is vendored: the workspace's own tasks, which stand beside it.
+const TASKS: &str = "xtask-tasks";
 
 /// The folders and files of one clone.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub(crate) struct Place {
     pub(crate) root: PathBuf,
     /// The workspace the suite is a member of: `root`, or the vendored one.
     pub(crate) workspace: PathBuf,
+    /// The package that has the suite's binary.
+    pub(crate) package: &'static str,
     /// What cargo gets as `--target-dir` for the suite.
     pub(crate) target_dir: PathBuf,
     /// The folder of the launcher's own file.
@@ -36,15 +40,15 @@ impl Place {
         let launcher_dir = exe.parent()?.to_owned();
         let (target, triple) = target_and_triple(launcher_dir.parent()?);
         let vendored = package_dir.join("suite");
-        let (workspace, target_dir) = if vendored.join("Cargo.toml").exists() {
-            (vendored, target.join(SUITE).join("build"))
+        let (workspace, package, target_dir) = if vendored.join("Cargo.toml").exists() {
+            (vendored, TASKS, target.join(SUITE).join("build"))
         } else {
-            (root.clone(), target.to_owned())
+            (root.clone(), SUITE, target.to_owned())
         };
         let binary_dir = target_dir.join(triple).join(PROFILE);
         let binary = binary_dir.join(format!("{SUITE}{EXE_SUFFIX}"));
         let stamp = binary_dir.join(format!("{SUITE}.stamp"));
-        Some(Self { root, workspace, target_dir, launcher_dir, binary, stamp })
+        Some(Self { root, workspace, package, target_dir, launcher_dir, binary, stamp })
     }
 
     /// The dep-info file that cargo writes beside the binary.
@@ -53,7 +57,7 @@ impl Place {
     }
 }
 
-/// Splits `<target>[/<triple>]`. With a triple, cargo 1.95 marks both folders with `CACHEDIR.TAG`, but keeps
+/// Splits `<target>[/<triple>]`. With a cargo 1.95 marks both folders with `CACHEDIR.TAG`, but keeps
 /// `.rustc_info.json` in the upper one only; a target folder inside another one has both files itself.
 fn target_and_triple(above_profile: &Path) -> (&Path, &Path) {
     let no_triple = (above_profile, Path::new(""));

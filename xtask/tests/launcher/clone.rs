@@ -39,6 +39,8 @@ pub(crate) struct Clone {
     pub(crate) root: PathBuf,
     /// Where the suite's own workspace lies.
     pub(crate) suite: PathBuf,
+    /// The package that has the suite's binary.
+    pub(crate) app: PathBuf,
 }
 
 pub(crate) struct Started {
@@ -57,7 +59,8 @@ impl Clone {
         let dir = temporary.join(format!("xtask-launcher-{}-{number}", std::process::id()));
         let root = dir.join("my clöne");
         let suite = if form == Form::Member { root.clone() } else { root.join("xtask/suite") };
-        let clone = Self { dir, root, suite };
+        let app = root.join(if form == Form::Member { "app" } else { "xtask/tasks" });
+        let clone = Self { dir, root, suite, app };
 
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         for source in fs::read_dir(here.join("src")).unwrap().map(|entry| entry.unwrap().path()) {
@@ -70,20 +73,29 @@ impl Clone {
         clone.write(".cargo/config.toml", &format!("{include}\n[alias]\n{alias}\n"));
         clone.write("xtask/Cargo.toml", &package("xtask"));
 
-        let members = "[workspace]\nresolver = \"3\"\nmembers = ";
-        let root = match form {
-            Form::Member => format!("{members}[\"xtask\", \"app\", \"dep\"]\n{PROFILE}"),
-            Form::Vendored => format!("{members}[\"xtask\"]\nexclude = [\"xtask/suite\"]\n{PROFILE}"),
-        };
-        clone.write("Cargo.toml", &root);
-        if form == Form::Vendored {
-            clone.write_suite("Cargo.toml", &format!("{members}[\"app\", \"dep\"]\n{PROFILE}"));
-        }
+        let workspace = |members| format!("[workspace]\nresolver = \"3\"\nmembers = {members}\n");
         let lints = "[lints.rust]\nunexpected_cfgs = \"allow\"\n";
-        let dependency = "[dependencies]\ndep = { path = \"../dep\" }\n";
-        clone.write_suite("app/Cargo.toml", &format!("{}{dependency}{lints}", package("xtask-suite")));
+        match form {
+            Form::Member => {
+                clone.write("Cargo.toml", &(workspace("[\"xtask\", \"app\", \"dep\"]") + PROFILE));
+                let dependency = "[dependencies]\ndep = { path = \"../dep\" }\n";
+                clone.write_suite("app/Cargo.toml", &(package("xtask-suite") + dependency + lints));
+                clone.write_suite("dep/Cargo.toml", &package("dep"));
+            }
+            Form::Vendored => {
+                let exclude = "exclude = [\"xtask/suite\"]\n";
+                clone.write("Cargo.toml", &(workspace("[\"xtask\"]") + exclude + PROFILE));
+                clone.write_suite("Cargo.toml", &(workspace("[\"dep\", \"../tasks\"]") + PROFILE));
+                // The suite is a library here, and not the package that has the binary.
+                let dependency =
+                    "[dependencies]\ndep = { package = \"xtask-suite\", path = \"../suite/dep\" }\n";
+                let tasks = package("xtask-tasks") + "workspace = \"../suite\"\n";
+                let binary = "[[bin]]\nname = \"xtask-suite\"\npath = \"src/main.rs\"\n";
+                clone.write_suite("app/Cargo.toml", &(tasks + binary + dependency + lints));
+                clone.write_suite("dep/Cargo.toml", &package("xtask-suite"));
+            }
+        }
         clone.write_suite("app/src/main.rs", SUITE_MAIN);
-        clone.write_suite("dep/Cargo.toml", &package("dep"));
         clone.write_suite("dep/src/lib.rs", "pub const TEXT: &str = \"dep 1\";\n");
 
         // Committed, as in a real clone: a lock file that the build itself writes is younger than its start.
@@ -110,12 +122,17 @@ impl Clone {
         write(&self.root.join(path), text);
     }
 
+    /// `app/…` lies in the package with the binary, anything else in the suite's workspace.
+    fn suite_path(&self, path: &str) -> PathBuf {
+        path.strip_prefix("app/").map_or_else(|| self.suite.join(path), |rest| self.app.join(rest))
+    }
+
     pub(crate) fn write_suite(&self, path: &str, text: &str) {
-        write(&self.suite.join(path), text);
+        write(&self.suite_path(path), text);
     }
 
     pub(crate) fn edit_suite(&self, path: &str, from: &str, to: &str) {
-        let text = fs::read_to_string(self.suite.join(path)).unwrap();
+        let text = fs::read_to_string(self.suite_path(path)).unwrap();
         assert!(text.contains(from), "{path} has no {from:?}");
         self.write_suite(path, &text.replace(from, to));
     }

@@ -19,7 +19,8 @@ fn the_first_build_says_so_and_the_second_start_asks_no_cargo() {
     for form in [Form::Member, Form::Vendored] {
         let clone = Clone::new(form);
         let first = clone.xtask().expect(0, 1, "suite 1, dep 1", FIRST);
-        assert!(first.stderr.contains("Compiling xtask-suite"), "{}", first.stderr);
+        let package = if form == Form::Member { "xtask-suite" } else { "xtask-tasks" };
+        assert!(first.stderr.contains(&format!("Compiling {package}")), "{}", first.stderr);
         assert!(first.stdout.starts_with("suite 1"), "{}", first.stdout);
         clone.xtask().expect_warm("suite 1, dep 1");
 
@@ -201,17 +202,17 @@ fn what_only_cargo_can_watch_is_left_to_cargo() {
 #[test]
 fn what_a_package_outside_inherits_from_its_own_workspace_counts() {
     let clone = Clone::new(Form::Member);
-    let other = "[workspace]\nmembers = [\"dep\"]\n[workspace.package]\ndescription = \"one\"\n";
-    write(&clone.dir.join("other/Cargo.toml"), other);
+    let other = "[workspace]\nmembers = [\"../dep\"]\n[workspace.package]\ndescription = \"one\"\n";
+    write(&clone.dir.join("other/root/Cargo.toml"), other);
     let inherits = package("dep2").replace("description = \"fixture\"", "description.workspace = true");
-    write(&clone.dir.join("other/dep/Cargo.toml"), &inherits);
+    write(&clone.dir.join("other/dep/Cargo.toml"), &(inherits + "workspace = \"../root\"\n"));
     let text = "pub const TEXT: &str = env!(\"CARGO_PKG_DESCRIPTION\");\n";
     write(&clone.dir.join("other/dep/src/lib.rs"), text);
     clone.edit_suite("dep/Cargo.toml", "2024\"", "2024\"\n[dependencies]\ndep2.path = \"../../other/dep\"");
     clone.write_suite("dep/src/lib.rs", "pub use dep2::TEXT;\n");
     clone.xtask().expect(0, 1, "suite 1, one", "");
     clone.xtask().expect_warm("suite 1, one");
-    write(&clone.dir.join("other/Cargo.toml"), &other.replace("one", "two"));
+    write(&clone.dir.join("other/root/Cargo.toml"), &other.replace("one", "two"));
     clone.xtask().expect(0, 1, "suite 1, two", AGAIN);
     clone.xtask().expect_warm("suite 1, two");
 }
@@ -268,9 +269,10 @@ fn it_finds_the_binary_wherever_the_target_folder_is() {
 fn a_clone_that_moved_works_on() {
     let clone = Clone::new(Form::Member);
     clone.xtask().expect(0, 1, "suite 1", "");
+    let root = clone.dir.join("moved");
+    fs::rename(&clone.root, &root).unwrap();
     let moved =
-        Clone { dir: clone.dir.clone(), root: clone.dir.join("moved"), suite: clone.dir.join("moved") };
-    fs::rename(&clone.root, &moved.root).unwrap();
+        Clone { dir: clone.dir.clone(), suite: root.clone(), app: root.join("app"), root: root.clone() };
     moved.edit_suite("app/src/main.rs", "suite 1", "suite 2");
     let root = format!("XTASK_SUITE_ROOT={}", moved.root.display());
     moved.xtask().expect(0, 1, &root, "").expect(0, 1, "suite 2", "");
