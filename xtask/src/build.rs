@@ -48,6 +48,9 @@ fn command(place: &Place, environment: &Environment) -> Command {
     let mut cargo = Command::new(environment.cargo());
     cargo.args(["build", "--manifest-path"]).arg(place.workspace.join("Cargo.toml"));
     cargo.args(["--profile", PROFILE, "--package", place.package, "--bin", SUITE]);
+    if let Some(triple) = &place.triple {
+        cargo.args(["--target", triple]);
+    }
     cargo.arg("--target-dir").arg(&place.target_dir).current_dir(&place.workspace);
     for name in environment.added_by_cargo_run() {
         cargo.env_remove(name);

@@ -24,6 +24,9 @@ pub(crate) struct Place {
     pub(crate) package: &'static str,
     /// What cargo gets as `--target-dir` for the suite.
     pub(crate) target_dir: PathBuf,
+    /// The target triple that the launcher was built for, where cargo was told one. The suite is built for the
+    /// same, whatever `build.target` says: that may be a device that runs neither.
+    pub(crate) triple: Option<String>,
     /// The folder of the launcher's own file.
     pub(crate) launcher_dir: PathBuf,
     /// The suite's binary.
@@ -48,7 +51,8 @@ impl Place {
         let binary_dir = target_dir.join(triple).join(PROFILE);
         let binary = binary_dir.join(format!("{SUITE}{EXE_SUFFIX}"));
         let stamp = binary_dir.join(format!("{SUITE}.stamp"));
-        Some(Self { root, workspace, package, target_dir, launcher_dir, binary, stamp })
+        let triple = triple.to_str().filter(|triple| !triple.is_empty()).map(str::to_owned);
+        Some(Self { root, workspace, package, target_dir, triple, launcher_dir, binary, stamp })
     }
 
     /// The dep-info file that cargo writes beside the binary.
@@ -57,7 +61,7 @@ impl Place {
     }
 }
 
-/// Splits `<target>[/<triple>]`. With a cargo 1.95 marks both folders with `CACHEDIR.TAG`, but keeps
+/// Splits `<target>[/<triple>]`. With a triple, cargo 1.95 marks both folders with `CACHEDIR.TAG`, but keeps
 /// `.rustc_info.json` in the upper one only; a target folder inside another one has both files itself.
 fn target_and_triple(above_profile: &Path) -> (&Path, &Path) {
     let no_triple = (above_profile, Path::new(""));

@@ -265,6 +265,33 @@ fn it_finds_the_binary_wherever_the_target_folder_is() {
     }
 }
 
+/// Embedded projects build for a device by default.
+#[test]
+fn it_is_built_for_this_machine_whatever_the_configuration_builds_for() {
+    let host = host();
+    for form in [Form::Member, Form::Vendored] {
+        let clone = Clone::new(form);
+        let config = fs::read_to_string(clone.root.join(".cargo/config.toml")).unwrap();
+        let for_host = config.replace("--profile xtask", "--profile xtask --target host-tuple");
+        assert_ne!(config, for_host);
+        let table =
+            [(&config, host.as_str()), (&for_host, "thumbv7em-none-eabihf"), (&for_host, host.as_str())];
+        for (config, built_for) in table {
+            clone.write(".cargo/config.toml", &format!("{config}[build]\ntarget = \"{built_for}\"\n"));
+            clone.xtask().expect(0, 1, "suite 1", "");
+            clone.xtask().expect_warm("suite 1");
+            clone.edit_suite("dep/src/lib.rs", "dep", "changed dep");
+            clone.xtask().expect(0, 1, "changed dep", AGAIN);
+            clone.xtask().expect_warm("suite 1");
+            // Nothing was built for another machine, or for this one without saying so.
+            for built in [clone.root.join("target"), clone.root.join("target/xtask-suite/build")] {
+                assert!(!built.join("thumbv7em-none-eabihf").exists(), "{}", built.display());
+                assert!(!built.join("xtask/xtask-suite").exists(), "{}", built.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn a_clone_that_moved_works_on() {
     let clone = Clone::new(Form::Member);
