@@ -7,9 +7,11 @@
 
 mod clone;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use clone::*;
@@ -290,6 +292,26 @@ fn it_is_built_for_this_machine_whatever_the_configuration_builds_for() {
             }
         }
     }
+}
+
+/// Cargo says what it waits for, because it has our stderr.
+#[test]
+fn who_waits_for_anothers_first_build_is_told() {
+    let clone = Clone::new(Form::Vendored);
+    let build_dir = clone.root.join("target/xtask-suite/build/xtask");
+    fs::create_dir_all(&build_dir).unwrap();
+    let lock = File::create(build_dir.join(".cargo-lock")).unwrap();
+    lock.lock().unwrap();
+    let mut waiting = clone.command().stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let stderr = BufReader::new(waiting.stderr.take().unwrap());
+    let (line_read, lines) = mpsc::channel();
+    std::thread::spawn(move || stderr.lines().try_for_each(|line| line_read.send(line.unwrap())));
+    let next = || lines.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert!(next().starts_with(FIRST));
+    let blocked = next();
+    assert!(blocked.contains("Blocking waiting for file lock"), "{blocked}");
+    lock.unlock().unwrap();
+    assert!(waiting.wait().unwrap().success());
 }
 
 #[test]
