@@ -70,7 +70,7 @@ fn color_as_on_our_stderr(cargo: &mut Command, environment: &Environment) {
 }
 
 /// Passes cargo's lines on as they come, under a line of ours, unless all it says is that it has finished.
-fn relay(mut cargo: impl BufRead, out: &mut impl Write) -> io::Result<()> {
+pub(crate) fn relay(mut cargo: impl BufRead, out: &mut impl Write) -> io::Result<()> {
     let mut line = Vec::new();
     let mut silent = true;
     while cargo.read_until(b'\n', &mut line)? > 0 {
@@ -95,7 +95,7 @@ fn paste_able(place: &Place, cargo: &Command) -> String {
 }
 
 #[cfg(unix)]
-fn quote(word: &OsStr) -> String {
+pub(crate) fn quote(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -106,48 +106,7 @@ fn quote(word: &OsStr) -> String {
 }
 
 #[cfg(not(unix))]
-fn quote(word: &OsStr) -> String {
+pub(crate) fn quote(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     if word.contains(' ') { format!("\"{word}\"") } else { word.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cargos_lines_are_passed_on_unless_it_only_says_that_it_has_finished() {
-        let fresh = "\x1b[1m    Finished\x1b[0m `xtask` profile in 0.01s\n";
-        let built = "   Compiling a\n    Finished `xtask`\n";
-        let blocked = "    Blocking waiting for file lock\n    Finished `xtask`\n";
-        let ours = "xtask: bringing the suite up to date\n";
-        let table = [
-            (fresh, String::new()),
-            ("", String::new()),
-            (built, format!("{ours}{built}")),
-            (blocked, format!("{ours}{blocked}")),
-            ("error: no end of line", format!("{ours}error: no end of line")),
-        ];
-        for (cargo, expected) in table {
-            let mut shown = Vec::new();
-            relay(cargo.as_bytes(), &mut shown).unwrap();
-            assert_eq!(String::from_utf8(shown).unwrap(), expected);
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn words_are_quoted_where_a_shell_would_split_them() {
-        let table = [
-            ("--bin", "--bin"),
-            ("/ä/b", "/ä/b"),
-            ("/a b", "'/a b'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-            ("a\\b", "'a\\b'"),
-        ];
-        for (word, quoted) in table {
-            assert_eq!(quote(OsStr::new(word)), quoted);
-        }
-    }
 }

@@ -59,7 +59,7 @@ pub(crate) fn stamp(
 }
 
 /// The paths after the colon of a dep-info file of cargo's: one line in Make's format, spaces as `\ `.
-fn dep_info_paths(text: &str) -> Vec<String> {
+pub(crate) fn dep_info_paths(text: &str) -> Vec<String> {
     // A colon in a path (`C:\`) has no plain space behind it.
     let Some((_, listed)) = text.lines().next().unwrap_or_default().split_once(": ") else {
         return Vec::new();
@@ -80,7 +80,7 @@ fn dep_info_paths(text: &str) -> Vec<String> {
 
 /// Whether a source takes a variable of ours at compile time. Cargo watches those, its dep-info does not name
 /// them. The `CARGO_` ones come from the manifest, which is listed.
-fn reads_environment(source: &str) -> bool {
+pub(crate) fn reads_environment(source: &str) -> bool {
     source.split("env!(").skip(1).any(|rest| {
         let name = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
         name.is_some_and(|(name, _)| {
@@ -104,7 +104,7 @@ fn has_build_script(manifest: &Path) -> bool {
 
 /// The folder of the workspace that a package's manifest names, as one must that lies in no folder below it: what
 /// the package inherits, and its profiles, stand there.
-fn workspace_named_in(manifest: &str) -> Option<&str> {
+pub(crate) fn workspace_named_in(manifest: &str) -> Option<&str> {
     manifest.lines().find_map(|line| {
         let key = line.trim_start().trim_start_matches("package.");
         let value = key.strip_prefix("workspace")?.trim_start().strip_prefix('=')?.trim_start();
@@ -140,54 +140,4 @@ fn compiler(environment: &Environment) -> Vec<PathBuf> {
     let beside = cargo.with_file_name(format!("rustc{EXE_SUFFIX}"));
     let named = environment.get("RUSTC").map(PathBuf::from);
     [Some(cargo), Some(beside), named].into_iter().flatten().filter(|path| path.is_absolute()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dep_info_is_split_at_plain_spaces_only() {
-        let table: [(&str, &[&str]); 7] = [
-            ("/t/xtask-suite: /w/a.rs /w/b.rs\n", &["/w/a.rs", "/w/b.rs"]),
-            ("/my\\ t/xtask-suite: /my\\ w/a\\ b.rs /w/ä.rs\n", &["/my w/a b.rs", "/w/ä.rs"]),
-            ("target/xtask/xtask-suite: src/main.rs\n", &["src/main.rs"]),
-            ("C:\\t\\xtask-suite.exe: C:\\my\\ w\\a.rs D:\\b.rs\n", &["C:\\my w\\a.rs", "D:\\b.rs"]),
-            ("/t/a:b/xtask-suite: /w/c:d.rs", &["/w/c:d.rs"]),
-            ("/t/xtask-suite:\n", &[]),
-            ("", &[]),
-        ];
-        for (text, paths) in table {
-            assert_eq!(dep_info_paths(text), paths, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_workspace_that_a_manifest_names_is_found_however_it_is_written() {
-        let table = [
-            ("[package]\nname = \"a\"\nworkspace = \"../suite\"\n", Some("../suite")),
-            ("[package]\n  workspace='../my suite' # there\n", Some("../my suite")),
-            ("package.workspace = \"..\"\n", Some("..")),
-            ("[package]\nedition.workspace = true\n[lints]\nworkspace = true\n", None),
-            ("[workspace]\nmembers = [\"a\"]\n# workspace = \"x\"\n", None),
-            ("[dependencies]\nworkspaces = \"1\"\n", None),
-        ];
-        for (manifest, dir) in table {
-            assert_eq!(workspace_named_in(manifest), dir, "{manifest}");
-        }
-    }
-
-    #[test]
-    fn a_source_reads_the_environment_when_it_names_a_variable_that_is_not_cargos() {
-        let table = [
-            ("const V: &str = env!(\"CARGO_PKG_VERSION\");", false),
-            ("const V: Option<&str> = option_env!(\"GIT_HASH\");", true),
-            ("env!( \"CARGO_PKG_NAME\") env!(\n    \"BUILD_ID\")", true),
-            ("env::var(\"GIT_HASH\")", false),
-            ("split(\"env!(\")", false),
-        ];
-        for (source, reads) in table {
-            assert_eq!(reads_environment(source), reads, "{source}");
-        }
-    }
 }

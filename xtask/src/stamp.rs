@@ -75,7 +75,7 @@ impl Stamp {
     }
 
     /// `None` where a path does not fit on a line of text.
-    fn render(&self) -> Option<String> {
+    pub(crate) fn render(&self) -> Option<String> {
         let mut text = format!("{FORMAT}\n{}\nfiles {}\n", self.conditions, self.files.len());
         for (path, state) in &self.files {
             let path = path.to_str().filter(|path| !path.contains(['\n', '\r']))?;
@@ -87,7 +87,8 @@ impl Stamp {
         Some(text)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// `None` for what is no whole stamp of this format.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (conditions, files) = text.strip_prefix(FORMAT)?.strip_prefix('\n')?.split_once("\nfiles ")?;
         let (count, files) = files.split_once('\n')?;
         // The last line has its end, and none is missing: the file was not cut short.
@@ -108,7 +109,7 @@ fn parse_file(line: &str) -> Option<(PathBuf, State)> {
 
 /// When a build began, in nanoseconds after 1970, by the clock that stamps files.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment(u128);
+pub(crate) struct Moment(pub(crate) u128);
 
 impl Moment {
     /// Asks the file system of `dir` through a file made for it, because its clock may lag behind the system's
@@ -131,87 +132,4 @@ impl Moment {
 
 fn nanoseconds(time: SystemTime) -> Option<u128> {
     Some(time.duration_since(UNIX_EPOCH).ok()?.as_nanos())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stamp_survives_its_file_and_anything_else_there_is_no_stamp() {
-        let stamp = Stamp {
-            conditions: "env \"RUSTFLAGS\" \"-g files 1\"\n".to_owned(),
-            files: vec![
-                ("/ä b/main.rs".into(), State::File { bytes: 7, modified: 1_700_000_000_123_456_789 }),
-                ("/ä b/.cargo/config".into(), State::Absent),
-            ],
-        };
-        let text = stamp.render().unwrap();
-        assert_eq!(Stamp::parse(&text), Some(stamp.clone()));
-        let cut = text.lines().next_back().unwrap().len() + 1;
-        let broken = [
-            String::new(),
-            text.replace("format 1", "format 2"),
-            text.replace("format 1", "format 11"),
-            text[..text.len() - 1].to_owned(),
-            text[..text.len() - cut].to_owned(),
-            text.replace("7 17", "x 17"),
-            text.replace("files 2", "files 3"),
-        ];
-        for text in broken {
-            assert_eq!(Stamp::parse(&text), None, "{text}");
-        }
-        let unwritable = Stamp { files: vec![("/a\nb".into(), State::Absent)], ..stamp };
-        assert_eq!(unwritable.render(), None);
-    }
-
-    #[test]
-    fn a_stamp_holds_only_while_nothing_differs() {
-        let here = Path::new(file!())
-            .file_name()
-            .map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name));
-        let here = here.unwrap();
-        let found = State::of(&here).unwrap();
-        let State::File { bytes, modified } = found else { panic!("{found:?}") };
-        let missing = here.with_extension("missing");
-        let below_a_file = here.join("x");
-        let folder = here.parent().unwrap().to_owned();
-        // path, recorded state, conditions now, whether the stamp holds
-        let table = [
-            (&here, found, "c\n", true),
-            (&here, found, "d\n", false),
-            (&here, State::File { bytes: bytes + 1, modified }, "c\n", false),
-            (&here, State::File { bytes, modified: modified + 1 }, "c\n", false),
-            (&here, State::File { bytes, modified: modified - 1 }, "c\n", false),
-            (&here, State::Absent, "c\n", false),
-            (&missing, State::Absent, "c\n", true),
-            (&below_a_file, State::Absent, "c\n", true),
-            (&missing, found, "c\n", false),
-            (&folder, State::Absent, "c\n", false),
-        ];
-        for (path, state, conditions, holds) in table {
-            let stamp = Stamp { conditions: "c\n".to_owned(), files: vec![(path.clone(), state)] };
-            assert_eq!(stamp.holds(conditions), holds, "{stamp:?} under {conditions}");
-        }
-    }
-
-    #[test]
-    fn only_a_file_from_before_the_build_is_surely_the_one_that_was_built() {
-        let start = 1_700_000_005_000_000_500;
-        // modified, sure
-        let table = [
-            (start - 1, true),
-            (start, false),
-            (start + 1, false),
-            (start + 3_600_000_000_000, false),
-            // A whole second may be any moment of the two that follow.
-            (1_700_000_005_000_000_000, false),
-            (1_700_000_004_000_000_000, false),
-            (1_700_000_003_000_000_000, true),
-        ];
-        for (modified, sure) in table {
-            assert_eq!(Moment(start).is_after(State::File { bytes: 1, modified }), sure, "{modified}");
-        }
-        assert!(Moment(start).is_after(State::Absent));
-    }
 }

@@ -140,6 +140,18 @@ fn only_the_suite_prints() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// Where the sources are copied to, a test of ours would run among the workspace's own.
+#[test]
+fn the_sources_of_the_launcher_hold_no_tests() {
+    let (dir, _) = packages().remove(LAUNCHER).unwrap();
+    let sources = rust_files(&dir.join("src"));
+    assert!(!sources.is_empty());
+    for path in sources {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("cfg(test)") && !text.contains("#[test]"), "{path} holds tests");
+    }
+}
+
 fn rust_files(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let entries = dir.read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
     let files = entries.flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] });

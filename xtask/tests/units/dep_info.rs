@@ -1,0 +1,48 @@
+//! What is read from dep-info, sources and manifests.
+
+use crate::inputs::{dep_info_paths, reads_environment, workspace_named_in};
+
+#[test]
+fn dep_info_is_split_at_plain_spaces_only() {
+    let table: [(&str, &[&str]); 7] = [
+        ("/t/xtask-suite: /w/a.rs /w/b.rs\n", &["/w/a.rs", "/w/b.rs"]),
+        ("/my\\ t/xtask-suite: /my\\ w/a\\ b.rs /w/ä.rs\n", &["/my w/a b.rs", "/w/ä.rs"]),
+        ("target/xtask/xtask-suite: src/main.rs\n", &["src/main.rs"]),
+        ("C:\\t\\xtask-suite.exe: C:\\my\\ w\\a.rs D:\\b.rs\n", &["C:\\my w\\a.rs", "D:\\b.rs"]),
+        ("/t/a:b/xtask-suite: /w/c:d.rs", &["/w/c:d.rs"]),
+        ("/t/xtask-suite:\n", &[]),
+        ("", &[]),
+    ];
+    for (text, paths) in table {
+        assert_eq!(dep_info_paths(text), paths, "{text}");
+    }
+}
+
+#[test]
+fn the_workspace_that_a_manifest_names_is_found_however_it_is_written() {
+    let table = [
+        ("[package]\nname = \"a\"\nworkspace = \"../suite\"\n", Some("../suite")),
+        ("[package]\n  workspace='../my suite' # there\n", Some("../my suite")),
+        ("package.workspace = \"..\"\n", Some("..")),
+        ("[package]\nedition.workspace = true\n[lints]\nworkspace = true\n", None),
+        ("[workspace]\nmembers = [\"a\"]\n# workspace = \"x\"\n", None),
+        ("[dependencies]\nworkspaces = \"1\"\n", None),
+    ];
+    for (manifest, dir) in table {
+        assert_eq!(workspace_named_in(manifest), dir, "{manifest}");
+    }
+}
+
+#[test]
+fn a_source_reads_the_environment_when_it_names_a_variable_that_is_not_cargos() {
+    let table = [
+        ("const V: &str = env!(\"CARGO_PKG_VERSION\");", false),
+        ("const V: Option<&str> = option_env!(\"GIT_HASH\");", true),
+        ("env!( \"CARGO_PKG_NAME\") env!(\n    \"BUILD_ID\")", true),
+        ("env::var(\"GIT_HASH\")", false),
+        ("split(\"env!(\")", false),
+    ];
+    for (source, reads) in table {
+        assert_eq!(reads_environment(source), reads, "{source}");
+    }
+}
