@@ -9,7 +9,8 @@ use crate::shell::{Colour, OutputOptions};
 use crate::task::Task;
 
 /// Subcommands that no tier may be named after.
-pub(crate) const RESERVED: [&str; 6] = ["preset", "with", "completions", "schema", "help", "adopt"];
+pub(crate) const RESERVED: [&str; 7] =
+    ["preset", "with", "completions", "schema", "help", "adopt", "version"];
 
 /// The shells that completions are made for.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
@@ -45,7 +46,13 @@ pub(crate) fn command(tiers: &[Tier], tasks: &[Task], own_xtask: OwnXtask) -> Co
     for task in tasks {
         command = command.subcommand(task.command().clone());
     }
-    command.subcommand(preset()).subcommand(with()).subcommand(completions()).subcommand(schema())
+    command
+        .subcommand(preset())
+        .subcommand(with())
+        .subcommand(adopt())
+        .subcommand(version())
+        .subcommand(completions())
+        .subcommand(schema())
 }
 
 /// What must be known before the tiers are: where the workspace is, and how to say what is wrong with it.
@@ -211,6 +218,53 @@ fn with() -> Command {
                 .last(true)
                 .allow_hyphen_values(true),
         )
+}
+
+fn adopt() -> Command {
+    let how = |name: &'static str, help: &'static str| flag(name, help).group("how");
+    Command::new("adopt")
+        .about("Put the suite into another workspace")
+        .arg(
+            Arg::new("path")
+                .value_name("PATH")
+                .default_value(".")
+                .hide_default_value(true)
+                .help("The workspace, or a folder in it; without it the one here")
+                .value_hint(ValueHint::DirPath),
+        )
+        .arg(flag("dry-run", "Show every change; change nothing"))
+        .arg(how("vendor", "Copy the suite's sources there (the default)"))
+        .arg(how("from-path", "Build it from this clone, for trying it on this machine").long("path"))
+        .arg(
+            Arg::new("git")
+                .long("git")
+                .value_name("URL")
+                .requires("rev")
+                .group("how")
+                .help("Let cargo fetch it from URL"),
+        )
+        .arg(
+            Arg::new("rev")
+                .long("rev")
+                .value_name("REV")
+                .requires("git")
+                .help("The commit, tag or branch to fetch"),
+        )
+        .arg(flag("merge", "Keep an `xtask` that the workspace has: `cargo xtask` goes on to it"))
+        .arg(flag("update", "Bring the suite there to the version of this clone"))
+        .arg(
+            flag("discard-changes", "With --update: overwrite the suite's files that were changed there")
+                .requires("update"),
+        )
+        .arg(flag("no-build", "Do not build it there to see that it starts, and what it costs"))
+        .arg(
+            flag("undo", "Take the suite out again: every file as it was before")
+                .conflicts_with_all(["how", "rev", "merge", "update", "no-build"]),
+        )
+}
+
+fn version() -> Command {
+    Command::new("version").about("Say which suite this is, where it came from, and what was changed in it")
 }
 
 fn completions() -> Command {

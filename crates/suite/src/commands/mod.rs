@@ -1,10 +1,12 @@
 //! One file per command. This one finds out which it is.
 
+mod adopt;
 mod completions;
 mod overview;
 mod own_xtask;
 mod preset;
 mod tier;
+mod version;
 mod with;
 
 use std::process::ExitCode;
@@ -46,7 +48,7 @@ pub(crate) fn run(args: &[String], tasks: &[Task]) -> ExitCode {
         Ok(matches) => matches,
         Err(error) => return usage(&error, &shell, loaded.err()).into(),
     };
-    match dispatch(&matches, loaded, tasks, &shell) {
+    match dispatch(&matches, loaded, tasks, &environment, &shell) {
         Ok((exit, signal)) => {
             if let Some(signal) = signal {
                 // The shell must see that we were interrupted, as it would see it of the tests.
@@ -113,6 +115,7 @@ fn dispatch(
     matches: &ArgMatches,
     loaded: Result<Context>,
     tasks: &[Task],
+    environment: &Environment,
     shell: &Shell,
 ) -> Result<(Exit, Option<i32>)> {
     let Some((name, arguments)) = matches.subcommand() else {
@@ -132,6 +135,9 @@ fn dispatch(
             shell.result(completions::script(wanted, &command).trim_end());
             Ok((Exit::Done, None))
         }
+        // It is about another workspace: this one may be broken.
+        "adopt" => adopt::run(arguments, &cli::directory(matches), environment, shell),
+        "version" => Ok((version::run(&loaded?, environment)?, None)),
         "preset" => Ok((preset::run(&loaded?, arguments)?, None)),
         "with" => Ok((with::run(&loaded?, arguments, &cli::directory(matches))?, None)),
         tier => tier::run(&loaded?, tier, arguments),

@@ -1,0 +1,100 @@
+//! Cargo's configuration in a workspace: the aliases, the profile they name, and the include of the machine's own
+//! settings.
+
+use anyhow::Result;
+use toml_edit::Value;
+use xtask_edit::TomlText;
+use xtask_workspace::CargoVersion;
+
+use super::host::{LAUNCHERS, OWN_ALIAS};
+
+/// The file with what depends on the machine, beside cargo's own configuration. Git ignores it.
+pub(crate) const LOCAL_FILE: &str = "xtask.local.toml";
+/// Since then an `include` may be optional (cargo's changelog).
+const INCLUDES: (u32, u32) = (1, 94);
+/// Since then `--target host-tuple` is understood (cargo's changelog).
+const HOST_TUPLE: (u32, u32) = (1, 91);
+
+/// Adds what is missing. `tiers` get an alias each; one that the workspace has already stays. Returns what the
+/// report should say of it.
+pub(crate) fn add(
+    config: &mut TomlText,
+    launcher: &str,
+    tiers: &[&str],
+    cargo: CargoVersion,
+) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    include(config, cargo, &mut notes)?;
+    let quoted = |text: &str| Value::from(text).to_string();
+    let start = start(config, launcher, cargo, &mut notes);
+    let [alias, _] = LAUNCHERS;
+    if let Some(own) = config.value(&["alias", alias]).filter(|value| !is_ours(value)) {
+        config.set(&["alias", OWN_ALIAS], own.to_string().trim())?;
+    }
+    config.set(&["alias", alias], &quoted(&start))?;
+    for tier in tiers {
+        let ours = format!("{alias} {tier}");
+        match config.value(&["alias", tier]) {
+            None => config.set(&["alias", tier], &quoted(&ours))?,
+            Some(value) if value.as_str() == Some(&*ours) => {}
+            Some(_) => notes
+                .push(format!("your alias `{tier}` stays; the tier of that name is `cargo {alias} {tier}`")),
+        }
+    }
+    if !config.contains(&["profile", "xtask"]) {
+        config.set(&["profile", "xtask", "inherits"], "\"dev\"")?;
+        config.set(&["profile", "xtask", "debug"], "false")?;
+    }
+    Ok(notes)
+}
+
+/// Whether an alias starts the launcher.
+pub(crate) fn is_ours(alias: &Value) -> bool {
+    alias.as_str().is_some_and(|words| {
+        words.contains("--profile xtask")
+            && LAUNCHERS.iter().any(|name| words.contains(&format!("--package {name} ")))
+    })
+}
+
+/// The words behind the alias. Its profile is the launcher's own, so that it neither waits for nor blocks a
+/// running build.
+fn start(config: &TomlText, launcher: &str, cargo: CargoVersion, notes: &mut Vec<String>) -> String {
+    let elsewhere = config.contains(&["build", "target"]);
+    if elsewhere && cargo.release < HOST_TUPLE {
+        notes.push(
+            "`build.target` is set, and this cargo cannot be told to build for the host instead: `cargo xtask` \
+             needs cargo 1.91, or that key elsewhere"
+                .to_owned(),
+        );
+    }
+    let target = if elsewhere && cargo.release >= HOST_TUPLE { " --target host-tuple" } else { "" };
+    format!("run --quiet --profile xtask{target} --package {launcher} --")
+}
+
+fn include(config: &mut TomlText, cargo: CargoVersion, notes: &mut Vec<String>) -> Result<()> {
+    let ours = format!("{{ path = \"{LOCAL_FILE}\", optional = true }}");
+    if cargo.release < INCLUDES {
+        notes.push(format!(
+            "cargo {}.{} knows no `include`, so {LOCAL_FILE} is not included: settings of this machine go into the \
+             configuration in your cargo home",
+            cargo.release.0, cargo.release.1
+        ));
+        return Ok(());
+    }
+    match config.value(&["include"]) {
+        None if config.contains(&["include"]) => {
+            notes.push(format!("`[[include]]` stays as it is; add one with `path = \"{LOCAL_FILE}\"`"));
+            Ok(())
+        }
+        None => config.set(&["include"], &format!("[{ours}]")),
+        Some(Value::Array(list)) if list.iter().any(names_local_file) => Ok(()),
+        Some(Value::Array(_)) => config.push(&["include"], &ours),
+        Some(value) if names_local_file(&value) => Ok(()),
+        Some(one) => config.set(&["include"], &format!("[{}, {ours}]", one.to_string().trim())),
+    }
+}
+
+fn names_local_file(include: &Value) -> bool {
+    let path = include.as_str().or_else(|| include.as_inline_table()?.get("path")?.as_str());
+    path == Some(LOCAL_FILE)
+}

@@ -1,0 +1,49 @@
+//! The proof after the edits: cargo sees the workspace as it was, and the launcher.
+
+use anyhow::{Result, bail};
+use xtask_workspace::{CargoCommand, Environment, Facts, LocalPackage, Outline};
+
+/// Fails where cargo now sees anything else in the workspace than `before` and the member `launcher`, or where it
+/// no longer takes the lock file, which it did before (`locked`).
+pub(crate) fn unchanged_but_for(
+    launcher: &str,
+    before: &Facts,
+    locked: bool,
+    environment: &Environment,
+) -> Result<()> {
+    let after = Outline::of(&before.root, environment)?.facts;
+    let others = |facts: &Facts| {
+        facts.members().filter(|member| member.name != launcher).cloned().map(comparable).collect::<Vec<_>>()
+    };
+    let default = |facts: &Facts| {
+        facts.default_members.iter().filter(|name| *name != launcher).cloned().collect::<Vec<_>>()
+    };
+    if after.member(launcher).is_none() {
+        bail!("cargo does not see the new member `{launcher}`");
+    }
+    if others(before) != others(&after) || default(before) != default(&after) {
+        let names =
+            |facts: &Facts| facts.members().map(|member| member.name.clone()).collect::<Vec<_>>().join(", ");
+        bail!("cargo would see another workspace: {} in place of {}", names(&after), names(before));
+    }
+    if before.target_dir != after.target_dir {
+        bail!("the target dir would move from {} to {}", before.target_dir, after.target_dir);
+    }
+    if locked && !takes_lock_file(before, environment)? {
+        bail!("cargo would no longer take Cargo.lock with --locked");
+    }
+    Ok(())
+}
+
+/// Without what only counts within one list: the places of other packages in it.
+fn comparable(mut member: LocalPackage) -> LocalPackage {
+    member.dependencies.clear();
+    member
+}
+
+/// Whether `cargo --locked` works in the workspace, as far as this machine can tell without the network.
+pub(crate) fn takes_lock_file(facts: &Facts, environment: &Environment) -> Result<bool> {
+    let args = ["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform", &facts.host];
+    let command = CargoCommand::new(&facts.root, args);
+    Ok(command.to_command(environment).output()?.status.success())
+}

@@ -1,0 +1,133 @@
+//! The workspace that is to adopt the suite, as it is before.
+
+use std::io::ErrorKind;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_edit::TomlText;
+use xtask_workspace::{Environment, EnvironmentLacks, Outline, WrongUsage};
+
+use super::record::{self, Adopted};
+
+/// The launcher's folder and package; the second is for a workspace that has an `xtask` of its own.
+pub(crate) const LAUNCHERS: [&str; 2] = ["xtask", "xtask-launcher"];
+/// The alias that keeps a workspace's own `xtask` in reach.
+pub(crate) const OWN_ALIAS: &str = "xtask-own";
+/// The oldest cargo that builds the suite: `rust-version` in its manifest.
+const OLDEST: (u32, u32) = (1, 89);
+
+/// A workspace of somebody else's.
+pub(crate) struct Host {
+    /// What its cargo says of it.
+    pub outline: Outline,
+    /// What was adopted here, with the launcher's folder.
+    pub adopted: Option<(&'static str, Adopted)>,
+    /// The file that cargo reads its configuration from, relative to the root; it may not exist yet.
+    pub config_path: Utf8PathBuf,
+    /// The text of that file.
+    pub config: Option<String>,
+    /// The text of the root manifest.
+    pub manifest: String,
+}
+
+impl Host {
+    /// Looks at the workspace around `dir`. Fails as wrong usage where there is none.
+    pub(crate) fn inspect(dir: &Utf8Path, environment: &Environment) -> Result<Self> {
+        let dir = dir
+            .canonicalize_utf8()
+            .map_err(|error| WrongUsage(format!("failed to read folder {dir}: {error}")))?;
+        let outline = Outline::of(&dir, environment)?;
+        let root = outline.facts.root.clone();
+        let config_path = config_path(&root);
+        Ok(Self {
+            adopted: find_adopted(&root)?,
+            config: read_text(&root, &config_path)?,
+            config_path,
+            manifest: read_text(&root, Utf8Path::new("Cargo.toml"))?.unwrap_or_default(),
+            outline,
+        })
+    }
+
+    /// The workspace's root folder.
+    pub(crate) fn root(&self) -> &Utf8Path {
+        &self.outline.facts.root
+    }
+
+    /// Fails where the workspace's own toolchain is too old to build the suite.
+    pub(crate) fn check_toolchain(&self) -> Result<()> {
+        let (major, minor) = self.outline.cargo.release;
+        if (major, minor) >= OLDEST {
+            return Ok(());
+        }
+        let (_, oldest) = OLDEST;
+        Err(EnvironmentLacks(format!(
+            "{} uses cargo {major}.{minor}, and the suite needs 1.{oldest} or newer\n  next: raise the toolchain there (rust-toolchain.toml, or rustup update)",
+            self.root()
+        ))
+        .into())
+    }
+
+    /// What of the workspace stands where the launcher would go, in words; empty where nothing does.
+    pub(crate) fn in_the_way(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let launcher = LAUNCHERS[0];
+        if let Some(member) = self.outline.facts.member(launcher) {
+            found.push(format!("a member named `{launcher}` in {}", member.dir));
+        } else if self.root().join(launcher).symlink_metadata().is_ok() {
+            found.push(format!("a folder or file {}", self.root().join(launcher)));
+        }
+        if let Some(alias) = self.own_alias()? {
+            found.push(format!("the alias `{launcher} = {alias}` in {}", self.config_path));
+        }
+        Ok(found)
+    }
+
+    /// The value of the alias `xtask`, as it is written.
+    pub(crate) fn own_alias(&self) -> Result<Option<String>> {
+        let Some(config) = &self.config else { return Ok(None) };
+        let config = parse(config, &self.root().join(&self.config_path))?;
+        Ok(config.value(&["alias", LAUNCHERS[0]]).map(|value| value.to_string().trim().to_owned()))
+    }
+}
+
+/// What was adopted at `root`, with the launcher's folder.
+pub(crate) fn find_adopted(root: &Utf8Path) -> Result<Option<(&'static str, Adopted)>> {
+    for launcher in LAUNCHERS {
+        if let Some(adopted) = record::read(root, launcher)? {
+            return Ok(Some((launcher, adopted)));
+        }
+    }
+    Ok(None)
+}
+
+/// Where cargo reads a workspace's configuration: `config` before `config.toml`, and a link from the first to
+/// the second, which served old and new cargos at once, is the second.
+fn config_path(root: &Utf8Path) -> Utf8PathBuf {
+    let [old, new] = ["config", "config.toml"].map(|name| Utf8Path::new(".cargo").join(name));
+    match root.join(&old).symlink_metadata() {
+        Ok(metadata) if metadata.is_symlink() => {
+            let same = root.join(&old).canonicalize_utf8().ok() == root.join(&new).canonicalize_utf8().ok();
+            if same { new } else { old }
+        }
+        Ok(_) => old,
+        Err(_) => new,
+    }
+}
+
+/// The text of `path` below `root`; `None` where there is none. Fails as wrong usage where it is not UTF-8.
+pub(crate) fn read_text(root: &Utf8Path, path: &Utf8Path) -> Result<Option<String>> {
+    let path = root.join(path);
+    match std::fs::read(&path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(WrongUsage(format!("{path} is not UTF-8, so it cannot be edited")).into()),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
+    }
+}
+
+/// Reads TOML. Fails as wrong usage with the place of the mistake.
+pub(crate) fn parse(text: &str, path: &Utf8Path) -> Result<TomlText> {
+    TomlText::parse(text).map_err(|problem| WrongUsage(format!("{path}:{problem}")).into())
+}

@@ -1,0 +1,62 @@
+//! The root manifest's part: the launcher is a member.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use toml_edit::Value;
+use xtask_edit::TomlText;
+
+/// Makes `launcher` a member. A package that was no workspace becomes one, and `nested`, the packages below its
+/// folder, stay out of it, as they were.
+pub(crate) fn add_member(manifest: &mut TomlText, launcher: &str, nested: &[Utf8PathBuf]) -> Result<()> {
+    let quoted = |text: &str| Value::from(text).to_string();
+    if manifest.contains(&["workspace"]) {
+        let members = manifest.value(&["workspace", "members"]);
+        let there = members.as_ref().and_then(Value::as_array);
+        if there.is_some_and(|members| members.iter().any(|member| member.as_str() == Some(launcher))) {
+            return Ok(());
+        }
+        return manifest.push(&["workspace", "members"], &quoted(launcher));
+    }
+    manifest.set(&["workspace", "members"], &format!("[{}]", quoted(launcher)))?;
+    if !nested.is_empty() {
+        let list = nested.iter().map(|dir| quoted(dir.as_str())).collect::<Vec<_>>().join(", ");
+        manifest.set(&["workspace", "exclude"], &format!("[{list}]"))?;
+    }
+    Ok(())
+}
+
+/// The folders below `root` with a package that is no workspace itself, the outermost ones: as soon as the root
+/// is a workspace, cargo would take each for a member that is not listed, and refuse to work in it.
+pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(dir) = open.pop() {
+        let failed = || format!("failed to read folder {dir}");
+        for entry in dir.read_dir_utf8().with_context(failed)? {
+            let entry = entry.with_context(failed)?;
+            let path = entry.path();
+            let is_dir = entry.file_type().with_context(failed)?.is_dir();
+            if !is_dir || path == target_dir || entry.file_name().starts_with('.') {
+                continue;
+            }
+            match std::fs::read_to_string(path.join("Cargo.toml")) {
+                // A copy that `cargo vendor` made is used where it lies, never worked in.
+                Ok(_) if path.join(".cargo-checksum.json").exists() => {}
+                Ok(text) if is_package_without_workspace(&text) => {
+                    found.extend(path.strip_prefix(root).map(Utf8Path::to_owned));
+                }
+                _ => open.push(path.to_owned()),
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn is_package_without_workspace(manifest: &str) -> bool {
+    TomlText::parse(manifest).is_ok_and(|manifest| {
+        manifest.contains(&["package"])
+            && !manifest.contains(&["workspace"])
+            && !manifest.contains(&["package", "workspace"])
+    })
+}
