@@ -13,6 +13,8 @@ mod ignore;
 mod manifest;
 mod render;
 mod source;
+#[cfg(test)]
+mod tests;
 mod tiers;
 
 pub(crate) use evidence::Evidence;

@@ -9,6 +9,7 @@ use super::evidence::Place;
 use super::gather::{entries, read};
 
 /// A command that works on members.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of cargo that is there or not")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CiCommand {
     /// Where it stands.
@@ -83,7 +84,10 @@ pub(crate) fn commands(file: &str, text: &str) -> Vec<CiCommand> {
             line.push_str(lines[at].trim());
             at += 1;
         }
-        let mut folder = step_folder(&lines, first);
+        let mut folder = step_value(&lines, first, "working-directory");
+        if line.starts_with("uses: actions-rs/cargo") {
+            line = action(&lines, first);
+        }
         for part in parts(&line) {
             if let Some(to) = part.trim().strip_prefix("cd ") {
                 folder = Some(to.trim().trim_matches('"').trim_start_matches("./").to_owned());
@@ -120,8 +124,17 @@ fn parts(line: &str) -> Vec<&str> {
     line.split("&&").flat_map(|part| part.split("||")).flat_map(|part| part.split(';')).collect()
 }
 
-/// `working-directory` of the step around a line of a workflow.
-fn step_folder(lines: &[&str], at: usize) -> Option<String> {
+/// What the action `actions-rs/cargo` runs.
+fn action(lines: &[&str], at: usize) -> String {
+    let value = |key| step_value(lines, at, key).unwrap_or_default();
+    let program = if value("use-cross").is_empty() { "cargo" } else { "cross" };
+    let toolchain = value("toolchain");
+    let plus = if toolchain.is_empty() { "" } else { "+" };
+    format!("{program} {plus}{toolchain} {} {}", value("command"), value("args"))
+}
+
+/// A value of the step around a line of a workflow.
+fn step_value(lines: &[&str], at: usize, key: &str) -> Option<String> {
     let depth = |line: &str| line.len() - line.trim_start().len();
     let starts = |line: &str| line.trim_start().starts_with("- ");
     let start = (0..=at)
@@ -131,7 +144,7 @@ fn step_folder(lines: &[&str], at: usize) -> Option<String> {
     let ends = |line: &&&str| !line.trim().is_empty() && depth(line) <= own;
     let length = lines[start + 1..].iter().take_while(|line| !ends(line)).count();
     let step = &lines[start..=start + length];
-    let value = step.iter().find_map(|line| script(line).strip_prefix("working-directory:"))?;
+    let value = step.iter().find_map(|line| script(line).strip_prefix(key)?.strip_prefix(':'))?;
     Some(value.trim().trim_matches(['"', '\'']).trim_start_matches("./").trim_end_matches('/').to_owned())
 }
 
@@ -236,7 +249,7 @@ fn arguments<'a>(command: &mut CiCommand, words: impl Iterator<Item = &'a String
                 let names = list.split([',', ' ']).filter(|name| !name.is_empty());
                 command.features.extend(names.map(str::to_owned));
             }
-            ("--target", _) | ("-Z", _) => command.elsewhere = true,
+            ("--target" | "-Z", _) => command.elsewhere = true,
             ("--manifest-path", Some(path)) => {
                 let folder = path.trim_start_matches("./").trim_end_matches("Cargo.toml");
                 command.folder = Some(folder.trim_end_matches('/').to_owned());
@@ -275,7 +288,11 @@ mod tests {
 
     #[test]
     fn commands_are_found_in_the_lines_of_workflows_and_scripts() {
-        let table: [(&str, &[&str]); 16] = [
+        let table: [(&str, &[&str]); 17] = [
+            (
+                "- uses: actions-rs/cargo@v1\n  with:\n    command: test\n    args: --all --exclude a\n- run: b",
+                &["1 Some(Test) workspace -a"],
+            ),
             ("- run: cargo test --workspace --exclude a --exclude=b", &["1 Some(Test) workspace -a,b"]),
             (
                 "- run: |\n    cargo build\n    cargo t --all -- --exclude x",

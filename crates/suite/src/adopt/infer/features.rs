@@ -25,9 +25,9 @@ pub(super) struct InTarget<'a> {
 }
 
 impl InTarget<'_> {
-    /// `file:line: `code``.
+    /// The place and the code.
     pub(super) fn shown(&self) -> String {
-        format!("{}:{}: `{}`", self.target.path, self.obstacle.line, self.obstacle.code)
+        format!("{}: `{}`", self.obstacle.place, self.obstacle.code)
     }
 
     /// When the target is built and the obstacle in force.

@@ -5,8 +5,10 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{Facts, LocalPackage, TargetFacts};
 
-use super::evidence::{Evidence, Kind, Package, Target};
+use super::condition::Condition;
+use super::evidence::{Dependency, Evidence, Kind, Package, Place, Target};
 use super::manifest::Manifest;
+use super::source::{Obstacle, What};
 use super::{ci, ignore, source};
 
 /// Harnesses of benches that know a test run from a measurement.
@@ -60,11 +62,34 @@ fn package(facts: &Facts, root: Option<&Manifest>, number: usize) -> Package {
     };
     package.targets =
         local.targets.iter().map(|found| target(facts, &package, manifest.as_ref(), found)).collect();
+    if let Some(target) =
+        package.targets.iter_mut().find(|target| matches!(target.kind, Kind::Lib | Kind::Bin))
+    {
+        let nightly = manifest.map(|manifest| nightly_elsewhere(&manifest, &package.dependencies));
+        target.obstacles.extend(nightly.into_iter().flatten());
+        let roots = local.targets.iter().map(|target| &target.path).collect::<Vec<_>>();
+        sources(&local.dir.join("src"), &mut |path, text| {
+            if roots.iter().all(|root| *root != path) {
+                target.obstacles.extend(source::obstacles_in_module(&shown(facts, path), text));
+            }
+        });
+    }
     package
 }
 
+/// A feature `nightly` of a package from elsewhere needs what it says: that is the name's whole use there.
+fn nightly_elsewhere(manifest: &Manifest, local: &[Dependency]) -> Vec<Obstacle> {
+    let found = manifest.nightly_elsewhere(local).into_iter().map(|(feature, code, line)| Obstacle {
+        what: What::Nightly,
+        when: Condition::Value("feature".to_owned(), feature),
+        place: Place { file: manifest.shown.clone(), line },
+        code,
+    });
+    found.collect()
+}
+
 /// A configuration in the package's own folder is in force only for commands that are run from there.
-fn own_target(facts: &Facts, local: &LocalPackage) -> Option<super::evidence::Place> {
+fn own_target(facts: &Facts, local: &LocalPackage) -> Option<Place> {
     if local.dir == facts.root {
         return None;
     }
@@ -88,7 +113,13 @@ fn target(facts: &Facts, package: &Package, manifest: Option<&Manifest>, found: 
     let own_main = no_harness
         .filter(|_| kind == Kind::Bench)
         .filter(|_| !known(&text) && !package.asks_for.iter().any(|name| known(name)));
-    Target { kind, path: shown(facts, &found.path), required, obstacles: source::obstacles(&text), own_main }
+    Target {
+        kind,
+        path: shown(facts, &found.path),
+        required,
+        obstacles: source::obstacles(&shown(facts, &found.path), &text),
+        own_main,
+    }
 }
 
 fn kind(found: &TargetFacts) -> Kind {
@@ -113,4 +144,20 @@ pub(super) fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let mut paths = found.map(camino::Utf8DirEntry::into_path).collect::<Vec<_>>();
     paths.sort();
     paths
+}
+
+/// All Rust sources below `folder`, but for what was built.
+pub(super) fn sources(folder: &Utf8Path, each: &mut dyn FnMut(&Utf8Path, &str)) {
+    let mut open: Vec<Utf8PathBuf> = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for path in entries(&folder) {
+            let Ok(kind) = path.symlink_metadata().map(|metadata| metadata.file_type()) else { continue };
+            let hidden = path.file_name().is_some_and(|name| name.starts_with('.') || name == "target");
+            if kind.is_dir() && !hidden {
+                open.push(path);
+            } else if kind.is_file() && path.extension() == Some("rs") {
+                each(&path, &read(&path));
+            }
+        }
+    }
 }

@@ -31,11 +31,7 @@ impl Manifest {
 
     /// The features that docs.rs builds with.
     pub(super) fn docs_rs(&self) -> Vec<String> {
-        let table = ["docs.rs", "docs"].iter().find_map(|key| self.table(&["package", "metadata", key]));
-        let table = table.and_then(|table| match table.get("rs").and_then(Item::as_table_like) {
-            Some(nested) => Some(nested),
-            None => Some(table),
-        });
+        let table = self.table(&["package", "metadata", "docs", "rs"]);
         table.map(|table| strings(table.get("features"))).unwrap_or_default()
     }
 
@@ -72,6 +68,21 @@ impl Manifest {
         let names =
             self.table(&["profile"]).map(|table| table.iter().map(|(name, _)| name.to_owned()).collect());
         names.unwrap_or_default()
+    }
+
+    /// The features that turn on `nightly` of a package from elsewhere, each with the code and its line.
+    pub(super) fn nightly_elsewhere(&self, local: &[Dependency]) -> Vec<(String, String, usize)> {
+        let features = self.table(&["features"]).into_iter().flat_map(|table| table.iter());
+        let values = features
+            .flat_map(|(name, item)| item.as_array().into_iter().flatten().map(move |value| (name, value)));
+        let found = values.filter_map(|(name, value)| {
+            let (key, feature) = value.as_str()?.split_once('/')?;
+            let key = key.trim_end_matches('?');
+            let elsewhere = feature == "nightly" && local.iter().all(|dependency| dependency.key != key);
+            let line = self.place(value.span().map_or(0, |span| span.start)).line;
+            elsewhere.then(|| (name.to_owned(), format!("{key}/nightly"), line))
+        });
+        found.collect()
     }
 
     fn place(&self, offset: usize) -> Place {

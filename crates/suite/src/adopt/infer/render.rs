@@ -1,6 +1,6 @@
 //! The text of the file.
 
-/// A table under construction: comments, then what they explain.
+/// The file under construction.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     text: String,
@@ -16,7 +16,8 @@ impl Page {
 
     /// `[name]`
     pub(super) fn table(&mut self, name: &str) {
-        self.text.push_str(&format!("\n[{name}]\n"));
+        self.line("");
+        self.line(&format!("[{name}]"));
     }
 
     /// A comment, wrapped at words.
@@ -24,20 +25,23 @@ impl Page {
         let mut line = "#".to_owned();
         for word in words.split(' ') {
             if line.len() + 1 + word.len() > WIDTH && line.len() > 1 {
-                self.text.push_str(&line);
-                self.text.push('\n');
+                self.line(&line);
                 "#  ".clone_into(&mut line);
             }
             line.push(' ');
             line.push_str(word);
         }
-        self.text.push_str(&line);
+        self.line(&line);
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
         self.text.push('\n');
     }
 
     /// `key = "value"`, or a literal.
     pub(super) fn literal(&mut self, key: &str, value: &str) {
-        self.text.push_str(&format!("{key} = {value}\n"));
+        self.line(&format!("{key} = {value}"));
     }
 
     /// `key = "text"`
@@ -52,17 +56,17 @@ impl Page {
         if key.len() + 3 + one.len() <= WIDTH {
             return self.literal(key, &one);
         }
-        let mut lines = vec![String::new()];
+        self.line(&format!("{key} = ["));
+        let mut line = "   ".to_owned();
         for value in values {
-            let last = lines.len() - 1;
-            if lines[last].len() + value.len() + 4 > WIDTH {
-                lines.push(String::new());
+            if line.len() + value.len() + 2 > WIDTH {
+                self.line(&line);
+                "   ".clone_into(&mut line);
             }
-            let last = lines.len() - 1;
-            lines[last].push_str(&format!(" {value},"));
+            line = [&line, " ", &value, ","].concat();
         }
-        let lines = lines.iter().map(|line| format!("   {line}\n")).collect::<String>();
-        self.literal(key, &format!("[\n{lines}]"));
+        self.line(&line);
+        self.line("]");
     }
 }
 

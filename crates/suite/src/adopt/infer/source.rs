@@ -4,6 +4,7 @@
 //! Invariant: nothing in a comment or in a string counts.
 
 use super::condition::{Condition, split};
+use super::evidence::Place;
 
 /// Something in a root file that keeps the target from being built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +13,8 @@ pub(crate) struct Obstacle {
     pub(crate) what: What,
     /// When it is in force.
     pub(crate) when: Condition,
-    /// The line, from 1.
-    pub(crate) line: usize,
+    /// Where.
+    pub(crate) place: Place,
     /// The code, on one line.
     pub(crate) code: String,
 }
@@ -30,35 +31,35 @@ pub(crate) enum What {
 }
 
 /// All obstacles in the text of a root file.
-pub(crate) fn obstacles(text: &str) -> Vec<Obstacle> {
+pub(crate) fn obstacles(file: &str, text: &str) -> Vec<Obstacle> {
     let (code, masked) = without_comments(text);
     let mut found = Vec::new();
     let (mut no_std, mut no_main) = (None, None);
     for Attribute { start, end } in crate_attributes(&masked) {
         let inner = &code[start..end];
-        let line = line_of(&code, start);
+        let place = place(file, &code, start);
         for (attribute, when) in conditional(inner) {
             let name = attribute.split('(').next().unwrap_or_default().trim();
             match name {
                 "feature" => found.push(Obstacle {
                     what: What::Nightly,
                     when,
-                    line,
+                    place: place.clone(),
                     code: format!("#![{}]", one_line(inner)),
                 }),
                 "no_std" => no_std = Some(when),
-                "no_main" => no_main = Some((when, line)),
+                "no_main" => no_main = Some((when, place.clone())),
                 _ => {}
             }
         }
     }
-    if let (Some(no_std), Some((no_main, line))) = (no_std, no_main)
+    if let (Some(no_std), Some((no_main, place))) = (no_std, no_main)
         && !masked.contains("fn main(")
     {
         let when = no_std.and(no_main);
-        found.push(Obstacle { what: What::BareMetal, when, line, code: "#![no_main]".to_owned() });
+        found.push(Obstacle { what: What::BareMetal, when, place, code: "#![no_main]".to_owned() });
     }
-    found.extend(compile_errors(&code, &masked));
+    found.extend(compile_errors(file, &code, &masked));
     found
 }
 
@@ -98,8 +99,22 @@ fn conditional(attribute: &str) -> Vec<(String, Condition)> {
     attributes.map(|(attribute, inner)| (attribute, when.clone().and(inner))).collect()
 }
 
+/// Those in a file that is not a root file: `compile_error!` under features that are on. With the module such a
+/// file may itself be left out, but not when all features are on.
+pub(crate) fn obstacles_in_module(file: &str, text: &str) -> Vec<Obstacle> {
+    if !text.contains("compile_error!") {
+        return Vec::new();
+    }
+    let (code, masked) = without_comments(text);
+    let mut found = compile_errors(file, &code, &masked);
+    found.retain(|obstacle| {
+        obstacle.when.features(false).is_empty() && !obstacle.when.features(true).is_empty()
+    });
+    found
+}
+
 /// `#[cfg(…)] compile_error!` where the attribute begins a line.
-fn compile_errors(code: &str, masked: &str) -> Vec<Obstacle> {
+fn compile_errors(file: &str, code: &str, masked: &str) -> Vec<Obstacle> {
     let mut found = Vec::new();
     for (start, _) in masked.match_indices("#[cfg(") {
         let begins_line = start == 0 || masked.as_bytes()[start - 1] == b'\n';
@@ -115,7 +130,7 @@ fn compile_errors(code: &str, masked: &str) -> Vec<Obstacle> {
             found.push(Obstacle {
                 what: What::CompileError,
                 when,
-                line: line_of(code, start),
+                place: place(file, code, start),
                 code: code_line,
             });
         }
@@ -142,8 +157,8 @@ fn closing(masked: &str, open: usize) -> Option<usize> {
     None
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text[..offset].matches('\n').count() + 1
+fn place(file: &str, text: &str, offset: usize) -> Place {
+    Place { file: file.to_owned(), line: text[..offset].matches('\n').count() + 1 }
 }
 
 fn one_line(code: &str) -> String {
@@ -253,9 +268,9 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Vec<String> {
-        obstacles(text)
+        obstacles("src/lib.rs", text)
             .iter()
-            .map(|Obstacle { what, when, line, .. }| format!("{line} {what:?} {when:?}"))
+            .map(|Obstacle { what, when, place, .. }| format!("{} {what:?} {when:?}", place.line))
             .collect()
     }
 

@@ -121,8 +121,7 @@ fn as_built(evidence: &Evidence, tier: DefaultTier, active: &Active, change: &mu
         }
         let built = match kind {
             Kind::Lib | Kind::Bin | Kind::BuildScript => true,
-            Kind::Test => tests,
-            Kind::Example => tests,
+            Kind::Test | Kind::Example => tests,
             Kind::Bench => tier.all_targets,
         };
         if !package.member || !built || !(plain || (tests && found.holds(evidence, active, true))) {
@@ -220,10 +219,10 @@ fn as_excluded(evidence: &Evidence, tier: DefaultTier, change: &mut Change) {
         let everywhere = of_tier.iter().all(|command| command.exclude.contains(name));
         if everywhere && evidence.member(name).is_some() {
             let place = first.place.as_ref().map(ToString::to_string).unwrap_or_default();
-            let why = match of_tier.len() - 1 {
-                0 => format!("{place}: `--exclude {name}`"),
-                others => format!("{place}: `--exclude {name}`, as in {others} more commands there"),
-            };
+            let all = of_tier.iter().filter(|command| command.action.is_some()).count();
+            let rest =
+                if all > 1 { format!(", as in all {all} commands of its kind") } else { String::new() };
+            let why = format!("{place}: `--exclude {name}`{rest}");
             change.exclude.entry(name.clone()).or_insert(why);
         }
     }
