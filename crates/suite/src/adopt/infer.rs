@@ -19,7 +19,7 @@ mod tiers;
 
 pub(crate) use evidence::Evidence;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::Kind;
 use features::Dropped;
@@ -132,8 +132,12 @@ fn tier(change: &Change, page: &mut Page, told: &mut BTreeSet<String>) {
         page.string("packages", "default");
     }
     if !change.exclude.is_empty() {
+        let mut by_reason = BTreeMap::<&str, Vec<&str>>::new();
         for (name, why) in &change.exclude {
-            explain(page, name, why);
+            by_reason.entry(why).or_default().push(name);
+        }
+        for (why, names) in by_reason {
+            explain(page, &names.join(", "), why);
         }
         page.list("exclude", change.exclude.keys().map(String::as_str));
     }

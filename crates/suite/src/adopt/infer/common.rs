@@ -64,9 +64,9 @@ fn tested(evidence: &Evidence) -> Option<(BTreeSet<Feature>, String)> {
 
 fn named_full(evidence: &Evidence) -> Option<(BTreeSet<Feature>, String)> {
     let features = having(evidence, "full");
-    let (first, _) = features.first()?;
-    let why = format!("{} has a feature `full`", evidence.packages[*first].manifest);
-    Some((features, why))
+    let manifests = features.iter().map(|(package, _)| evidence.packages[*package].manifest.as_str());
+    let manifests = manifests.collect::<Vec<_>>();
+    (!manifests.is_empty()).then(|| (features, format!("a feature `full` in {}", manifests.join(", "))))
 }
 
 /// What docs.rs is told to build with. Features that are named for documentation turn on just that.

@@ -1,7 +1,7 @@
 //! `cfg` conditions of attributes, told in three values.
 //!
-//! Invariant: what rustc or a build script may set (`docsrs`, `nightly`, `miri`) is neither true nor false here, so
-//! no decision rests on it.
+//! Invariant: what rustc or a build script may set is neither true nor false here, so no decision rests on it. A flag
+//! that only the command line could set (`docsrs`, `tokio_unstable`) is off.
 
 use std::collections::BTreeSet;
 
@@ -31,6 +31,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) test: bool,
     /// The target triple.
     pub(crate) host: &'a str,
+    /// Whether nothing in the workspace sets flags of its own: no build script, no `--cfg` in cargo's configuration.
+    pub(crate) no_own_flags: bool,
 }
 
 impl Condition {
@@ -114,7 +116,11 @@ fn flag(name: &str, setting: Setting<'_>) -> Option<bool> {
             .any(|os| setting.host.contains(os))
             .then_some(true)
             .or(windows.then_some(false)),
-        _ => None,
+        // Of these rustc and its relatives decide.
+        "debug_assertions" | "overflow_checks" | "ub_checks" | "panic" | "doc" | "doctest" | "clippy"
+        | "proc_macro" => None,
+        name if name.starts_with("target_") => None,
+        _ => setting.no_own_flags.then_some(false),
     }
 }
 
@@ -158,7 +164,12 @@ mod tests {
     #[test]
     fn a_condition_is_told_in_three_values() {
         let features = ["a".to_owned(), "b".to_owned()].into();
-        let setting = Setting { features: &features, test: true, host: "x86_64-unknown-linux-gnu" };
+        let setting = Setting {
+            features: &features,
+            test: true,
+            host: "x86_64-unknown-linux-gnu",
+            no_own_flags: false,
+        };
         let table = [
             (r#"feature = "a""#, Some(true)),
             (r#"feature = "c""#, Some(false)),
@@ -177,6 +188,12 @@ mod tests {
             (r#"target_pointer_width = "32""#, None),
         ];
         for (text, expected) in table {
+            assert_eq!(Condition::parse(text).unwrap().holds(setting), expected, "{text}");
+        }
+        let setting = Setting { no_own_flags: true, ..setting };
+        for (text, expected) in
+            [("docsrs", Some(false)), ("not(nightly)", Some(true)), ("debug_assertions", None)]
+        {
             assert_eq!(Condition::parse(text).unwrap().holds(setting), expected, "{text}");
         }
     }

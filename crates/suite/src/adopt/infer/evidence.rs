@@ -15,6 +15,8 @@ pub(crate) struct Evidence {
     pub(crate) stable: bool,
     /// The host's target triple.
     pub(crate) host: String,
+    /// Whether cargo's configuration has a `--cfg`.
+    pub(crate) sets_flags: bool,
     /// All local packages, in the order of [`Facts::packages`](xtask_workspace::Facts::packages).
     pub(crate) packages: Vec<Package>,
     /// What `default-members` of the root manifest selects, where it has that key.

@@ -45,7 +45,10 @@ impl InTarget<'_> {
         let Some(features) = &active.packages[self.package] else { return false };
         // An example is never built with the harness.
         let test = test && self.target.kind != Kind::Example && self.target.kind != Kind::BuildScript;
-        let setting = Setting { features, test, host: &evidence.host };
+        let targets = &evidence.packages[self.package].targets;
+        let has_script = targets.iter().any(|target| target.kind == Kind::BuildScript);
+        let no_own_flags = !has_script && !evidence.sets_flags;
+        let setting = Setting { features, test, host: &evidence.host, no_own_flags };
         self.condition().holds(setting) == Some(true)
     }
 }

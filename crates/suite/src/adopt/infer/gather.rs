@@ -1,11 +1,12 @@
 //! Reads the files of a workspace. Runs nothing; what cannot be read is left out.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{Facts, LocalPackage, TargetFacts};
 
-use super::condition::Condition;
+use super::condition::{Condition, Setting};
 use super::evidence::{Dependency, Evidence, Kind, Package, Place, Target};
 use super::manifest::Manifest;
 use super::source::{Obstacle, What};
@@ -21,12 +22,16 @@ impl Evidence {
         let config = [".cargo/config.toml", ".cargo/config"];
         let bootstrap = config.iter().filter_map(|path| manifest(facts, &facts.root.join(path)));
         let stable = stable_toolchain && !bootstrap.into_iter().any(|config| config.has_bootstrap());
+        let sets_flags = config.iter().any(|path| read(&facts.root.join(path)).contains("--cfg"));
         let nextest = manifest(facts, &facts.root.join(".config/nextest.toml"));
         let has_default = root.as_ref().is_some_and(Manifest::has_default_members);
         Self {
             stable,
             host: facts.host.clone(),
-            packages: (0..facts.packages.len()).map(|number| package(facts, root.as_ref(), number)).collect(),
+            sets_flags,
+            packages: (0..facts.packages.len())
+                .map(|number| package(facts, root.as_ref(), number, sets_flags))
+                .collect(),
             default_members: has_default.then(|| facts.default_members.clone()),
             commands: ci::gather(&facts.root),
             nextest_profiles: nextest.map(|config| config.profiles()).unwrap_or_default(),
@@ -43,12 +48,17 @@ fn shown(facts: &Facts, path: &Utf8Path) -> String {
     path.strip_prefix(&facts.root).unwrap_or(path).as_str().replace('\\', "/")
 }
 
-fn package(facts: &Facts, root: Option<&Manifest>, number: usize) -> Package {
+fn package(facts: &Facts, root: Option<&Manifest>, number: usize, sets_flags: bool) -> Package {
+    let features = BTreeSet::new();
+    // No build script has a say in which dependencies there are.
+    let setting = Setting { features: &features, test: false, host: &facts.host, no_own_flags: !sets_flags };
     let local = &facts.packages[number];
     let path = local.dir.join("Cargo.toml");
     let manifest = manifest(facts, &path);
-    let (dependencies, asks_for) =
-        manifest.as_ref().map(|manifest| manifest.dependencies(root, facts, number)).unwrap_or_default();
+    let (dependencies, asks_for) = manifest
+        .as_ref()
+        .map(|manifest| manifest.dependencies(root, facts, number, setting))
+        .unwrap_or_default();
     let mut package = Package {
         name: local.name.clone(),
         manifest: shown(facts, &path),

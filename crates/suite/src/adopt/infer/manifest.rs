@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use toml_edit::{Document, Item, TableLike};
 use xtask_workspace::Facts;
 
+use super::condition::{Condition, Setting};
 use super::evidence::{Dependency, Place};
 
 /// A manifest that was read.
@@ -90,16 +91,17 @@ impl Manifest {
         Place { file: self.shown.clone(), line: before.matches('\n').count() + 1 }
     }
 
-    /// Its dependencies on local packages, and the names of all packages it asks for. `package` is its own number;
+    /// Its dependencies on local packages on this machine, and the names of all packages it asks for. `package` is its own number;
     /// an entry without `features` of its own may take them from the root manifest.
     pub(super) fn dependencies(
         &self,
         root: Option<&Manifest>,
         facts: &Facts,
         package: usize,
+        setting: Setting<'_>,
     ) -> (Vec<Dependency>, BTreeSet<String>) {
         let (mut local, mut names) = (Vec::new(), BTreeSet::new());
-        for (table, dev) in self.dependency_tables() {
+        for (table, dev) in self.dependency_tables(setting) {
             for (key, item) in table.iter() {
                 let own = item.as_table_like();
                 let inherits = own.and_then(|own| own.get("workspace")).and_then(Item::as_bool) == Some(true);
@@ -128,10 +130,11 @@ impl Manifest {
         (local, names)
     }
 
-    fn dependency_tables(&self) -> Vec<(&dyn TableLike, bool)> {
+    fn dependency_tables(&self, setting: Setting<'_>) -> Vec<(&dyn TableLike, bool)> {
         let mut tables: Vec<&dyn TableLike> = vec![self.document.as_table()];
         let targets = self.table(&["target"]).into_iter().flat_map(|targets| targets.iter());
-        tables.extend(targets.filter_map(|(_, target)| target.as_table_like()));
+        let here = targets.filter(|(target, _)| is_here(target, setting));
+        tables.extend(here.filter_map(|(_, target)| target.as_table_like()));
         let kinds = [
             ("dependencies", false),
             ("build-dependencies", false),
@@ -145,6 +148,17 @@ impl Manifest {
             }
         }
         found
+    }
+}
+
+/// Whether the table of this target, a triple or `cfg(…)`, certainly holds.
+fn is_here(target: &str, setting: Setting<'_>) -> bool {
+    let condition = target.trim().strip_prefix("cfg(").and_then(|rest| rest.strip_suffix(')'));
+    match condition {
+        Some(condition) => {
+            Condition::parse(condition).and_then(|condition| condition.holds(setting)) == Some(true)
+        }
+        None => target == setting.host,
     }
 }
 

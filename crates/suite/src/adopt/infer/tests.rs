@@ -85,6 +85,42 @@ fn of_features_that_exclude_each_other_the_default_or_the_first_stays() {
 }
 
 #[test]
+fn a_flag_that_nothing_sets_is_off() {
+    let manifest = "[package]\nname = \"aa\"\n[features]\ndump = []\nnet = []\n";
+    let source = "#[cfg(all(not(tokio_unstable), feature = \"dump\"))]\ncompile_error!(\"needs --cfg\");";
+    let table = [
+        ("x", "", true),
+        (".cargo/config.toml", "[build]\nrustflags = [\"--cfg\", \"tokio_unstable\"]\n", false),
+        ("a/build.rs", "fn main() {}", false),
+    ];
+    for (path, text, expected) in table {
+        let files = [("a/Cargo.toml", manifest), ("a/src/lib.rs", source), (path, text)];
+        let body = body(&files);
+        assert_eq!(body.ends_with("features = [\"net\"]\n"), expected, "{path} {body}");
+    }
+}
+
+#[test]
+fn dependencies_of_other_machines_turn_nothing_on() {
+    let source = "#[cfg(feature = \"dump\")]\ncompile_error!(\"x\");";
+    let table = [("cfg(unix)", true), ("cfg(tokio_unstable)", false), ("x86_64-pc-windows-msvc", false)];
+    for (target, expected) in table {
+        let b = format!(
+            "[package]\nname = \"bb\"\n[target.'{target}'.dependencies]\naa = {{ path = \"../a\", features = [\"dump\"] }}\n"
+        );
+        let files = [
+            ("a/Cargo.toml", "[package]\nname = \"aa\"\n[features]\ndump = []\n"),
+            ("a/src/lib.rs", source),
+            ("b/Cargo.toml", b.as_str()),
+            ("c/Cargo.toml", "[package]\nname = \"cc\"\n"),
+            ("c/src/lib.rs", ""),
+        ];
+        let text = body(&files);
+        assert_eq!(excluding(&text, "aa").len(), if expected { 7 } else { 0 }, "{target} {text}");
+    }
+}
+
+#[test]
 fn minimal_keeps_what_the_source_asks_for() {
     let files = [
         ("a/Cargo.toml", "[package]\nname = \"aa\"\n[features]\ndefault = [\"std\"]\nalloc = []\nstd = []\n"),
