@@ -107,15 +107,9 @@ fn decide(parts: &[Condition], setting: Setting<'_>, deciding: bool) -> Option<b
 }
 
 fn flag(name: &str, setting: Setting<'_>) -> Option<bool> {
-    let windows = setting.host.contains("windows");
     match name {
         "test" => Some(setting.test),
-        "windows" => Some(windows),
-        "unix" => ["linux", "apple", "bsd"]
-            .iter()
-            .any(|os| setting.host.contains(os))
-            .then_some(true)
-            .or(windows.then_some(false)),
+        "unix" | "windows" => family(setting.host).map(|family| family == name),
         // Of these rustc and its relatives decide.
         "debug_assertions" | "overflow_checks" | "ub_checks" | "panic" | "doc" | "doctest" | "clippy"
         | "proc_macro" => None,
@@ -128,12 +122,23 @@ fn of_target(key: &str, value: &str, host: &str) -> Option<bool> {
     let os = [("linux", "linux"), ("darwin", "macos"), ("windows", "windows"), ("freebsd", "freebsd")];
     match key {
         "target_arch" => {
-            let arch = host.split('-').next().filter(|arch| ["x86_64", "aarch64"].contains(arch))?;
+            let arch = known_arch(host)?;
             Some(arch == value)
         }
+        "target_pointer_width" => known_arch(host).map(|_| value == "64"),
+        "target_family" => family(host).map(|family| family == value),
         "target_os" => os.iter().find(|(part, _)| host.contains(part)).map(|(_, os)| *os == value),
         _ => None,
     }
+}
+
+fn known_arch(host: &str) -> Option<&str> {
+    host.split('-').next().filter(|arch| ["x86_64", "aarch64"].contains(arch))
+}
+
+fn family(host: &str) -> Option<&'static str> {
+    let unix = ["linux", "apple", "bsd"].iter().any(|os| host.contains(os));
+    if unix { Some("unix") } else { host.contains("windows").then_some("windows") }
 }
 
 /// The parts between commas outside of parentheses and strings.
@@ -185,7 +190,9 @@ mod tests {
             ("windows", Some(false)),
             (r#"target_os = "linux""#, Some(true)),
             (r#"target_arch = "wasm32""#, Some(false)),
-            (r#"target_pointer_width = "32""#, None),
+            (r#"target_pointer_width = "32""#, Some(false)),
+            (r#"all(target_family = "wasm", nightly)"#, Some(false)),
+            (r#"target_endian = "little""#, None),
         ];
         for (text, expected) in table {
             assert_eq!(Condition::parse(text).unwrap().holds(setting), expected, "{text}");
