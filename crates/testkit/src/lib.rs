@@ -4,13 +4,16 @@
 //! Imports nothing of ours, so every crate can use it.
 
 mod bare_machine;
+mod faults;
 mod fixture;
 mod generated;
 mod process;
 mod random;
+mod strace_log;
 mod temp_dir;
 
 pub use bare_machine::BareMachine;
+pub use faults::{Call, Fault, Faults, Injected, assert_all_fired, sample};
 pub use fixture::{Fixture, git_init};
 pub use generated::{Generated, Wishes};
 pub use process::{Outcome, cargo, scrub};
