@@ -19,7 +19,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use xtask_edit::{Edit, FileContent, Node};
 use xtask_workspace::config::{Config, FILE_NAME, Members};
-use xtask_workspace::{Environment, WrongUsage, digest};
+use xtask_workspace::{Environment, WrongUsage};
 
 pub(crate) use check::{takes_lock_file, unchanged_but_for};
 pub(crate) use host::{Host, OWN_ALIAS, find_adopted};

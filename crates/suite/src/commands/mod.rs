@@ -42,7 +42,10 @@ pub(crate) fn run(args: &[String], tasks: &[Task]) -> ExitCode {
     }
     let dir = cli::directory(&first);
     let own = if own_xtask::exists(&dir, &environment) { OwnXtask::There } else { OwnXtask::None };
-    let loaded = load(&dir);
+    // `adopt` is about another workspace: whatever lies here is left alone, and may be broken.
+    let elsewhere =
+        LeadingFlags::split(args).is_some_and(|(_, rest)| rest.first().is_some_and(|name| name == "adopt"));
+    let loaded = if elsewhere { Err(anyhow::anyhow!("the workspace here was not read")) } else { load(&dir) };
     let command = cli::command(&tiers(&loaded), tasks, own);
     let matches = match command.try_get_matches_from(args) {
         Ok(matches) => matches,
@@ -135,7 +138,6 @@ fn dispatch(
             shell.result(completions::script(wanted, &command).trim_end());
             Ok((Exit::Done, None))
         }
-        // It is about another workspace: this one may be broken.
         "adopt" => adopt::run(arguments, &cli::directory(matches), environment, shell),
         "version" => Ok((version::run(&loaded?, environment)?, None)),
         "preset" => Ok((preset::run(&loaded?, arguments)?, None)),

@@ -1,0 +1,254 @@
+//! `adopt` killed, out of disk space or on a broken disk at each of its changes to a workspace in turn.
+//!
+//! The calls are sampled, evenly and with the first and last of each kind.
+//! `XTASK_FAULTS=all cargo test --package xtask-suite --test adopt_faults` tries every one, which takes about an hour.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_testkit::{Fault, Faults, Injected, Outcome, TempDir, assert_all_fired, cargo, sample, scrub};
+
+const EXE: &str = env!("CARGO_BIN_EXE_xtask-suite");
+
+/// Files in each root folder: something of every kind that `adopt` edits.
+const HOST: [(&str, &str); 6] = [
+    ("Cargo.toml", "[workspace]\nresolver = \"2\"\nmembers = [\"app\"] # one\n"),
+    ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\n"),
+    (".cargo/config.toml", "[alias]\nb = \"build\"\n"),
+    (".gitignore", "/target"),
+    ("app/Cargo.toml", "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"),
+    ("app/src/lib.rs", "pub fn one() -> u32 {\n    1\n}\n"),
+];
+
+/// Bytes and mode of every file, by path.
+type Tree = BTreeMap<Utf8PathBuf, (Vec<u8>, u32)>;
+
+/// A workspace whose target dir lies elsewhere, so that every call below its root is about the user's files.
+struct Host {
+    dir: TempDir,
+    original: Tree,
+}
+
+impl Host {
+    fn new(name: &str) -> Self {
+        let mut host = Self { dir: TempDir::new(name), original: Tree::new() };
+        for (path, text) in HOST {
+            host.dir.write(&format!("host/{path}"), text);
+        }
+        let read_only = fs::Permissions::from_mode(0o444);
+        fs::set_permissions(host.root().join(".gitignore"), read_only).unwrap();
+        host.original = host.tree();
+        host
+    }
+
+    fn root(&self) -> Utf8PathBuf {
+        self.dir.path().join("host")
+    }
+
+    fn tree(&self) -> Tree {
+        let mut tree = Tree::new();
+        read(&self.root(), Utf8Path::new(""), &mut tree);
+        tree
+    }
+
+    /// The user's files: what a kill leaves of the journal goes with the next command.
+    fn tree_without_journal(&self) -> Tree {
+        let mut tree = self.tree();
+        tree.retain(|path, _| !path.starts_with(".xtask-journal"));
+        tree
+    }
+
+    /// Puts `tree` back, with nothing beside it.
+    fn reset(&self, tree: &Tree) {
+        for entry in self.root().read_dir_utf8().unwrap() {
+            let path = entry.unwrap().into_path();
+            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        }
+        for (path, (bytes, mode)) in tree {
+            let path = self.root().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+        }
+    }
+
+    fn adopt(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(EXE);
+        scrub(&mut command).current_dir(self.dir.path()).args(["adopt", "host"]).args(arguments);
+        command.env("CARGO_TARGET_DIR", self.dir.path().join("target"));
+        command
+    }
+
+    fn run(&self, arguments: &[&str], code: i32) -> Outcome {
+        Outcome::of(&mut self.adopt(arguments)).expect_code(code)
+    }
+
+    /// What plain cargo sees here.
+    fn members(&self) -> Vec<String> {
+        let mut command = cargo(&self.root());
+        let json =
+            Outcome::of(command.args(["metadata", "--no-deps", "--format-version", "1"])).expect_code(0);
+        let metadata: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+        let packages = metadata["packages"].as_array().unwrap();
+        packages.iter().map(|package| package["name"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn read(dir: &Utf8Path, name: &Utf8Path, tree: &mut Tree) {
+    for entry in dir.read_dir_utf8().unwrap() {
+        let entry = entry.unwrap();
+        let name = name.join(entry.file_name());
+        let metadata = fs::symlink_metadata(entry.path()).unwrap();
+        if metadata.is_dir() {
+            read(entry.path(), &name, tree);
+        } else {
+            tree.insert(name, (fs::read(entry.path()).unwrap(), metadata.permissions().mode() & 0o777));
+        }
+    }
+}
+
+fn differences(found: &Tree, expected: &Tree) -> Vec<Utf8PathBuf> {
+    let paths = found.keys().chain(expected.keys());
+    paths.filter(|path| found.get(*path) != expected.get(*path)).cloned().collect()
+}
+
+/// One command that changes the workspace from one state to another.
+struct Change<'a> {
+    host: &'a Host,
+    before: Tree,
+    after: Tree,
+    arguments: &'a [&'a str],
+    /// About how many calls are tried; all of them when there are fewer.
+    calls: usize,
+}
+
+impl Change<'_> {
+    /// Each fault at each call: whatever happens, the same command afterwards brings the state that was wanted,
+    /// and `--undo` the first one.
+    fn prove(&self, fault: Fault) {
+        let make = || {
+            self.host.reset(&self.before);
+            self.host.adopt(self.arguments)
+        };
+        let faults = Faults::reference(make, &self.host.root());
+        assert_eq!(faults.outcome.code, Some(0), "{:?}", faults.outcome);
+        let calls = sample(&faults.calls, self.calls);
+        let mut runs = Vec::new();
+        for (number, call) in calls.iter().enumerate() {
+            let command = make();
+            let run = faults.inject(&command, call, fault);
+            self.check(&run, fault);
+            self.recover(&run, number % 2 == 0);
+            runs.push(run);
+        }
+        assert_all_fired(&calls, &runs);
+    }
+
+    fn check(&self, run: &Injected, fault: Fault) {
+        let tree = self.host.tree_without_journal();
+        match fault {
+            Fault::Kill => {
+                let members = self.host.members();
+                assert!(members == ["app"] || members == ["app", "xtask"], "{members:?}\n{}", run.seen);
+            }
+            Fault::Error(_) => {
+                // After the last change the journal is only removed: that may fail.
+                let expected = if run.outcome.code == Some(0) { &self.after } else { &self.before };
+                assert_eq!(differences(&tree, expected), Vec::<Utf8PathBuf>::new(), "{}", run.seen);
+                if run.outcome.code != Some(0) {
+                    assert_eq!(run.outcome.code, Some(1), "{}", run.seen);
+                    assert!(run.outcome.stderr.contains("error: "), "{}", run.seen);
+                }
+            }
+        }
+    }
+
+    fn recover(&self, run: &Injected, forward: bool) {
+        if forward {
+            self.host.run(self.arguments, if self.undoes() { self.code_of_second_undo() } else { 0 });
+            let tree = self.host.tree();
+            assert_eq!(differences(&tree, &self.after), Vec::<Utf8PathBuf>::new(), "{}", run.seen);
+        } else {
+            // Where nothing was adopted there is nothing to undo, which is wrong usage.
+            let undone = Outcome::of(&mut self.host.adopt(&["--undo"]));
+            assert!(matches!(undone.code, Some(0 | 2)), "{undone:?}\n{}", run.seen);
+            let tree = self.host.tree();
+            assert_eq!(differences(&tree, &self.host.original), Vec::<Utf8PathBuf>::new(), "{}", run.seen);
+        }
+    }
+
+    fn undoes(&self) -> bool {
+        self.arguments.contains(&"--undo")
+    }
+
+    /// 2 when the fault came after the last change: then all of it was undone already.
+    fn code_of_second_undo(&self) -> i32 {
+        if differences(&self.host.tree_without_journal(), &self.after).is_empty() { 2 } else { 0 }
+    }
+}
+
+/// The states before and after adopting in this way.
+fn adopting<'a>(host: &'a Host, arguments: &'a [&'a str], calls: usize) -> Change<'a> {
+    host.run(arguments, 0);
+    let after = host.tree();
+    Change { host, before: host.original.clone(), after, arguments, calls }
+}
+
+const PATH: [&str; 2] = ["--path", "--no-build"];
+const VENDOR: [&str; 1] = ["--no-build"];
+
+#[test]
+fn killed_at_any_call_it_is_finished_or_taken_back_by_the_next_one() {
+    let host = Host::new("adopt-kill");
+    adopting(&host, &PATH, 20).prove(Fault::Kill);
+}
+
+#[test]
+fn a_full_disk_changes_nothing() {
+    let host = Host::new("adopt-full");
+    adopting(&host, &PATH, 20).prove(Fault::Error("ENOSPC"));
+}
+
+#[test]
+fn a_broken_disk_changes_nothing() {
+    let host = Host::new("adopt-broken");
+    adopting(&host, &PATH, 20).prove(Fault::Error("EIO"));
+}
+
+#[test]
+fn a_copied_suite_is_there_as_a_whole_or_not_at_all() {
+    let host = Host::new("adopt-copy");
+    let change = adopting(&host, &VENDOR, 8);
+    change.prove(Fault::Kill);
+    change.prove(Fault::Error("ENOSPC"));
+    change.prove(Fault::Error("EIO"));
+}
+
+#[test]
+fn an_update_is_done_or_not() {
+    let host = Host::new("adopt-update");
+    host.run(&PATH, 0);
+    let before = host.tree();
+    let arguments = ["--update", "--vendor", "--no-build"];
+    host.run(&arguments, 0);
+    let change = Change { host: &host, before, after: host.tree(), arguments: &arguments, calls: 8 };
+    change.prove(Fault::Kill);
+    change.prove(Fault::Error("ENOSPC"));
+}
+
+#[test]
+fn an_undo_is_done_or_not() {
+    let host = Host::new("adopt-undo");
+    host.run(&PATH, 0);
+    let before = host.tree();
+    let change =
+        Change { host: &host, before, after: host.original.clone(), arguments: &["--undo"], calls: 12 };
+    change.prove(Fault::Kill);
+    change.prove(Fault::Error("EIO"));
+}
