@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::node::{Edit, FileContent, Node};
+use crate::node::{Edit, FileContent, Mode, Node};
 
 /// What an edit does: the diff of a file that is changed, one line for what is created or removed.
 pub fn describe(edit: &Edit) -> String {
@@ -13,7 +13,7 @@ pub fn describe(edit: &Edit) -> String {
         (Some(before), None) => format!("--- a/{path} (removed {})\n", size(before)),
         (Some(Node::File(before)), Some(Node::File(after))) => {
             let mut text = unified_diff(path, &before.bytes, &after.bytes);
-            if before.executable != after.executable {
+            if after.mode != Mode::Kept && before.mode != after.mode {
                 let (old, new) = (mode(before), mode(after));
                 text = format!("{text}{path}: {old} becomes {new}\n");
             }
@@ -38,7 +38,7 @@ pub fn describe(edit: &Edit) -> String {
 }
 
 fn mode(content: &FileContent) -> &'static str {
-    if content.executable { "executable" } else { "not executable" }
+    if content.mode == Mode::Executable { "executable" } else { "not executable" }
 }
 
 fn size(node: &Node) -> String {

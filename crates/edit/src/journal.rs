@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use xtask_files::Durability;
 use xtask_workspace::Digest;
 
-use crate::node::{FileContent, Node};
+use crate::node::{FileContent, Mode, Node};
 use crate::place;
 
 /// The name of the journal folder below the root.
@@ -26,13 +26,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn of(node: &Node) -> Self {
-        Self { file: node.is_file(), digest: node.digest() }
+    /// Of `node`, once it has taken the place of `replaced`.
+    pub(crate) fn of(node: &Node, replaced: Option<&Node>) -> Self {
+        Self { file: node.is_file(), digest: node.digest(replaced) }
     }
 
     /// What lies at `path` now.
     pub(crate) fn at(path: &Utf8Path) -> Result<Option<Self>> {
-        Ok(Node::read(path)?.as_ref().map(Self::of))
+        Ok(Node::read(path)?.map(|node| Self::of(&node, None)))
     }
 }
 
@@ -136,20 +137,21 @@ impl Journal {
         match after {
             Node::File(content) => stage_file(&staged, content, &target),
             Node::Folder(files) => {
-                let create = |folder: &Utf8Path| {
-                    fs::create_dir_all(folder).with_context(|| format!("failed to create folder {folder}"))
-                };
-                create(&staged)?;
-                let mut folders = vec![staged.as_path().to_owned()];
-                for (name, content) in files {
-                    let path = staged.join(name);
-                    for parent in name.ancestors().skip(1).map(|parent| staged.join(parent)) {
-                        if !folders.contains(&parent) {
-                            create(&parent)?;
-                            folders.push(parent);
-                        }
+                let mut folders = Vec::new();
+                let mut create = |folder: Utf8PathBuf| {
+                    if folders.contains(&folder) {
+                        return Ok(());
                     }
-                    stage_file(&path, content, &target.join(name))?;
+                    fs::create_dir(&folder).with_context(|| format!("failed to create folder {folder}"))?;
+                    folders.push(folder);
+                    anyhow::Ok(())
+                };
+                create(staged.clone())?;
+                for (name, content) in files {
+                    let mut parents = name.ancestors().skip(1).collect::<Vec<_>>();
+                    parents.retain(|parent| !parent.as_str().is_empty());
+                    parents.iter().rev().try_for_each(|parent| create(staged.join(parent)))?;
+                    stage_file(&staged.join(name), content, &target.join(name))?;
                 }
                 folders.iter().try_for_each(|folder| place::sync_folder(folder))
             }
@@ -187,12 +189,12 @@ fn stage_file(path: &Utf8Path, content: &FileContent, target: &Utf8Path) -> Resu
     let failed = || format!("failed to write {path}");
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    set_new_mode(&mut options, content.executable);
+    set_new_mode(&mut options, content.mode);
     let mut file = options.open(path).with_context(failed)?;
     file.write_all(&content.bytes).with_context(failed)?;
     match fs::symlink_metadata(target) {
         Ok(metadata) if metadata.is_file() => {
-            keep_mode(&file, &metadata, content.executable)
+            keep_mode(&file, &metadata, content.mode)
                 .with_context(|| format!("failed to set the mode of {path}"))?;
         }
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -204,30 +206,30 @@ fn stage_file(path: &Utf8Path, content: &FileContent, target: &Utf8Path) -> Resu
 }
 
 #[cfg(unix)]
-fn set_new_mode(options: &mut OpenOptions, executable: bool) {
+fn set_new_mode(options: &mut OpenOptions, mode: Mode) {
     use std::os::unix::fs::OpenOptionsExt;
     // The user's umask takes away from it, as from any file.
-    options.mode(if executable { 0o777 } else { 0o666 });
+    options.mode(if mode == Mode::Executable { 0o777 } else { 0o666 });
 }
 
 #[cfg(unix)]
-fn keep_mode(file: &File, replaced: &fs::Metadata, executable: bool) -> std::io::Result<()> {
+fn keep_mode(file: &File, replaced: &fs::Metadata, wanted: Mode) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mode = replaced.permissions().mode() & 0o7777;
-    let mode = match (executable, mode & 0o100 != 0) {
+    let mode = match wanted {
         // Who may read it may run it.
-        (true, false) => mode | (mode & 0o444) >> 2,
-        (false, true) => mode & !0o111,
+        Mode::Executable if mode & 0o100 == 0 => mode | (mode & 0o444) >> 2,
+        Mode::Plain => mode & !0o111,
         _ => mode,
     };
     file.set_permissions(fs::Permissions::from_mode(mode))
 }
 
 #[cfg(not(unix))]
-fn set_new_mode(_options: &mut OpenOptions, _executable: bool) {}
+fn set_new_mode(_options: &mut OpenOptions, _mode: Mode) {}
 
 #[cfg(not(unix))]
-fn keep_mode(file: &File, replaced: &fs::Metadata, _executable: bool) -> std::io::Result<()> {
+fn keep_mode(file: &File, replaced: &fs::Metadata, _wanted: Mode) -> std::io::Result<()> {
     file.set_permissions(replaced.permissions())
 }
 

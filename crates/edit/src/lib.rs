@@ -13,7 +13,7 @@ mod undo;
 
 pub use crate::toml::{TomlProblem, TomlText};
 pub use diff::{describe, unified_diff};
-pub use node::{Edit, FileContent, Node};
+pub use node::{Edit, FileContent, Mode, Node};
 pub use roll_back::{Conflict, Recovered};
 pub use transaction::{Transaction, pending};
 pub use undo::{Kept, Old, Reversal, UndoPlan, plan_undo, reversal};

@@ -8,20 +8,31 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{Digest, Hasher};
 
+/// Whether the owner may run a file. The other bits of its mode are not an edit's matter: a file that is
+/// replaced keeps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// As the file that is replaced; a new file is not executable.
+    Kept,
+    /// Executable.
+    Executable,
+    /// Not executable, as is every file where the system has no such thing.
+    Plain,
+}
+
 /// A file as an edit knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileContent {
     /// All bytes of the file.
     pub bytes: Vec<u8>,
-    /// Whether its owner may run it; always false where the system has no such thing. The other bits of
-    /// the mode are not an edit's matter: a file that is replaced keeps them.
-    pub executable: bool,
+    /// Never [`Mode::Kept`] in what was read.
+    pub mode: Mode,
 }
 
 impl FileContent {
-    /// A file that is not executable.
+    /// A file with the mode of the one that it replaces.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { bytes: bytes.into(), executable: false }
+        Self { bytes: bytes.into(), mode: Mode::Kept }
     }
 }
 
@@ -45,8 +56,16 @@ pub struct Edit {
     pub after: Option<Node>,
 }
 
+impl Edit {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        let before = self.before.as_ref();
+        before.map(|before| before.digest(None)) == self.after.as_ref().map(|after| after.digest(before))
+    }
+}
+
 impl Node {
-    /// A file that is not executable.
+    /// A file with the mode of the one that it replaces.
     pub fn file(bytes: impl Into<Vec<u8>>) -> Self {
         Self::File(FileContent::new(bytes))
     }
@@ -76,12 +95,18 @@ impl Node {
         }
     }
 
-    /// Tells apart any two nodes that differ.
-    pub(crate) fn digest(&self) -> Digest {
+    /// Tells apart any two nodes that differ, once they have taken the place of `replaced`.
+    pub(crate) fn digest(&self, replaced: Option<&Self>) -> Digest {
+        let root = Utf8Path::new("");
+        let replaced = replaced.map(|replaced| replaced.files(root)).unwrap_or_default();
         let mut hasher = Hasher::new();
-        hasher.field(if matches!(self, Self::File(_)) { "file" } else { "folder" });
-        for (path, content) in self.files(Utf8Path::new("")) {
-            hasher.field(path.as_str()).field(if content.executable { "x" } else { "-" });
+        hasher.field(if self.is_file() { "file" } else { "folder" });
+        for (path, content) in self.files(root) {
+            let mode = match content.mode {
+                Mode::Kept => replaced.get(&path).map_or(Mode::Plain, |old| old.mode),
+                mode => mode,
+            };
+            hasher.field(path.as_str()).field(if mode == Mode::Executable { "x" } else { "-" });
             hasher.field(&content.bytes);
         }
         hasher.finish()
@@ -132,16 +157,16 @@ fn read_file(path: &Utf8Path, metadata: &fs::Metadata) -> Result<FileContent> {
         bail!("{path} is neither a file nor a folder");
     }
     let bytes = fs::read(path).with_context(|| format!("failed to read {path}"))?;
-    Ok(FileContent { bytes, executable: executable(metadata) })
+    Ok(FileContent { bytes, mode: mode(metadata) })
 }
 
 #[cfg(unix)]
-fn executable(metadata: &fs::Metadata) -> bool {
+fn mode(metadata: &fs::Metadata) -> Mode {
     use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o100 != 0
+    if metadata.permissions().mode() & 0o100 == 0 { Mode::Plain } else { Mode::Executable }
 }
 
 #[cfg(not(unix))]
-fn executable(_metadata: &fs::Metadata) -> bool {
-    false
+fn mode(_metadata: &fs::Metadata) -> Mode {
+    Mode::Plain
 }

@@ -47,7 +47,7 @@ impl Transaction {
     /// When any of this fails, everything is put back, and the error is returned. An edit that changes
     /// nothing is left out.
     pub fn commit(&self, edits: &[Edit], check: impl FnOnce() -> Result<()>) -> Result<()> {
-        let edits = edits.iter().filter(|edit| edit.before != edit.after).collect::<Vec<_>>();
+        let edits = edits.iter().filter(|edit| !edit.is_empty()).collect::<Vec<_>>();
         let operations = self.revalidate(&edits)?;
         self.journal.create()?;
         if let Err(error) = self.prepare(&edits, &operations) {
@@ -92,8 +92,8 @@ impl Transaction {
             journal::check_unchanged(&path, now.as_ref(), edit.before.as_ref())?;
             operations.push(Operation {
                 path: edit.path.clone(),
-                before: now.as_ref().map(State::of),
-                after: edit.after.as_ref().map(State::of),
+                before: now.as_ref().map(|node| State::of(node, None)),
+                after: edit.after.as_ref().map(|node| State::of(node, now.as_ref())),
                 parents,
             });
         }

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use xtask_workspace::{Digest, digest};
 
-use crate::node::{Edit, FileContent, Node};
+use crate::node::{Edit, FileContent, Mode, Node};
 use crate::place;
 
 /// How the change of one file is taken back. Goes into a committed JSON file, so it holds no more than
@@ -122,13 +122,14 @@ fn of_file(path: &Utf8Path, old: Option<&FileContent>, new: Option<&FileContent>
     let path = path.to_owned();
     match (old, new) {
         (None, None) => None,
-        (Some(old), Some(new)) if old == new => None,
+        (Some(old), Some(new)) if old.bytes == new.bytes && !mode_changes(old, new) => None,
         (None, Some(new)) => Some(Reversal::Created { path, digest: digest(&new.bytes) }),
         (Some(old), None) => {
-            Some(Reversal::Removed { path, old: Old::of(&old.bytes), executable: old.executable })
+            let executable = old.mode == Mode::Executable;
+            Some(Reversal::Removed { path, old: Old::of(&old.bytes), executable })
         }
         (Some(old), Some(new)) => {
-            let executable = (old.executable != new.executable).then_some(old.executable);
+            let executable = mode_changes(old, new).then_some(old.mode == Mode::Executable);
             let after = digest(&new.bytes);
             Some(match exact_patch(&new.bytes, &old.bytes) {
                 Some(patch) => {
@@ -138,6 +139,14 @@ fn of_file(path: &Utf8Path, old: Option<&FileContent>, new: Option<&FileContent>
             })
         }
     }
+}
+
+fn mode_changes(old: &FileContent, new: &FileContent) -> bool {
+    new.mode != Mode::Kept && old.mode != Mode::Kept && old.mode != new.mode
+}
+
+fn mode(executable: bool) -> Mode {
+    if executable { Mode::Executable } else { Mode::Plain }
 }
 
 /// The patch that makes `to` from `from`, if there is one that does it bit for bit after it was written out
@@ -196,7 +205,7 @@ impl Reversal {
             Self::Created { .. } => Ok(None),
             Self::Edited { .. } | Self::Replaced { .. } => Err("was removed since".to_owned()),
             Self::Removed { path, old, executable } => {
-                let content = FileContent { bytes: old.bytes(), executable: *executable };
+                let content = FileContent { bytes: old.bytes(), mode: mode(*executable) };
                 Ok(Some(Edit { path: path.clone(), before: None, after: Some(Node::File(content)) }))
             }
         }
@@ -231,10 +240,10 @@ impl Reversal {
             }
             Self::Replaced { .. } => return Err("was changed since".to_owned()),
         };
-        let executable = old_executable.unwrap_or(now.executable);
-        let after = after.map(|bytes| Node::File(FileContent { bytes, executable }));
+        let mode = old_executable.map_or(Mode::Kept, mode);
+        let after = after.map(|bytes| Node::File(FileContent { bytes, mode }));
         let edit = Edit { path: self.path().to_owned(), before: Some(Node::File(now.clone())), after };
-        Ok((edit.before != edit.after).then_some(edit))
+        Ok((!edit.is_empty()).then_some(edit))
     }
 }
 
