@@ -57,8 +57,22 @@ fn command(place: &Place, environment: &Environment) -> Command {
     }
     // The dep-info is then absolute, whatever `build.dep-info-basedir` says: no path lies below this one.
     cargo.env("CARGO_BUILD_DEP_INFO_BASEDIR", place.stamp.join("none"));
-    cargo.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()));
+    cargo.stdin(Stdio::null()).stdout(our_stderr());
     cargo
+}
+
+/// What compilers print on stdout (`cargo build` itself says all on stderr). `Stdio::from(io::stderr())` is younger than
+/// the compilers we allow.
+#[cfg(unix)]
+fn our_stderr() -> Stdio {
+    use std::os::fd::AsFd;
+    io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from)
+}
+
+/// Nothing: what compilers print on stdout does not belong on the suite's.
+#[cfg(not(unix))]
+fn our_stderr() -> Stdio {
+    Stdio::null()
 }
 
 /// Through a pipe cargo would drop its colours; the user's own choice goes first.

@@ -6,7 +6,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::place::Place;
 
@@ -37,24 +37,23 @@ impl Environment {
         self.get("CARGO").unwrap_or(OsStr::new("cargo"))
     }
 
-    /// Where cargo keeps the user's own configuration.
+    /// Where cargo keeps the user's own configuration. `None` where only the system's list of users could tell:
+    /// `env::home_dir` asks it, but compilers before 1.87 call that deprecated.
     pub(crate) fn cargo_home(&self) -> Option<PathBuf> {
-        self.get("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))
+        let home = || self.get(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
+        self.get("CARGO_HOME").map(PathBuf::from).or_else(|| Some(Path::new(home()?).join(".cargo")))
     }
 
     /// Everything a build depends on that is no file, as lines that are only ever compared as a whole.
-    #[expect(
-        clippy::unnecessary_debug_formatting,
-        reason = "escapes: a line break cannot pass for a new line"
-    )]
+    /// Escaped: a line break cannot pass for a new line.
     pub(crate) fn conditions(&self, place: &Place) -> String {
         let mut text = String::new();
         let relevant = self.0.iter().filter(|(name, _)| name.to_str().is_some_and(matters_to_a_build));
-        for (name, value) in relevant {
-            let _ = writeln!(text, "env {name:?} {value:?}");
+        for variable in relevant {
+            let _ = writeln!(text, "env {variable:?}");
         }
-        let _ = writeln!(text, "cargo {:?} home {:?}", self.cargo(), self.cargo_home());
-        let _ = writeln!(text, "workspace {:?}", place.workspace);
+        let cargo = (self.cargo(), self.cargo_home(), &place.workspace);
+        let _ = writeln!(text, "cargo, its home, workspace: {cargo:?}");
         text
     }
 

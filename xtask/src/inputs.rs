@@ -20,7 +20,7 @@ pub(crate) fn stamp(
     conditions: String,
     start: Moment,
 ) -> Option<Stamp> {
-    let mut paths = configuration(place, environment);
+    let mut paths = configuration(place, &environment.cargo_home()?);
     let mut packages = BTreeSet::new();
     for source in dep_info_paths(&fs::read_to_string(place.dep_info()).ok()?) {
         let source = place.workspace.join(source);
@@ -114,8 +114,9 @@ pub(crate) fn workspace_named_in(manifest: &str) -> Option<&str> {
 }
 
 /// Where cargo and rustup look for settings, whether there is a file or not, and what those files include.
-fn configuration(place: &Place, environment: &Environment) -> BTreeSet<PathBuf> {
-    let folders = place.workspace.ancestors().map(|dir| dir.join(".cargo")).chain(environment.cargo_home());
+fn configuration(place: &Place, cargo_home: &Path) -> BTreeSet<PathBuf> {
+    let folders = place.workspace.ancestors().map(|dir| dir.join(".cargo"));
+    let folders = folders.chain([cargo_home.to_owned()]);
     let mut unread: Vec<_> =
         folders.flat_map(|dir| ["config.toml", "config"].map(|name| dir.join(name))).collect();
     let toolchains = place.workspace.ancestors();
@@ -139,5 +140,8 @@ fn compiler(environment: &Environment) -> Vec<PathBuf> {
     let cargo = PathBuf::from(environment.cargo());
     let beside = cargo.with_file_name(format!("rustc{EXE_SUFFIX}"));
     let named = environment.get("RUSTC").map(PathBuf::from);
-    [Some(cargo), Some(beside), named].into_iter().flatten().filter(|path| path.is_absolute()).collect()
+    let mut paths = vec![cargo, beside];
+    paths.extend(named);
+    paths.retain(|path| path.is_absolute());
+    paths
 }

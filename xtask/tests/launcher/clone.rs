@@ -133,7 +133,7 @@ impl Clone {
 
     pub(crate) fn edit_suite(&self, path: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.suite_path(path)).unwrap();
-        assert!(text.contains(from), "{path} has no {from:?}");
+        assert!(text.contains(from), "{} has no {:?}", path, from);
         self.write_suite(path, &text.replace(from, to));
     }
 
@@ -171,7 +171,7 @@ impl Clone {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         // Nothing follows: what `cargo run` set for the launcher would make build scripts rerun.
-        assert!(log.lines().all(|line| line == "asked "), "{log}");
+        assert!(log.lines().all(|line| line == "asked "), "{}", log);
         let asked = log.lines().count();
         Started { code: status.code(), stdout: text(stdout), stderr: text(stderr), asked }
     }
@@ -196,8 +196,8 @@ impl Started {
         let all = format!("asked {}\n--- stdout\n{}\n--- stderr\n{}", self.asked, self.stdout, self.stderr);
         assert_eq!(self.code, Some(code), "{all}");
         assert_eq!(self.asked, asked, "{all}");
-        assert!(self.stdout.contains(in_stdout), "no {in_stdout:?} in stdout: {all}");
-        assert!(self.stderr.contains(in_stderr), "no {in_stderr:?} in stderr: {all}");
+        assert!(self.stdout.contains(in_stdout), "no {:?} in stdout: {}", in_stdout, all);
+        assert!(self.stderr.contains(in_stderr), "no {:?} in stderr: {}", in_stderr, all);
         self
     }
 

@@ -36,7 +36,7 @@ fn a_stamp_survives_its_file_and_anything_else_there_is_no_stamp() {
 fn a_stamp_holds_only_while_nothing_differs() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/stamp.rs");
     let found = State::of(&here).unwrap();
-    let State::File { bytes, modified } = found else { panic!("{found:?}") };
+    let State::File { bytes, modified } = found else { panic!("{}", here.display()) };
     let missing = here.with_extension("missing");
     let below_a_file = here.join("x");
     let folder = here.parent().unwrap().to_owned();
