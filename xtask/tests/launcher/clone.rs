@@ -70,8 +70,16 @@ impl Clone {
         let config = fs::read_to_string(here.join("../.cargo/config.toml")).unwrap();
         let alias = config.lines().find(|line| line.starts_with("xtask = ")).unwrap();
         let include = "include = [{ path = \"xtask.local.toml\", optional = true }]";
+        let launcher = package("xtask").replace("2024", "2018");
+        let binary = "[[bin]]\nname = \"xtask\"\npath = \"src/main.rs\"\n";
+        // What keeps a workspace's own commands from building a launcher that is no work of its people.
+        let feature = "required-features = [\"launcher\"]\n[features]\nlauncher = []\n";
+        let (alias, feature) = match form {
+            Form::Member => (alias.to_owned(), ""),
+            Form::Vendored => (alias.replace("xtask --", "xtask --features xtask/launcher --"), feature),
+        };
         clone.write(".cargo/config.toml", &format!("{include}\n[alias]\n{alias}\n"));
-        clone.write("xtask/Cargo.toml", &package("xtask"));
+        clone.write("xtask/Cargo.toml", &(launcher + binary + feature));
 
         let workspace = |members| format!("[workspace]\nresolver = \"3\"\nmembers = {members}\n");
         let lints = "[lints.rust]\nunexpected_cfgs = \"allow\"\n";

@@ -268,6 +268,23 @@ fn it_finds_the_binary_wherever_the_target_folder_is() {
     }
 }
 
+/// Where it is adopted, what people demand of their own code is not its concern.
+#[test]
+fn no_lint_of_a_workspace_applies_to_it() {
+    let clone = Clone::new(Form::Vendored);
+    let banned = "disallowed-methods = [\"std::process::Command::new\", \"std::env::var_os\"]\n";
+    clone.write("clippy.toml", banned);
+    let groups = ["warnings", "clippy::pedantic", "clippy::nursery", "clippy::cargo", "clippy::restriction"];
+    let lints = groups.iter().flat_map(|group| ["-D", group]);
+    let mut clippy = Command::new(cargo());
+    clippy.args(["clippy", "--package", "xtask", "--features", "xtask/launcher", "--"]).args(lints);
+    clippy.args(["-A", "clippy::blanket_clippy_restriction_lints"]).current_dir(&clone.root);
+    let said = clone.start(clone.scrub(&mut clippy)).expect(0, 0, "", "Finished").stderr;
+    assert!(!said.contains("warning"), "{}", said);
+    let mut strict = clone.command();
+    clone.start(strict.env("RUSTFLAGS", "-Dwarnings -Drust_2018_idioms")).expect(0, 1, "suite 1", "");
+}
+
 /// Embedded projects build for a device by default.
 #[test]
 fn it_is_built_for_this_machine_whatever_the_configuration_builds_for() {
