@@ -202,6 +202,18 @@ fn what_only_cargo_can_watch_is_left_to_cargo() {
     clone.start(clone.command().env("MY_OWN", "x")).expect(0, 1, "Some(\"x\") suite 1", "");
 }
 
+/// Then only the system knows where cargo looks for the user's own settings.
+#[test]
+fn without_a_home_cargo_is_asked_every_time() {
+    let clone = Clone::new(Form::Member);
+    for _ in 0..2 {
+        let mut homeless = clone.command();
+        clone.start(homeless.env_remove("CARGO_HOME").env_remove("HOME")).expect(0, 1, "suite 1", "");
+    }
+    clone.xtask().expect(0, 1, "suite 1", "");
+    clone.start(clone.command().env_remove("HOME")).expect_warm("suite 1");
+}
+
 #[test]
 fn what_a_package_outside_inherits_from_its_own_workspace_counts() {
     let clone = Clone::new(Form::Member);
