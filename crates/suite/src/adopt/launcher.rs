@@ -30,7 +30,8 @@ pub(crate) fn own_files(source: &Source, launcher: &str, how: &How) -> Result<Fi
     let texts = [
         ("Cargo.toml", include_str!("files/launcher.toml").replace("@NAME@", launcher)),
         ("README.md", include_str!("files/README.md").replace("@URL@", env!("CARGO_PKG_REPOSITORY"))),
-        ("rustfmt.toml", include_str!("files/rustfmt.toml").to_owned()),
+        ("src/rustfmt.toml", include_str!("files/rustfmt.toml").to_owned()),
+        ("suite/rustfmt.toml", include_str!("files/rustfmt.toml").to_owned()),
         ("clippy.toml", include_str!("files/clippy.toml").to_owned()),
         (".gitignore", include_str!("files/gitignore").to_owned()),
         (".gitattributes", include_str!("files/gitattributes").to_owned()),

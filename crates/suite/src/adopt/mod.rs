@@ -138,10 +138,9 @@ impl Edits {
     /// A file that becomes `after`; nothing where it is that already.
     fn file(&mut self, root: &Utf8Path, path: &Utf8Path, bytes: Vec<u8>) -> Result<()> {
         let before = Node::read(&root.join(path))?;
-        let executable = matches!(&before, Some(Node::File(before)) if before.executable);
-        let after = Some(Node::File(FileContent { bytes, executable }));
-        if before != after {
-            self.0.push(Edit { path: path.to_owned(), before, after });
+        let edit = Edit { path: path.to_owned(), before, after: Some(Node::file(bytes)) };
+        if !edit.is_empty() {
+            self.0.push(edit);
         }
         Ok(())
     }
@@ -325,7 +324,11 @@ impl Planner<'_> {
         } else {
             manifest::nested_packages(self.host.root(), &self.host.outline.facts.target_dir)?
         };
-        manifest::add_member(&mut manifest, self.launcher, &nested)?;
+        let facts = &self.host.outline.facts;
+        let default = facts.members().filter(|member| facts.default_members.contains(&member.name));
+        let default =
+            default.filter_map(|member| member.dir.strip_prefix(&facts.root).ok().map(Utf8Path::to_owned));
+        manifest::add_member(&mut manifest, self.launcher, &default.collect::<Vec<_>>(), &nested)?;
         self.edits.file(self.host.root(), path, manifest.text().as_bytes().to_vec())
     }
 
