@@ -168,6 +168,12 @@ impl Journal {
         place::sync_folder(&self.root)
     }
 
+    /// Keeps the file at `path` before another one takes its place, so that a power cut loses neither.
+    pub(crate) fn keep_old(&self, path: &Utf8Path, index: usize) -> Result<()> {
+        link_or_copy(path, &self.old_content(index))?;
+        place::sync_folder(&self.folder().join("old"))
+    }
+
     /// Ends the transaction: after this a kill changes nothing any more.
     pub(crate) fn close(&self) -> Result<()> {
         let file = self.file();
@@ -233,9 +239,9 @@ fn keep_mode(file: &File, replaced: &fs::Metadata, _wanted: Mode) -> std::io::Re
     file.set_permissions(replaced.permissions())
 }
 
-/// Keeps the file at `path` at `old` too, before another one takes its place: by a second name, so that putting
-/// it back restores the very same file, or by a copy where the file system has no such links.
-pub(crate) fn keep_old(path: &Utf8Path, old: &Utf8Path) -> Result<()> {
+/// Makes the file at `path` be at `old` too: by a second name, so that putting it back restores the very same
+/// file, or by a copy where the file system has no such links.
+fn link_or_copy(path: &Utf8Path, old: &Utf8Path) -> Result<()> {
     /// What Linux answers for FAT and for a file that its hardening lets nobody else link.
     const EPERM: i32 = 1;
     match fs::hard_link(path, old) {

@@ -59,7 +59,12 @@ pub(crate) fn roll_back(journal: &Journal, operations: &[Operation]) -> Result<R
         for parent in operation.parents.iter().rev() {
             let path = journal.target(parent);
             match fs::remove_dir(&path) {
-                Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
+                Err(error)
+                    if !matches!(
+                        error.kind(),
+                        ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists
+                    ) =>
+                {
                     return Err(error).with_context(|| format!("failed to remove folder {path}"));
                 }
                 _ => {}

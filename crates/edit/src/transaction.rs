@@ -4,7 +4,6 @@
 //! planned, at the latest when the next transaction has begun.
 
 use std::fs;
-use std::io::ErrorKind;
 
 use anyhow::{Context, Result, anyhow};
 use camino::Utf8Path;
@@ -120,7 +119,7 @@ impl Transaction {
             let path = self.journal.target(&operation.path);
             let (new, old) = (self.journal.new_content(index), self.journal.old_content(index));
             if operation.replaces_file() {
-                journal::keep_old(&path, &old)?;
+                self.journal.keep_old(&path, index)?;
             } else if operation.before.is_some() {
                 place::rename(&path, &old)?;
             } else {
@@ -168,10 +167,13 @@ struct Lock {
 /// Waits for the lock on the folder `root` itself: so there is no lock file to make or to clean up.
 #[cfg(unix)]
 fn lock(root: &Utf8Path) -> Result<Lock> {
+    /// What NFS answers: it locks nothing that is open for reading only, and a folder cannot be opened else.
+    const EBADF: i32 = 9;
     let folder = fs::File::open(root).with_context(|| format!("failed to open folder {root}"))?;
     match folder.lock() {
-        // As cargo does on a file system without locks (some NFS mounts).
-        Err(error) if error.kind() == ErrorKind::Unsupported => {}
+        // As cargo does, the work goes on where the file system has no locks.
+        Err(error)
+            if error.kind() == std::io::ErrorKind::Unsupported || error.raw_os_error() == Some(EBADF) => {}
         other => other.with_context(|| format!("failed to lock folder {root}"))?,
     }
     Ok(Lock { _folder: folder })

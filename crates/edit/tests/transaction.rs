@@ -196,8 +196,16 @@ fn a_journal_that_somebody_else_made_is_not_believed() {
     assert!(transaction.commit(&edits, || Ok(())).is_err());
     assert_eq!(dir.read("elsewhere/journal.json"), "precious");
     assert!(root.join("gone.txt").exists());
-    drop(transaction);
     fs::remove_file(root.join(".xtask-journal")).unwrap();
+
+    // One that could not be put back is not written over.
+    xtask_files::private_dir(&root.join(".xtask-journal")).unwrap();
+    dir.write("root/.xtask-journal/journal.json", "[]");
+    let error = format!("{:#}", transaction.commit(&edits, || Ok(())).unwrap_err());
+    assert!(error.contains("was not put back yet"), "{error}");
+    assert!(root.join("gone.txt").exists());
+    drop(transaction);
+    assert_eq!(recover(&root), Recovered::default());
 
     // As it would come with a clone: open to others, or naming a path outside.
     dir.write("root/.xtask-journal/journal.json", "[]");
