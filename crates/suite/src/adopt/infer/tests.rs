@@ -192,6 +192,9 @@ fn a_bench_that_is_a_program_is_not_run_as_a_test() {
         assert_eq!(text.starts_with(said), expected, "{text}");
         assert!(!text.contains("[tiers.lint]"), "compiling it is no harm: {text}");
     }
+    // A test with a `main` of its own is meant to be run as one.
+    let test = bench.replace("[[bench]]", "[[test]]");
+    assert_eq!(body(&[("a/Cargo.toml", &test), ("a/src/lib.rs", ""), ("a/tests/x.rs", "fn main() {}")]), "");
 }
 
 /// The tiers whose `exclude` names the member.
@@ -255,6 +258,11 @@ fn what_depends_on_such_a_member_is_left_out_too() {
         "{text}"
     );
     assert!(text.contains("# bb: b/Cargo.toml depends on aa\n"), "{text}");
+    // For tests alone it is built only with them.
+    let manifest = B_ON_A.1.replace("[dependencies]", "[dev-dependencies]");
+    let dev = [A, files[1], (B_ON_A.0, manifest.as_str()), files[3], files[4], files[5]];
+    let text = body(&dev);
+    assert_eq!(excluding(&text, "bb"), HARNESS, "{text}");
     // Nothing would be left, so the tiers stay and it is said.
     let nothing_left = inferred(&files[..4], true);
     assert!(!nothing_left.text.contains("exclude"), "{}", nothing_left.text);
