@@ -39,17 +39,23 @@ pub(crate) fn add_member(
             let others = default.iter().map(|dir| dir.as_str());
             let others =
                 others.filter(|dir| !patterns.iter().any(|pattern| pattern.matches_with(dir, ONE_FOLDER)));
-            let all = listed.iter().copied().chain(others).map(quoted).collect::<Vec<_>>().join(", ");
-            manifest.set(&["workspace", "default-members"], &format!("[{all}]"))?;
+            let all = listed.iter().copied().chain(others).map(quoted).collect::<Vec<_>>();
+            manifest.set(&["workspace", "default-members"], &list(&all))?;
         }
         return manifest.push(&["workspace", "members"], &quoted(launcher));
     }
     manifest.set(&["workspace", "members"], &format!("[{}]", quoted(launcher)))?;
     if !nested.is_empty() {
-        let list = nested.iter().map(|dir| quoted(dir.as_str())).collect::<Vec<_>>().join(", ");
-        manifest.set(&["workspace", "exclude"], &format!("[{list}]"))?;
+        let nested = nested.iter().map(|dir| quoted(dir.as_str())).collect::<Vec<_>>();
+        manifest.set(&["workspace", "exclude"], &list(&nested))?;
     }
     Ok(())
+}
+
+/// An array on one line, or with a line each where it would be long.
+fn list(values: &[String]) -> String {
+    let one_line = format!("[{}]", values.join(", "));
+    if one_line.len() <= 80 { one_line } else { format!("[\n    {},\n]", values.join(",\n    ")) }
 }
 
 /// The folders below `root` with a package that is no workspace itself, the outermost ones: as soon as the root

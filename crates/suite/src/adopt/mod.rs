@@ -10,6 +10,7 @@ mod infer;
 mod launcher;
 mod lock_file;
 mod manifest;
+mod product;
 mod record;
 mod source;
 mod undo;

@@ -8,6 +8,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::{DocumentMut, Item};
 use xtask_workspace::{Environment, WrongUsage};
 
+use super::product::keep_product;
+
 /// The bytes of files by path.
 pub(crate) type Files = BTreeMap<Utf8PathBuf, Vec<u8>>;
 
@@ -92,6 +94,7 @@ impl Source {
             collect(&self.root, &dir.join("src"), &mut files)?;
         }
         files.remove(Utf8Path::new("crates/suite/src/main.rs"));
+        keep_product(&mut files);
         let mut manifest = parse(&self.root.join("Cargo.toml"))?;
         let workspace =
             manifest["workspace"].as_table_mut().context("the clone's manifest has no workspace")?;
