@@ -48,15 +48,20 @@ impl Shape<'_> {
         only: Option<&[String]>,
     ) -> Vec<Step> {
         let build = self.build(workspace, selection);
+        // Without a library `cargo test --doc` is an error.
+        let libraries = selection.members(&workspace.facts).iter().any(|member| member.has_library());
+        let doctests = self.tier.doctests && libraries;
         match self.tier.command {
-            TierCommand::Test if matches!(self.runner, Runner::Nextest { .. }) => self.nextest(&build, only),
-            TierCommand::Test => self.cargo_test(&build, only),
+            TierCommand::Test if matches!(self.runner, Runner::Nextest { .. }) => {
+                self.nextest(&build, only, doctests)
+            }
+            TierCommand::Test => self.cargo_test(&build, only, doctests),
             TierCommand::Bench => vec![self.step(Kind::Bench, build, only)],
             _ => vec![Step::new(Kind::Compile, build, None)],
         }
     }
 
-    fn nextest(&self, build: &CargoCommand, only: Option<&[String]>) -> Vec<Step> {
+    fn nextest(&self, build: &CargoCommand, only: Option<&[String]>, doctests: bool) -> Vec<Step> {
         let mut command = build.clone();
         // `cargo test ARGS` becomes `cargo nextest run ARGS`; only the profile's flag has another name.
         command.args.splice(0..1, ["nextest".to_owned(), "run".to_owned()]);
@@ -84,17 +89,17 @@ impl Shape<'_> {
         }
         self.add_runner_args(&mut command);
         let mut steps = vec![Step::new(Kind::Nextest, command, None)];
-        if self.tier.doctests {
+        if doctests {
             steps.push(self.doctests(build, only));
         }
         steps
     }
 
-    fn cargo_test(&self, build: &CargoCommand, only: Option<&[String]>) -> Vec<Step> {
+    fn cargo_test(&self, build: &CargoCommand, only: Option<&[String]>, doctests: bool) -> Vec<Step> {
         // `--all-targets` and the like leave doc tests out; without them cargo runs them in the same call,
         // and the libraries they need are built whether they run or not.
         let separate = self.tier.targets != Targets::Default;
-        let kind = match (separate, self.tier.doctests) {
+        let kind = match (separate, doctests) {
             (false, true) => Kind::TestsAndDoctests,
             _ => Kind::Tests,
         };
@@ -102,7 +107,7 @@ impl Shape<'_> {
         command.args.push("--no-fail-fast".to_owned());
         self.add_runner_args(&mut command);
         let mut steps = vec![self.step(kind, command, only)];
-        if separate && self.tier.doctests {
+        if separate && doctests {
             steps.push(self.doctests(build, only));
         }
         steps

@@ -96,6 +96,12 @@ impl Facts {
 }
 
 impl LocalPackage {
+    /// Whether it has a library target, of whatever crate type.
+    pub fn has_library(&self) -> bool {
+        let others = ["bin", "test", "example", "bench", "custom-build"];
+        self.targets.iter().any(|target| target.kinds.iter().all(|kind| !others.contains(&kind.as_str())))
+    }
+
     /// Whether it has a build script.
     pub fn has_build_script(&self) -> bool {
         self.targets.iter().any(|target| target.kinds.iter().any(|kind| kind == "custom-build"))

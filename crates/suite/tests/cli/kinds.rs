@@ -150,3 +150,16 @@ fn a_budget_of_the_tier_and_nothing_changed() {
         "test-fast ok: 0 of 3 packages (nothing changed since the last run that passed)\n"
     );
 }
+
+#[test]
+fn a_workspace_without_a_library_has_no_documentation_tests() {
+    let files = [
+        ("Cargo.toml", "[package]\nname = \"tool\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"),
+        ("src/main.rs", "fn main() {}\n\n#[test]\nfn one() {}\n"),
+    ];
+    for runner in ["auto", "cargo"] {
+        let suite = Suite::new(&files, &format!("[tiers.test-full]\nrunner = \"{runner}\"\n"));
+        let report = suite.json(&["test-full"], 0);
+        assert_eq!(number(&report["tests"]["passed"]), 1, "{report:#}");
+    }
+}
