@@ -41,6 +41,12 @@ pub(crate) fn add(
                 .push(format!("your alias `{tier}` stays; the tier of that name is `cargo {alias} {tier}`")),
         }
     }
+    if config.contains(&["source", "crates-io", "replace-with"]) {
+        notes.push(format!(
+            "your configuration replaces crates.io: what the suite depends on must be there too; for a vendored folder: \
+             cargo vendor --sync {launcher}/suite/Cargo.toml"
+        ));
+    }
     if !config.contains(&["profile", "xtask"]) {
         config.set(&["profile", "xtask", "inherits"], "\"dev\"")?;
         config.set(&["profile", "xtask", "debug"], "false")?;

@@ -1,12 +1,14 @@
 //! The workspace that is to adopt the suite, as it is before.
 
 use std::io::ErrorKind;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_edit::TomlText;
 use xtask_workspace::{Environment, EnvironmentLacks, Outline, WrongUsage};
 
+use super::cargo_config;
 use super::record::{self, Adopted};
 
 /// The launcher's folder and package; the second is for a workspace that has an `xtask` of its own.
@@ -86,7 +88,25 @@ impl Host {
     pub(crate) fn own_alias(&self) -> Result<Option<String>> {
         let Some(config) = &self.config else { return Ok(None) };
         let config = parse(config, &self.root().join(&self.config_path))?;
-        Ok(config.value(&["alias", LAUNCHERS[0]]).map(|value| value.to_string().trim().to_owned()))
+        let own = config.value(&["alias", LAUNCHERS[0]]).filter(|value| !cargo_config::is_ours(value));
+        Ok(own.map(|value| value.to_string().trim().to_owned()))
+    }
+
+    /// Those of `paths` that git ignores, with the rule. None without git.
+    pub(crate) fn ignored(
+        &self,
+        paths: &[Utf8PathBuf],
+        environment: &Environment,
+    ) -> Vec<(Utf8PathBuf, String)> {
+        let mut git = Command::new("git");
+        git.args(["check-ignore", "--verbose", "--"]).args(paths).current_dir(self.root());
+        let Ok(output) = git.env_clear().envs(environment.iter()).output() else { return Vec::new() };
+        let lines = String::from_utf8_lossy(&output.stdout);
+        // `<file>:<line>:<pattern>\t<path>`; a pattern that takes back what another one ignores begins with `!`.
+        let rules = lines.lines().filter_map(|line| line.split_once('\t'));
+        let rules =
+            rules.filter(|(rule, _)| !rule.rsplit(':').next().is_some_and(|rule| rule.starts_with('!')));
+        rules.map(|(rule, path)| (path.into(), rule.to_owned())).collect()
     }
 }
 

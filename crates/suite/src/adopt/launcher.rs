@@ -50,15 +50,13 @@ pub(crate) fn tasks_files() -> Files {
 }
 
 /// The lock file of the workspace of the suite and the tasks in `files` (relative to the launcher's folder), with
-/// the versions that are locked in `seed`. Cargo makes it, in a scratch folder below `target_dir`, so that the
-/// first build there changes nothing.
-pub(crate) fn suite_lock(
-    files: &Files,
-    seed: &str,
-    target_dir: &Utf8Path,
-    environment: &Environment,
-) -> Result<Vec<u8>> {
-    let scratch = Scratch(target_dir.join(format!("xtask-suite/adopt-{}", std::process::id())));
+/// the versions that are locked in `seed`. Cargo makes it, in a scratch folder beside this program, so that the
+/// first build changes nothing: not in the other workspace, whose configuration may put other sources in the
+/// registry's place.
+pub(crate) fn suite_lock(files: &Files, seed: &str, environment: &Environment) -> Result<Vec<u8>> {
+    let exe = std::env::current_exe().context("failed to find this program's file")?;
+    let beside = exe.with_file_name(format!("adopt-{}", std::process::id()));
+    let scratch = Scratch(Utf8PathBuf::try_from(beside).context("this program's path is not UTF-8")?);
     for (path, bytes) in
         files.iter().filter(|(path, _)| path.starts_with("suite") || path.starts_with("tasks"))
     {
@@ -96,7 +94,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What stays lies in the target dir, which `cargo clean` empties.
+        // What stays lies in the clone's target dir, which `cargo clean` empties.
         let _ = xtask_files::remove_dir(&self.0);
     }
 }

@@ -86,7 +86,11 @@ pub(crate) fn plan(
     environment: &Environment,
 ) -> Result<AdoptPlan> {
     if host.root().starts_with(&source.root) {
-        return Err(WrongUsage(format!("{} is the clone itself", host.root())).into());
+        return Err(WrongUsage(format!(
+            "{} is the clone of the suite itself\n  next: name your workspace: cargo xtask adopt PATH",
+            host.root()
+        ))
+        .into());
     }
     host.check_toolchain()?;
     let launcher = match &host.adopted {
@@ -101,6 +105,7 @@ pub(crate) fn plan(
     planner.lock_file()?;
     planner.manifest()?;
     planner.record(&how)?;
+    planner.say_what_git_ignores();
     let Planner { edits, notes, .. } = planner;
     Ok(AdoptPlan { root: host.root().to_owned(), launcher, how, edits: edits.0, notes })
 }
@@ -265,7 +270,7 @@ impl Planner<'_> {
     }
 
     fn suite_lock(&self, files: &Files, seed: &str) -> Result<Vec<u8>> {
-        launcher::suite_lock(files, seed, &self.host.outline.facts.target_dir, self.environment)
+        launcher::suite_lock(files, seed, self.environment)
     }
 
     /// `xtask.toml`, unless there is one.
@@ -331,6 +336,33 @@ impl Planner<'_> {
             default.filter_map(|member| member.dir.strip_prefix(&facts.root).ok().map(Utf8Path::to_owned));
         manifest::add_member(&mut manifest, self.launcher, &default.collect::<Vec<_>>(), &nested)?;
         self.edits.file(self.host.root(), path, manifest.text().as_bytes().to_vec())
+    }
+
+    /// Whoever clones the repository lacks what git ignores.
+    fn say_what_git_ignores(&mut self) {
+        let mut paths = Vec::new();
+        for edit in &self.edits.0 {
+            match &edit.after {
+                // What its own .gitignore says is not known to git yet.
+                Some(Node::Folder(files)) => {
+                    let files = files.keys().filter(|path| path.file_name() != Some("Cargo.lock"));
+                    paths.extend(files.map(|path| edit.path.join(path)));
+                }
+                Some(Node::File(_)) if edit.before.is_none() => paths.push(edit.path.clone()),
+                _ => {}
+            }
+        }
+        let ignored = self.host.ignored(&paths, self.environment);
+        if let Some((path, rule)) = ignored.first() {
+            let more = if ignored.len() > 1 {
+                format!(" and {} files more", ignored.len() - 1)
+            } else {
+                String::new()
+            };
+            self.notes.push(format!(
+                "git ignores {path}{more} ({rule}): who clones the repository will not have them"
+            ));
+        }
     }
 
     /// How all of it is taken back.
