@@ -1,0 +1,62 @@
+//! A workspace that has an `xtask` of its own is refused, unless it is told to merge.
+
+use crate::host::Plan;
+use crate::snapshot::Snapshot;
+use crate::{hosts, tiers};
+
+/// Refused, and nothing changed; the message says what is there and what to do.
+fn refused(plan: Plan, found: &str) {
+    let host = Plan { merge: false, ..plan }.make();
+    let before = Snapshot::of(&host.root);
+    for args in [&["--no-build"][..], &["--dry-run"]] {
+        let refused = host.adopt(args, 2);
+        assert!(refused.stderr.contains(found), "{}", refused.stderr);
+        assert!(refused.stderr.contains("--merge"), "{}", refused.stderr);
+        Snapshot::of(&host.root).assert_same(&before, "after a refusal");
+    }
+}
+
+#[test]
+fn an_alias_is_not_replaced() {
+    refused(hosts::own_alias(), "alias");
+}
+
+#[test]
+fn a_member_is_not_replaced() {
+    refused(hosts::own_member(), "member");
+}
+
+#[test]
+fn a_folder_is_not_filled() {
+    refused(hosts::own_folder(), "folder");
+}
+
+/// Nothing that the suite says depends on the folder's name.
+#[test]
+fn with_both_names_taken_even_merging_is_refused() {
+    let host = hosts::own_folder().file("xtask-launcher/notes.md", "Notes\n").make();
+    let before = Snapshot::of(&host.root);
+    let refused = host.adopt(&["--no-build"], 2);
+    assert!(refused.stderr.contains("xtask-launcher"), "{}", refused.stderr);
+    Snapshot::of(&host.root).assert_same(&before, "after a refusal");
+}
+
+/// The first `xtask` is a member that no alias starts.
+#[test]
+fn a_member_without_an_alias_stays_and_is_what_it_was() {
+    let host = hosts::own_member().without(".cargo/config.toml").make();
+    let before = Snapshot::of(&host.root);
+    host.adopt(&["--no-build"], 0);
+    let theirs = host.run(&["run", "--quiet", "--package", "xtask", "--", "deploy"], 0);
+    assert!(theirs.stdout.contains("theirs: [\"deploy\"]"), "{}", theirs.stdout);
+    host.adopt(&["--undo"], 0);
+    Snapshot::of(&host.root).assert_same(&before, "after undoing");
+}
+
+#[test]
+fn commands_of_the_own_alias_are_in_reach_with_a_built_suite() {
+    let host = hosts::own_alias().make();
+    host.adopt(&["--no-build"], 0);
+    crate::template::warm(&host);
+    tiers::theirs_is_in_reach(&host);
+}

@@ -1,0 +1,49 @@
+//! The adopted suite at work: tiers by the real alias, from the root and from below it.
+
+use xtask_testkit::Outcome;
+
+use crate::host::Host;
+use crate::template;
+
+/// Runs tiers in an adopted host. All files are as before at the end.
+pub(crate) fn check(host: &Host) {
+    template::warm(host);
+    let version = host.run(&["xtask", "--version"], 0);
+    assert!(version.stdout.starts_with("xtask-suite "), "{}", version.stdout);
+    for tier in ["test-fast", "check-fast", "test-full"] {
+        host.run(&["xtask", tier], 0);
+    }
+    let below = if host.root.join("base/src").exists() { "base/src" } else { "xtask/tasks/src" };
+    Outcome::of(&mut host.cargo_in(below, &["xtask", "test-fast"])).expect_code(0);
+    // Their own alias of this name runs their own tests; it works too.
+    host.run(&["test-fast"], 0);
+    a_failing_test_is_a_failure(host);
+    if host.plan.merge {
+        theirs_is_in_reach(host);
+    }
+}
+
+fn a_failing_test_is_a_failure(host: &Host) {
+    let places = ["base/src/lib.rs", "crates/base/src/lib.rs", "src/lib.rs"];
+    let path = places.into_iter().find(|path| host.root.join(path).exists()).unwrap();
+    let text = host.read(path);
+    host.write(path, &format!("{text}\n#[test]\nfn fails() {{ panic!(\"on purpose\") }}\n"));
+    for tier in ["test-fast", "test-full"] {
+        let failed = host.run(&["xtask", tier], 1);
+        let said = failed.stdout + &failed.stderr;
+        assert!(said.contains("on purpose"), "{tier}: {said}");
+    }
+    host.write(path, &text);
+    host.run(&["xtask", "test-fast"], 0);
+}
+
+/// A workspace's own xtask, of which the suite knows nothing.
+pub(crate) fn theirs_is_in_reach(host: &Host) {
+    if !host.root.join("xtask/Cargo.toml").exists() && !host.root.join("tools").exists() {
+        return;
+    }
+    for args in [&["xtask", "deploy", "--json"][..], &["xtask-own", "deploy", "--json"]] {
+        let outcome = host.run(args, 0);
+        assert!(outcome.stdout.contains("theirs: [\"deploy\", \"--json\"]"), "{args:?}: {}", outcome.stdout);
+    }
+}

@@ -1,0 +1,118 @@
+//! Taking the suite out where the workspace has changed since: only what `adopt` added goes.
+
+use std::fs;
+
+use camino::Utf8Path;
+
+use crate::host::Host;
+use crate::snapshot::Snapshot;
+use crate::{hosts, template};
+
+/// The snapshot after a change that is made both to a host that never adopted anything, and after adopting.
+fn same_change_after_adopting(change: impl Fn(&Host)) {
+    let host = hosts::listed().make();
+    let before = Snapshot::of(&host.root);
+    change(&host);
+    let changed = Snapshot::of(&host.root);
+    assert_ne!(changed, before);
+    let host = hosts::listed().make();
+    host.adopt(&["--no-build"], 0);
+    change(&host);
+    host.adopt(&["--undo"], 0);
+    Snapshot::of(&host.root).assert_same(&changed, "after undoing with a change meanwhile");
+}
+
+#[test]
+fn a_manifest_that_was_edited_elsewhere_loses_only_the_member() {
+    same_change_after_adopting(|host| {
+        let text = host.read("Cargo.toml");
+        host.write("Cargo.toml", &format!("# Ours.\n{text}\n[profile.dev]\nopt-level = 1\n"));
+    });
+}
+
+#[test]
+fn other_files_that_were_edited_lose_only_what_was_added() {
+    same_change_after_adopting(|host| {
+        let text = host.read(".gitignore");
+        host.write(".gitignore", &format!("/before\n{text}"));
+        let lock = host.read("Cargo.lock");
+        host.write("Cargo.lock", &lock.replace("# It is not intended", "# It is really not intended"));
+    });
+}
+
+#[test]
+fn a_configuration_that_did_not_exist_keeps_what_came_in_later() {
+    let host = hosts::listed().make();
+    host.adopt(&["--no-build"], 0);
+    let text = host.read(".cargo/config.toml");
+    host.write(".cargo/config.toml", &format!("{text}\n[env]\nOURS = \"1\"\n"));
+    let undone = host.adopt(&["--undo"], 1);
+    assert!(undone.stderr.contains(".cargo/config.toml"), "{}", undone.stderr);
+    assert!(host.read(".cargo/config.toml").contains("OURS = \"1\""));
+    assert!(!host.read("Cargo.toml").contains("xtask"));
+    host.run(&["build", "--workspace"], 0);
+}
+
+/// What the user wrote stays, a line says so, and the workspace builds.
+#[test]
+fn own_tasks_and_settings_stay() {
+    let host = hosts::listed().make();
+    let before = Snapshot::of(&host.root);
+    host.adopt(&["--no-build"], 0);
+    let files = ["xtask/tasks/src/main.rs", "xtask.toml"];
+    for path in files {
+        let text = host.read(path);
+        let comment = if path.ends_with(".rs") { "// Ours.\n" } else { "# Ours.\n" };
+        host.write(path, &format!("{text}{comment}"));
+    }
+    host.write("xtask/tasks/src/own.rs", "// Ours too.\n");
+    let undone = host.adopt(&["--undo"], 1);
+    for path in files.into_iter().chain(["xtask/tasks/src/own.rs"]) {
+        assert!(undone.stderr.contains(path), "{path} is not in: {}", undone.stderr);
+        assert!(host.read(path).contains("Ours"), "{path}");
+    }
+    let now = Snapshot::of(&host.root);
+    let left = now.changed_since(&before).into_iter().filter(|path| now.text(path).is_some());
+    let left = left.map(Utf8Path::as_str).collect::<Vec<_>>();
+    let tasks = left.iter().filter(|path| path.starts_with("xtask/tasks/")).count();
+    assert!(left.iter().all(|path| path.starts_with("xtask/tasks/") || *path == "xtask.toml"), "{left:?}");
+    assert!(tasks >= 2, "{left:?}");
+    host.run(&["build", "--workspace", "--locked"], 0);
+    // What was kept is the user's now.
+    host.adopt(&["--undo"], 2);
+}
+
+#[test]
+fn what_cannot_be_found_any_more_stays_and_the_exit_code_says_so() {
+    let host = hosts::listed().make();
+    host.adopt(&["--no-build"], 0);
+    host.write("Cargo.toml", "[workspace]\nresolver = '3'\nmembers = ['base', 'app', 'x' + 'task']\n".replace("'x' + 'task'", "'xt\\u0061sk'").replace('\'', "\"").as_str());
+    let before = Snapshot::of(&host.root);
+    let undone = host.adopt(&["--undo"], 1);
+    assert!(undone.stderr.contains("Cargo.toml"), "{}", undone.stderr);
+    assert_eq!(host.read("Cargo.toml"), before.text(Utf8Path::new("Cargo.toml")).unwrap());
+}
+
+#[test]
+fn a_dry_run_of_undo_changes_nothing() {
+    let host = hosts::windows_endings().make();
+    host.adopt(&["--no-build"], 0);
+    let adopted = Snapshot::of(&host.root);
+    let shown = host.adopt(&["--undo", "--dry-run"], 0);
+    for path in ["Cargo.toml", ".cargo/config.toml", ".gitignore", "xtask.toml"] {
+        assert!(shown.stdout.contains(path), "{path} is not in: {}", shown.stdout);
+    }
+    Snapshot::of(&host.root).assert_same(&adopted, "after a dry run of undo");
+}
+
+#[test]
+fn the_adopted_suite_undoes_itself_after_it_was_used() {
+    let host = hosts::windows_endings().make();
+    let before = Snapshot::of(&host.root);
+    host.adopt(&["--no-build"], 0);
+    template::warm(&host);
+    host.run(&["xtask", "adopt", "--undo"], 0);
+    Snapshot::of(&host.root).assert_same(&before, "after undoing");
+    let gone = fs::exists(host.root.join("xtask")).unwrap();
+    assert!(!gone);
+}
