@@ -38,8 +38,12 @@ impl Host {
         let dir = dir
             .canonicalize_utf8()
             .map_err(|error| WrongUsage(format!("failed to read folder {dir}: {error}")))?;
-        let outline = Outline::of(&dir, environment)?;
+        let mut outline = Outline::of(&dir, environment)?;
         let root = outline.facts.root.clone();
+        if dir != root {
+            // In a member's folder cargo calls that member the only default one.
+            outline = Outline::of(&root, environment)?;
+        }
         let config_path = config_path(&root);
         Ok(Self {
             adopted: find_adopted(&root)?,
