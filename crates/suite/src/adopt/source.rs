@@ -32,7 +32,8 @@ impl Source {
     /// The clone whose `cargo xtask` started this program. A workspace that has adopted the suite is none: what
     /// it has is a copy, and was perhaps changed.
     pub(crate) fn find(environment: &Environment) -> Result<Self> {
-        let started_by = environment.get("XTASK_SUITE_ROOT").map(Utf8PathBuf::from);
+        // Not from `environment`, which is the user's own: the launcher sets it for this program alone.
+        let started_by = Environment::current().get("XTASK_SUITE_ROOT").map(Utf8PathBuf::from);
         let root = started_by.unwrap_or_else(|| Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
         let is_clone =
             root.join("crates/suite/Cargo.toml").is_file() && root.join("xtask/src/main.rs").is_file();
