@@ -1,8 +1,8 @@
 //! Taking the suite out of a workspace again.
 
-use anyhow::Result;
-use camino::Utf8Path;
-use xtask_edit::{Reversal, UndoPlan};
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_edit::{Kept, Reversal, UndoPlan};
 
 use super::host::Host;
 use super::record::FILE_NAME;
@@ -30,5 +30,33 @@ pub(crate) fn plan_undo(host: &Host) -> Result<UndoPlan> {
         reversals.pop();
         plan = xtask_edit::plan_undo(host.root(), &reversals)?;
     }
+    // What was put beside the tasks is in no record, and stays.
+    let tasks = Utf8Path::new(launcher).join("tasks");
+    for path in files_below(host.root(), &tasks)? {
+        if !adopted.undo.iter().any(|reversal| reversal.path() == path) {
+            plan.kept.push(Kept { path, why: "adopt did not create it".to_owned() });
+        }
+    }
     Ok(plan)
+}
+
+/// The files below `dir`, relative to `root`; none where it is no folder.
+fn files_below(root: &Utf8Path, dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let path = root.join(dir);
+    if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(Vec::new());
+    }
+    let failed = || format!("failed to read folder {path}");
+    let mut files = Vec::new();
+    for entry in path.read_dir_utf8().with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let found = dir.join(entry.file_name());
+        if entry.file_type().with_context(failed)?.is_dir() {
+            files.extend(files_below(root, &found)?);
+        } else {
+            files.push(found);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
