@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_workspace::{Digest, Hasher};
+use xtask_workspace::{Digest, Hasher, WrongUsage};
 
 /// Whether the owner may run a file. The other bits of its mode are not an edit's matter: a file that is
 /// replaced keeps them.
@@ -151,7 +151,8 @@ fn read_folder(
 
 fn read_file(path: &Utf8Path, metadata: &fs::Metadata) -> Result<FileContent> {
     if metadata.is_symlink() {
-        bail!("{path} is a symbolic link; only files and folders themselves are changed");
+        let message = format!("{path} is a symbolic link; only files and folders themselves are changed");
+        return Err(WrongUsage(message).into());
     }
     if !metadata.is_file() {
         bail!("{path} is neither a file nor a folder");
