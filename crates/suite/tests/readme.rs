@@ -11,10 +11,6 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_testkit::{Outcome, TempDir, git_init, scrub};
 
-mod generated;
-
-use generated::repository;
-
 const PUBLIC: &str = "https://github.com/xtask-suite/xtask-suite";
 
 const WORKSPACE: [(&str, &str); 5] = [
@@ -30,6 +26,11 @@ const WORKSPACE: [(&str, &str); 5] = [
     ),
     ("cli/src/main.rs", "fn main() {\n    println!(\"{}\", core_lib::one());\n}\n"),
 ];
+
+/// This checkout.
+fn repository() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize_utf8().unwrap()
+}
 
 /// The commands of the first plain block below the heading.
 fn commands(document: &str, heading: &str) -> Vec<String> {
