@@ -60,14 +60,18 @@ fn metadata(host: &Host, launcher: &str) -> Value {
 fn warnings(host: &Host) -> Vec<String> {
     let outcome = host.run(&["check", "--workspace"], 0);
     let progress = ["Checking", "Compiling", "Finished", "Locking", "Adding", "Blocking"];
-    let lines = outcome.stderr.lines().filter(|line| !progress.iter().any(|word| line.trim_start().starts_with(word)));
+    let lines = outcome
+        .stderr
+        .lines()
+        .filter(|line| !progress.iter().any(|word| line.trim_start().starts_with(word)));
     lines.map(str::to_owned).collect()
 }
 
 fn tests(host: &Host, args: &[&str]) -> Tests {
     let outcome = host.run(args, 0);
     let results = outcome.stdout.lines().filter_map(|line| line.strip_prefix("test result: ok. "));
-    let results = results.map(|line| line.split(' ').next().unwrap().parse::<u32>().unwrap()).collect::<Vec<_>>();
+    let results =
+        results.map(|line| line.split(' ').next().unwrap().parse::<u32>().unwrap()).collect::<Vec<_>>();
     Tests { programs: results.len(), passed: results.iter().sum() }
 }
 

@@ -25,14 +25,17 @@ grid! {
     own_alias own_member own_folder
 }
 
-const BUILD: [&str; 3] = ["build", "--workspace", "--all-features"];
+/// Of the launcher they compile nothing, and all of it.
+const BUILDS: [&[&str]; 2] = [&["build", "--workspace"], &["build", "--workspace", "--all-features"]];
 
 fn check(plan: Plan) {
     let host = plan.make();
     let before = Snapshot::of(&host.root);
     let view = CargoView::of(&host, host.launcher());
     assert!(view.has_tests(), "{view:?}");
-    host.run(&BUILD, 0);
+    for build in BUILDS {
+        host.run(build, 0);
+    }
     for dir in host.plan.nested {
         Outcome::of(&mut host.cargo_in(dir, &["test", "--locked"])).expect_code(0);
     }
@@ -48,8 +51,15 @@ fn check(plan: Plan) {
     only_the_expected_files_differ(&host, &before, &adopted, &listed);
 
     let locked: &[&str] = if host.plan.lock == Lock::Absent { &[] } else { &["--locked"] };
-    let compiled = compiles(&host, &[&BUILD, locked].concat());
-    assert_eq!(compiled, BTreeSet::from([host.launcher().to_owned()]), "what a build compiles after adopting");
+    for (build, expected) in
+        BUILDS.into_iter().zip([BTreeSet::new(), BTreeSet::from([host.launcher().to_owned()])])
+    {
+        assert_eq!(
+            compiles(&host, &[build, locked].concat()),
+            expected,
+            "what `cargo {build:?}` compiles after adopting"
+        );
+    }
     assert_eq!(CargoView::of(&host, host.launcher()), view, "what cargo sees after adopting");
     for dir in host.plan.nested {
         let outcome = Outcome::of(&mut host.cargo_in(dir, &["test", "--locked"])).expect_code(0);
@@ -72,13 +82,23 @@ fn check(plan: Plan) {
     host.adopt(&["--undo"], 0);
     Snapshot::of(&host.root).assert_same(&before, "after undoing");
     let gone = Outcome::of(&mut host.cargo(&["xtask", "--version"]));
-    assert!(!gone.stdout.starts_with("xtask-suite "), "{}", gone.stdout);
+    assert!(!gone.stdout.starts_with("xtask "), "{}", gone.stdout);
     if !host.plan.merge {
         assert!(gone.stderr.contains("no such command"), "{}", gone.stderr);
     }
     host.forget_lock_file();
     host.adopt(&["--undo"], 2);
     Snapshot::of(&host.root).assert_same(&before, "after undoing again");
+}
+
+/// Cargo marks a target dir as its own only when it makes it itself.
+#[test]
+fn a_workspace_that_was_never_built_gets_no_target_dir() {
+    let host = hosts::listed().make();
+    for args in [&["--dry-run"][..], &["--no-build"], &["--undo"]] {
+        host.adopt(args, 0);
+        assert!(!host.root.join("target").exists(), "after {args:?}");
+    }
 }
 
 /// Formatting and lints, where the workspace keeps them clean.

@@ -144,7 +144,8 @@ impl Plan {
     pub(crate) fn app(self, dir: &str, edition: &str, base: &str, more: &str) -> Self {
         let base_name = base.rsplit('/').next().unwrap();
         let more = format!("\n[dependencies]\n{base_name} = {{ path = \"{base}\" }}\n{more}");
-        self.file(&join(dir, "Cargo.toml"), &package("app", edition, &more)).app_sources(dir, "app", base_name)
+        self.file(&join(dir, "Cargo.toml"), &package("app", edition, &more))
+            .app_sources(dir, "app", base_name)
     }
 
     /// Writes it all, makes the lock file and commits.
@@ -253,6 +254,11 @@ pub(crate) fn suite(dir: &Utf8Path, args: &[&str]) -> Command {
 /// The text of a package's manifest.
 pub(crate) fn package(name: &str, edition: &str, more: &str) -> String {
     format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"{edition}\"\n{more}")
+}
+
+/// Whether a file is a source of Rust's.
+pub(crate) fn is_rust(path: &str) -> bool {
+    Utf8Path::new(path).extension() == Some("rs")
 }
 
 fn join(dir: &str, path: &str) -> String {

@@ -1,6 +1,6 @@
 //! The table of workspaces. Each has one property, or a few nasty ones together, that an edit could get wrong.
 
-use crate::host::{Git, Lock, Plan, package};
+use crate::host::{Git, Lock, Plan, is_rust, package};
 
 const VIRTUAL: &str = "[workspace]\nresolver = \"3\"\nmembers = [\"app\", \"base\"]\n";
 
@@ -35,9 +35,16 @@ pub(crate) fn glob_of_a_folder() -> Plan {
     Plan { lock: Lock::Ignored, tiers: true, nested: &["crates/old"], ..plan }
 }
 
+/// Cargo takes every folder for a member then, hidden ones too, but for those it is told of.
 pub(crate) fn glob_of_everything() -> Plan {
-    let plan = Plan::new("glob-of-everything", "[workspace]\nmembers = [\"*\"]\n");
-    let plan = plan.app("app", "2018", "../base", "").lib("base", "2015", "").file("docs/index.md", "Docs\n");
+    let plan = Plan::new(
+        "glob-of-everything",
+        "[workspace]\nmembers = [\"*\"]\nexclude = [\"target\", \".cargo\", \".xtask-journal\"]\n",
+    );
+    let plan = plan
+        .app("app", "2018", "../base", "")
+        .lib("base", "2015", "")
+        .file(".cargo/config.toml", "[alias]\nb = \"build\"\n");
     Plan { git: Git::Without, lock: Lock::Absent, ..plan }
 }
 
@@ -71,15 +78,22 @@ pub(crate) fn single_package_with_others_below() -> Plan {
 }
 
 pub(crate) fn called_from_a_member_in_a_folder_of_a_repository() -> Plan {
-    let plan = with_manifest("from-a-member", "[workspace]\nresolver = \"3\"\nmembers = [\n    \"app\",\n    \"base\"\n]\n");
+    let plan = with_manifest(
+        "from-a-member",
+        "[workspace]\nresolver = \"3\"\nmembers = [\n    \"app\",\n    \"base\"\n]\n",
+    );
     Plan { called_with: "app/src", git: Git::Outer, dir: "services/host", ..plan }
 }
 
 pub(crate) fn inherited() -> Plan {
     let manifest = "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"base\"]\n\n[workspace.package]\nversion = \"2.1.0\"\nedition = \"2021\"\nlicense = \"MIT\"\n\n\
-        [workspace.dependencies]\nbase = { path = \"base\", features = [\"extra\"] }\n\n[workspace.lints.rust]\nunused = \"deny\"\nunsafe_code = \"forbid\"\n\n[workspace.lints.clippy]\nall = \"warn\"\n\n\
+        [workspace.dependencies]\nbase = { path = \"base\", features = [\"extra\"] }\n\n[workspace.lints.rust]\nunused_must_use = \"deny\"\nunsafe_code = \"forbid\"\n\n[workspace.lints.clippy]\nall = \"warn\"\n\n\
         [profile.dev]\nopt-level = 1\n\n[profile.dev.package.base]\nopt-level = 0\n\n[profile.release]\nlto = \"thin\"\n\n[profile.ci]\ninherits = \"dev\"\n";
-    let head = |name: &str| format!("[package]\nname = \"{name}\"\nversion.workspace = true\nedition.workspace = true\nlicense = {{ workspace = true }}\n\n[lints]\nworkspace = true\n");
+    let head = |name: &str| {
+        format!(
+            "[package]\nname = \"{name}\"\nversion.workspace = true\nedition.workspace = true\nlicense = {{ workspace = true }}\n\n[lints]\nworkspace = true\n"
+        )
+    };
     let plan = Plan::new("inherited", manifest).app_sources("app", "app", "base").lib_sources("base");
     let plan = plan.file("app/Cargo.toml", &(head("app") + "\n[dependencies]\nbase.workspace = true\n"));
     plan.file("base/Cargo.toml", &(head("base") + "\n[features]\nextra = []\nfull = [\"extra\"]\n"))
@@ -91,19 +105,31 @@ const COMMENTED: &str = "# At the head: [workspace]\n\n[workspace] # here\n# mem
 
 pub(crate) fn comments_everywhere() -> Plan {
     let plan = with_manifest("comments", COMMENTED);
-    plan.file(".cargo/config.toml", "# Head\n[alias] # ours\nb = \"build\" # short\n# End, without a line ending")
+    plan.file(
+        ".cargo/config.toml",
+        "# Head\n[alias] # ours\nb = \"build\" # short\n# End, without a line ending",
+    )
 }
 
 pub(crate) fn trailing_comma_and_tabs() -> Plan {
-    with_manifest("trailing-comma", "[workspace]\nmembers = [\n\t\"app\",\n\n\t\"base\", # last\n]\nresolver = \"2\"\n\n\n")
+    with_manifest(
+        "trailing-comma",
+        "[workspace]\nmembers = [\n\t\"app\",\n\n\t\"base\", # last\n]\nresolver = \"2\"\n\n\n",
+    )
 }
 
 pub(crate) fn dotted() -> Plan {
-    with_manifest("dotted", "workspace.members = ['app', 'base']\nworkspace.resolver = '2'\nprofile.dev.panic = 'unwind'\n")
+    with_manifest(
+        "dotted",
+        "workspace.members = ['app', 'base']\nworkspace.resolver = '2'\nprofile.dev.panic = 'unwind'\n",
+    )
 }
 
 pub(crate) fn inline_table() -> Plan {
-    let plan = with_manifest("inline-table", "workspace = { members = [\"app\", \"base\"], resolver = \"2\" } # all of it\n");
+    let plan = with_manifest(
+        "inline-table",
+        "workspace = { members = [\"app\", \"base\"], resolver = \"2\" } # all of it\n",
+    );
     plan.file(".cargo/config.toml", "alias = { b = \"build\" }\nprofile = { dev = { panic = \"unwind\" } }\n")
 }
 
@@ -113,21 +139,29 @@ pub(crate) fn empty_inline_table() -> Plan {
 }
 
 pub(crate) fn windows_endings() -> Plan {
-    let plan = with_manifest("windows-endings", "[workspace]\nresolver = \"3\"\nmembers = [\n  \"app\",\n  \"base\",\n]\n");
+    let plan = with_manifest(
+        "windows-endings",
+        "[workspace]\nresolver = \"3\"\nmembers = [\n  \"app\",\n  \"base\",\n]\n",
+    );
     let plan = plan.file(".cargo/config.toml", "[alias]\nb = \"build\"\n\n[env]\nOURS = \"1\"\n");
     Plan { tiers: true, ..plan.rewrite(|_, text| text.replace('\n', "\r\n")) }
 }
 
 /// Every second line of what `adopt` edits ends as on Windows.
 pub(crate) fn mixed_endings() -> Plan {
-    let plan = with_manifest("mixed-endings", "[workspace]\nresolver = \"3\"\nmembers = [\n  \"app\",\n  \"base\",\n]\n");
-    let plan = plan.file(".cargo/config.toml", "[alias]\nb = \"build\"\nc = \"check\"\n").file(".gitignore", "/target\n/a\n/b\n");
+    let plan = with_manifest(
+        "mixed-endings",
+        "[workspace]\nresolver = \"3\"\nmembers = [\n  \"app\",\n  \"base\",\n]\n",
+    );
+    let plan = plan
+        .file(".cargo/config.toml", "[alias]\nb = \"build\"\nc = \"check\"\n")
+        .file(".gitignore", "/target\n/a\n/b\n");
     plan.rewrite(|path, text| {
         if !["Cargo.toml", ".cargo/config.toml", ".gitignore"].contains(&path) {
             return text.to_owned();
         }
-        let lines = text.lines().enumerate();
-        lines.map(|(number, line)| format!("{line}{}", if number % 2 == 0 { "\n" } else { "\r\n" })).collect()
+        let endings = ["\n", "\r\n"].into_iter().cycle();
+        text.lines().zip(endings).flat_map(|(line, ending)| [line, ending]).collect()
     })
 }
 
@@ -146,7 +180,10 @@ pub(crate) fn spaces_and_letters_beyond_ascii() -> Plan {
 
 pub(crate) fn read_only_files() -> Plan {
     let plan = plain("read-only").file(".cargo/config.toml", "[alias]\nb = \"build\"\n");
-    plan.read_only("Cargo.toml").read_only(".cargo/config.toml").read_only(".gitignore").read_only("Cargo.lock")
+    plan.read_only("Cargo.toml")
+        .read_only(".cargo/config.toml")
+        .read_only(".gitignore")
+        .read_only("Cargo.lock")
 }
 
 // What cargo's configuration has already.
@@ -162,7 +199,7 @@ pub(crate) fn both_names_of_the_configuration() -> Plan {
 
 pub(crate) fn linked_name_of_the_configuration() -> Plan {
     let plan = with_config("linked-name", ".cargo/config.toml", "[alias]\nb = \"build\"\n");
-    Plan { tiers: true, ..plan.link(".cargo/config", "config.toml") }
+    plan.link(".cargo/config", "config.toml")
 }
 
 /// Aliases of the tiers' names, and an `include`.
@@ -173,7 +210,7 @@ pub(crate) fn aliases_of_the_same_names() -> Plan {
 }
 
 pub(crate) fn target_dir_and_env() -> Plan {
-    let config = "[build]\ntarget-dir = \"out/cargo\"\n[env]\nOURS = { value = \"here\", relative = true }\n";
+    let config = "[build]\ntarget-dir = \"out\"\n[env]\nOURS = { value = \"here\", relative = true }\n";
     with_config("target-dir", ".cargo/config.toml", config).file(".gitignore", "/out\n")
 }
 
@@ -184,7 +221,11 @@ pub(crate) fn build_for_a_triple() -> Plan {
 }
 
 pub(crate) fn rustflags() -> Plan {
-    with_config("rustflags", ".cargo/config.toml", "build.rustflags = [\"--cfg\", \"ours\", \"-Dwarnings\"]\n")
+    with_config(
+        "rustflags",
+        ".cargo/config.toml",
+        "build.rustflags = [\"--cfg\", \"ours\", \"-Dwarnings\"]\n",
+    )
 }
 
 pub(crate) fn git_ignores_it_already() -> Plan {
@@ -196,20 +237,22 @@ pub(crate) fn git_ignores_it_already() -> Plan {
 pub(crate) fn own_style() -> Plan {
     let plan = plain("own-style").file("rustfmt.toml", "hard_tabs = true\nmax_width = 60\n");
     let clippy = "disallowed-methods = [\"std::env::var\", \"std::env::var_os\", \"std::fs::write\", \"std::process::Command::new\"]\n";
-    let plan = plan.file("clippy.toml", clippy).rewrite(|path, text| {
-        if path.ends_with(".rs") { text.replace("    ", "\t") } else { text.to_owned() }
-    });
+    let plan = plan
+        .file("clippy.toml", clippy)
+        .rewrite(|path, text| if is_rust(path) { text.replace("    ", "\t") } else { text.to_owned() });
     Plan { linted: true, ..plan }
 }
 
 // An `xtask` of its own.
 
-const OWN: &str = "fn main() {\n    println!(\"theirs: {:?}\", std::env::args().skip(1).collect::<Vec<_>>());\n}\n";
+const OWN: &str =
+    "fn main() {\n    println!(\"theirs: {:?}\", std::env::args().skip(1).collect::<Vec<_>>());\n}\n";
 
 pub(crate) fn own_alias() -> Plan {
     let config = "[alias]\nxtask = \"run --quiet --package tools --\"\n";
     let plan = with_config("own-alias", ".cargo/config.toml", config);
-    let plan = plan.file("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"app\", \"base\", \"tools\"]\n");
+    let plan =
+        plan.file("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"app\", \"base\", \"tools\"]\n");
     let plan = plan.file("tools/Cargo.toml", &package("tools", "2024", "")).file("tools/src/main.rs", OWN);
     Plan { merge: true, ..plan }
 }
@@ -217,7 +260,8 @@ pub(crate) fn own_alias() -> Plan {
 pub(crate) fn own_member() -> Plan {
     let config = "[alias]\nxtask = [\"run\", \"--quiet\", \"--package\", \"xtask\", \"--\"]\n";
     let plan = with_config("own-member", ".cargo/config.toml", config);
-    let plan = plan.file("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"app\", \"base\", \"xtask\"]\n");
+    let plan =
+        plan.file("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"app\", \"base\", \"xtask\"]\n");
     let plan = plan.file("xtask/Cargo.toml", &package("xtask", "2021", "")).file("xtask/src/main.rs", OWN);
     Plan { merge: true, tiers: true, ..plan }
 }

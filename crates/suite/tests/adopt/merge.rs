@@ -1,8 +1,8 @@
 //! A workspace that has an `xtask` of its own is refused, unless it is told to merge.
 
 use crate::host::Plan;
+use crate::hosts;
 use crate::snapshot::Snapshot;
-use crate::{hosts, tiers};
 
 /// Refused, and nothing changed; the message says what is there and what to do.
 fn refused(plan: Plan, found: &str) {
@@ -51,12 +51,4 @@ fn a_member_without_an_alias_stays_and_is_what_it_was() {
     assert!(theirs.stdout.contains("theirs: [\"deploy\"]"), "{}", theirs.stdout);
     host.adopt(&["--undo"], 0);
     Snapshot::of(&host.root).assert_same(&before, "after undoing");
-}
-
-#[test]
-fn commands_of_the_own_alias_are_in_reach_with_a_built_suite() {
-    let host = hosts::own_alias().make();
-    host.adopt(&["--no-build"], 0);
-    crate::template::warm(&host);
-    tiers::theirs_is_in_reach(&host);
 }

@@ -53,6 +53,19 @@ fn a_manifest_that_cargo_does_not_take_is_left_alone() {
     Snapshot::of(&host.root).assert_same(&before, "after a refusal");
 }
 
+/// Cargo takes every folder for a member there, so it stops at the first that adopting makes.
+#[test]
+fn what_cargo_does_not_take_is_taken_back() {
+    let host = hosts::glob_of_everything()
+        .file("Cargo.toml", "[workspace]\nmembers = [\"*\"]\nexclude = [\"target\", \".cargo\"]\n");
+    let host = host.make();
+    let before = Snapshot::of(&host.root);
+    let outcome = Outcome::of(&mut host.adopt_command(&["--no-build"]));
+    assert!(outcome.code != Some(0) && outcome.stderr.contains("nothing was adopted"), "{outcome:?}");
+    Snapshot::of(&host.root).assert_same(&before, "after a refusal");
+    host.run(&["build", "--workspace"], 0);
+}
+
 #[test]
 fn a_toolchain_that_is_not_installed_is_what_the_environment_lacks() {
     let host = hosts::listed().make();

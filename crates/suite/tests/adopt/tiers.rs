@@ -9,23 +9,23 @@ use crate::template;
 pub(crate) fn check(host: &Host) {
     template::warm(host);
     let version = host.run(&["xtask", "--version"], 0);
-    assert!(version.stdout.starts_with("xtask-suite "), "{}", version.stdout);
+    assert!(version.stdout.starts_with("xtask "), "{}", version.stdout);
     for tier in ["test-fast", "check-fast", "test-full"] {
         host.run(&["xtask", tier], 0);
     }
-    let below = if host.root.join("base/src").exists() { "base/src" } else { "xtask/tasks/src" };
+    let folders = ["base/src", "crates/base/src", "src"];
+    let below = folders.into_iter().find(|folder| host.root.join(folder).exists()).unwrap();
     Outcome::of(&mut host.cargo_in(below, &["xtask", "test-fast"])).expect_code(0);
     // Their own alias of this name runs their own tests; it works too.
     host.run(&["test-fast"], 0);
-    a_failing_test_is_a_failure(host);
+    a_failing_test_is_a_failure(host, below);
     if host.plan.merge {
         theirs_is_in_reach(host);
     }
 }
 
-fn a_failing_test_is_a_failure(host: &Host) {
-    let places = ["base/src/lib.rs", "crates/base/src/lib.rs", "src/lib.rs"];
-    let path = places.into_iter().find(|path| host.root.join(path).exists()).unwrap();
+fn a_failing_test_is_a_failure(host: &Host, folder: &str) {
+    let path = &format!("{folder}/lib.rs");
     let text = host.read(path);
     host.write(path, &format!("{text}\n#[test]\nfn fails() {{ panic!(\"on purpose\") }}\n"));
     for tier in ["test-fast", "test-full"] {
@@ -38,7 +38,7 @@ fn a_failing_test_is_a_failure(host: &Host) {
 }
 
 /// A workspace's own xtask, of which the suite knows nothing.
-pub(crate) fn theirs_is_in_reach(host: &Host) {
+fn theirs_is_in_reach(host: &Host) {
     if !host.root.join("xtask/Cargo.toml").exists() && !host.root.join("tools").exists() {
         return;
     }

@@ -4,7 +4,7 @@ use std::fs;
 
 use camino::Utf8Path;
 
-use crate::host::Host;
+use crate::host::{Host, is_rust};
 use crate::snapshot::Snapshot;
 use crate::{hosts, template};
 
@@ -62,7 +62,7 @@ fn own_tasks_and_settings_stay() {
     let files = ["xtask/tasks/src/main.rs", "xtask.toml"];
     for path in files {
         let text = host.read(path);
-        let comment = if path.ends_with(".rs") { "// Ours.\n" } else { "# Ours.\n" };
+        let comment = if is_rust(path) { "// Ours.\n" } else { "# Ours.\n" };
         host.write(path, &format!("{text}{comment}"));
     }
     host.write("xtask/tasks/src/own.rs", "// Ours too.\n");
@@ -86,7 +86,13 @@ fn own_tasks_and_settings_stay() {
 fn what_cannot_be_found_any_more_stays_and_the_exit_code_says_so() {
     let host = hosts::listed().make();
     host.adopt(&["--no-build"], 0);
-    host.write("Cargo.toml", "[workspace]\nresolver = '3'\nmembers = ['base', 'app', 'x' + 'task']\n".replace("'x' + 'task'", "'xt\\u0061sk'").replace('\'', "\"").as_str());
+    host.write(
+        "Cargo.toml",
+        "[workspace]\nresolver = '3'\nmembers = ['base', 'app', 'x' + 'task']\n"
+            .replace("'x' + 'task'", "'xt\\u0061sk'")
+            .replace('\'', "\"")
+            .as_str(),
+    );
     let before = Snapshot::of(&host.root);
     let undone = host.adopt(&["--undo"], 1);
     assert!(undone.stderr.contains("Cargo.toml"), "{}", undone.stderr);
