@@ -22,9 +22,15 @@ pub(crate) fn unchanged_but_for(
         bail!("cargo does not see the new member `{launcher}`");
     }
     if others(before) != others(&after) || default(before) != default(&after) {
-        let names =
-            |facts: &Facts| facts.members().map(|member| member.name.clone()).collect::<Vec<_>>().join(", ");
-        bail!("cargo would see another workspace: {} in place of {}", names(&after), names(before));
+        let names = |facts: &Facts| {
+            let names = others(facts).into_iter().map(|member| member.name);
+            names.collect::<Vec<_>>().join(", ")
+        };
+        bail!(
+            "cargo would see other members or default members beside the launcher: {} in place of {}",
+            names(&after),
+            names(before)
+        );
     }
     if before.target_dir != after.target_dir {
         bail!("the target dir would move from {} to {}", before.target_dir, after.target_dir);

@@ -33,6 +33,8 @@ pub(crate) fn own_files(source: &Source, launcher: &str, how: &How) -> Result<Fi
         ("src/rustfmt.toml", include_str!("files/rustfmt.toml").to_owned()),
         ("suite/rustfmt.toml", include_str!("files/rustfmt.toml").to_owned()),
         ("clippy.toml", include_str!("files/clippy.toml").to_owned()),
+        ("suite/inside/Cargo.toml", include_str!("files/inside.toml").replace("@NAME@", launcher)),
+        ("suite/inside/main.rs", include_str!("files/inside.rs").to_owned()),
         (".gitignore", include_str!("files/gitignore").to_owned()),
         (".gitattributes", include_str!("files/gitattributes").to_owned()),
     ];

@@ -27,7 +27,7 @@ pub(crate) use check::{takes_lock_file, unchanged_but_for};
 pub(crate) use host::{Host, OWN_ALIAS, find_adopted};
 pub(crate) use record::How;
 pub(crate) use source::Source;
-pub(crate) use undo::plan_undo;
+pub(crate) use undo::{plan_undo, remove_target_dir};
 
 use host::LAUNCHERS;
 use planner::{Edits, Planner};

@@ -100,7 +100,8 @@ impl Source {
         let workspace =
             manifest["workspace"].as_table_mut().context("the clone's manifest has no workspace")?;
         workspace.remove("default-members");
-        workspace["members"] = toml_edit::value(toml_edit::Array::from_iter(["crates/*", "../tasks"]));
+        workspace["members"] =
+            toml_edit::value(toml_edit::Array::from_iter(["crates/*", "inside", "../tasks"]));
         let dependencies =
             workspace["dependencies"].as_table_mut().context("the clone shares no dependencies")?;
         for name in &left_out {
@@ -115,7 +116,7 @@ impl Source {
     /// the suite, as TOML.
     pub(crate) fn without_copy(&self, dependency: &str) -> Result<Files> {
         let text = format!(
-            "[workspace]\nresolver = \"3\"\nmembers = [\"../tasks\"]\n\n[workspace.dependencies]\nxtask-suite = {dependency}\n"
+            "[workspace]\nresolver = \"3\"\nmembers = [\"inside\", \"../tasks\"]\n\n[workspace.dependencies]\nxtask-suite = {dependency}\n"
         );
         let mut manifest: DocumentMut = text.parse().context("failed to make the suite's manifest")?;
         if let Some(profile) = parse(&self.root.join("Cargo.toml"))?.get("profile") {

@@ -60,3 +60,12 @@ fn files_below(root: &Utf8Path, dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     files.sort();
     Ok(files)
 }
+
+/// Removes the target dir that `cargo xtask` made inside of the suite's folder, if it was called there: it belongs to
+/// nobody else, and would keep the folder.
+pub(crate) fn remove_target_dir(host: &Host) -> Result<()> {
+    let Some((launcher, _)) = &host.adopted else { return Ok(()) };
+    let target = host.root().join(launcher).join("suite/target");
+    // Cargo's mark: the folder is a cache.
+    if target.join("CACHEDIR.TAG").is_file() { xtask_files::remove_dir(&target) } else { Ok(()) }
+}

@@ -99,12 +99,14 @@ fn undo(
     shell: &Shell,
 ) -> Result<(Exit, Option<i32>)> {
     let root = Host::inspect(dir, environment)?.root().to_owned();
-    let transaction = if dry_run { None } else { Some(begin(&root, shell)?) };
-    let plan = adopt::plan_undo(&Host::inspect(dir, environment)?)?;
-    let Some(transaction) = transaction else {
-        show::undo_plan(&root, &plan, shell)?;
+    if dry_run {
+        show::undo_plan(&root, &adopt::plan_undo(&Host::inspect(dir, environment)?)?, shell)?;
         return Ok((Exit::Done, None));
-    };
+    }
+    let transaction = begin(&root, shell)?;
+    let host = Host::inspect(dir, environment)?;
+    adopt::remove_target_dir(&host)?;
+    let plan = adopt::plan_undo(&host)?;
     let (done, signal) = holding_signals(|_| transaction.commit(&plan.edits, || Ok(())))?;
     done.with_context(|| format!("nothing was undone in {root}"))?;
     show::undone(&root, &plan, shell)?;

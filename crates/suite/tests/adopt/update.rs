@@ -77,7 +77,8 @@ fn the_suites_files_become_the_clones_and_the_workspaces_own_stay() {
     assert!(!host.root.join(in_host(GONE)).exists());
     for path in [NEW, OTHER] {
         let clones = std::fs::read_to_string(checkout().join(path)).unwrap();
-        assert_eq!(host.read(&in_host(path)), clones, "{path}");
+        // Copied without the tests, which come last.
+        assert!(clones.starts_with(&host.read(&in_host(path))), "{path}");
     }
     assert_eq!(host.read("xtask/tasks/src/main.rs"), task);
     assert_eq!(host.read("xtask.toml"), settings);
