@@ -155,6 +155,25 @@ def warm_start(work, suite, runs):
     return hyperfine(commands, work, runs, warmup=3)
 
 
+def adopted(work, suite, runs, calls):
+    """What the suite costs a workspace of two members that has adopted it."""
+    host = work / "adopted"
+    write(host / "Cargo.toml", '[workspace]\nresolver = "2"\nmembers = ["a", "b"]\n')
+    for name in "ab":
+        write(host / name / "Cargo.toml", f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n')
+        write(host / name / "src/lib.rs", "pub fn one() -> u32 { 1 }\n")
+    run(["cargo", "generate-lockfile", "--offline"], host)
+    adopt = f"cd {suite} && cargo xtask adopt {host} --no-build --json"
+    undo = f"cd {suite} && cargo xtask adopt {host} --undo"
+    report = json.loads(run(adopt, work).stdout)
+    own = hyperfine([("adopt", adopt)], work, 2 if runs == 1 else 5, warmup=0, prepare=[undo])["adopt"]
+    call = f"cd {host} && cargo xtask --version"
+    first = hyperfine([("first", call)], work, runs, warmup=0, prepare=[f"rm -rf {host}/target"])["first"]
+    nothing = f"cd {work}/empty && cargo run --quiet --offline"
+    later = hyperfine([("adopted", call), ("empty", nothing)], work, calls, warmup=3)
+    return {"bytes": report["repository_bytes"], "own": own, "first": first, "later": later}
+
+
 def shadow(work, suite, runs):
     # 12 members and 266 registry crates: 290 units of `cargo test --workspace`.
     host = generated(work / "units", 266, 12)
@@ -200,9 +219,10 @@ def main():
         work = pathlib.Path(folder)
         suite, built = first_build(work, 1 if few else 5)
         warm = warm_start(work, suite, 5 if few else 31)
+        costs = adopted(work, suite, 1 if few else 5, 5 if few else 31)
         units, shadows = shadow(work, suite, 2 if few else 11)
         locked, pairs, memory, planned, metadata = overhead(work, suite, 3 if few else 21)
-    page = render(built, warm, units, shadows, locked, pairs, memory, planned, metadata)
+    page = render(built, warm, costs, units, shadows, locked, pairs, memory, planned, metadata)
     pathlib.Path(arguments.out).write_text(page)
     print(page)
 
@@ -211,18 +231,24 @@ def verdict(holds):
     return "met" if holds else "**missed**"
 
 
-def render(built, warm, units, shadows, locked, pairs, memory, planned, metadata):
+def render(built, warm, costs, units, shadows, locked, pairs, memory, planned, metadata):
     suite, other = built["suite"], built["peer"]
     ratio = suite["wall"] / other["wall"]
     start = warm["suite"]["wall"] - warm["empty"]["wall"]
     ours = pairs["ours"]["ours"] - pairs["ours"]["bare"]
     total = pairs["all"]["all"] - pairs["all"]["bare"]
+    first, later = costs["first"], costs["later"]
+    call = later["adopted"]["wall"] - later["empty"]["wall"]
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     rustc = run(["rustc", "--version"], ROOT).stdout.strip()
     rows = [
         ("First `cargo xtask --version`, empty target, crates downloaded", f"{suite['wall']:.1f} s, {suite['cpu']:.1f} CPU-s", "≤ 25 s, ≤ 45 CPU-s", suite["wall"] <= 25 and suite["cpu"] <= 45),
         ("… against an empty binary on tracel-xtask", f"{ratio:.2f} × ({other['wall']:.1f} s, {other['cpu']:.1f} CPU-s)", "≤ 1.2 ×", ratio <= 1.2),
         ("Warm `cargo xtask --version` over `cargo run` of an empty binary", f"{start * 1000:+.0f} ms ({warm['suite']['wall'] * 1000:.0f} against {warm['empty']['wall'] * 1000:.0f})", "≤ +20 ms", start <= 0.020),
+        ("In a workspace that adopted the suite: first `cargo xtask --version`", f"{first['wall']:.1f} s, {first['cpu']:.1f} CPU-s", "≤ 25 s, ≤ 45 CPU-s", first["wall"] <= 25 and first["cpu"] <= 45),
+        ("… each later one over `cargo run` of an empty binary", f"{call * 1000:+.0f} ms ({later['adopted']['wall'] * 1000:.0f} against {later['empty']['wall'] * 1000:.0f})", "≤ +20 ms", call <= 0.020),
+        ("… what its repository grows by", f"{costs['bytes'] / 2**10:.0f} KiB", "≤ 1024 KiB", costs["bytes"] <= 2**20),
+        ("… `cargo xtask adopt` itself, without that build", f"{costs['own']['wall']:.1f} s", "≤ 5 s", costs["own"]["wall"] <= 5),
         (f"Forecast of {units} units, nothing known", f"{shadows['cold']['wall']:.2f} s", "≤ 1.7 s", shadows["cold"]["wall"] <= 1.7),
         ("… planned again into the kept folder", f"{shadows['kept']['wall']:.2f} s", "≤ 0.3 s", shadows["kept"]["wall"] <= 0.3),
         ("… from the cache (nothing, or only sources, changed)", f"{shadows['cached']['wall'] * 1000:.0f} ms", "≤ 50 ms", shadows["cached"]["wall"] <= 0.050),

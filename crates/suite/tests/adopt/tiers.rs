@@ -20,7 +20,7 @@ pub(crate) fn check(host: &Host) {
     let inside = if host.plan.merge { "xtask-launcher/tasks/src" } else { "xtask/tasks/src" };
     let outcome = Outcome::of(&mut host.cargo_in(inside, &["xtask", "version", "--json"])).expect_code(0);
     assert!(outcome.stdout.contains("vendored"), "{}", outcome.stdout);
-    Outcome::of(&mut host.cargo_in(inside, &["xtask", "no-such-command"])).expect_code(2);
+    Outcome::of(&mut host.cargo_in(inside, &["xtask", "--no-such-flag"])).expect_code(2);
     // Their own alias of this name runs their own tests; it works too.
     host.run(&["test-fast"], 0);
     a_failing_test_is_a_failure(host, below);
