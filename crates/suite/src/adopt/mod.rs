@@ -105,7 +105,7 @@ pub(crate) fn plan(
     planner.cargo_config()?;
     planner.lock_file()?;
     planner.manifest()?;
-    planner.record(&how)?;
+    planner.record(&how, options.update)?;
     planner.say_what_git_ignores();
     let Planner { edits, notes, .. } = planner;
     Ok(AdoptPlan { root: host.root().to_owned(), launcher, how, edits: edits.0, notes })

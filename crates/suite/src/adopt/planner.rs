@@ -9,7 +9,7 @@ use xtask_workspace::config::{Config, FILE_NAME, Members};
 use super::host::{Host, parse, read_text};
 use super::record::{self, Adopted, How};
 use super::source::Files;
-use super::{cargo_config, infer, lock_file, manifest};
+use super::{Update, cargo_config, infer, lock_file, manifest};
 
 /// Changes by path; no path twice.
 #[derive(Default)]
@@ -145,14 +145,19 @@ impl Planner<'_> {
     }
 
     /// How all of it is taken back.
-    pub(super) fn record(&mut self, how: &How) -> Result<()> {
+    pub(super) fn record(&mut self, how: &How, update: Update) -> Result<()> {
         if self.edits.0.is_empty() {
             return Ok(());
         }
         let adopted = self.host.adopted.as_ref().map(|(_, adopted)| adopted);
         let before = adopted.map(|adopted| adopted.undo.clone()).unwrap_or_default();
         let undo = record::extend(before, &self.edits.0, self.launcher, self.host.root())?;
-        let text = Adopted::new(how.clone(), undo).to_text()?.into_bytes();
+        // Settings may be repaired while the suite stays.
+        let version = match adopted {
+            Some(adopted) if update == Update::Keep => adopted.version.clone(),
+            _ => env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let text = Adopted::new(version, how.clone(), undo).to_text()?.into_bytes();
         // The record goes with the launcher's folder where that is new, else it is the last file.
         let folder = self.edits.0.iter_mut().find_map(|edit| match &mut edit.after {
             Some(Node::Folder(files)) => Some(files),

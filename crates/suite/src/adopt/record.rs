@@ -77,9 +77,9 @@ impl How {
 }
 
 impl Adopted {
-    /// What this version writes.
-    pub(crate) fn new(how: How, undo: Vec<Reversal>) -> Self {
-        Self { format: FORMAT, version: env!("CARGO_PKG_VERSION").to_owned(), how, undo }
+    /// A record of the suite of that version.
+    pub(crate) fn new(version: String, how: How, undo: Vec<Reversal>) -> Self {
+        Self { format: FORMAT, version, how, undo }
     }
 
     /// The file's text.
