@@ -44,7 +44,8 @@ pub struct CargoVersion {
 }
 
 impl Outline {
-    /// Asks the cargo that is used in `dir`. Fails as [`query`] does.
+    /// Asks the cargo that is used in `dir`. Fails as [`WrongUsage`] where there is no workspace or a broken one, and as
+    /// [`EnvironmentLacks`] where its toolchain is not installed.
     pub fn of(dir: &Utf8Path, environment: &Environment) -> Result<Self> {
         let version = cargo_version(dir, environment)?;
         let command = CargoCommand::new(dir, ["metadata", "--format-version=1", "--no-deps"]);
