@@ -83,8 +83,9 @@ impl Workspace {
         let cached = Cached { version: CACHE_VERSION, key: plan_key.clone(), inputs, facts };
         let workspace = Self { facts: cached.facts.clone(), environment, cargo_config, plan_key };
         // A target dir that cannot be written costs speed, not the answer.
-        if let Ok(json) = serde_json::to_vec(&cached) {
-            let _ = write_atomic(&cache_path(&workspace.facts.target_dir), json, Durability::Cache);
+        let target_dir = &workspace.facts.target_dir;
+        if let (Ok(()), Ok(json)) = (make_target_dir(target_dir), serde_json::to_vec(&cached)) {
+            let _ = write_atomic(&cache_path(target_dir), json, Durability::Cache);
         }
         Ok(workspace)
     }
@@ -98,6 +99,16 @@ impl Workspace {
     pub fn root(&self) -> &Utf8Path {
         &self.facts.root
     }
+}
+
+/// Makes the target dir as cargo would. Cargo marks it as a cache, which may be deleted, only when it makes it itself.
+fn make_target_dir(target_dir: &Utf8Path) -> Result<()> {
+    const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+                       # This folder holds what cargo builds. About such marks: https://bford.info/cachedir/\n";
+    if target_dir.exists() {
+        return Ok(());
+    }
+    write_atomic(&target_dir.join("CACHEDIR.TAG"), TAG, Durability::Cache)
 }
 
 fn state_dir(target_dir: &Utf8Path) -> Utf8PathBuf {

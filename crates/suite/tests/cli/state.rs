@@ -246,3 +246,13 @@ fn damaged_state_is_made_anew() {
     suite.run(&["fast", "--forecast"], 0);
     suite.run(&[], 0);
 }
+
+/// Cargo marks a target dir only when it makes it itself, and tools that clean or back up go by the mark.
+#[test]
+fn a_target_dir_of_ours_is_marked_as_a_cache() {
+    let suite = Suite::trio("");
+    assert!(!suite.root().join("target").exists());
+    suite.run(&["check-fast", "--dry-run"], 0);
+    let tag = suite.fixture.read("target/CACHEDIR.TAG");
+    assert!(tag.starts_with("Signature: 8a477f597d28d172789f06886806bc55\n"), "{tag}");
+}
