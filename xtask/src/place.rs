@@ -36,12 +36,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// `exe` is the launcher's own file, `<target>/[<triple>/]<profile>/xtask`. `None` when nothing is above
-    /// `package_dir` or `exe`.
+    /// `exe` is the launcher's own file, `<target>/[<triple>/]<profile>/xtask`, or where the launcher is an example
+    /// `…/<profile>/examples/xtask`. `None` when nothing is above `package_dir` or `exe`.
     pub(crate) fn find(package_dir: &Path, exe: &Path) -> Option<Self> {
         let root = package_dir.parent()?.to_owned();
         let launcher_dir = exe.parent()?.to_owned();
-        let (target, triple) = target_and_triple(launcher_dir.parent()?);
+        let is_example = launcher_dir.file_name().is_some_and(|name| name == "examples");
+        let profile_dir = if is_example { launcher_dir.parent()? } else { &*launcher_dir };
+        let (target, triple) = target_and_triple(profile_dir.parent()?);
         let vendored = package_dir.join("suite");
         let (workspace, package, target_dir) = if vendored.join("Cargo.toml").exists() {
             (vendored, TASKS, target.join(SUITE).join("build"))

@@ -71,15 +71,18 @@ impl Clone {
         let alias = config.lines().find(|line| line.starts_with("xtask = ")).unwrap();
         let include = "include = [{ path = \"xtask.local.toml\", optional = true }]";
         let launcher = package("xtask").replace("2024", "2018");
-        let binary = "[[bin]]\nname = \"xtask\"\npath = \"src/main.rs\"\n";
-        // What keeps a workspace's own commands from building a launcher that is no work of its people.
-        let feature = "required-features = [\"launcher\"]\n[features]\nlauncher = []\n";
-        let (alias, feature) = match form {
-            Form::Member => (alias.to_owned(), ""),
-            Form::Vendored => (alias.replace("xtask --", "xtask --features xtask/launcher --"), feature),
+        let target = "name = \"xtask\"\npath = \"src/main.rs\"\n";
+        let (alias, target) = match form {
+            Form::Member => (alias.to_owned(), format!("[[bin]]\n{target}")),
+            // What keeps a workspace's own commands from building a launcher that is no work of its people.
+            Form::Vendored => {
+                let features = "required-features = [\"launcher\"]\n[features]\nlauncher = []\n";
+                let alias = alias.replace("xtask --", "xtask --example xtask --features xtask/launcher --");
+                (alias, format!("autobins = false\n[[example]]\n{target}{features}"))
+            }
         };
         clone.write(".cargo/config.toml", &format!("{include}\n[alias]\n{alias}\n"));
-        clone.write("xtask/Cargo.toml", &(launcher + binary + feature));
+        clone.write("xtask/Cargo.toml", &(launcher + &target));
 
         let workspace = |members| format!("[workspace]\nresolver = \"3\"\nmembers = {members}\n");
         let lints = "[lints.rust]\nunexpected_cfgs = \"allow\"\n";

@@ -30,7 +30,8 @@ fn the_first_build_says_so_and_the_second_start_asks_no_cargo() {
         // From a folder below, and the same from the launcher's own file.
         let below = clone.root.join("xtask/src");
         clone.start(clone.command().current_dir(&below)).expect_warm("suite 1");
-        let mut alone = Command::new(clone.root.join("target/xtask/xtask"));
+        let folder = if form == Form::Member { "target/xtask" } else { "target/xtask/examples" };
+        let mut alone = Command::new(clone.root.join(folder).join("xtask"));
         clone.with_counting_cargo(clone.scrub(&mut alone)).current_dir("/");
         clone.start(&mut alone).expect_warm("suite 1");
 
@@ -289,7 +290,9 @@ fn no_lint_of_a_workspace_applies_to_it() {
     let groups = ["warnings", "clippy::pedantic", "clippy::nursery", "clippy::cargo", "clippy::restriction"];
     let lints = groups.iter().flat_map(|group| ["-D", group]);
     let mut clippy = Command::new(cargo());
-    clippy.args(["clippy", "--package", "xtask", "--features", "xtask/launcher", "--"]).args(lints);
+    clippy
+        .args(["clippy", "--package", "xtask", "--all-targets", "--features", "xtask/launcher", "--"])
+        .args(lints);
     clippy.args(["-A", "clippy::blanket_clippy_restriction_lints"]).current_dir(&clone.root);
     let said = clone.start(clone.scrub(&mut clippy)).expect(0, 0, "", "Finished").stderr;
     assert!(!said.contains("warning"), "{}", said);

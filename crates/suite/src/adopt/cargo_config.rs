@@ -74,7 +74,8 @@ fn start(config: &TomlText, launcher: &str, cargo: CargoVersion, notes: &mut Vec
         );
     }
     let target = if elsewhere && cargo.release >= HOST_TUPLE { " --target host-tuple" } else { "" };
-    format!("run --quiet --profile xtask{target} --package {launcher} --features {launcher}/launcher --")
+    let name = format!("--package {launcher} --example {launcher} --features {launcher}/launcher");
+    format!("run --quiet --profile xtask{target} {name} --")
 }
 
 fn include(config: &mut TomlText, cargo: CargoVersion, notes: &mut Vec<String>) -> Result<()> {

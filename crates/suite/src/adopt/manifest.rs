@@ -2,45 +2,18 @@
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use glob::{MatchOptions, Pattern};
 use toml_edit::Value;
 use xtask_edit::TomlText;
 
-/// As cargo expands `members`: `*` stands for one folder.
-const ONE_FOLDER: MatchOptions = MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: false,
-};
-
-/// Makes `launcher` a member, but none of those that cargo takes when no package is named: plain `cargo run` and
-/// `cargo test` stay what they are. `default` are the folders of those, relative to the root.
-///
-/// A package that was no workspace becomes one, and `nested`, the packages below its folder, stay out of it, as they
-/// were.
-pub(crate) fn add_member(
-    manifest: &mut TomlText,
-    launcher: &str,
-    default: &[Utf8PathBuf],
-    nested: &[Utf8PathBuf],
-) -> Result<()> {
+/// Makes `launcher` a member. A package that was no workspace becomes one, and `nested`, the packages below its
+/// folder, stay out of it, as they were.
+pub(crate) fn add_member(manifest: &mut TomlText, launcher: &str, nested: &[Utf8PathBuf]) -> Result<()> {
     let quoted = |text: &str| Value::from(text).to_string();
     if manifest.contains(&["workspace"]) {
         let members = manifest.value(&["workspace", "members"]);
         let there = members.as_ref().and_then(Value::as_array);
         if there.is_some_and(|members| members.iter().any(|member| member.as_str() == Some(launcher))) {
             return Ok(());
-        }
-        // With a package at the root, that one is the default. Else it is every member.
-        if !manifest.contains(&["package"]) && !manifest.contains(&["workspace", "default-members"]) {
-            let listed = there.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>();
-            let patterns = listed.iter().filter_map(|pattern| Pattern::new(pattern).ok()).collect::<Vec<_>>();
-            // Those that are members only because others depend on them.
-            let others = default.iter().map(|dir| dir.as_str());
-            let others =
-                others.filter(|dir| !patterns.iter().any(|pattern| pattern.matches_with(dir, ONE_FOLDER)));
-            let all = listed.iter().copied().chain(others).map(quoted).collect::<Vec<_>>();
-            manifest.set(&["workspace", "default-members"], &list(&all))?;
         }
         return manifest.push(&["workspace", "members"], &quoted(launcher));
     }

@@ -109,11 +109,7 @@ impl Planner<'_> {
         } else {
             manifest::nested_packages(self.host.root(), &self.host.outline.facts.target_dir)?
         };
-        let facts = &self.host.outline.facts;
-        let default = facts.members().filter(|member| facts.default_members.contains(&member.name));
-        let default =
-            default.filter_map(|member| member.dir.strip_prefix(&facts.root).ok().map(Utf8Path::to_owned));
-        manifest::add_member(&mut manifest, self.launcher, &default.collect::<Vec<_>>(), &nested)?;
+        manifest::add_member(&mut manifest, self.launcher, &nested)?;
         self.edits.file(self.host.root(), path, manifest.text().as_bytes().to_vec())
     }
 
