@@ -17,7 +17,7 @@ use toml_edit::{Document, Item, Value};
 use self::keys::shown;
 use self::lines::Splice;
 use self::meaning::Meaning;
-use self::tree::{Descent, Node};
+use self::tree::{Descent, Entry, Node};
 
 /// TOML text that is changed by meaning; all bytes that a change does not mean survive.
 #[derive(Debug, Clone)]
@@ -140,6 +140,28 @@ impl TomlText {
         self.change(&splices, |after| *after == expected).with_context(doing)
     }
 
+    /// Removes the first element that means `value` from the array at `path`, with its line if it stands alone on it.
+    /// Whether there was one. Fails where something else than an array of values is there.
+    pub fn pull(&mut self, path: &[&str], value: &str) -> Result<bool> {
+        let doing = || format!("cannot remove an element of `{}`", shown(path));
+        let unwanted = expression(value).with_context(doing)?;
+        let array = match self.found(path) {
+            None => return Ok(false),
+            Some(Node::Value(Value::Array(array))) => array,
+            Some(other) => bail!("{}: it is {}, not an array", doing(), other.kind()),
+        };
+        let means = |element: &Value| Meaning::of(&Item::Value(element.clone())) == unwanted;
+        let Some(index) = array.iter().position(means) else { return Ok(false) };
+        let spans = array.iter().filter_map(Value::span);
+        let entries = spans.map(|value| Entry { start: value.start, value }).collect::<Vec<_>>();
+        let element = entries.get(index).map(|entry| entry.value.clone()).unwrap_or_default();
+        let splices = list::remove(self.text(), &array.span().unwrap_or_default(), &entries, &element);
+        let mut expected = self.meaning();
+        expected.pull(path, index);
+        self.change(&splices, |after| *after == expected).with_context(doing)?;
+        Ok(true)
+    }
+
     /// Removes the value at `path`, with its line if it stands alone on it. Whether it was there. A table that was
     /// only written by this one dotted key is gone with it; a header stays. Fails for a table.
     pub fn remove(&mut self, path: &[&str]) -> Result<bool> {
@@ -162,6 +184,38 @@ impl TomlText {
             after == expected
         };
         self.change(&splices, meant).with_context(doing)?;
+        Ok(true)
+    }
+
+    /// Removes the header of the table at `path` if nothing is in the table. Whether there was one.
+    pub fn remove_empty_table(&mut self, path: &[&str]) -> Result<bool> {
+        let doing = || format!("cannot remove the table `{}`", shown(path));
+        let header = format!("[{}]", shown(path));
+        let text = self.text();
+        let is_header = |line: &str| line.split('#').next().is_some_and(|line| line.trim() == header);
+        let mut starts = text.split_inclusive('\n').scan(0, |at, line| {
+            let start = *at;
+            *at += line.len();
+            Some((start, line))
+        });
+        let Some((start, line)) = starts.by_ref().find(|(_, line)| is_header(line)) else { return Ok(false) };
+        if !self.contains(path) || !self.keys(path).is_empty() {
+            return Ok(false);
+        }
+        // The empty line that parted it from what is above goes too.
+        let above = &text[..start];
+        let blank = ["\r\n\r\n", "\n\n"].into_iter().find(|blank| above.ends_with(blank));
+        let start = start - blank.map_or(0, |blank| blank.len() / 2);
+        let splice = Splice::remove(start..above.len() + line.len());
+        let mut expected = self.meaning();
+        expected.remove(path);
+        expected.prune(path);
+        let meant = |after: &Meaning| {
+            let mut after = after.clone();
+            after.prune(path);
+            after == expected
+        };
+        self.change(&[splice], meant).with_context(doing)?;
         Ok(true)
     }
 

@@ -12,6 +12,7 @@ use xtask_workspace::{Digest, digest};
 
 use crate::node::{Edit, FileContent, Mode, Node};
 use crate::place;
+use crate::take_back::{Inverse, by_lines, by_meaning, inverses, is_still_there};
 
 /// How the change of one file is taken back. Goes into a committed JSON file, so it holds no more than
 /// that needs.
@@ -24,6 +25,9 @@ pub enum Reversal {
         path: Utf8PathBuf,
         /// Of the bytes it was created with.
         digest: Digest,
+        /// What takes its keys out again, for TOML that somebody has added to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inverses: Vec<Inverse>,
     },
     /// A file whose text was changed.
     Edited {
@@ -31,6 +35,9 @@ pub enum Reversal {
         path: Utf8PathBuf,
         /// Makes the old text from the new one.
         patch: String,
+        /// The same for TOML that has changed elsewhere so that the patch does not fit.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inverses: Vec<Inverse>,
         /// Of the old bytes.
         before: Digest,
         /// Of the new bytes.
@@ -123,7 +130,9 @@ fn of_file(path: &Utf8Path, old: Option<&FileContent>, new: Option<&FileContent>
     match (old, new) {
         (None, None) => None,
         (Some(old), Some(new)) if old.bytes == new.bytes && !mode_changes(old, new) => None,
-        (None, Some(new)) => Some(Reversal::Created { path, digest: digest(&new.bytes) }),
+        (None, Some(new)) => {
+            Some(Reversal::Created { path, digest: digest(&new.bytes), inverses: Vec::new() })
+        }
         (Some(old), None) => {
             let executable = old.mode == Mode::Executable;
             Some(Reversal::Removed { path, old: Old::of(&old.bytes), executable })
@@ -133,7 +142,10 @@ fn of_file(path: &Utf8Path, old: Option<&FileContent>, new: Option<&FileContent>
             let after = digest(&new.bytes);
             Some(match exact_patch(&new.bytes, &old.bytes) {
                 Some(patch) => {
-                    Reversal::Edited { path, patch, before: digest(&old.bytes), after, executable }
+                    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+                    let inverses = inverses(text(&old.bytes), text(&new.bytes));
+                    let before = digest(&old.bytes);
+                    Reversal::Edited { path, patch, inverses, before, after, executable }
                 }
                 None => Reversal::Replaced { path, old: Old::of(&old.bytes), after, executable },
             })
@@ -216,14 +228,29 @@ impl Reversal {
         let present = digest(&now.bytes);
         let (after, old_executable) = match self {
             Self::Created { digest, .. } if present == *digest => (None, None),
-            Self::Created { .. } => return Err("was changed since it was created".to_owned()),
+            Self::Created { inverses, .. } => {
+                let text = std::str::from_utf8(&now.bytes).ok();
+                let Some(left) = text.and_then(|text| by_meaning(text, inverses)) else {
+                    return Err("was changed since it was created".to_owned());
+                };
+                ((!left.trim().is_empty()).then(|| left.into_bytes()), None)
+            }
             Self::Removed { old, .. } if old.bytes() == now.bytes => return Ok(None),
             Self::Removed { .. } => return Err("was removed, and something else is there now".to_owned()),
             Self::Edited { before, executable, .. } if present == *before => {
                 (Some(now.bytes.clone()), *executable)
             }
-            Self::Edited { patch, before, after, executable, .. } => {
-                let Some(bytes) = apply(&now.bytes, patch) else {
+            Self::Edited { patch, inverses, before, after, executable, .. } => {
+                let merged = || {
+                    let now = std::str::from_utf8(&now.bytes).ok()?;
+                    by_lines(now, patch).or_else(|| by_meaning(now, inverses)).map(String::into_bytes)
+                };
+                let Some(bytes) = apply(&now.bytes, patch).or_else(merged) else {
+                    let text = std::str::from_utf8(&now.bytes).unwrap_or_default();
+                    if !inverses.is_empty() && !is_still_there(text, inverses) {
+                        // Somebody has taken it out by hand.
+                        return Ok(None);
+                    }
                     return Err("was changed since, in the same lines".to_owned());
                 };
                 if present == *after && digest(&bytes) != *before {

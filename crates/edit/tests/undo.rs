@@ -226,17 +226,22 @@ fn what_somebody_has_changed_since_survives() {
 #[test]
 fn a_record_leads_nowhere_else() {
     let dir = TempDir::new("undo-outside");
-    let outside = |path: &str| Reversal::Created { path: path.into(), digest: xtask_workspace::digest("x") };
+    let outside = |path: &str| Reversal::Created {
+        path: path.into(),
+        digest: xtask_workspace::digest("x"),
+        inverses: Vec::new(),
+    };
     assert!(plan_undo(dir.path(), &[outside("../x")]).is_err());
     assert!(plan_undo(dir.path(), &[outside("/x")]).is_err());
     // A damaged record does not make a text that never was.
     write(dir.path(), "file", "new\n");
     let edit =
         Edit { path: "file".into(), before: Some(Node::file("old\n")), after: Some(Node::file("new\n")) };
-    let Some(Reversal::Edited { path, patch, before, after, executable }) = reversal(&edit).pop() else {
+    let Some(Reversal::Edited { path, patch, inverses, before, after, executable }) = reversal(&edit).pop()
+    else {
         panic!()
     };
     let patch = patch.replace("+old", "+other");
-    let damaged = Reversal::Edited { path, patch, before, after, executable };
+    let damaged = Reversal::Edited { path, patch, inverses, before, after, executable };
     assert!(plan_undo(dir.path(), &[damaged]).unwrap().kept[0].why.contains("damaged"));
 }

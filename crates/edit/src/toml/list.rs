@@ -67,7 +67,7 @@ fn first(text: &str, inside: Range<usize>, element: &str, brackets: Brackets) ->
     Splice::insert(at, format!("{indent}{element},{newline}"))
 }
 
-/// The splices that remove the entry with `value` from a table in braces at `span`.
+/// The splices that remove the entry with `value` from a list at `span`, brackets included, that has `entries`.
 pub(super) fn remove(
     text: &str,
     span: &Range<usize>,

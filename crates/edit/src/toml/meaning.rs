@@ -80,6 +80,13 @@ impl Meaning {
         }
     }
 
+    /// Removes an element of the array at `path`.
+    pub(super) fn pull(&mut self, path: &[&str], index: usize) {
+        if let Some(Self::Array(array)) = self.at_mut(path) {
+            array.remove(index);
+        }
+    }
+
     /// Removes the key at `path`.
     pub(super) fn remove(&mut self, path: &[&str]) {
         let Some((key, parent)) = path.split_last() else { return };

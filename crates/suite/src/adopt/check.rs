@@ -1,6 +1,7 @@
 //! The proof after the edits: cargo sees the workspace as it was, and the launcher.
 
 use anyhow::{Result, bail};
+use camino::Utf8Path;
 use xtask_workspace::{CargoCommand, Environment, Facts, LocalPackage, Outline};
 
 /// Fails where cargo now sees anything else in the workspace than `before` and the member `launcher`, or where it
@@ -37,6 +38,14 @@ pub(crate) fn unchanged_but_for(
     }
     if locked && !takes_lock_file(before, environment)? {
         bail!("cargo would no longer take Cargo.lock with --locked");
+    }
+    Ok(())
+}
+
+/// Fails where cargo cannot read the workspace, or still sees the launcher in it.
+pub(crate) fn without_launcher(root: &Utf8Path, launcher: &str, environment: &Environment) -> Result<()> {
+    if Outline::of(root, environment)?.facts.member(launcher).is_some() {
+        bail!("cargo would still see the member `{launcher}`");
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use serde::Serialize;
 use xtask_edit::Edit;
 use xtask_workspace::{Environment, WrongUsage};
 
-pub(crate) use check::{takes_lock_file, unchanged_but_for};
+pub(crate) use check::{takes_lock_file, unchanged_but_for, without_launcher};
 pub(crate) use host::{Host, OWN_ALIAS, find_adopted};
 pub(crate) use record::How;
 pub(crate) use source::Source;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use xtask_edit::{Edit, Reversal, plan_undo, reversal};
+use xtask_edit::{Edit, Node, Reversal, inverses, plan_undo, reversal};
 use xtask_workspace::{Digest, WrongUsage, digest};
 
 use super::host::read_text;
@@ -107,7 +107,9 @@ impl Adopted {
     /// The files that belong to the suite, with their digests as they were written.
     pub(crate) fn own_files(&self, launcher: &str) -> impl Iterator<Item = (&Utf8Path, &Digest)> {
         self.undo.iter().filter_map(move |reversal| match reversal {
-            Reversal::Created { path, digest } if is_own(path, launcher) => Some((path.as_path(), digest)),
+            Reversal::Created { path, digest, .. } if is_own(path, launcher) => {
+                Some((path.as_path(), digest))
+            }
             _ => None,
         })
     }
@@ -123,7 +125,7 @@ pub(crate) fn extend(
 ) -> Result<Vec<Reversal>> {
     for edit in edits {
         let Some(at) = undo.iter().position(|earlier| earlier.path() == edit.path) else {
-            undo.extend(reversal(edit));
+            undo.extend(reversal(edit).into_iter().map(|reversal| with_inverses(reversal, edit)));
             continue;
         };
         let earlier = undo.remove(at);
@@ -140,6 +142,17 @@ pub(crate) fn extend(
         undo.splice(at..at, reversal(&Edit { before: first, ..edit.clone() }));
     }
     Ok(undo)
+}
+
+/// People add aliases of their own to a configuration of cargo's that was made here.
+fn with_inverses(mut reversal: Reversal, edit: &Edit) -> Reversal {
+    if let (Reversal::Created { path, inverses: found, .. }, Some(Node::File(after))) =
+        (&mut reversal, &edit.after)
+        && path.starts_with(".cargo")
+    {
+        *found = inverses("", &String::from_utf8_lossy(&after.bytes));
+    }
+    reversal
 }
 
 /// Whether a file belongs to the suite: what is in the launcher's folder, but for the tasks, which are the

@@ -41,7 +41,8 @@ impl Source {
         if !is_clone {
             let url = env!("CARGO_PKG_REPOSITORY");
             return Err(WrongUsage(format!(
-                "{root} is no clone of xtask-suite, and only a clone can be adopted from\n  next: git clone {url} && cd xtask-suite && cargo xtask adopt PATH"
+                "{root} is no clone of xtask-suite, and only a clone can be adopted from\n  next: git clone {url} && cd xtask-suite && cargo xtask adopt PATH\n  \
+                 --undo works here"
             ))
             .into());
         }

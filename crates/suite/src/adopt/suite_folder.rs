@@ -14,6 +14,12 @@ impl Planner<'_> {
     /// The launcher's folder. Returns how the suite will be there.
     pub(super) fn suite(&mut self, source: &Source, options: &AdoptOptions) -> Result<How> {
         let Some((_, adopted)) = &self.host.adopted else {
+            if options.update != Update::Keep {
+                let root = self.host.root();
+                let message =
+                    format!("nothing was adopted in {root}\n  next: the same without --update adopts it");
+                return Err(WrongUsage(message).into());
+            }
             let how = options.how.clone().unwrap_or_else(|| How::vendored(source));
             let mut files = launcher::own_files(source, self.launcher, &how)?;
             files.extend(launcher::tasks_files());

@@ -18,7 +18,7 @@ pub(crate) fn plan_undo(host: &Host) -> Result<UndoPlan> {
     // The last change first. The record itself was made along with the first.
     let record = Utf8Path::new(launcher).join(FILE_NAME);
     let written = digest(std::fs::read(host.root().join(&record))?);
-    let record = Reversal::Created { path: record, digest: written };
+    let record = Reversal::Created { path: record, digest: written, inverses: Vec::new() };
     let mut reversals = adopted.undo.iter().rev().cloned().chain([record]).collect::<Vec<_>>();
     let mut plan = xtask_edit::plan_undo(host.root(), &reversals)?;
     // It stays as long as a file that was there before could not be taken back.

@@ -4,7 +4,7 @@ mod costs;
 mod show;
 
 use anyhow::{Context as _, Result, bail};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::ArgMatches;
 use xtask_edit::Transaction;
 use xtask_units::holding_signals;
@@ -12,6 +12,7 @@ use xtask_workspace::{Environment, WrongUsage};
 
 use crate::adopt::{
     self, AdoptOptions, Existing, Host, How, Source, Update, takes_lock_file, unchanged_but_for,
+    without_launcher,
 };
 use crate::exit::Exit;
 use crate::shell::Shell;
@@ -29,12 +30,21 @@ pub(super) fn run(
     let dir = dir
         .canonicalize_utf8()
         .map_err(|error| WrongUsage(format!("failed to read folder {dir}: {error}")))?;
+    let dir = if dir.is_file() { folder_of(&dir)? } else { dir };
     let dry_run = arguments.get_flag("dry-run");
     finish_interrupted(&dir, dry_run, shell)?;
     if arguments.get_flag("undo") {
         undo(&dir, environment, dry_run, shell)
     } else {
         adopt(arguments, &dir, environment, shell)
+    }
+}
+
+/// A manifest stands for its folder.
+fn folder_of(file: &Utf8Path) -> Result<Utf8PathBuf> {
+    match file.parent() {
+        Some(folder) if file.file_name() == Some("Cargo.toml") => Ok(folder.to_owned()),
+        _ => Err(WrongUsage(format!("{file} is a file\n  next: name the workspace's folder")).into()),
     }
 }
 
@@ -86,7 +96,7 @@ fn adopt(
         None
     } else {
         show::before_build(&plan, shell);
-        Some(costs::measure(&root, environment)?)
+        Some(costs::measure(&root, &facts.target_dir, environment)?)
     };
     show::report(&plan, costs.as_ref(), shell)?;
     Ok((Exit::Done, None))
@@ -107,7 +117,17 @@ fn undo(
     let host = Host::inspect(dir, environment)?;
     adopt::remove_target_dir(&host)?;
     let plan = adopt::plan_undo(&host)?;
-    let (done, signal) = holding_signals(|_| transaction.commit(&plan.edits, || Ok(())))?;
+    let launcher = host.adopted.as_ref().map_or("", |(launcher, _)| launcher);
+    if let Some(manifest) = plan.kept.iter().find(|kept| kept.path == "Cargo.toml") {
+        bail!(
+            "nothing was undone in {root}: Cargo.toml {}, and without the launcher cargo could not read it\n  \
+             next: remove the member `{launcher}` from it, then the same command again",
+            manifest.why
+        );
+    }
+    let (done, signal) = holding_signals(|_| {
+        transaction.commit(&plan.edits, || without_launcher(&root, launcher, environment))
+    })?;
     done.with_context(|| format!("nothing was undone in {root}"))?;
     show::undone(&root, &plan, shell)?;
     Ok((Exit::from_success(plan.kept.is_empty()), signal))

@@ -107,7 +107,7 @@ fn next(tiers: &[Tier], runs: &[LedgerLine]) -> String {
 }
 
 /// Allocated bytes below `dir`, and whether time ran out. Links are not followed; hard links count once a name.
-fn size_of(dir: &Utf8Path) -> (u64, bool) {
+pub(super) fn size_of(dir: &Utf8Path) -> (u64, bool) {
     let until = Instant::now() + MEASURE;
     let mut total = 0;
     let mut open = vec![dir.to_owned()];

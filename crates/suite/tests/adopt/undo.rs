@@ -40,16 +40,45 @@ fn other_files_that_were_edited_lose_only_what_was_added() {
     });
 }
 
+/// Real cargo writes beside the line that adopt has changed.
 #[test]
-fn a_configuration_that_did_not_exist_keeps_what_came_in_later() {
+fn a_member_that_came_in_later_stays() {
+    same_change_after_adopting(|host| {
+        host.run(&["new", "--quiet", "--lib", "--vcs", "none", "delta"], 0);
+        let text = host.read("Cargo.toml");
+        assert!(text.contains("delta"), "cargo adds it to the members: {text}");
+    });
+}
+
+#[test]
+fn a_configuration_that_was_made_here_loses_only_what_was_added() {
     let host = hosts::listed().make();
     host.adopt(&["--no-build"], 0);
     let text = host.read(".cargo/config.toml");
+    let text = text.replace("[alias]\n", "[alias]\nmine = \"build\"\n");
     host.write(".cargo/config.toml", &format!("{text}\n[env]\nOURS = \"1\"\n"));
-    let undone = host.adopt(&["--undo"], 1);
-    assert!(undone.stderr.contains(".cargo/config.toml"), "{}", undone.stderr);
-    assert!(host.read(".cargo/config.toml").contains("OURS = \"1\""));
-    assert!(!host.read("Cargo.toml").contains("xtask"));
+    host.adopt(&["--undo"], 0);
+    assert_eq!(
+        host.read(".cargo/config.toml").trim_start(),
+        "[alias]\nmine = \"build\"\n\n[env]\nOURS = \"1\"\n"
+    );
+    host.run(&["mine", "--workspace"], 0);
+}
+
+/// Half of it taken back would leave a workspace that cargo cannot read.
+#[test]
+fn a_manifest_that_names_the_launcher_otherwise_is_not_broken() {
+    let host = hosts::listed().make();
+    host.adopt(&["--no-build"], 0);
+    let text = host.read("Cargo.toml");
+    host.write("Cargo.toml", &text.replace("\"xtask\"", "\"./xtask\""));
+    let adopted = Snapshot::of(&host.root);
+    let refused = host.adopt(&["--undo"], 2);
+    assert!(refused.stderr.contains("nothing was undone"), "{}", refused.stderr);
+    Snapshot::of(&host.root).assert_same(&adopted, "after a refused undo");
+    host.run(&["build", "--workspace"], 0);
+    host.write("Cargo.toml", &text.replace(", \"xtask\"", ""));
+    host.adopt(&["--undo"], 0);
     host.run(&["build", "--workspace"], 0);
 }
 
@@ -82,21 +111,26 @@ fn own_tasks_and_settings_stay() {
     host.adopt(&["--undo"], 2);
 }
 
+/// However it is written now, the member is found by its meaning.
+#[test]
+fn a_manifest_that_was_written_anew_loses_the_member() {
+    let host = hosts::listed().make();
+    host.adopt(&["--no-build"], 0);
+    host.write("Cargo.toml", "[workspace]\nresolver = '3'\nmembers = ['base', \"xt\\u0061sk\", 'app']\n");
+    host.adopt(&["--undo"], 0);
+    assert_eq!(host.read("Cargo.toml"), "[workspace]\nresolver = '3'\nmembers = ['base', 'app']\n");
+}
+
 #[test]
 fn what_cannot_be_found_any_more_stays_and_the_exit_code_says_so() {
     let host = hosts::listed().make();
     host.adopt(&["--no-build"], 0);
-    host.write(
-        "Cargo.toml",
-        "[workspace]\nresolver = '3'\nmembers = ['base', 'app', 'x' + 'task']\n"
-            .replace("'x' + 'task'", "'xt\\u0061sk'")
-            .replace('\'', "\"")
-            .as_str(),
-    );
-    let before = Snapshot::of(&host.root);
+    let text = host.read(".gitignore").replace("/.cargo/xtask.local.toml", "/.cargo/*.toml");
+    host.write(".gitignore", &text);
     let undone = host.adopt(&["--undo"], 1);
-    assert!(undone.stderr.contains("Cargo.toml"), "{}", undone.stderr);
-    assert_eq!(host.read("Cargo.toml"), before.text(Utf8Path::new("Cargo.toml")).unwrap());
+    assert!(undone.stderr.contains(".gitignore"), "{}", undone.stderr);
+    assert_eq!(host.read(".gitignore"), text);
+    host.run(&["build", "--workspace"], 0);
 }
 
 #[test]

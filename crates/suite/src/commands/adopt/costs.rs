@@ -8,6 +8,8 @@ use camino::Utf8Path;
 use serde::Serialize;
 use xtask_workspace::{CargoCommand, Environment};
 
+use crate::commands::overview::size_of;
+
 /// Calls that are timed after the first; an odd number has a middle one.
 const CALLS: usize = 5;
 
@@ -18,17 +20,22 @@ pub(super) struct Costs {
     pub first_build_ms: u64,
     /// The median of later calls, in milliseconds, with cargo's own part.
     pub call_ms: u64,
+    /// What was built for it in the target dir, in bytes.
+    pub target_bytes: u64,
 }
 
 /// Calls `cargo xtask --version` in `root` until nothing is left to build. The build shows itself on standard
 /// error. Fails with the command when it does.
-pub(super) fn measure(root: &Utf8Path, environment: &Environment) -> Result<Costs> {
+pub(super) fn measure(root: &Utf8Path, target_dir: &Utf8Path, environment: &Environment) -> Result<Costs> {
     let first_build_ms = call(root, environment)?;
     // The second call finds files of the first build's own second; the ones after it are as all later ones.
     call(root, environment)?;
     let mut calls = (0..CALLS).map(|_| call(root, environment)).collect::<Result<Vec<_>>>()?;
     calls.sort_unstable();
-    Ok(Costs { first_build_ms: millis(first_build_ms), call_ms: millis(calls[CALLS / 2]) })
+    // The launcher and its profile; the suite.
+    let target_bytes =
+        ["xtask", "xtask-suite"].map(|folder| size_of(&target_dir.join(folder)).0).iter().sum();
+    Ok(Costs { first_build_ms: millis(first_build_ms), call_ms: millis(calls[CALLS / 2]), target_bytes })
 }
 
 fn call(root: &Utf8Path, environment: &Environment) -> Result<Duration> {

@@ -130,7 +130,7 @@ fn list(edits: &[Edit], shell: &Shell) {
 /// Said before the build, which takes its time.
 pub(super) fn before_build(plan: &AdoptPlan, shell: &Shell) {
     shell.note(&format!(
-        "the suite is in {}; it is built there once, to see that it starts and what it costs",
+        "the suite is in {}; it is built there once, to see that it starts and what it costs (--undo takes it out)",
         plan.root
     ));
 }
@@ -149,9 +149,10 @@ pub(super) fn report(plan: &AdoptPlan, costs: Option<&Costs>, shell: &Shell) -> 
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of a build")]
         let seconds = costs.first_build_ms as f64 / 1000.0;
         shell.result(&format!(
-            "costs: first build {seconds:.1} s, then {} ms per call; {} in the repository",
+            "costs: first build {seconds:.1} s, then {} ms per call; {} in the repository, {} in the target dir",
             costs.call_ms,
-            format_size(repository_bytes(&plan.edits), BINARY)
+            format_size(repository_bytes(&plan.edits), BINARY),
+            format_size(costs.target_bytes, BINARY)
         ));
     }
     if matches!(plan.how, How::Path { .. }) {
@@ -193,6 +194,7 @@ pub(super) fn undone(root: &Utf8Path, plan: &UndoPlan, shell: &Shell) -> Result<
     kept(plan, shell);
     shell.result(&match plan.kept.len() {
         0 => format!("undone: {root} is as it was"),
+        1 => format!("undone in {root}, but for a file that was changed since"),
         count => format!("undone in {root}, but for {count} files that were changed since"),
     });
     Ok(())

@@ -1,0 +1,218 @@
+//! Taking a change of text back after others have changed the same text.
+//!
+//! Invariant: only what the change had added goes, and only where it still stands as it was added.
+
+use serde::{Deserialize, Serialize};
+use toml_edit::Value;
+
+use crate::TomlText;
+
+/// How one change of meaning in TOML is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Inverse {
+    /// The key was added with this value.
+    Remove {
+        /// The keys that lead there.
+        path: Vec<String>,
+        /// As TOML.
+        value: String,
+    },
+    /// The element was added to an array.
+    Pull {
+        /// The keys that lead to the array.
+        path: Vec<String>,
+        /// As TOML.
+        value: String,
+    },
+    /// The table was added, with a header of its own.
+    Drop {
+        /// The keys that lead there.
+        path: Vec<String>,
+    },
+    /// The value was changed.
+    Set {
+        /// The keys that lead there.
+        path: Vec<String>,
+        /// What it was changed to, as TOML.
+        value: String,
+        /// What it was before, as TOML.
+        before: String,
+    },
+}
+
+/// What takes the change from `old` to `new` back; nothing where either is not TOML.
+pub fn inverses(old: &str, new: &str) -> Vec<Inverse> {
+    let mut found = Vec::new();
+    if let (Ok(old), Ok(new)) = (TomlText::parse(old), TomlText::parse(new)) {
+        compare(&old, &new, &mut Vec::new(), &mut found);
+    }
+    found
+}
+
+fn compare(old: &TomlText, new: &TomlText, path: &mut Vec<String>, found: &mut Vec<Inverse>) {
+    let here = keys(path);
+    for key in new.keys(&here) {
+        path.push(key);
+        let at = keys(path);
+        match (old.value(&at), new.value(&at)) {
+            (_, None) => {
+                let is_new = !old.contains(&at);
+                compare(old, new, path, found);
+                if is_new {
+                    found.push(Inverse::Drop { path: path.clone() });
+                }
+            }
+            (None, Some(_)) if old.contains(&at) => {}
+            (None, Some(value)) => found.push(Inverse::Remove { path: path.clone(), value: text(&value) }),
+            (Some(before), Some(value)) if text(&before) == text(&value) => {}
+            (Some(before), Some(value)) => {
+                let path = path.clone();
+                if let Some(elements) = appended(&before, &value) {
+                    let pull = |value| Inverse::Pull { path: path.clone(), value };
+                    found.extend(elements.into_iter().map(pull));
+                } else {
+                    found.push(Inverse::Set { path, value: text(&value), before: text(&before) });
+                }
+            }
+        }
+        path.pop();
+    }
+}
+
+fn keys(path: &[String]) -> Vec<&str> {
+    path.iter().map(String::as_str).collect()
+}
+
+/// The value alone, without the blanks and comments around it.
+fn text(value: &Value) -> String {
+    value.clone().decorated("", "").to_string()
+}
+
+/// The elements that `after` has at its end and `before` has not, when that is all.
+fn appended(before: &Value, after: &Value) -> Option<Vec<String>> {
+    let elements = |value: &Value| Some(value.as_array()?.iter().map(text).collect::<Vec<_>>());
+    let (before, mut after) = (elements(before)?, elements(after)?);
+    let added = after.split_off(before.len().min(after.len()));
+    (before == after).then_some(added)
+}
+
+/// `now` without what `patch`, which leads back, removes, wherever that has moved to. `None` where the patch brings
+/// lines back too, or what it removes is not there exactly once, line by line.
+pub(crate) fn by_lines(now: &str, patch: &str) -> Option<String> {
+    let patch = diffy::Patch::from_str(patch).ok()?;
+    let mut left = now.to_owned();
+    for hunk in patch.hunks() {
+        let mut blocks = vec![String::new()];
+        for line in hunk.lines() {
+            match line {
+                diffy::Line::Insert(_) => return None,
+                diffy::Line::Delete(line) => blocks.last_mut()?.push_str(line),
+                diffy::Line::Context(_) => blocks.push(String::new()),
+            }
+        }
+        for block in blocks.iter().filter(|block| !block.is_empty()) {
+            let mut places = left.match_indices(block.as_str()).map(|(at, _)| at);
+            let at = places.by_ref().find(|at| *at == 0 || left[..*at].ends_with('\n'))?;
+            if places.next().is_some() {
+                return None;
+            }
+            left.replace_range(at..at + block.len(), "");
+        }
+    }
+    (left != now).then_some(left)
+}
+
+/// `now` after `inverses`: each where the value is still what it was changed to. `None` where that changes nothing.
+pub(crate) fn by_meaning(now: &str, inverses: &[Inverse]) -> Option<String> {
+    let mut toml = TomlText::parse(now).ok()?;
+    for inverse in inverses {
+        let is_still = |path: &[&str], value: &str| toml.value(path).is_some_and(|now| text(&now) == value);
+        // What cannot be changed alone stays.
+        let _ = match inverse {
+            Inverse::Remove { path, value } if is_still(&keys(path), value) => toml.remove(&keys(path)),
+            Inverse::Pull { path, value } => toml.pull(&keys(path), value),
+            Inverse::Drop { path } => toml.remove_empty_table(&keys(path)),
+            Inverse::Set { path, value, before } if is_still(&keys(path), value) => {
+                toml.set(&keys(path), before).map(|()| true)
+            }
+            Inverse::Remove { .. } | Inverse::Set { .. } => Ok(false),
+        };
+    }
+    (toml.text() != now).then(|| toml.text().to_owned())
+}
+
+/// Whether anything that `inverses` would take out of `now` is still there.
+pub(crate) fn is_still_there(now: &str, inverses: &[Inverse]) -> bool {
+    let Ok(toml) = TomlText::parse(now) else { return true };
+    inverses.iter().any(|inverse| match inverse {
+        Inverse::Remove { path, value } | Inverse::Set { path, value, .. } => {
+            toml.value(&keys(path)).is_some_and(|now| text(&now) == *value)
+        }
+        Inverse::Pull { path, value } => toml.value(&keys(path)).is_some_and(|now| {
+            now.as_array().is_some_and(|array| array.iter().any(|element| text(element) == *value))
+        }),
+        Inverse::Drop { .. } => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Before, after, what others made of it since, and what is left when the change is taken back.
+    const TABLE: [(&str, &str, &str, &str); 6] = [
+        (
+            "[workspace]\nmembers = [\"a\"]\n",
+            "[workspace]\nmembers = [\"a\", \"x\"]\n",
+            "[workspace]\nmembers = [\"a\", \"x\", \"b\"] # more\n",
+            "[workspace]\nmembers = [\"a\", \"b\"] # more\n",
+        ),
+        (
+            "[workspace]\nmembers = [\n    \"a\",\n]\n",
+            "[workspace]\nmembers = [\n    \"a\",\n    \"x\",\n]\n",
+            "[workspace]\nmembers = [\n    \"a\",\n    \"b\",\n    \"x\",\n    \"c\",\n]\n",
+            "[workspace]\nmembers = [\n    \"a\",\n    \"b\",\n    \"c\",\n]\n",
+        ),
+        (
+            "[dependencies]\n",
+            "[dependencies]\n\n[workspace]\nmembers = [\"x\"]\n",
+            "[dependencies]\nlibc = \"1\"\n\n[workspace]\nmembers = [\"x\"]\n",
+            "[dependencies]\nlibc = \"1\"\n",
+        ),
+        (
+            "",
+            "[alias]\nx = \"run\"\ny = \"x\"\n",
+            "[alias]\nx = \"run\"\nmine = \"b\"\ny = \"x\"\n",
+            "[alias]\nmine = \"b\"\n",
+        ),
+        (
+            "",
+            "[alias]\nx = \"run\"\n\n[profile.x]\ndebug = false\n",
+            "[alias]\nmine = \"b\"\nx = \"run\"\n\n[profile.x]\n# Mine.\ndebug = false\n",
+            "[alias]\nmine = \"b\"\n# Mine.\n",
+        ),
+        ("a = 1\n", "a = 2\n", "# new\na = 2 # two\n", "# new\na = 1 # two\n"),
+    ];
+
+    #[test]
+    fn what_others_have_added_survives() {
+        for (before, after, now, left) in TABLE {
+            let patch = diffy::create_patch(after, before).to_string();
+            let found = by_lines(now, &patch).or_else(|| by_meaning(now, &inverses(before, after)));
+            assert_eq!(found.as_deref(), Some(left), "{now}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_made_their_own_stays() {
+        let inverses = inverses("", "[alias]\nx = \"run\"\n");
+        assert_eq!(by_meaning("[alias]\nx = \"mine\"\n", &inverses), None);
+        let patch = diffy::create_patch("a\nours\nb\n", "a\nb\n").to_string();
+        assert!(!is_still_there("[alias]\nx = \"mine\"\n", &inverses));
+        assert!(is_still_there("alias.x = \"run\"\n", &inverses));
+        for now in ["a\nours\nours\nb\n", "a\nnot ours\nb\n", "a\nb\n"] {
+            assert_eq!(by_lines(now, &patch), None, "{now}");
+        }
+    }
+}
