@@ -25,8 +25,12 @@ grid! {
     own_alias own_member own_folder
 }
 
-/// Of the launcher they compile nothing, and all of it.
-const BUILDS: [&[&str]; 2] = [&["build", "--workspace"], &["build", "--workspace", "--all-features"]];
+/// Of the launcher they compile nothing, nothing, and all of it.
+const BUILDS: [&[&str]; 3] = [
+    &["build", "--workspace"],
+    &["build", "--workspace", "--all-features"],
+    &["build", "--workspace", "--all-features", "--examples"],
+];
 
 fn check(plan: Plan) {
     let host = plan.make();
@@ -50,9 +54,10 @@ fn check(plan: Plan) {
     let adopted = Snapshot::of(&host.root);
     only_the_expected_files_differ(&host, &before, &adopted, &listed);
 
+    let none = BTreeSet::new();
     let locked: &[&str] = if host.plan.lock == Lock::Absent { &[] } else { &["--locked"] };
     for (build, expected) in
-        BUILDS.into_iter().zip([BTreeSet::new(), BTreeSet::from([host.launcher().to_owned()])])
+        BUILDS.into_iter().zip([none.clone(), none, BTreeSet::from([host.launcher().to_owned()])])
     {
         assert_eq!(
             compiles(&host, &[build, locked].concat()),
