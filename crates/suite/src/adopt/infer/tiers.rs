@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use xtask_workspace::config::{Config, Members, Packages, Targets, TierCommand};
+
 use super::ci::{Action, CiCommand};
 use super::evidence::{Evidence, Kind};
 use super::features::{Active, Feature, obstacles};
@@ -14,36 +16,30 @@ pub(super) struct Selections {
 }
 
 /// A default tier as it has to be known here.
-#[derive(Debug, Clone, Copy)]
 struct DefaultTier {
-    name: &'static str,
+    name: String,
     action: Action,
     all_targets: bool,
     affected: bool,
-    features: Features,
+    /// Its preset, where that is one of the [`Selections`].
+    preset: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Features {
-    Default,
-    Common,
-    Full,
+/// The default tiers, as a workspace has them where there is a preset `common`.
+fn default_tiers() -> impl Iterator<Item = DefaultTier> {
+    let members = Members::from_iter([("", ["common"])]);
+    Config::defaults(&members).tiers.into_iter().map(|tier| DefaultTier {
+        name: tier.name,
+        action: match tier.command {
+            TierCommand::Test | TierCommand::Bench => Action::Test,
+            TierCommand::Check | TierCommand::Clippy => Action::Check,
+            TierCommand::Build | TierCommand::Doc => Action::Build,
+        },
+        all_targets: tier.targets == Targets::All,
+        affected: tier.packages == Packages::Affected,
+        preset: tier.preset,
+    })
 }
-
-const TIERS: [DefaultTier; 7] = {
-    const fn tier(name: &'static str, action: Action) -> DefaultTier {
-        DefaultTier { name, action, all_targets: false, affected: false, features: Features::Default }
-    }
-    [
-        DefaultTier { affected: true, ..tier("test-fast", Action::Test) },
-        DefaultTier { features: Features::Common, ..tier("test-common", Action::Test) },
-        DefaultTier { all_targets: true, features: Features::Full, ..tier("test-full", Action::Test) },
-        DefaultTier { affected: true, all_targets: true, ..tier("check-fast", Action::Check) },
-        tier("build-dev", Action::Build),
-        tier("build-release", Action::Build),
-        DefaultTier { all_targets: true, ..tier("lint", Action::Check) },
-    ]
-};
 
 /// What a tier must say.
 #[derive(Debug, Default)]
@@ -74,21 +70,21 @@ pub(super) fn changes(
     evidence: &Evidence,
     selections: &Selections,
     notes: &mut Vec<String>,
-) -> Vec<(&'static str, Change)> {
+) -> Vec<(String, Change)> {
     let none = BTreeSet::new();
     let mut changes = Vec::new();
-    for tier in TIERS {
-        let features = match tier.features {
-            Features::Default => &none,
-            Features::Common => &selections.common,
-            Features::Full => &selections.full,
+    for tier in default_tiers() {
+        let features = match tier.preset.as_deref() {
+            Some("common") => &selections.common,
+            Some("full") => &selections.full,
+            _ => &none,
         };
         let active = Active::new(evidence, features, true);
         let mut change = Change::default();
-        as_built(evidence, tier, &active, &mut change);
+        as_built(evidence, &tier, &active, &mut change);
         unfit(evidence, &mut change);
-        as_excluded(evidence, tier, &mut change);
-        as_default_members(evidence, tier, &mut change);
+        as_excluded(evidence, &tier, &mut change);
+        as_default_members(evidence, &tier, &mut change);
         if evidence.members().all(|(_, member)| change.exclude.contains_key(&member.name)) {
             notes.push(format!(
                 "{}: no member is left that builds here, so the tier is as it was ({})",
@@ -100,7 +96,7 @@ pub(super) fn changes(
         if tier.name == "test-full" {
             change.nextest_profile = nextest_profile(evidence);
         }
-        change.targets = targets(evidence, tier, &change);
+        change.targets = targets(evidence, &tier, &change);
         if !change.is_empty() {
             changes.push((tier.name, change));
         }
@@ -109,7 +105,7 @@ pub(super) fn changes(
 }
 
 /// Targets that would not compile, and benches that would not end as a test does.
-fn as_built(evidence: &Evidence, tier: DefaultTier, active: &Active, change: &mut Change) {
+fn as_built(evidence: &Evidence, tier: &DefaultTier, active: &Active, change: &mut Change) {
     let tests = tier.action == Action::Test || tier.all_targets;
     let mut broken = BTreeSet::new();
     for found in obstacles(evidence) {
@@ -207,7 +203,7 @@ fn unfit(evidence: &Evidence, change: &mut Change) {
 }
 
 /// Members that the workspace's own commands leave out wherever they take the whole workspace.
-fn as_excluded(evidence: &Evidence, tier: DefaultTier, change: &mut Change) {
+fn as_excluded(evidence: &Evidence, tier: &DefaultTier, change: &mut Change) {
     let wide = evidence.commands.iter().filter(|command| command.workspace && !command.elsewhere);
     let same = |command: &&CiCommand| command.action.is_none_or(|action| action == tier.action);
     let mut of_tier = wide.clone().filter(same).collect::<Vec<_>>();
@@ -229,7 +225,7 @@ fn as_excluded(evidence: &Evidence, tier: DefaultTier, change: &mut Change) {
 }
 
 /// Where the workspace's own commands never take more than the default members.
-fn as_default_members(evidence: &Evidence, tier: DefaultTier, change: &mut Change) {
+fn as_default_members(evidence: &Evidence, tier: &DefaultTier, change: &mut Change) {
     let Some(default) = &evidence.default_members else { return };
     let mut commands = evidence.commands.iter();
     let tested = commands.clone().find(|command| command.action == Some(Action::Test) && !command.elsewhere);
@@ -270,7 +266,7 @@ fn nextest_profile(evidence: &Evidence) -> Option<(String, String)> {
 }
 
 /// The kinds of targets that are left, of those that there are.
-fn targets(evidence: &Evidence, tier: DefaultTier, change: &Change) -> Vec<&'static str> {
+fn targets(evidence: &Evidence, tier: &DefaultTier, change: &Change) -> Vec<&'static str> {
     if change.without.is_empty() {
         return Vec::new();
     }
