@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ArgMatches;
 use xtask_edit::Transaction;
 use xtask_units::holding_signals;
-use xtask_workspace::{Environment, WrongUsage};
+use xtask_workspace::{Environment, Outline, WrongUsage};
 
 use crate::adopt::{
     self, AdoptOptions, Existing, Host, How, Source, Update, takes_lock_file, unchanged_but_for,
@@ -66,7 +66,7 @@ fn adopt(
         show::plan(&plan, shell)?;
         return Ok((Exit::Done, None));
     }
-    let root = Host::inspect(dir, environment)?.root().to_owned();
+    let root = Outline::of(dir, environment)?.facts.root;
     // From here on nobody else of us changes anything there; what another one has just done is seen.
     let transaction = begin(&root, shell)?;
     let (host, plan) = plan_now()?;
@@ -74,9 +74,9 @@ fn adopt(
         shell.note(note);
     }
     let facts = &host.outline.facts;
-    let locked = root.join("Cargo.lock").is_file() && takes_lock_file(facts, environment)?;
     let changed = !plan.edits.is_empty();
     if changed {
+        let locked = root.join("Cargo.lock").is_file() && takes_lock_file(facts, environment)?;
         // A signal meanwhile is acted on when all of it is done, or taken back.
         let (done, signal) = holding_signals(|came| {
             transaction.commit(&plan.edits, || {
@@ -108,11 +108,12 @@ fn undo(
     dry_run: bool,
     shell: &Shell,
 ) -> Result<(Exit, Option<i32>)> {
-    let root = Host::inspect(dir, environment)?.root().to_owned();
     if dry_run {
-        show::undo_plan(&root, &adopt::plan_undo(&Host::inspect(dir, environment)?)?, shell)?;
+        let host = Host::inspect(dir, environment)?;
+        show::undo_plan(host.root(), &adopt::plan_undo(&host)?, shell)?;
         return Ok((Exit::Done, None));
     }
+    let root = Outline::of(dir, environment)?.facts.root;
     let transaction = begin(&root, shell)?;
     let host = Host::inspect(dir, environment)?;
     adopt::remove_target_dir(&host)?;

@@ -87,8 +87,8 @@ fn for_own_xtask<'a, 's>(
     let (leading, rest) = LeadingFlags::split(args)?;
     let name = rest.first()?;
     let known = |tiers: &[Tier]| {
-        let command = cli::command(tiers, tasks, OwnXtask::There);
-        RESERVED.contains(&name.as_str()) || command.find_subcommand(name).is_some()
+        let mut names = tiers.iter().map(|tier| tier.name.as_str()).chain(tasks.iter().flat_map(Task::names));
+        RESERVED.contains(&name.as_str()) || names.any(|known| known == name)
     };
     let dir = leading.directory();
     if known(&Config::defaults(&Members::default()).tiers) || !own_xtask::exists(&dir, environment) {
