@@ -175,15 +175,7 @@ impl TomlText {
             Some(value) => tree::removal(self.text(), &descent, &value),
             None => bail!("cannot remove `{}`: it is {}", shown(path), descent.node().kind()),
         };
-        let mut expected = self.meaning();
-        expected.remove(path);
-        expected.prune(path);
-        let meant = |after: &Meaning| {
-            let mut after = after.clone();
-            after.prune(path);
-            after == expected
-        };
-        self.change(&splices, meant).with_context(doing)?;
+        self.change_to_lack(path, &splices).with_context(doing)?;
         Ok(true)
     }
 
@@ -198,7 +190,7 @@ impl TomlText {
             *at += line.len();
             Some((start, line))
         });
-        let Some((start, line)) = starts.by_ref().find(|(_, line)| is_header(line)) else { return Ok(false) };
+        let Some((start, line)) = starts.find(|(_, line)| is_header(line)) else { return Ok(false) };
         if !self.contains(path) || !self.keys(path).is_empty() {
             return Ok(false);
         }
@@ -207,15 +199,7 @@ impl TomlText {
         let blank = ["\r\n\r\n", "\n\n"].into_iter().find(|blank| above.ends_with(blank));
         let start = start - blank.map_or(0, |blank| blank.len() / 2);
         let splice = Splice::remove(start..above.len() + line.len());
-        let mut expected = self.meaning();
-        expected.remove(path);
-        expected.prune(path);
-        let meant = |after: &Meaning| {
-            let mut after = after.clone();
-            after.prune(path);
-            after == expected
-        };
-        self.change(&[splice], meant).with_context(doing)?;
+        self.change_to_lack(path, &[splice]).with_context(doing)?;
         Ok(true)
     }
 
@@ -226,6 +210,19 @@ impl TomlText {
 
     fn meaning(&self) -> Meaning {
         Meaning::of(self.document.as_item())
+    }
+
+    /// Takes the splices over if the text then means the same without what is at `path`. The tables above it may be
+    /// gone or empty.
+    fn change_to_lack(&mut self, path: &[&str], splices: &[Splice]) -> Result<()> {
+        let mut expected = self.meaning();
+        expected.remove(path);
+        expected.prune(path);
+        self.change(splices, |after| {
+            let mut after = after.clone();
+            after.prune(path);
+            after == expected
+        })
     }
 
     /// Takes the splices over if the text then means what it should.

@@ -15,8 +15,6 @@ use super::record::{self, Adopted};
 pub(crate) const LAUNCHERS: [&str; 2] = ["xtask", "xtask-launcher"];
 /// The alias that keeps a workspace's own `xtask` in reach.
 pub(crate) const OWN_ALIAS: &str = "xtask-own";
-/// The oldest cargo that builds the suite: `rust-version` in its manifest.
-const OLDEST: (u32, u32) = (1, 89);
 
 /// A workspace of somebody else's.
 pub(crate) struct Host {
@@ -33,12 +31,9 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Looks at the workspace around `dir`. Fails as wrong usage where there is none.
+    /// Looks at the workspace around `dir`, a path without links. Fails as wrong usage where there is none.
     pub(crate) fn inspect(dir: &Utf8Path, environment: &Environment) -> Result<Self> {
-        let dir = dir
-            .canonicalize_utf8()
-            .map_err(|error| WrongUsage(format!("failed to read folder {dir}: {error}")))?;
-        let mut outline = Outline::of(&dir, environment)?;
+        let mut outline = Outline::of(dir, environment)?;
         let root = outline.facts.root.clone();
         if dir != root {
             // In a member's folder cargo calls that member the only default one.
@@ -61,13 +56,13 @@ impl Host {
 
     /// Fails where the workspace's own toolchain is too old to build the suite.
     pub(crate) fn check_toolchain(&self) -> Result<()> {
+        let oldest = env!("CARGO_PKG_RUST_VERSION");
         let (major, minor) = self.outline.cargo.release;
-        if (major, minor) >= OLDEST {
+        if oldest.split('.').filter_map(|number| number.parse::<u32>().ok()).le([major, minor]) {
             return Ok(());
         }
-        let (_, oldest) = OLDEST;
         Err(EnvironmentLacks(format!(
-            "{} uses cargo {major}.{minor}, and the suite needs 1.{oldest} or newer\n  next: raise the toolchain there (rust-toolchain.toml, or rustup update)",
+            "{} uses cargo {major}.{minor}, and the suite needs {oldest} or newer\n  next: raise the toolchain there (rust-toolchain.toml, or rustup update)",
             self.root()
         ))
         .into())

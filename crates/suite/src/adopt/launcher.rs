@@ -9,7 +9,7 @@ use xtask_workspace::{CargoCommand, Environment};
 use super::record::How;
 use super::source::{Files, Source};
 
-/// The launcher's version in `files/launcher.toml`: it stands in the workspace's lock file.
+/// The launcher's version: it stands in the workspace's lock file.
 pub(crate) const LAUNCHER_VERSION: &str = "0.1.0";
 
 /// The files that are the suite's, relative to the launcher's folder. `--update` replaces them.
@@ -28,7 +28,7 @@ pub(crate) fn own_files(source: &Source, launcher: &str, how: &How) -> Result<Fi
     };
     files.extend(suite.into_iter().map(|(path, bytes)| (Utf8Path::new("suite").join(path), bytes)));
     let texts = [
-        ("Cargo.toml", include_str!("files/launcher.toml").replace("@NAME@", launcher)),
+        ("Cargo.toml", launcher_manifest(launcher)),
         ("README.md", include_str!("files/README.md").replace("@URL@", env!("CARGO_PKG_REPOSITORY"))),
         ("src/rustfmt.toml", include_str!("files/rustfmt.toml").to_owned()),
         ("suite/rustfmt.toml", include_str!("files/rustfmt.toml").to_owned()),
@@ -40,6 +40,11 @@ pub(crate) fn own_files(source: &Source, launcher: &str, how: &How) -> Result<Fi
     ];
     files.extend(texts.map(|(path, text)| (Utf8PathBuf::from(path), text.into_bytes())));
     Ok(files)
+}
+
+fn launcher_manifest(launcher: &str) -> String {
+    let text = include_str!("files/launcher.toml");
+    text.replace("@NAME@", launcher).replace("@VERSION@", LAUNCHER_VERSION)
 }
 
 /// The first content of the files that are the workspace's own, relative to the launcher's folder.

@@ -25,7 +25,7 @@ use xtask_workspace::{Environment, WrongUsage};
 
 pub(crate) use check::{takes_lock_file, unchanged_but_for, without_launcher};
 pub(crate) use host::{Host, OWN_ALIAS, find_adopted};
-pub(crate) use record::How;
+pub(crate) use record::{How, short};
 pub(crate) use source::Source;
 pub(crate) use undo::{plan_undo, remove_target_dir};
 

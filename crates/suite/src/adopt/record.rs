@@ -66,7 +66,7 @@ impl How {
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Vendored { url, revision, edited } => {
-                let at = revision.as_ref().map(|rev| format!(" at {}", rev.get(..12).unwrap_or(rev)));
+                let at = revision.as_ref().map(|rev| format!(" at {}", short(rev)));
                 let edited = if *edited { " with edits that were not committed there" } else { "" };
                 format!("vendored from {url}{}{edited}", at.unwrap_or_default())
             }
@@ -74,6 +74,11 @@ impl How {
             Self::Git { url, rev } => format!("fetched by cargo from {url} at {rev}"),
         }
     }
+}
+
+/// A commit as people write it.
+pub(crate) fn short(revision: &str) -> &str {
+    revision.get(..12).unwrap_or(revision)
 }
 
 impl Adopted {

@@ -12,8 +12,8 @@ use xtask_workspace::{CargoCommand, CargoConfig, Environment, WrongUsage};
 use crate::cli::LeadingFlags;
 use crate::context::not_started;
 
-/// The cargo alias that leads to it.
-pub(crate) const ALIAS: &str = "xtask-own";
+/// The cargo alias that leads to it, which `adopt --merge` makes.
+pub(crate) const ALIAS: &str = crate::adopt::OWN_ALIAS;
 
 /// What was passed on already: an alias that leads back to us would go round for ever.
 pub(crate) const PASSED_ON: &str = "XTASK_SUITE_PASSED_ON";

@@ -153,6 +153,6 @@ fn last_line(shell: &Shell, report: &TierReport) -> String {
 }
 
 /// Milliseconds as people read them.
-pub(super) fn seconds(ms: u64) -> String {
+pub(crate) fn seconds(ms: u64) -> String {
     if ms >= 600_000 { format!("{} min", ms / 60_000) } else { format!("{:.1} s", ms as f64 / 1000.0) }
 }

@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 use xtask_workspace::Environment;
 
-use crate::adopt::{How, Source, find_adopted};
+use crate::adopt::{How, Source, find_adopted, short};
 use crate::context::Context;
 use crate::exit::Exit;
 
@@ -58,9 +58,4 @@ pub(super) fn run(context: &Context, environment: &Environment) -> Result<Exit> 
         context.shell.result(&format!("xtask-suite {}{at}", version.version));
     }
     Ok(Exit::Done)
-}
-
-/// A commit as people write it.
-fn short(revision: &str) -> &str {
-    revision.get(..12).unwrap_or(revision)
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 use serde::Serialize;
+use xtask_units::whole_milliseconds;
 use xtask_workspace::{CargoCommand, Environment};
 
 use crate::commands::overview::size_of;
@@ -27,7 +28,7 @@ pub(super) struct Costs {
 /// Calls `cargo xtask --version` in `root` until nothing is left to build. The build shows itself on standard
 /// error. Fails with the command when it does.
 pub(super) fn measure(root: &Utf8Path, target_dir: &Utf8Path, environment: &Environment) -> Result<Costs> {
-    let first_build_ms = call(root, environment)?;
+    let first_build = call(root, environment)?;
     // The second call finds files of the first build's own second; the ones after it are as all later ones.
     call(root, environment)?;
     let mut calls = (0..CALLS).map(|_| call(root, environment)).collect::<Result<Vec<_>>>()?;
@@ -35,7 +36,11 @@ pub(super) fn measure(root: &Utf8Path, target_dir: &Utf8Path, environment: &Envi
     // The launcher and its profile; the suite.
     let target_bytes =
         ["xtask", "xtask-suite"].map(|folder| size_of(&target_dir.join(folder)).0).iter().sum();
-    Ok(Costs { first_build_ms: millis(first_build_ms), call_ms: millis(calls[CALLS / 2]), target_bytes })
+    Ok(Costs {
+        first_build_ms: whole_milliseconds(first_build),
+        call_ms: whole_milliseconds(calls[CALLS / 2]),
+        target_bytes,
+    })
 }
 
 fn call(root: &Utf8Path, environment: &Environment) -> Result<Duration> {
@@ -52,8 +57,4 @@ fn call(root: &Utf8Path, environment: &Environment) -> Result<Duration> {
         );
     }
     Ok(start.elapsed())
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -10,6 +10,7 @@ use xtask_workspace::shell_quote;
 
 use super::costs::Costs;
 use crate::adopt::{AdoptPlan, How};
+use crate::commands::tier::seconds;
 use crate::shell::Shell;
 
 /// What is done to a file or folder.
@@ -146,10 +147,9 @@ pub(super) fn report(plan: &AdoptPlan, costs: Option<&Costs>, shell: &Shell) -> 
         return Ok(());
     }
     if let Some(costs) = costs {
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a build")]
-        let seconds = costs.first_build_ms as f64 / 1000.0;
         shell.result(&format!(
-            "costs: first build {seconds:.1} s, then {} ms per call; {} in the repository, {} in the target dir",
+            "costs: first build {}, then {} ms per call; {} in the repository, {} in the target dir",
+            seconds(costs.first_build_ms),
             costs.call_ms,
             format_size(repository_bytes(&plan.edits), BINARY),
             format_size(costs.target_bytes, BINARY)
