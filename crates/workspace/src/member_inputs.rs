@@ -117,6 +117,7 @@ mod tests {
             version: "0.1.0".into(),
             dir: format!("/w/{name}").into(),
             member: true,
+            launcher: false,
             features: BTreeMap::new(),
             targets: Vec::new(),
             dependencies: edges[at].iter().map(|&(package, dev)| LocalDependency { package, dev }).collect(),

@@ -125,6 +125,7 @@ fn facts(metadata: &Metadata, host: String) -> Facts {
             version: package.version.to_string(),
             dir: folder(package),
             member: members.contains(&package.id),
+            launcher: package.metadata["xtask-suite"]["launcher"] == true,
             features: package.features.clone(),
             targets: targets(package),
             dependencies: dependencies(package, &local, &through),

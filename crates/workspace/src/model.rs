@@ -38,6 +38,9 @@ pub struct LocalPackage {
     pub dir: Utf8PathBuf,
     /// Whether it is a member of the workspace.
     pub member: bool,
+    /// Whether it is the suite's launcher in a workspace that adopted the suite, by
+    /// `package.metadata.xtask-suite.launcher`.
+    pub launcher: bool,
     /// Its features and what each turns on.
     pub features: BTreeMap<String, Vec<String>>,
     /// Its targets.
@@ -67,9 +70,14 @@ pub struct LocalDependency {
 }
 
 impl Facts {
-    /// The members, in the order of their names.
+    /// The members, in the order of their names, without the suite's launcher: nobody's tests are there.
     pub fn members(&self) -> impl Iterator<Item = &LocalPackage> {
-        self.packages.iter().filter(|package| package.member)
+        self.packages.iter().filter(|package| package.member && !package.launcher)
+    }
+
+    /// The suite's launcher, where a member is one.
+    pub fn launcher(&self) -> Option<&LocalPackage> {
+        self.packages.iter().find(|package| package.member && package.launcher)
     }
 
     /// The member of this name.

@@ -114,6 +114,7 @@ mod tests {
             version: "0.1.0".into(),
             dir: format!("/w/{name}").into(),
             member: true,
+            launcher: false,
             features: features
                 .iter()
                 .map(|feature| ((*feature).to_owned(), vec![]))

@@ -62,8 +62,8 @@ impl Workspace {
             let config = CargoConfig::load(&root, &environment);
             let target_dir = guess_target_dir(&root, &config, &environment);
             let Some(cached) = read_cache(&target_dir, &environment) else { continue };
-            let known = |member: &crate::LocalPackage| dir.starts_with(&member.dir);
-            if cached.facts.root == root && (dir == root || cached.facts.members().any(known)) {
+            let known = |package: &crate::LocalPackage| package.member && dir.starts_with(&package.dir);
+            if cached.facts.root == root && (dir == root || cached.facts.packages.iter().any(known)) {
                 return Ok(Self {
                     facts: cached.facts,
                     environment,

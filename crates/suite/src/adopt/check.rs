@@ -13,13 +13,11 @@ pub(crate) fn unchanged_but_for(
     environment: &Environment,
 ) -> Result<()> {
     let after = Outline::of(&before.root, environment)?.facts;
-    let others = |facts: &Facts| {
-        facts.members().filter(|member| member.name != launcher).cloned().map(comparable).collect::<Vec<_>>()
-    };
+    let others = |facts: &Facts| facts.members().cloned().map(comparable).collect::<Vec<_>>();
     let default = |facts: &Facts| {
         facts.default_members.iter().filter(|name| *name != launcher).cloned().collect::<Vec<_>>()
     };
-    if after.member(launcher).is_none() {
+    if !is_launcher(&after, launcher) {
         bail!("cargo does not see the new member `{launcher}`");
     }
     if others(before) != others(&after) || default(before) != default(&after) {
@@ -44,10 +42,14 @@ pub(crate) fn unchanged_but_for(
 
 /// Fails where cargo cannot read the workspace, or still sees the launcher in it.
 pub(crate) fn without_launcher(root: &Utf8Path, launcher: &str, environment: &Environment) -> Result<()> {
-    if Outline::of(root, environment)?.facts.member(launcher).is_some() {
+    if is_launcher(&Outline::of(root, environment)?.facts, launcher) {
         bail!("cargo would still see the member `{launcher}`");
     }
     Ok(())
+}
+
+fn is_launcher(facts: &Facts, name: &str) -> bool {
+    facts.launcher().is_some_and(|launcher| launcher.name == name)
 }
 
 /// Without what only counts within one list: the places of other packages in it.

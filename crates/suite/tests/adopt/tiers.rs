@@ -9,10 +9,11 @@ use crate::template;
 pub(crate) fn check(host: &Host) {
     template::warm(host);
     let version = host.run(&["xtask", "--version"], 0);
-    assert!(version.stdout.starts_with("xtask "), "{}", version.stdout);
+    assert!(version.stdout.starts_with("xtask-suite "), "{}", version.stdout);
     for tier in ["test-fast", "check-fast", "test-full"] {
         host.run(&["xtask", tier], 0);
     }
+    the_launcher_is_none_of_their_members(host);
     let folders = ["base/src", "crates/base/src", "src"];
     let below = folders.into_iter().find(|folder| host.root.join(folder).exists()).unwrap();
     Outcome::of(&mut host.cargo_in(below, &["xtask", "test-fast"])).expect_code(0);
@@ -27,6 +28,15 @@ pub(crate) fn check(host: &Host) {
     if host.plan.merge {
         theirs_is_in_reach(host);
     }
+}
+
+fn the_launcher_is_none_of_their_members(host: &Host) {
+    let text = host.run(&["xtask", "test-full", "--json"], 0).stdout;
+    let report = serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    let launcher = if host.plan.merge { "xtask-launcher" } else { "xtask" };
+    let ran = report["packages"].as_array().unwrap();
+    assert!(!ran.is_empty() && ran.iter().all(|name| name != launcher), "{report:#}");
+    assert!(report["members"].as_u64() >= Some(ran.len() as u64), "{report:#}");
 }
 
 fn a_failing_test_is_a_failure(host: &Host, folder: &str) {

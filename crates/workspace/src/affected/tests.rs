@@ -41,6 +41,7 @@ fn facts(packages: &[&str]) -> Facts {
             }],
             dir,
             member: !words[0].starts_with('*'),
+            launcher: false,
             features: BTreeMap::new(),
             dependencies: words[2..].iter().map(edge).collect(),
         }

@@ -56,6 +56,7 @@ fn facts(root: &Utf8Path) -> Facts {
         version: "0.1.0".to_owned(),
         dir: dir.clone(),
         member: true,
+        launcher: false,
         features: features(document),
         targets: targets(dir),
         dependencies: (0..names.len())
