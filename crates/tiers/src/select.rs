@@ -3,6 +3,7 @@
 //! Invariant: a member is left out only when it last passed here with the same inputs, or when nothing
 //! since a base that is not HEAD itself reaches it. Whatever cannot be told selects.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -249,6 +250,7 @@ impl<'a> Now<'a> {
         // A fresh clone: nothing ever passed here, so nothing is known to.
         let first_run = results.members.is_empty() && self.changes.files.is_empty();
         let reached = base.as_ref().filter(|_| !first_run).map(|_| self.reach(results));
+        let uncommitted = LazyCell::new(|| self.reach(results).members);
         let mut chosen = Vec::new();
         for member in wide_selection(self.options).members(&self.workspace.facts) {
             let name = &member.name;
@@ -262,7 +264,11 @@ impl<'a> Now<'a> {
                     None => continue,
                 },
                 (None, None) => vec!["never run here".to_owned()],
-                (Some(_), None) => vec!["changed since it last passed here".to_owned()],
+                (Some(_), None) => {
+                    let since = std::iter::once("changed since it last passed here".to_owned());
+                    let files = uncommitted.get(name).into_iter().flatten();
+                    since.chain(files.map(|reason| format!("not committed: {reason}"))).collect()
+                }
             };
             chosen.push(Chosen { name: name.clone(), reasons });
         }

@@ -105,8 +105,8 @@ pub enum Reason {
     Lock,
     /// The manifest changed what it asks of dependencies that this member has too.
     SharedDependencies(String),
-    /// All members are selected.
-    Everything,
+    /// This selects all members.
+    Everything(String),
 }
 
 impl fmt::Display for Reason {
@@ -120,7 +120,7 @@ impl fmt::Display for Reason {
             Self::DependsOn(name) => write!(f, "depends on {name}"),
             Self::Lock => f.write_str("its locked dependencies changed"),
             Self::SharedDependencies(path) => write!(f, "has dependencies that {path} asks for otherwise"),
-            Self::Everything => f.write_str("all members are affected"),
+            Self::Everything(why) => f.write_str(why),
         }
     }
 }
@@ -129,9 +129,10 @@ impl fmt::Display for Reason {
 pub fn reach(question: &Question<'_>) -> Reach {
     let mut search = Search::new(question);
     let everything = search.files().or_else(|| search.lock()).or_else(|| search.manifests());
-    if everything.is_some() {
-        let members = question.facts.members().map(|member| (member.name.clone(), vec![Reason::Everything]));
-        return Reach { members: members.collect(), everything };
+    if let Some(why) = everything {
+        let members = question.facts.members();
+        let members = members.map(|member| (member.name.clone(), vec![Reason::Everything(why.clone())]));
+        return Reach { members: members.collect(), everything: Some(why) };
     }
     search.unseen();
     search.unknown_readers();
