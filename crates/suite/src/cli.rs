@@ -38,8 +38,7 @@ pub(crate) fn command(tiers: &[Tier], tasks: &[Task], own_xtask: OwnXtask) -> Co
     let mut command = base()
         .about("Keeps a Rust workspace fast to build and test")
         .after_help(format!("{EXIT_CODES}{others}"))
-        .subcommand_help_heading("Commands")
-        .disable_help_subcommand(true);
+        .subcommand_help_heading("Commands");
     for tier in tiers {
         command = command.subcommand(tier_command(tier));
     }
@@ -125,6 +124,7 @@ pub(crate) fn global_arguments() -> Vec<Arg> {
 fn base() -> Command {
     Command::new("xtask")
         .bin_name("cargo xtask")
+        .display_name("xtask-suite")
         .version(env!("CARGO_PKG_VERSION"))
         .arg(
             Arg::new("directory")

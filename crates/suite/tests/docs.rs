@@ -60,7 +60,9 @@ fn describe(machine: &BareMachine, root: &Utf8Path, path: &mut Vec<String>, mark
     // Two spaces before a name; lines that go on are further in.
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let names = listed.take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("  "));
-    for name in names.filter(|name| !name.starts_with(' ')).filter_map(|line| line.split(' ').next()) {
+    let names = names.filter(|name| !name.starts_with(' ')).filter_map(|line| line.split(' ').next());
+    // `help` takes a command's name, and no flags.
+    for name in names.filter(|name| *name != "help") {
         path.push(name.to_owned());
         describe(machine, root, path, markdown);
         path.pop();
