@@ -1,6 +1,7 @@
 //! All output goes through here: results to standard output, everything else for people to standard error,
 //! and with `--json` exactly one document to standard output.
 
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 
@@ -218,6 +219,12 @@ impl Progress for Shell {
 }
 
 /// Somebody closed the pipe: there is nobody left to tell.
+/// `number` things, as in "1 unit" and "2 units".
+pub(crate) fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 fn write_line(to: &mut dyn Write, line: &str) {
     let _ = writeln!(to, "{line}");
 }

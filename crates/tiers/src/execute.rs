@@ -39,8 +39,7 @@ impl TierPlan {
         let mut outcome = Outcome::default();
         for step in &self.steps {
             self.step(workspace, step, progress, &mut outcome)?;
-            let compiled = outcome.records.last().is_none_or(|record| record.build_succeeded == Some(true));
-            if outcome.signal.is_some() || !compiled {
+            if outcome.signal.is_some() || !outcome.built() {
                 break;
             }
         }
@@ -107,6 +106,11 @@ impl TierPlan {
         let budget_ms = tier.budget.map(whole_milliseconds);
         let over_budget = budget_ms.is_some_and(|budget| compile_ms + run_ms > budget);
         let passed = outcome.failed_command.is_none() && outcome.signal.is_none();
+        let tests = outcome.counts();
+        let no_test_matched = passed
+            && !self.steps.is_empty()
+            && names_tests(&self.options.runner_args)
+            && tests.passed + tests.failed == 0;
         let count = |of: fn(&Record) -> usize| outcome.records.iter().map(of).max().unwrap_or(0);
         TierReport {
             tier: self.tier.clone(),
@@ -119,13 +123,17 @@ impl TierPlan {
                 fresh: count(Record::fresh),
                 compiled: outcome.records.iter().map(Record::compiled).sum(),
             },
-            tests: outcome.counts(),
+            tests,
+            no_test_matched,
             custom_harnesses: outcome.programs.iter().filter(|program| program.tests.is_none()).count(),
             compile_ms,
             run_ms,
             budget_ms,
             over_budget,
-            success: passed && !(over_budget && tier.on_over_budget == OnOverBudget::Fail),
+            not_compiled: (!outcome.built()).then(|| outcome.not_compiled()),
+            success: passed
+                && !no_test_matched
+                && !(over_budget && tier.on_over_budget == OnOverBudget::Fail),
             failures: outcome.failures(),
             slowest_units: if over_budget { slowest(unit_times(&outcome.records)) } else { Vec::new() },
             slowest_tests: if over_budget { slowest(outcome.test_times()) } else { Vec::new() },
@@ -144,13 +152,14 @@ impl TierPlan {
         report: &TierReport,
         progress: &dyn Progress,
     ) {
-        let kept = ledger::append(workspace, report).and_then(|()| self.keep_verdicts(workspace, outcome));
+        let kept =
+            ledger::append(workspace, report).and_then(|()| self.keep_verdicts(workspace, outcome, report));
         if let Err(error) = kept {
             progress.note(&format!("the result of this run was not kept: {error:#}"));
         }
     }
 
-    fn keep_verdicts(&self, workspace: &Workspace, outcome: &Outcome) -> Result<()> {
+    fn keep_verdicts(&self, workspace: &Workspace, outcome: &Outcome, report: &TierReport) -> Result<()> {
         let Some(before) = &self.inputs else { return Ok(()) };
         let compiled = outcome.records.iter().any(|record| record.compiled() > 0);
         // What was compiled has new dep-info, by us or by another run at the same time; else the inputs are
@@ -166,14 +175,16 @@ impl TierPlan {
         // A file edited during the run may or may not have been compiled in.
         let unchanged = contents == before.contents;
         let inputs = &after.as_ref().unwrap_or(before).members;
-        let built = outcome.records.iter().all(|record| record.build_succeeded == Some(true));
+        let built = outcome.built();
         let all_green = outcome.failed_command.is_none();
         let failing = outcome.failing_packages();
+        // The next run, with everything compiled, may hold it.
+        let blown = report.over_budget && self.options.tier.on_over_budget == OnOverBudget::Fail;
         Results::update(workspace, &self.tier, |results| {
             results.lock.clone_from(&before.lock);
             for chosen in &self.packages {
                 let name = &chosen.name;
-                let verdict = if failing.contains(name) || !built {
+                let verdict = if failing.contains(name) || !built || blown {
                     Verdict { passed: false, inputs: None }
                 } else if !self.options.runner_args.is_empty() {
                     // Only some of its tests ran: that says nothing of the others.
@@ -207,6 +218,14 @@ impl Outcome {
         counts
     }
 
+    fn built(&self) -> bool {
+        self.records.iter().all(|record| record.build_succeeded == Some(true))
+    }
+
+    fn not_compiled(&self) -> Vec<String> {
+        self.records.iter().flat_map(|record| record.not_compiled.clone()).collect()
+    }
+
     fn failures(&self) -> Vec<String> {
         let tests = self.tests.iter().filter(|test| !test.passed);
         let tests = tests.map(|test| format!("{}: {}", test.package, test.name));
@@ -232,6 +251,13 @@ impl Outcome {
         }
         tests.chain(programs.into_iter().map(|(name, ms)| Slow { name, ms })).collect()
     }
+}
+
+/// Whether the arguments for the tests' runner select tests, as far as can be told: then none is a typo.
+fn names_tests(runner_args: &[String]) -> bool {
+    let lists = ["--list", "--help", "-h", "--no-run"];
+    runner_args.iter().any(|arg| !arg.starts_with('-'))
+        && !runner_args.iter().any(|arg| lists.contains(&arg.as_str()))
 }
 
 fn one(passed: bool) -> Counts {

@@ -26,6 +26,8 @@ pub struct TierReport {
     pub units: Units,
     /// Its tests.
     pub tests: Counts,
+    /// Whether tests were asked for by name and none had it.
+    pub no_test_matched: bool,
     /// Test programs with a harness of their own, each counted as one test.
     pub custom_harnesses: usize,
     /// Milliseconds of compiling.
@@ -38,6 +40,9 @@ pub struct TierReport {
     pub over_budget: bool,
     /// Whether everything passed (and the budget held, where blowing it is a failure).
     pub success: bool,
+    /// The targets that did not compile, in cargo's words: "`app` (lib test)". Empty where cargo failed before it
+    /// compiled any, `None` where everything was built.
+    pub not_compiled: Option<Vec<String>>,
     /// The names of the tests (or, under `cargo test`, of the test programs) that failed.
     pub failures: Vec<String>,
     /// The slowest units, when the budget was blown.

@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::remove_file;
 use xtask_workspace::Progress;
 
+use crate::compile_errors::CompileErrors;
 use crate::messages::{Artifact, BuildScriptRun, Message, name_and_version};
 use crate::process::Stream;
 use crate::record::{BuiltUnit, RunOptions};
@@ -27,6 +28,7 @@ pub(crate) struct Build {
     dirty: BTreeMap<(String, String), String>,
     /// After how long cargo said that the build was finished, and whether it succeeded.
     pub(crate) finished: Option<(Duration, bool)>,
+    errors: CompileErrors,
     timings_page: Option<Utf8PathBuf>,
 }
 
@@ -38,6 +40,7 @@ impl Build {
             units: Vec::new(),
             dirty: BTreeMap::new(),
             finished: None,
+            errors: CompileErrors::default(),
             timings_page: None,
         }
     }
@@ -49,21 +52,36 @@ impl Build {
         progress: &dyn Progress,
         on_line: &mut dyn FnMut(&str),
     ) {
-        let hidden = match stream {
+        let shown = match stream {
             // After the build the same words are a test's output.
             Stream::Out if self.finished.is_none() => match Message::parse(line) {
                 Some(message) => return self.message(message, progress),
-                None => false,
+                None => vec![line.to_owned()],
             },
-            Stream::Out => false,
+            Stream::Out => vec![line.to_owned()],
             // Its two pipes are read apart, so cargo's last status lines may come after its last message.
-            Stream::Err => self.status(line) || only_verbose_says(line),
+            Stream::Err if self.status(line) || only_verbose_says(line) => return,
+            // A test may run a cargo.
+            Stream::Err if self.succeeded() => vec![line.to_owned()],
+            Stream::Err => self.errors.line(line),
         };
-        if hidden {
-            return;
+        for line in &shown {
+            on_line(line);
+            progress.output(line);
         }
-        on_line(line);
-        progress.output(line);
+    }
+
+    /// Shows what was held back. Returns the targets that did not compile, in cargo's words.
+    pub(crate) fn finish(&mut self, progress: &dyn Progress) -> Vec<String> {
+        let (targets, rest) = std::mem::take(&mut self.errors).finish();
+        for line in &rest {
+            progress.output(line);
+        }
+        if self.succeeded() { Vec::new() } else { targets }
+    }
+
+    fn succeeded(&self) -> bool {
+        self.finished.is_some_and(|(_, success)| success)
     }
 
     fn message(&mut self, message: Message, progress: &dyn Progress) {

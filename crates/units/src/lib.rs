@@ -4,6 +4,7 @@
 mod assemble;
 mod build_output;
 mod compare;
+mod compile_errors;
 mod dep_info;
 pub mod fake;
 mod forecast;

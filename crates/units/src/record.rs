@@ -109,6 +109,9 @@ pub struct Record {
     pub signal: Option<i32>,
     /// Whether the build succeeded; `None` when cargo never came to an end of it.
     pub build_succeeded: Option<bool>,
+    /// The targets that did not compile, in cargo's words: "`app` (lib test)".
+    #[serde(default)]
+    pub not_compiled: Vec<String>,
     /// Milliseconds until cargo said that the build was finished (or until the end).
     pub compile_ms: u64,
     /// Milliseconds after that.
@@ -131,8 +134,7 @@ impl Record {
 
 /// Runs `command`, shows its output through `progress`, and writes down what it built.
 ///
-/// `on_line` sees every line that is none of cargo's JSON messages, with whether the build had finished by
-/// then: the output of tests.
+/// `on_line` sees every line that is shown: what is none of cargo's JSON messages, the output of tests among it.
 pub fn run(
     workspace: &Workspace,
     command: &CargoCommand,
@@ -150,12 +152,14 @@ pub fn run(
     let total = build.started.elapsed();
     let compile = build.finished.map_or(total, |(at, _)| at);
     build.add_times();
+    let not_compiled = build.finish(progress);
     let record = Record {
         command: command.to_string(),
         started_at_ms,
         exit_code: ended.status.code(),
         signal: ended.signal,
         build_succeeded: build.finished.map(|(_, success)| success),
+        not_compiled,
         compile_ms: whole_milliseconds(compile),
         run_ms: whole_milliseconds(total.saturating_sub(compile)),
         units: build.units,

@@ -12,6 +12,7 @@ use xtask_workspace::config::{Place, Tier};
 use crate::commands::tier::seconds;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::shell::count;
 
 /// A target dir of hundreds of gigabytes takes minutes to add up; an overview may not.
 const MEASURE: Duration = Duration::from_millis(800);
@@ -64,7 +65,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
 
 fn show(context: &Context, overview: &Overview) {
     let shell = context.shell;
-    shell.result(&format!("{} ({} members)", overview.root, overview.members));
+    shell.result(&format!("{} ({})", overview.root, count(overview.members, "member")));
     let width = overview.tiers.iter().map(|tier| tier.name.len()).max().unwrap_or(0);
     for tier in &overview.tiers {
         let state = match &tier.last {
@@ -73,7 +74,7 @@ fn show(context: &Context, overview: &Overview) {
                 let (word, colour) =
                     if run.success { ("ok", AnsiColor::Green) } else { ("failed", AnsiColor::Red) };
                 let tests = run.tests.passed + run.tests.failed;
-                let tests = if tests > 0 { format!(", {tests} tests") } else { String::new() };
+                let tests = if tests > 0 { format!(", {}", count(tests, "test")) } else { String::new() };
                 format!("{} in {}{tests}", shell.paint(word, colour), seconds(run.compile_ms + run.run_ms))
             }
         };

@@ -9,6 +9,7 @@ use xtask_workspace::{CargoCommand, Selection, WrongUsage, feature_args, preset_
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::shell::count;
 
 /// So many units and splits are listed for people; `--json` has all.
 const LISTED: usize = 10;
@@ -138,7 +139,7 @@ fn show_comparison(context: &Context, first: &str, second: &str, comparison: &Co
     let shell = context.shell;
     let listed = |name: &str, units: &[String]| {
         if !units.is_empty() {
-            shell.result(&format!("only {name}: {} units", units.len()));
+            shell.result(&format!("only {name}: {}", count(units.len(), "unit")));
         }
         for unit in units.iter().take(LISTED) {
             shell.result(&format!("  {unit}"));

@@ -9,7 +9,7 @@ use xtask_workspace::config::OnOverBudget;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::shell::Shell;
+use crate::shell::{Shell, count};
 
 /// Runs the tier. The second value is the signal that ended it.
 pub(super) fn run(context: &Context, name: &str, arguments: &ArgMatches) -> Result<(Exit, Option<i32>)> {
@@ -71,23 +71,24 @@ fn forecast_line(plan: &TierPlan, forecast: &Forecast) -> String {
         _ if forecast.compile == 0 => "nothing to compile".to_owned(),
         None => "no times recorded here yet".to_owned(),
         Some(ms) if forecast.unpriced > 0 => {
-            format!("about {} ({} units never timed here)", seconds(ms), forecast.unpriced)
+            format!("about {} ({} never timed here)", seconds(ms), count(forecast.unpriced, "unit"))
         }
         Some(ms) => format!("about {}", seconds(ms)),
     };
     format!(
-        "{} forecast: {} of {} packages, {} units fresh, {} to compile: {time}",
+        "{} forecast: {} of {}, {} fresh, {} to compile: {time}",
         plan.tier,
         plan.packages.len(),
-        plan.members,
-        forecast.fresh,
+        count(plan.members, "package"),
+        count(forecast.fresh, "unit"),
         forecast.compile
     )
 }
 
 fn show_report(shell: &Shell, report: &TierReport, on_over_budget: OnOverBudget) -> Result<()> {
-    for failure in &report.failures {
-        shell.annotate(&format!("{} failed", report.tier), failure);
+    let errors = report.not_compiled.iter().flatten().map(|target| format!("{target} did not compile"));
+    for failure in report.failures.iter().cloned().chain(errors) {
+        shell.annotate(&format!("{} failed", report.tier), &failure);
     }
     if let Some(command) = &report.failed_command {
         shell.note(&format!("failed: {command}"));
@@ -96,8 +97,13 @@ fn show_report(shell: &Shell, report: &TierReport, on_over_budget: OnOverBudget)
         show_over_budget(shell, report, on_over_budget);
     }
     if report.custom_harnesses > 0 {
-        let count = report.custom_harnesses;
-        shell.note(&format!("{count} test programs have a harness of their own; each counts as one test"));
+        let programs = count(report.custom_harnesses, "test program");
+        shell.note(&format!("{programs} with a custom harness: each counts as one test"));
+    }
+    if report.no_test_matched {
+        let text = format!("no test of {} matches; another package may have it", names(&report.packages));
+        shell.warning(&text);
+        shell.annotate(&format!("{} failed", report.tier), &text);
     }
     shell.result(&last_line(shell, report));
     if shell.json() { shell.document(report) } else { Ok(()) }
@@ -132,24 +138,39 @@ fn last_line(shell: &Shell, report: &TierReport) -> String {
         ("failed", AnsiColor::Red)
     };
     let mut parts =
-        vec![format!("{} of {} packages ({})", report.packages.len(), report.members, report.why)];
+        vec![format!("{} of {} ({})", report.packages.len(), count(report.members, "package"), report.why)];
     if !report.packages.is_empty() {
+        if let Some(targets) = report.not_compiled.as_ref().filter(|_| report.signal.is_none()) {
+            parts.push(match &targets[..] {
+                [] => "nothing was built".to_owned(),
+                targets => format!("{} did not compile", names(targets)),
+            });
+        }
         let tests = report.tests;
         if tests.passed + tests.failed + tests.skipped > 0 {
             parts
                 .push(format!("{} passed, {} failed, {} skipped", tests.passed, tests.failed, tests.skipped));
         }
-        let compiled = report.units.compiled;
+        let compiled = count(report.units.compiled, "unit");
+        let ran = report.not_compiled.is_none().then(|| format!(", ran {}", seconds(report.run_ms)));
         parts.push(format!(
-            "{compiled} units compiled in {}, ran {}",
+            "{compiled} compiled in {}{}",
             seconds(report.compile_ms),
-            seconds(report.run_ms)
+            ran.unwrap_or_default()
         ));
         if let Some(budget) = report.budget_ms {
             parts.push(format!("{} of {}", seconds(report.compile_ms + report.run_ms), seconds(budget)));
         }
     }
     format!("{} {}: {}", report.tier, shell.paint(word, colour), parts.join("; "))
+}
+
+/// The first of `names`, and how many more there are.
+fn names(names: &[String]) -> String {
+    match names {
+        [_, _, _, _, ..] => format!("{} and {} more", names[..3].join(", "), names.len() - 3),
+        _ => names.join(", "),
+    }
 }
 
 /// Milliseconds as people read them.

@@ -39,7 +39,7 @@ fn a_custom_harness_counts_as_one_test_and_that_is_said() {
         one("#[test] fn a() {}\n", manifest, "[tiers.t]\ncommand = \"test\"\nrunner = \"cargo\"\n", &more);
     let outcome = suite.run(&["t"], 1);
     assert!(outcome.stdout.contains("2 passed, 1 failed, 0 skipped"), "{}", outcome.stdout);
-    let note = "note: 2 test programs have a harness of their own; each counts as one test";
+    let note = "note: 2 test programs with a custom harness: each counts as one test";
     assert!(outcome.stderr.contains(note), "{}", outcome.stderr);
 }
 
@@ -111,6 +111,20 @@ fn over_budget_names_the_five_slowest_units_and_tests() {
         (&report["over_budget"], report["slowest_tests"].as_array().unwrap().len()),
         (&false.into(), 0)
     );
+}
+
+#[test]
+fn a_budget_that_failed_is_not_forgotten_by_the_next_run() {
+    let config =
+        |budget: &str| format!("[tiers.test-fast]\nbudget = \"{budget}\"\non-over-budget = \"fail\"\n");
+    let suite = one("#[test] fn a() {}\n", "", &config("1ms"), &[]);
+    for _ in 0..2 {
+        let report = suite.json(&["test-fast"], 1);
+        assert_eq!((&report["over_budget"], number(&report["tests"]["passed"])), (&true.into(), 1));
+    }
+    suite.fixture.write("xtask.toml", &config("10min"));
+    assert_eq!(number(&suite.json(&["test-fast"], 0)["tests"]["passed"]), 1);
+    assert_eq!(number(&suite.json(&["test-fast"], 0)["tests"]["passed"]), 0, "now it is known to pass");
 }
 
 #[test]

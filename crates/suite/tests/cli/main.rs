@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod counts;
 mod dry_run;
+mod endings;
 mod forecast;
 mod github;
 mod interrupt;
