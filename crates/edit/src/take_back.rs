@@ -123,12 +123,13 @@ pub(crate) fn by_lines(now: &str, patch: &str) -> Option<String> {
     (left != now).then_some(left)
 }
 
-/// `now` after `inverses`: each where the value is still what it was changed to. `None` where that changes nothing.
+/// `now` after `inverses`: each where the value is still what it was changed to. `None` where that changes nothing, or
+/// where something of it cannot be taken out alone.
 pub(crate) fn by_meaning(now: &str, inverses: &[Inverse]) -> Option<String> {
     let mut toml = TomlText::parse(now).ok()?;
     for inverse in inverses {
         let is_still = |path: &[&str], value: &str| toml.value(path).is_some_and(|now| text(&now) == value);
-        // What cannot be changed alone stays.
+        // What cannot be changed alone is still there below.
         let _ = match inverse {
             Inverse::Remove { path, value } if is_still(&keys(path), value) => toml.remove(&keys(path)),
             Inverse::Pull { path, value } => toml.pull(&keys(path), value),
@@ -139,7 +140,7 @@ pub(crate) fn by_meaning(now: &str, inverses: &[Inverse]) -> Option<String> {
             Inverse::Remove { .. } | Inverse::Set { .. } => Ok(false),
         };
     }
-    (toml.text() != now).then(|| toml.text().to_owned())
+    (toml.text() != now && !is_still_there(toml.text(), inverses)).then(|| toml.text().to_owned())
 }
 
 /// Whether anything that `inverses` would take out of `now` is still there.
@@ -202,6 +203,14 @@ mod tests {
             let found = by_lines(now, &patch).or_else(|| by_meaning(now, &inverses(before, after)));
             assert_eq!(found.as_deref(), Some(left), "{now}");
         }
+    }
+
+    #[test]
+    fn half_of_it_is_not_taken_back() {
+        let inverses = inverses("a = []\n", "a = [\"x\"]\nb = 1\n");
+        assert_eq!(by_meaning("a = [\"x\"] #\nb = 1\n", &inverses).as_deref(), Some("a = [] #\n"));
+        // Which of the two is ours cannot be told.
+        assert_eq!(by_meaning("a = [\"x\", \"x\"]\nb = 1\n", &inverses), None);
     }
 
     #[test]
