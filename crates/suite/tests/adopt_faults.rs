@@ -6,13 +6,14 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use xtask_testkit::{Fault, Faults, Injected, Outcome, TempDir, assert_all_fired, cargo, sample, scrub};
+use camino::Utf8PathBuf;
+use xtask_testkit::{
+    Fault, Faults, Injected, Outcome, Snapshot, TempDir, assert_all_fired, cargo, sample, scrub,
+};
 
 const EXE: &str = env!("CARGO_BIN_EXE_xtask-suite");
 
@@ -26,57 +27,29 @@ const HOST: [(&str, &str); 6] = [
     ("app/src/lib.rs", "pub fn one() -> u32 {\n    1\n}\n"),
 ];
 
-/// Bytes and mode of every file, by path.
-type Tree = BTreeMap<Utf8PathBuf, (Vec<u8>, u32)>;
-
 /// A workspace whose target dir lies elsewhere, so that every call below its root is about the user's files.
 struct Host {
     dir: TempDir,
-    original: Tree,
+    original: Snapshot,
 }
 
 impl Host {
     fn new(name: &str) -> Self {
-        let mut host = Self { dir: TempDir::new(name), original: Tree::new() };
+        let dir = TempDir::new(name);
         for (path, text) in HOST {
-            host.dir.write(&format!("host/{path}"), text);
+            dir.write(&format!("host/{path}"), text);
         }
         let read_only = fs::Permissions::from_mode(0o444);
-        fs::set_permissions(host.root().join(".gitignore"), read_only).unwrap();
-        host.original = host.tree();
-        host
+        fs::set_permissions(dir.path().join("host/.gitignore"), read_only).unwrap();
+        Self { original: Snapshot::of(&dir.path().join("host")), dir }
     }
 
     fn root(&self) -> Utf8PathBuf {
         self.dir.path().join("host")
     }
 
-    fn tree(&self) -> Tree {
-        let mut tree = Tree::new();
-        read(&self.root(), Utf8Path::new(""), &mut tree);
-        tree
-    }
-
-    /// The user's files: what a kill leaves of the journal goes with the next command.
-    fn tree_without_journal(&self) -> Tree {
-        let mut tree = self.tree();
-        tree.retain(|path, _| !path.starts_with(".xtask-journal"));
-        tree
-    }
-
-    /// Puts `tree` back, with nothing beside it.
-    #[expect(clippy::disallowed_methods, reason = "a fixture needs no atomic write, and has no link in it")]
-    fn reset(&self, tree: &Tree) {
-        for entry in self.root().read_dir_utf8().unwrap() {
-            let path = entry.unwrap().into_path();
-            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
-        }
-        for (path, (bytes, mode)) in tree {
-            let path = self.root().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, bytes).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
-        }
+    fn files(&self) -> Snapshot {
+        Snapshot::of(&self.root())
     }
 
     fn adopt(&self, arguments: &[&str]) -> Command {
@@ -101,29 +74,11 @@ impl Host {
     }
 }
 
-fn read(dir: &Utf8Path, name: &Utf8Path, tree: &mut Tree) {
-    for entry in dir.read_dir_utf8().unwrap() {
-        let entry = entry.unwrap();
-        let name = name.join(entry.file_name());
-        let metadata = fs::symlink_metadata(entry.path()).unwrap();
-        if metadata.is_dir() {
-            read(entry.path(), &name, tree);
-        } else {
-            tree.insert(name, (fs::read(entry.path()).unwrap(), metadata.permissions().mode() & 0o777));
-        }
-    }
-}
-
-fn differences(found: &Tree, expected: &Tree) -> Vec<Utf8PathBuf> {
-    let paths = found.keys().chain(expected.keys());
-    paths.filter(|path| found.get(*path) != expected.get(*path)).cloned().collect()
-}
-
 /// One command that changes the workspace from one state to another.
 struct Change<'a> {
     host: &'a Host,
-    before: Tree,
-    after: Tree,
+    before: Snapshot,
+    after: Snapshot,
     arguments: &'a [&'a str],
     /// About how many calls are tried; all of them when there are fewer.
     calls: usize,
@@ -134,7 +89,7 @@ impl Change<'_> {
     /// and `--undo` the first one.
     fn prove(&self, fault: Fault) {
         let make = || {
-            self.host.reset(&self.before);
+            self.before.restore(&self.host.root());
             self.host.adopt(self.arguments)
         };
         let faults = Faults::reference(make, &self.host.root());
@@ -152,7 +107,8 @@ impl Change<'_> {
     }
 
     fn check(&self, run: &Injected, fault: Fault) {
-        let tree = self.host.tree_without_journal();
+        // The user's files: what a kill leaves of the journal goes with the next command.
+        let files = self.host.files().without(".xtask-journal");
         match fault {
             Fault::Kill => {
                 let members = self.host.members();
@@ -161,7 +117,7 @@ impl Change<'_> {
             Fault::Error(_) => {
                 // After the last change the journal is only removed: that may fail.
                 let expected = if run.outcome.code == Some(0) { &self.after } else { &self.before };
-                assert_eq!(differences(&tree, expected), Vec::<Utf8PathBuf>::new(), "{}", run.seen);
+                files.assert_same(expected, &run.seen);
                 if run.outcome.code != Some(0) {
                     assert_eq!(run.outcome.code, Some(1), "{}", run.seen);
                     assert!(run.outcome.stderr.contains("error: "), "{}", run.seen);
@@ -179,14 +135,14 @@ impl Change<'_> {
                 "{again:?}\n{}",
                 run.seen
             );
-            let tree = self.host.tree();
-            assert_eq!(differences(&tree, &self.after), Vec::<Utf8PathBuf>::new(), "{}", run.seen);
+            let files = self.host.files();
+            files.assert_same(&self.after, &run.seen);
         } else {
             // Where nothing was adopted there is nothing to undo, which is wrong usage.
             let undone = Outcome::of(&mut self.host.adopt(&["--undo"]));
             assert!(matches!(undone.code, Some(0 | 2)), "{undone:?}\n{}", run.seen);
-            let tree = self.host.tree();
-            assert_eq!(differences(&tree, &self.host.original), Vec::<Utf8PathBuf>::new(), "{}", run.seen);
+            let files = self.host.files();
+            files.assert_same(&self.host.original, &run.seen);
         }
     }
 
@@ -198,7 +154,7 @@ impl Change<'_> {
 /// The states before and after adopting in this way.
 fn adopting<'a>(host: &'a Host, arguments: &'a [&'a str], calls: usize) -> Change<'a> {
     host.run(arguments, 0);
-    let after = host.tree();
+    let after = host.files();
     Change { host, before: host.original.clone(), after, arguments, calls }
 }
 
@@ -236,10 +192,10 @@ fn a_copied_suite_is_there_as_a_whole_or_not_at_all() {
 fn an_update_is_done_or_not() {
     let host = Host::new("adopt-update");
     host.run(&PATH, 0);
-    let before = host.tree();
+    let before = host.files();
     let arguments = ["--update", "--vendor", "--no-build"];
     host.run(&arguments, 0);
-    let change = Change { host: &host, before, after: host.tree(), arguments: &arguments, calls: 8 };
+    let change = Change { host: &host, before, after: host.files(), arguments: &arguments, calls: 8 };
     change.prove(Fault::Kill);
     change.prove(Fault::Error("ENOSPC"));
 }
@@ -248,7 +204,7 @@ fn an_update_is_done_or_not() {
 fn an_undo_is_done_or_not() {
     let host = Host::new("adopt-undo");
     host.run(&PATH, 0);
-    let before = host.tree();
+    let before = host.files();
     let change =
         Change { host: &host, before, after: host.original.clone(), arguments: &["--undo"], calls: 12 };
     change.prove(Fault::Kill);

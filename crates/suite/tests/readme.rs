@@ -4,12 +4,11 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_testkit::{Outcome, TempDir, git_init, scrub};
+use xtask_testkit::{Outcome, Snapshot, TempDir, git_init, scrub};
 
 const PUBLIC: &str = "https://github.com/xtask-suite/xtask-suite";
 
@@ -69,23 +68,8 @@ impl User {
     }
 
     /// The bytes of every file that is the user's.
-    fn files(&self) -> BTreeMap<Utf8PathBuf, Vec<u8>> {
-        let mut files = BTreeMap::new();
-        read(&self.workspace(), &mut files);
-        files
-    }
-}
-
-fn read(dir: &Utf8Path, files: &mut BTreeMap<Utf8PathBuf, Vec<u8>>) {
-    for entry in dir.read_dir_utf8().unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            if ![".git", "target"].contains(&entry.file_name()) {
-                read(entry.path(), files);
-            }
-        } else {
-            files.insert(entry.path().to_owned(), fs::read(entry.path()).unwrap());
-        }
+    fn files(&self) -> Snapshot {
+        Snapshot::of(&self.workspace())
     }
 }
 
@@ -116,7 +100,5 @@ fn from_a_clone_to_the_first_green_test_fast_and_back() {
 
     user.dir.write("my-workspace/xtask/tasks/src/main.rs", own.strip_suffix("// Ours.\n").unwrap());
     user.type_in(&commands("docs/adopt.md", "Take it out")).expect_code(0);
-    let after = user.files();
-    let differ = before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path));
-    assert_eq!(differ.collect::<Vec<_>>(), Vec::<&Utf8PathBuf>::new());
+    user.files().assert_same(&before, "undone");
 }

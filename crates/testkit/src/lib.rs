@@ -9,6 +9,7 @@ mod fixture;
 mod generated;
 mod process;
 mod random;
+mod snapshot;
 mod strace_log;
 mod temp_dir;
 
@@ -18,4 +19,5 @@ pub use fixture::{Fixture, git_init};
 pub use generated::{Generated, Wishes};
 pub use process::{Outcome, cargo, scrub};
 pub use random::Random;
+pub use snapshot::{Entry, Snapshot};
 pub use temp_dir::TempDir;

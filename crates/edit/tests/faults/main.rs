@@ -15,8 +15,10 @@ use std::panic::catch_unwind;
 use std::process::{Command, ExitCode};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use support::{Tree, prepare, tree};
-use xtask_testkit::{Call, Fault, Faults, Injected, Outcome, TempDir, assert_all_fired, sample, scrub};
+use support::prepare;
+use xtask_testkit::{
+    Call, Fault, Faults, Injected, Outcome, Snapshot, TempDir, assert_all_fired, sample, scrub,
+};
 
 const TESTS: [(&str, fn()); 5] = [
     ("a_kill_at_any_call_leaves_all_or_nothing", a_kill_at_any_call_leaves_all_or_nothing),
@@ -82,8 +84,8 @@ fn transact(root: &Utf8Path, what: &str) -> Command {
 struct Subject {
     dir: TempDir,
     root: Utf8PathBuf,
-    before: Tree,
-    after: Tree,
+    before: Snapshot,
+    after: Snapshot,
     faults: Faults,
 }
 
@@ -91,7 +93,7 @@ impl Subject {
     fn new(name: &str, what: &str) -> Self {
         let dir = TempDir::new(name);
         let root = prepare(&dir);
-        let before = tree(&root);
+        let before = Snapshot::of(&root);
         let faults = Faults::reference(
             || {
                 prepare(&dir);
@@ -99,8 +101,8 @@ impl Subject {
             },
             &root,
         );
-        let after = tree(&root);
-        assert!(!after.keys().any(|path| path.contains("xtask")), "{after:?}");
+        let after = Snapshot::of(&root);
+        assert!(!after.paths().any(|path| path.as_str().contains("xtask")), "{after:?}");
         Self { dir, root, before, after, faults }
     }
 
@@ -135,9 +137,9 @@ fn a_kill_at_any_call_leaves_all_or_nothing() {
     let subject = Subject::new("kill", "commit");
     assert_eq!(subject.faults.outcome.code, Some(0), "{:?}", subject.faults.outcome);
     assert_ne!(subject.before, subject.after);
-    assert_eq!(subject.after["read-only.toml"].0, 0o444, "a mode is kept");
-    assert_eq!(subject.after["edited.toml"].0, 0o755, "a mode is kept");
-    assert_ne!(subject.after["made/for/too.sh"].0 & 0o100, 0, "executable");
+    assert_eq!(subject.after.mode("read-only.toml"), Some(0o444), "a mode is kept");
+    assert_eq!(subject.after.mode("edited.toml"), Some(0o755), "a mode is kept");
+    assert_ne!(subject.after.mode("made/for/too.sh").unwrap() & 0o100, 0, "executable");
 
     let calls = sample(&subject.faults.calls, 60);
     let mut runs = Vec::new();
@@ -149,7 +151,7 @@ fn a_kill_at_any_call_leaves_all_or_nothing() {
         let outcome = subject.recover();
         assert!(waits || outcome.stdout.is_empty(), "{call}: {outcome:?}");
         let expected = if subject.is_after(call) { &subject.after } else { &subject.before };
-        assert_eq!(&tree(&subject.root), expected, "killed at {call}");
+        assert_eq!(&Snapshot::of(&subject.root), expected, "killed at {call}");
         runs.push(run);
     }
     assert_all_fired(&calls, &runs);
@@ -168,18 +170,18 @@ fn an_error_at_any_call_is_told_and_changes_nothing() {
                 assert!(!xtask_edit::pending(&subject.root));
                 // What the fault has left in the journal is garbage.
                 subject.recover();
-                assert_eq!(tree(&subject.root), subject.after, "{error} at {call}");
+                assert_eq!(Snapshot::of(&subject.root), subject.after, "{error} at {call}");
             } else if call.succeeded {
                 assert_eq!(run.outcome.code, Some(1), "{}", run.seen);
                 let name = call.paths.iter().any(|path| run.outcome.stderr.contains(path.as_str()));
                 assert!(name || run.outcome.stderr.contains(".xtask-journal"), "{}", run.seen);
-                assert_eq!(tree(&subject.root), subject.before, "{error} at {call}");
+                assert_eq!(Snapshot::of(&subject.root), subject.before, "{error} at {call}");
             } else {
                 // It fails without a fault too (a folder that is there already, a temporary file that is gone
                 // already), and another error may matter or not; but never by half.
                 let done = run.outcome.code == Some(0);
                 let expected = if done { &subject.after } else { &subject.before };
-                assert_eq!(&tree(&subject.root), expected, "{error} at {call}");
+                assert_eq!(&Snapshot::of(&subject.root), expected, "{error} at {call}");
             }
             runs.push(run);
         }
@@ -198,7 +200,7 @@ fn a_kill_while_everything_is_put_back_is_put_back_too() {
     };
     let recovery = Faults::reference(|| interrupted(&subject), &subject.root);
     assert_eq!(recovery.outcome.code, Some(0), "{:?}", recovery.outcome);
-    assert_eq!(tree(&subject.root), subject.before);
+    assert_eq!(Snapshot::of(&subject.root), subject.before);
 
     let calls = sample(&recovery.calls, 40);
     for fault in [Fault::Kill, Fault::Error("EIO")] {
@@ -211,7 +213,7 @@ fn a_kill_while_everything_is_put_back_is_put_back_too() {
                 assert!(run.outcome.stderr.contains("the next run tries again"), "{}", run.seen);
             }
             subject.recover();
-            assert_eq!(tree(&subject.root), subject.before, "{fault:?} at {call}");
+            assert_eq!(Snapshot::of(&subject.root), subject.before, "{fault:?} at {call}");
             runs.push(run);
         }
         assert_all_fired(&calls, &runs);
@@ -228,7 +230,7 @@ fn a_kill_while_a_failed_check_is_taken_back_is_put_back_too() {
     for call in &calls {
         runs.push(subject.run("fail", call, Fault::Kill));
         subject.recover();
-        assert_eq!(tree(&subject.root), subject.before, "killed at {call}");
+        assert_eq!(Snapshot::of(&subject.root), subject.before, "killed at {call}");
 
         let run = subject.run("fail", call, Fault::Error("EIO"));
         assert_eq!(run.outcome.code, Some(1), "{}", run.seen);
@@ -236,7 +238,7 @@ fn a_kill_while_a_failed_check_is_taken_back_is_put_back_too() {
             assert!(run.outcome.stderr.contains("the next run will finish it"), "{}", run.seen);
         }
         subject.recover();
-        assert_eq!(tree(&subject.root), subject.before, "EIO at {call}");
+        assert_eq!(Snapshot::of(&subject.root), subject.before, "EIO at {call}");
         assert!(run.fired, "{}", run.seen);
     }
     assert_all_fired(&calls, &runs);
@@ -251,10 +253,10 @@ fn a_file_system_without_hard_links_gets_copies() {
         for error in ["EPERM", "EOPNOTSUPP", "EMLINK"] {
             let run = subject.run("commit", call, Fault::Error(error));
             assert!(run.fired && run.outcome.code == Some(0), "{}", run.seen);
-            assert_eq!(tree(&subject.root), subject.after);
+            assert_eq!(Snapshot::of(&subject.root), subject.after);
             let run = subject.run("fail", call, Fault::Error(error));
             assert!(run.fired && run.outcome.stderr.contains("the check fails"), "{}", run.seen);
-            assert_eq!(tree(&subject.root), subject.before);
+            assert_eq!(Snapshot::of(&subject.root), subject.before);
         }
     }
 }

@@ -1,37 +1,10 @@
 //! A folder with something for every kind of edit, and what it looks like.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use xtask_testkit::TempDir;
-
-/// Everything below a folder: mode and bytes of each file, and each folder with a `/`.
-pub(crate) type Tree = BTreeMap<String, (u32, Vec<u8>)>;
-
-pub(crate) fn tree(root: &Utf8Path) -> Tree {
-    fn add(root: &Utf8Path, folder: &Utf8Path, tree: &mut Tree) {
-        for entry in folder.read_dir_utf8().unwrap() {
-            let path = entry.unwrap().into_path();
-            let metadata = fs::symlink_metadata(&path).unwrap();
-            let name = path.strip_prefix(root).unwrap();
-            let mode = metadata.mode() & 0o7777;
-            if metadata.is_dir() {
-                tree.insert(format!("{name}/"), (mode, Vec::new()));
-                add(root, &path, tree);
-            } else if metadata.is_symlink() {
-                let target = path.read_link_utf8().unwrap().into_string().into_bytes();
-                tree.insert(format!("{name}@"), (0, target));
-            } else {
-                tree.insert(name.to_string(), (mode, fs::read(&path).unwrap()));
-            }
-        }
-    }
-    let mut found = Tree::new();
-    add(root, root, &mut found);
-    found
-}
 
 /// The folder in its first state, whatever was there.
 pub(crate) fn prepare(dir: &TempDir) -> Utf8PathBuf {

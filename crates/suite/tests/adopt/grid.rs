@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use camino::Utf8Path;
-use xtask_testkit::Outcome;
+use xtask_testkit::{Outcome, Snapshot};
 
 use crate::cargo_view::{CargoView, compiles};
 use crate::host::{Host, Lock, Plan};
-use crate::snapshot::{Snapshot, assert_only_insertions};
+use crate::insertions::assert_only_insertions;
 use crate::{hosts, tiers};
 
 /// A test for each host of the table.
@@ -129,7 +129,7 @@ fn only_the_expected_files_differ(host: &Host, before: &Snapshot, adopted: &Snap
     let changed = adopted.changed_since(before);
     let changed = changed.iter().filter(|path| !path.starts_with(launcher)).map(|path| path.as_str());
     assert_eq!(changed.collect::<BTreeSet<_>>(), expected);
-    assert!(adopted.text(&Utf8Path::new(launcher).join("tasks/src/main.rs")).is_some());
+    assert!(adopted.text(Utf8Path::new(launcher).join("tasks/src/main.rs")).is_some());
 
     for path in expected.iter().map(Utf8Path::new).filter(|path| *path != ".cargo") {
         assert!(listed.contains(path.as_str()), "{path} is not in the dry run:\n{listed}");

@@ -1,8 +1,9 @@
 //! A workspace that has an `xtask` of its own is refused, unless it is told to merge.
 
+use xtask_testkit::Snapshot;
+
 use crate::host::Plan;
 use crate::hosts;
-use crate::snapshot::Snapshot;
 
 /// Refused, and nothing changed; the message says what is there and what to do.
 fn refused(plan: Plan, found: &str) {

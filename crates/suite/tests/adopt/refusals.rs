@@ -2,11 +2,10 @@
 
 use std::fs;
 
-use xtask_testkit::Outcome;
+use xtask_testkit::{Outcome, Snapshot};
 
 use crate::host::{Host, Plan, suite};
 use crate::hosts;
-use crate::snapshot::Snapshot;
 
 /// Adopting ends with this code and these words, and nothing was changed.
 #[track_caller]

@@ -3,9 +3,9 @@
 use std::fs;
 
 use camino::Utf8Path;
+use xtask_testkit::Snapshot;
 
 use crate::host::{Host, is_rust};
-use crate::snapshot::Snapshot;
 use crate::{hosts, template};
 
 /// The snapshot after a change that is made both to a host that never adopted anything, and after adopting.

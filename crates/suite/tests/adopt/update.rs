@@ -3,10 +3,9 @@
 use std::process::Command;
 
 use camino::Utf8Path;
-use xtask_testkit::{Outcome, TempDir, scrub};
+use xtask_testkit::{Outcome, Snapshot, TempDir, scrub};
 
 use crate::host::Host;
-use crate::snapshot::Snapshot;
 use crate::ways::checkout;
 use crate::{hosts, template};
 

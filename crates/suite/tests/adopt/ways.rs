@@ -4,11 +4,10 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
-use xtask_testkit::{Outcome, TempDir, scrub};
+use xtask_testkit::{Outcome, Snapshot, TempDir, scrub};
 
 use crate::host::Host;
 use crate::hosts;
-use crate::snapshot::Snapshot;
 use crate::template;
 
 /// This checkout.
