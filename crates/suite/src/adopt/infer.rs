@@ -143,6 +143,9 @@ fn tier(change: &Change, page: &mut Page, told: &mut BTreeSet<String>) {
     }
     if !change.without.is_empty() {
         for (kind, reasons) in &change.without {
+            // The benches of a package often share one.
+            let mut reasons = reasons.clone();
+            reasons.dedup();
             let subject = if *kind == Kind::Bench { "no benches" } else { "no examples" };
             let more = match reasons.len() {
                 0..=2 => String::new(),

@@ -42,14 +42,23 @@ pub(crate) struct Package {
     pub(crate) features: BTreeMap<String, Vec<String>>,
     /// What it asks of other local packages.
     pub(crate) dependencies: Vec<Dependency>,
-    /// The names of all packages that it asks for in any table.
-    pub(crate) asks_for: BTreeSet<String>,
+    /// What it asks for in any table, by the package's name.
+    pub(crate) asks_for: BTreeMap<String, Requirement>,
     /// Its targets.
     pub(crate) targets: Vec<Target>,
     /// The `features` of `[package.metadata.docs.rs]`.
     pub(crate) docs_rs: Vec<String>,
     /// Its own `.cargo/config.toml` sets `build.target`.
     pub(crate) own_target: Option<Place>,
+}
+
+/// The version that is asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Requirement {
+    /// As cargo takes it; empty where there is none.
+    pub(crate) version: String,
+    /// Where the dependency stands.
+    pub(crate) place: Place,
 }
 
 /// A dependency on a local package.
@@ -74,15 +83,12 @@ pub(crate) struct Dependency {
 pub(crate) struct Target {
     /// What it is.
     pub(crate) kind: Kind,
-    /// Its root file, relative to the workspace root.
-    pub(crate) path: String,
     /// Features without which cargo leaves it out.
     pub(crate) required: Vec<String>,
     /// What keeps it from being built.
     pub(crate) obstacles: Vec<Obstacle>,
-    /// A program of its own in place of the test harness, and none that knows how to behave in a test run; where
-    /// the manifest says so.
-    pub(crate) own_main: Option<Place>,
+    /// Why it is no bench that a test run can take: a program of its own in place of the test harness, say.
+    pub(crate) no_test: Option<String>,
 }
 
 /// Kinds of targets.
@@ -104,7 +110,7 @@ pub(crate) enum Kind {
 }
 
 /// A line of a file, relative to the workspace root.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     /// The file.
     pub(crate) file: String,

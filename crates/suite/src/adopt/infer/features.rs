@@ -168,6 +168,19 @@ pub(super) fn dropped(evidence: &Evidence) -> Dropped {
     let by_default = Active::new(evidence, &BTreeSet::new(), true);
     let mut requested = all(evidence);
     let mut dropped = Dropped::default();
+    for (number, member) in evidence.members() {
+        let levels =
+            member.features.keys().filter(|name| is_static_level(name) && !by_default.has(number, name));
+        let carriers = levels.flat_map(|level| carriers(evidence, &requested, number, level));
+        let carriers = carriers.collect::<BTreeSet<_>>();
+        let why = format!("{}: they compile logging out", member.manifest);
+        let names = carriers.iter().map(|feature| shown(evidence, feature)).collect::<Vec<_>>();
+        requested.retain(|feature| !carriers.contains(feature));
+        dropped.features.extend(carriers.into_iter().map(|feature| (feature, why.clone())));
+        if !names.is_empty() {
+            dropped.reasons.push((why, names));
+        }
+    }
     for found in obstacles(evidence) {
         let condition = found.condition();
         let mut candidates = condition.features(true);
@@ -185,6 +198,13 @@ pub(super) fn dropped(evidence: &Evidence) -> Dropped {
         }
     }
     dropped
+}
+
+/// Whether the feature is one by which `log` and `tracing`, and those that pass it on to them, leave events out of the
+/// program: with all of them on, none is left, and tests of what is logged fail.
+fn is_static_level(feature: &str) -> bool {
+    let level = feature.strip_prefix("release_").unwrap_or(feature).strip_prefix("max_level_");
+    level.is_some_and(|level| ["off", "error", "warn", "info", "debug", "trace"].contains(&level))
 }
 
 /// The features that turn `wanted` on: itself and those that lead to it.

@@ -119,17 +119,32 @@ fn target(facts: &Facts, package: &Package, manifest: Option<&Manifest>, found: 
     };
     let (required, no_harness) =
         manifest.map(|manifest| manifest.target(table, &found.name)).unwrap_or_default();
-    let known = |name: &str| HARNESSES.iter().any(|harness| name.contains(harness));
-    let own_main = no_harness
-        .filter(|_| kind == Kind::Bench)
-        .filter(|_| !known(&text) && !package.asks_for.iter().any(|name| known(name)));
+    let path = shown(facts, &found.path);
+    let no_test = no_harness.filter(|_| kind == Kind::Bench);
     Target {
         kind,
-        path: shown(facts, &found.path),
+        obstacles: source::obstacles(&path, &text),
+        no_test: no_test.and_then(|place| no_test_harness(&place, &path, &text, package)),
         required,
-        obstacles: source::obstacles(&shown(facts, &found.path), &text),
-        own_main,
     }
+}
+
+/// Why a bench with `harness = false` at `place` is none that a test run can take, if so.
+fn no_test_harness(place: &Place, path: &str, text: &str, package: &Package) -> Option<String> {
+    let known = |name: &str| HARNESSES.iter().any(|harness| name.contains(harness));
+    if !known(text) && !package.asks_for.keys().any(|name| known(name)) {
+        return Some(format!(
+            "{place}: `harness = false`, and {path} has no known harness: it would run as a program"
+        ));
+    }
+    let criterion = package.asks_for.get("criterion").filter(|_| text.contains("criterion"))?;
+    // `--list --format terse`, which nextest asks of every test program, came with 0.5.
+    let old = ["0.1", "0.2", "0.3", "0.4"];
+    let version = criterion.version.trim_start_matches(['=', '^', '~', ' ']);
+    let old = old
+        .iter()
+        .any(|old| version.strip_prefix(old).is_some_and(|rest| !rest.starts_with(char::is_numeric)));
+    old.then(|| format!("{}: criterion {version} cannot list its benchmarks to nextest", criterion.place))
 }
 
 fn kind(found: &TargetFacts) -> Kind {

@@ -1,13 +1,13 @@
 //! What manifests say beyond `cargo metadata`'s summary in [`Facts`]: benches with a `main` of their own, required
 //! features, docs.rs, and with which features local packages are asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml_edit::{Document, Item, TableLike};
 use xtask_workspace::Facts;
 
 use super::condition::{Condition, Setting};
-use super::evidence::{Dependency, Place};
+use super::evidence::{Dependency, Place, Requirement};
 
 /// A manifest that was read.
 pub(super) struct Manifest {
@@ -91,27 +91,32 @@ impl Manifest {
         Place { file: self.shown.clone(), line: before.matches('\n').count() + 1 }
     }
 
-    /// Its dependencies on local packages on this machine, and the names of all packages it asks for. `package` is its own number;
-    /// an entry without `features` of its own may take them from the root manifest.
+    /// Its dependencies on local packages on this machine, and what it asks for, by the package's name. `package` is
+    /// its own number; an entry without `features` of its own may take them from the root manifest.
     pub(super) fn dependencies(
         &self,
         root: Option<&Manifest>,
         facts: &Facts,
         package: usize,
         setting: Setting<'_>,
-    ) -> (Vec<Dependency>, BTreeSet<String>) {
-        let (mut local, mut names) = (Vec::new(), BTreeSet::new());
+    ) -> (Vec<Dependency>, BTreeMap<String, Requirement>) {
+        let (mut local, mut asked) = (Vec::new(), BTreeMap::new());
         for (table, dev) in self.dependency_tables(setting) {
             for (key, item) in table.iter() {
+                let place = self.place(item.span().map_or(0, |span| span.start));
                 let own = item.as_table_like();
                 let inherits = own.and_then(|own| own.get("workspace")).and_then(Item::as_bool) == Some(true);
-                let shared = root
+                let entry = root
                     .filter(|_| inherits)
-                    .and_then(|root| root.table(&["workspace", "dependencies"])?.get(key)?.as_table_like());
+                    .and_then(|root| root.table(&["workspace", "dependencies"])?.get(key));
+                let shared = entry.and_then(Item::as_table_like);
                 let tables = [shared, own];
                 let said = |name: &str| tables.iter().flatten().find_map(|table| table.get(name));
                 let name = said("package").and_then(Item::as_str).unwrap_or(key);
-                names.insert(name.to_owned());
+                let short = [Some(item), entry].into_iter().flatten().find_map(Item::as_str);
+                let version = short.or_else(|| said("version").and_then(Item::as_str));
+                let version = version.unwrap_or_default().to_owned();
+                asked.entry(name.to_owned()).or_insert(Requirement { version, place });
                 let edges = &facts.packages[package].dependencies;
                 let Some(edge) = edges.iter().find(|edge| facts.packages[edge.package].name == name) else {
                     continue;
@@ -127,7 +132,7 @@ impl Manifest {
                 });
             }
         }
-        (local, names)
+        (local, asked)
     }
 
     fn dependency_tables(&self, setting: Setting<'_>) -> Vec<(&dyn TableLike, bool)> {

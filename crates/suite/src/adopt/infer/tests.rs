@@ -67,6 +67,30 @@ fn full_leaves_out_features_that_ask_for_nightly_elsewhere() {
 }
 
 #[test]
+fn full_leaves_out_features_that_take_logging_out() {
+    let files = [
+        (
+            "a/Cargo.toml",
+            "[package]\nname = \"aa\"\n[features]\nmax_level_off = []\nrelease_max_level_info = []\nmax_level_hint = []\n",
+        ),
+        ("a/src/lib.rs", ""),
+        (
+            "b/Cargo.toml",
+            "[package]\nname = \"bb\"\n[dependencies]\naa = { path = \"../a\" }\n[features]\nquiet = [\"aa/max_level_off\"]\n",
+        ),
+        ("b/src/lib.rs", ""),
+    ];
+    assert_eq!(
+        body(&files),
+        "[presets.full]
+# All features but these:
+# - aa/max_level_off, aa/release_max_level_info, bb/quiet: a/Cargo.toml: they compile logging out
+features = [\"max_level_hint\"]
+"
+    );
+}
+
+#[test]
 fn of_features_that_exclude_each_other_the_default_or_the_first_stays() {
     let source = "#[cfg(all(feature = \"tls\", feature = \"ssl\"))]\ncompile_error!(\"one\");";
     let table = [("", "tls"), ("default = [\"ssl\"]\n", "ssl")];
@@ -192,6 +216,21 @@ fn a_bench_that_is_a_program_is_not_run_as_a_test() {
         assert_eq!(text.starts_with(said), expected, "{text}");
         assert!(!text.contains("[tiers.lint]"), "compiling it is no harm: {text}");
     }
+    // nextest cannot ask an old criterion for its benchmarks.
+    let source = "criterion::criterion_main!(x);";
+    let table =
+        [("\"0.3.6\"", true), ("{ version = \"=0.4\" }", true), ("\"0.5\"", false), ("\"0.30\"", false)];
+    for (version, expected) in table {
+        let manifest = format!("{bench}[dev-dependencies]\ncriterion = {version}\n");
+        let text = body(&[("a/Cargo.toml", &manifest), ("a/src/lib.rs", ""), ("a/benches/x.rs", source)]);
+        let said = "[tiers.test-full]\n# no benches: a/Cargo.toml:7: criterion 0.";
+        assert_eq!(text.starts_with(said), expected, "{text}");
+    }
+    let manifest =
+        format!("{bench}[[bench]]\nname = \"y\"\nharness = false\n[dev-dependencies]\ncriterion = \"0.3\"\n");
+    let benches = [("a/benches/x.rs", source), ("a/benches/y.rs", source)];
+    let files = [&[("a/Cargo.toml", manifest.as_str()), ("a/src/lib.rs", "")][..], &benches].concat();
+    assert_eq!(body(&files).matches("criterion").count(), 1, "said once: {}", body(&files));
     // A test with a `main` of its own is meant to be run as one.
     let test = bench.replace("[[bench]]", "[[test]]");
     assert_eq!(body(&[("a/Cargo.toml", &test), ("a/src/lib.rs", ""), ("a/tests/x.rs", "fn main() {}")]), "");

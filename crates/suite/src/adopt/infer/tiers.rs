@@ -132,12 +132,8 @@ fn as_built(evidence: &Evidence, tier: &DefaultTier, active: &Active, change: &m
     dependents(evidence, active, tests, broken, change);
     if tier.action == Action::Test && tier.all_targets {
         for target in evidence.members().flat_map(|(_, member)| &member.targets) {
-            if let Some(place) = &target.own_main {
-                let why = format!(
-                    "{place}: `harness = false`, and {} has no known harness: it would run as a program",
-                    target.path
-                );
-                change.without.entry(Kind::Bench).or_default().push(why);
+            if let Some(why) = &target.no_test {
+                change.without.entry(Kind::Bench).or_default().push(why.clone());
             }
         }
     }
@@ -185,7 +181,7 @@ fn dependents(
 fn unfit(evidence: &Evidence, change: &mut Change) {
     for (_, member) in evidence.members() {
         let fuzzers = ["libfuzzer-sys", "afl", "honggfuzz"];
-        let fuzzer = fuzzers.iter().find(|name| member.asks_for.contains(**name));
+        let fuzzer = fuzzers.iter().find(|name| member.asks_for.contains_key(**name));
         let why = match (&member.own_target, fuzzer) {
             (Some(place), _) => {
                 format!("{place} builds it for a target of its own, from its own folder only")
