@@ -8,6 +8,7 @@ mod common;
 mod condition;
 mod evidence;
 mod features;
+mod full;
 mod gather;
 mod ignore;
 mod manifest;
@@ -22,7 +23,7 @@ pub(crate) use evidence::Evidence;
 use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::Kind;
-use features::Dropped;
+use full::Full;
 use render::Page;
 use tiers::{Change, Selections};
 
@@ -39,12 +40,13 @@ pub(crate) struct Inferred {
 pub(crate) fn xtask_toml(evidence: &Evidence) -> Inferred {
     let mut notes = Vec::new();
     let dropped = features::dropped(evidence);
-    let mut full = features::all(evidence);
-    full.retain(|feature| !dropped.features.contains_key(feature));
+    let full = Full::infer(evidence, &dropped);
     let built_in = common::built_in(evidence);
     let common = if built_in.is_empty() { common::infer(evidence, &dropped) } else { None };
-    let selections =
-        Selections { common: common.as_ref().map_or(built_in, |(features, _)| features.clone()), full };
+    let selections = Selections {
+        common: common.as_ref().map_or(built_in, |(features, _)| features.clone()),
+        full: full.features(),
+    };
     let changes = tiers::changes(evidence, &selections, &mut notes);
 
     let mut page = Page::default();
@@ -56,7 +58,7 @@ pub(crate) fn xtask_toml(evidence: &Evidence) -> Inferred {
         page.list("features", features::list(evidence, features).iter().map(String::as_str));
         notes.push(format!("preset common: {why}"));
     }
-    full_preset(evidence, &dropped, &selections.full, &mut page, &mut notes);
+    full.write(&mut page, &mut notes);
     let mut told = BTreeSet::new();
     for (name, change) in &changes {
         page.table(&format!("tiers.{name}"));
@@ -69,7 +71,7 @@ pub(crate) fn xtask_toml(evidence: &Evidence) -> Inferred {
     if !evidence.commands.is_empty()
         && !evidence.commands.iter().any(|command| command.all_features)
         && !features::all(evidence).is_empty()
-        && dropped.features.is_empty()
+        && full.is_everything()
     {
         notes.push("preset full: all features, though no command found here uses --all-features".to_owned());
     }
@@ -96,25 +98,6 @@ fn minimal(evidence: &Evidence, page: &mut Page, notes: &mut Vec<String>) {
     }
     page.literal("default-features", "false");
     page.list("features", required.iter().map(|(feature, _)| feature.as_str()));
-}
-
-fn full_preset(
-    evidence: &Evidence,
-    dropped: &Dropped,
-    full: &BTreeSet<features::Feature>,
-    page: &mut Page,
-    notes: &mut Vec<String>,
-) {
-    if dropped.features.is_empty() {
-        return;
-    }
-    page.table("presets.full");
-    page.comment("All features but these:");
-    for (why, names) in &dropped.reasons {
-        page.comment(&format!("- {}: {why}", names.join(", ")));
-        notes.push(format!("preset full: without {}, because of {why}", names.join(", ")));
-    }
-    page.list("features", features::list(evidence, full).iter().map(String::as_str));
 }
 
 fn tier(change: &Change, page: &mut Page, told: &mut BTreeSet<String>) {

@@ -152,7 +152,16 @@ pub(super) struct Dropped {
     /// By feature of a member: what it would run into.
     pub(super) features: BTreeMap<Feature, String>,
     /// The reasons in the order they were found, each with the features it costs.
-    pub(super) reasons: Vec<(String, Vec<String>)>,
+    pub(super) reasons: Vec<(String, Vec<Feature>)>,
+}
+
+impl Dropped {
+    fn add(&mut self, features: BTreeSet<Feature>, why: String) {
+        self.features.extend(features.iter().map(|feature| (feature.clone(), why.clone())));
+        if !features.is_empty() {
+            self.reasons.push((why, features.into_iter().collect()));
+        }
+    }
 }
 
 /// All features of all members but the default ones.
@@ -174,12 +183,8 @@ pub(super) fn dropped(evidence: &Evidence) -> Dropped {
         let carriers = levels.flat_map(|level| carriers(evidence, &requested, number, level));
         let carriers = carriers.collect::<BTreeSet<_>>();
         let why = format!("{}: they compile logging out", member.manifest);
-        let names = carriers.iter().map(|feature| shown(evidence, feature)).collect::<Vec<_>>();
         requested.retain(|feature| !carriers.contains(feature));
-        dropped.features.extend(carriers.into_iter().map(|feature| (feature, why.clone())));
-        if !names.is_empty() {
-            dropped.reasons.push((why, names));
-        }
+        dropped.add(carriers, why);
     }
     for found in obstacles(evidence) {
         let condition = found.condition();
@@ -190,11 +195,7 @@ pub(super) fn dropped(evidence: &Evidence) -> Dropped {
             let Some(last) = candidates.pop() else { break };
             let carriers = carriers(evidence, &requested, found.package, last);
             requested.retain(|feature| !carriers.contains(feature));
-            let names = carriers.iter().map(|feature| shown(evidence, feature)).collect::<Vec<_>>();
-            dropped.features.extend(carriers.into_iter().map(|feature| (feature, found.shown())));
-            if !names.is_empty() {
-                dropped.reasons.push((found.shown(), names));
-            }
+            dropped.add(carriers, found.shown());
         }
     }
     dropped
