@@ -54,11 +54,12 @@ impl<'a> Full<'a> {
             ));
             notes.push(format!("preset full: all features of {named}"));
         }
+        let not = if self.alone.is_empty() { "" } else { "not " };
         for (why, features) in &self.dropped.reasons {
             let left_out = features.iter().filter(|feature| self.takes(feature));
             let names = left_out.map(|feature| features::shown(self.evidence, feature)).collect::<Vec<_>>();
             if !names.is_empty() {
-                page.comment(&format!("- {}: {why}", names.join(", ")));
+                page.comment(&format!("- {not}{}: {why}", names.join(", ")));
                 notes.push(format!("preset full: without {}, because of {why}", names.join(", ")));
             }
         }
