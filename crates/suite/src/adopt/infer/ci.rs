@@ -49,8 +49,8 @@ pub(crate) enum Action {
     Build,
 }
 
-/// All commands of a workspace.
-pub(super) fn gather(root: &Utf8Path) -> Vec<CiCommand> {
+/// The files with a workspace's commands: their paths, relative to its root, and texts.
+pub(super) fn files(root: &Utf8Path) -> Vec<(String, String)> {
     let extension =
         |path: &Utf8Path, wanted: &[&str]| path.extension().is_some_and(|it| wanted.contains(&it));
     let mut files = entries(&root.join(".github/workflows"));
@@ -62,11 +62,30 @@ pub(super) fn gather(root: &Utf8Path) -> Vec<CiCommand> {
         files.extend(entries(&root.join(folder)).into_iter().filter(|path| extension(path, &["sh", "bash"])));
     }
     let files = files.iter().filter(|path| path.is_file());
-    let read = files.flat_map(|path| {
+    let read = files.map(|path| {
         let shown = path.strip_prefix(root).unwrap_or(path).as_str().replace('\\', "/");
-        commands(&shown, &read(path))
+        (shown, read(path))
     });
     read.collect()
+}
+
+/// The features of a variable that a makefile calls the full ones: `FEATURES_full = --features "a b"`. The value must be
+/// nothing but that.
+pub(crate) fn full_features(file: &str, text: &str) -> Option<(Vec<String>, Place)> {
+    text.lines().enumerate().find_map(|(line, text)| {
+        let (name, value) = text.split_once('=')?;
+        let name = name.trim_end_matches([' ', ':', '?']).to_lowercase();
+        let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if !is_name || !name.contains("features") || !name.ends_with("full") {
+            return None;
+        }
+        let list = value.trim().strip_prefix("--features")?.trim_start_matches(['=', ' ']);
+        let list = list.trim_matches(['"', '\'']);
+        let names =
+            list.split([' ', ',']).filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let plain = names.iter().all(|name| !name.contains(['$', '"', '\'']) && !name.starts_with('-'));
+        (plain && !names.is_empty()).then(|| (names, Place { file: file.to_owned(), line: line + 1 }))
+    })
 }
 
 /// The commands in the text of a file.

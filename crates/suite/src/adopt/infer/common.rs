@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ci::{Action, CiCommand};
 use super::evidence::Evidence;
-use super::features::{Active, Dropped, Feature};
+use super::features::{Active, Dropped, Feature, having};
 
 /// The features and where they are named. Nothing if no one list is, or if it is on by default.
 pub(super) fn infer(evidence: &Evidence, dropped: &Dropped) -> Option<(BTreeSet<Feature>, String)> {
@@ -21,11 +21,6 @@ pub(super) fn infer(evidence: &Evidence, dropped: &Dropped) -> Option<(BTreeSet<
 /// The features of the built-in preset, where a member has one of its name.
 pub(super) fn built_in(evidence: &Evidence) -> BTreeSet<Feature> {
     having(evidence, "common")
-}
-
-fn having(evidence: &Evidence, name: &str) -> BTreeSet<Feature> {
-    let having = evidence.members().filter(|(_, member)| member.features.contains_key(name));
-    having.map(|(number, _)| (number, name.to_owned())).collect()
 }
 
 /// The one list that the workspace's own tests run with. A run of a single package is a special case, not the

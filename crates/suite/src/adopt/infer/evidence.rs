@@ -23,6 +23,8 @@ pub(crate) struct Evidence {
     pub(crate) default_members: Option<Vec<String>>,
     /// What continuous integration and the makefiles run.
     pub(crate) commands: Vec<CiCommand>,
+    /// The features that a makefile there calls the full ones, and where.
+    pub(crate) full_features: Option<(Vec<String>, Place)>,
     /// The profiles in `.config/nextest.toml`.
     pub(crate) nextest_profiles: BTreeSet<String>,
     /// Patterns for files that exist, belong to no member and that no compiler reads.

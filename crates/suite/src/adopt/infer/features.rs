@@ -172,6 +172,12 @@ pub(super) fn all(evidence: &Evidence) -> BTreeSet<Feature> {
     features.filter(|(_, name)| name != "default").collect()
 }
 
+/// The feature of this name of every member that has it.
+pub(super) fn having(evidence: &Evidence, name: &str) -> BTreeSet<Feature> {
+    let having = evidence.members().filter(|(_, member)| member.features.contains_key(name));
+    having.map(|(number, _)| (number, name.to_owned())).collect()
+}
+
 /// What has to be left out of all features so that everything is built.
 pub(super) fn dropped(evidence: &Evidence) -> Dropped {
     let by_default = Active::new(evidence, &BTreeSet::new(), true);

@@ -13,16 +13,20 @@ pub(super) struct Full<'a> {
     dropped: &'a Dropped,
     /// The members that are tested with all their features, each alone, and where; where it is not all of them.
     alone: BTreeMap<usize, &'a Place>,
+    /// What the workspace itself calls the full features, and where.
+    named: Option<(BTreeSet<Feature>, &'a Place)>,
 }
 
 impl<'a> Full<'a> {
     pub(super) fn infer(evidence: &'a Evidence, dropped: &'a Dropped) -> Self {
-        Self { evidence, dropped, alone: alone(evidence) }
+        let named = named(evidence);
+        let alone = if named.is_some() { BTreeMap::new() } else { alone(evidence) };
+        Self { evidence, dropped, alone, named }
     }
 
     /// Whether all features can be taken as they are.
     pub(super) fn is_everything(&self) -> bool {
-        self.alone.is_empty() && self.dropped.features.is_empty()
+        self.named.is_none() && self.alone.is_empty() && self.dropped.features.is_empty()
     }
 
     /// The features that are on beside the default ones.
@@ -32,8 +36,11 @@ impl<'a> Full<'a> {
         features
     }
 
-    fn takes(&self, (package, _): &Feature) -> bool {
-        self.alone.is_empty() || self.alone.contains_key(package)
+    fn takes(&self, feature: &Feature) -> bool {
+        match &self.named {
+            Some((features, _)) => features.contains(feature),
+            None => self.alone.is_empty() || self.alone.contains_key(&feature.0),
+        }
     }
 
     /// Writes the preset, if it differs from the default one.
@@ -42,7 +49,10 @@ impl<'a> Full<'a> {
             return;
         }
         page.table("presets.full");
-        if self.alone.is_empty() {
+        if let Some((_, place)) = &self.named {
+            page.comment(&format!("{place} calls these the full features."));
+            notes.push(format!("preset full: the features that {place} calls so"));
+        } else if self.alone.is_empty() {
             page.comment("All features but these:");
         } else {
             let named = self.alone.iter();
@@ -54,7 +64,7 @@ impl<'a> Full<'a> {
             ));
             notes.push(format!("preset full: all features of {named}"));
         }
-        let not = if self.alone.is_empty() { "" } else { "not " };
+        let not = if self.alone.is_empty() && self.named.is_none() { "" } else { "not " };
         for (why, features) in &self.dropped.reasons {
             let left_out = features.iter().filter(|feature| self.takes(feature));
             let names = left_out.map(|feature| features::shown(self.evidence, feature)).collect::<Vec<_>>();
@@ -65,6 +75,24 @@ impl<'a> Full<'a> {
         }
         page.list("features", features::list(self.evidence, &self.features()).iter().map(String::as_str));
     }
+}
+
+/// What a makefile calls the full features, where each is one of a member.
+fn named(evidence: &Evidence) -> Option<(BTreeSet<Feature>, &Place)> {
+    let (names, place) = evidence.full_features.as_ref()?;
+    let mut features = BTreeSet::new();
+    for name in names {
+        let found = match name.split_once('/') {
+            Some((member, name)) => BTreeSet::from([(evidence.member(member)?, name.to_owned())]),
+            None => features::having(evidence, name),
+        };
+        let known = |(package, name): &Feature| evidence.packages[*package].features.contains_key(name);
+        if found.is_empty() || !found.iter().all(known) {
+            return None;
+        }
+        features.extend(found);
+    }
+    Some((features, place))
 }
 
 /// Where the tests of the whole workspace run without all features, and some members' tests with all of theirs, that

@@ -25,6 +25,7 @@ impl Evidence {
         let sets_flags = config.iter().any(|path| read(&facts.root.join(path)).contains("--cfg"));
         let nextest = manifest(facts, &facts.root.join(".config/nextest.toml"));
         let has_default = root.as_ref().is_some_and(Manifest::has_default_members);
+        let files = ci::files(&facts.root);
         Self {
             stable,
             host: facts.host.clone(),
@@ -33,7 +34,8 @@ impl Evidence {
                 .map(|number| package(facts, root.as_ref(), number, sets_flags))
                 .collect(),
             default_members: has_default.then(|| facts.default_members.clone()),
-            commands: ci::gather(&facts.root),
+            commands: files.iter().flat_map(|(file, text)| ci::commands(file, text)).collect(),
+            full_features: files.iter().find_map(|(file, text)| ci::full_features(file, text)),
             nextest_profiles: nextest.map(|config| config.profiles()).unwrap_or_default(),
             ignorable: ignore::gather(facts),
         }

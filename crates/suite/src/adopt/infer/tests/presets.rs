@@ -95,6 +95,36 @@ features = [\"x\"]
 }
 
 #[test]
+fn full_is_what_a_makefile_calls_so() {
+    let a = "[package]\nname = \"aa\"\n[features]\nx = []\nz = []\n";
+    let b = "[package]\nname = \"bb\"\n[features]\nx = []\ny = []\n";
+    let table = [
+        ("_FEATURES_full = --features \"x bb/y\"\n", "features = [\"x\", \"y\"]\n"),
+        ("FEATURES_FULL := --features=x\n", "features = [\"x\"]\n"),
+        // Not all of it is known.
+        ("_FEATURES_full = ${_FEATURES} --features x\n", ""),
+        ("_FEATURES_full = --features x --release\n", ""),
+        ("_FEATURES_full = --features \"x elsewhere/y\"\n", ""),
+        ("_FEATURES_debug = --features x\n", ""),
+    ];
+    for (makefile, expected) in table {
+        let text =
+            format!("# One.\n{makefile}test-%:\n\tcargo test ${{_FEATURES_${{@:test-%=%}}}} ${{ARGS}}\n");
+        let files = [
+            ("a/Cargo.toml", a),
+            ("a/src/lib.rs", ""),
+            ("b/Cargo.toml", b),
+            ("b/src/lib.rs", ""),
+            ("Makefile", text.as_str()),
+        ];
+        let body = body(&files);
+        let said = format!("[presets.full]\n# Makefile:2 calls these the full features.\n{expected}");
+        assert_eq!(body.contains("[presets.full]"), !expected.is_empty(), "{makefile}{body}");
+        assert!(expected.is_empty() || body.starts_with(&said), "{makefile}{body}");
+    }
+}
+
+#[test]
 fn of_features_that_exclude_each_other_the_default_or_the_first_stays() {
     let source = "#[cfg(all(feature = \"tls\", feature = \"ssl\"))]\ncompile_error!(\"one\");";
     let table = [("", "tls"), ("default = [\"ssl\"]\n", "ssl")];
