@@ -128,13 +128,12 @@ pub(crate) fn by_lines(now: &str, patch: &str) -> Option<String> {
 pub(crate) fn by_meaning(now: &str, inverses: &[Inverse]) -> Option<String> {
     let mut toml = TomlText::parse(now).ok()?;
     for inverse in inverses {
-        let is_still = |path: &[&str], value: &str| toml.value(path).is_some_and(|now| text(&now) == value);
         // What cannot be changed alone is still there below.
         let _ = match inverse {
-            Inverse::Remove { path, value } if is_still(&keys(path), value) => toml.remove(&keys(path)),
+            Inverse::Remove { path, value } if is_at(&toml, path, value) => toml.remove(&keys(path)),
             Inverse::Pull { path, value } => toml.pull(&keys(path), value),
             Inverse::Drop { path } => toml.remove_empty_table(&keys(path)),
-            Inverse::Set { path, value, before } if is_still(&keys(path), value) => {
+            Inverse::Set { path, value, before } if is_at(&toml, path, value) => {
                 toml.set(&keys(path), before).map(|()| true)
             }
             Inverse::Remove { .. } | Inverse::Set { .. } => Ok(false),
@@ -147,14 +146,16 @@ pub(crate) fn by_meaning(now: &str, inverses: &[Inverse]) -> Option<String> {
 pub(crate) fn is_still_there(now: &str, inverses: &[Inverse]) -> bool {
     let Ok(toml) = TomlText::parse(now) else { return true };
     inverses.iter().any(|inverse| match inverse {
-        Inverse::Remove { path, value } | Inverse::Set { path, value, .. } => {
-            toml.value(&keys(path)).is_some_and(|now| text(&now) == *value)
-        }
+        Inverse::Remove { path, value } | Inverse::Set { path, value, .. } => is_at(&toml, path, value),
         Inverse::Pull { path, value } => toml.value(&keys(path)).is_some_and(|now| {
             now.as_array().is_some_and(|array| array.iter().any(|element| text(element) == *value))
         }),
         Inverse::Drop { .. } => false,
     })
+}
+
+fn is_at(toml: &TomlText, path: &[String], value: &str) -> bool {
+    toml.value(&keys(path)).is_some_and(|now| text(&now) == value)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ci::{Action, CiCommand};
 use super::evidence::Evidence;
-use super::features::{Active, Dropped, Feature, having};
+use super::features::{Active, Dropped, Feature, having, is_declared, named};
 
 /// The features and where they are named. Nothing if no one list is, or if it is on by default.
 pub(super) fn infer(evidence: &Evidence, dropped: &Dropped) -> Option<(BTreeSet<Feature>, String)> {
@@ -43,15 +43,13 @@ fn tested(evidence: &Evidence) -> Option<(BTreeSet<Feature>, String)> {
     let at_root = evidence.members().find(|(_, member)| member.manifest == "Cargo.toml");
     let mut features = BTreeSet::new();
     for name in list {
-        let members = match (name.split_once('/'), at_root.filter(|_| !command.workspace)) {
-            (Some((member, name)), _) => BTreeSet::from([(evidence.member(member)?, name.to_owned())]),
-            (None, Some((number, _))) => BTreeSet::from([(number, name.clone())]),
-            (None, None) => having(evidence, name),
-        };
-        features.extend(members);
+        match at_root.filter(|_| !command.workspace && !name.contains('/')) {
+            Some((number, _)) => drop(features.insert((number, name.clone()))),
+            None => features.extend(named(evidence, name)?),
+        }
     }
     // A variable, or the feature of a dependency.
-    let known = |(package, name): &Feature| evidence.packages[*package].features.contains_key(name);
+    let known = |feature: &Feature| is_declared(evidence, feature);
     let place = command.place.as_ref()?;
     (!features.is_empty() && features.iter().all(known))
         .then(|| (features, format!("{place} tests with these features, and no other command with others")))

@@ -178,6 +178,19 @@ pub(super) fn having(evidence: &Evidence, name: &str) -> BTreeSet<Feature> {
     having.map(|(number, _)| (number, name.to_owned())).collect()
 }
 
+/// The features that `name` or `member/name` means. `None` where there is no such member.
+pub(super) fn named(evidence: &Evidence, name: &str) -> Option<BTreeSet<Feature>> {
+    match name.split_once('/') {
+        Some((member, name)) => Some(BTreeSet::from([(evidence.member(member)?, name.to_owned())])),
+        None => Some(having(evidence, name)),
+    }
+}
+
+/// Whether the package declares the feature.
+pub(super) fn is_declared(evidence: &Evidence, (package, name): &Feature) -> bool {
+    evidence.packages[*package].features.contains_key(name)
+}
+
 /// What has to be left out of all features so that everything is built.
 pub(super) fn dropped(evidence: &Evidence) -> Dropped {
     let by_default = Active::new(evidence, &BTreeSet::new(), true);

@@ -82,12 +82,8 @@ fn named(evidence: &Evidence) -> Option<(BTreeSet<Feature>, &Place)> {
     let (names, place) = evidence.full_features.as_ref()?;
     let mut features = BTreeSet::new();
     for name in names {
-        let found = match name.split_once('/') {
-            Some((member, name)) => BTreeSet::from([(evidence.member(member)?, name.to_owned())]),
-            None => features::having(evidence, name),
-        };
-        let known = |(package, name): &Feature| evidence.packages[*package].features.contains_key(name);
-        if found.is_empty() || !found.iter().all(known) {
+        let found = features::named(evidence, name)?;
+        if found.is_empty() || !found.iter().all(|feature| features::is_declared(evidence, feature)) {
             return None;
         }
         features.extend(found);
