@@ -5,13 +5,15 @@
 
 mod append;
 mod atomic;
+mod folder;
 mod lock;
 mod private;
 mod remove;
 
 pub use append::{append_line, read_lines};
 pub use atomic::{Durability, write_atomic};
-pub use lock::{FileLock, lock_exclusive};
+pub use folder::{Entry, EntryKind, FileId, Folder, Status};
+pub use lock::{FileLock, Locked, lock_exclusive, try_lock};
 pub use private::private_dir;
 pub use remove::{remove_dir, remove_file};
 

@@ -1,6 +1,6 @@
 //! Advisory locks between processes of ours, by the same call cargo uses (`flock` on Unix).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -33,6 +33,31 @@ pub fn lock_exclusive(path: &Utf8Path) -> Result<FileLock> {
     Ok(FileLock { _file: file })
 }
 
+/// Whether a lock was to be had.
+#[derive(Debug)]
+pub enum Locked {
+    /// It is ours until it is dropped.
+    Held(FileLock),
+    /// Somebody else has it.
+    Busy,
+}
+
+/// Takes the exclusive lock on `path` if nobody has it, creating the file (not its parents) where there is none.
+///
+/// Where the file cannot be written it is locked all the same. A file system without locks counts as held.
+pub fn try_lock(path: &Utf8Path) -> Result<Locked> {
+    let create = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let opened = create.or_else(|error| File::open(path).map_err(|_| error));
+    let file = opened.with_context(|| format!("failed to open lock file {path}"))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(Locked::Busy),
+        Err(TryLockError::Error(error)) if error.kind() != std::io::ErrorKind::Unsupported => {
+            Err(error).with_context(|| format!("failed to lock {path}"))
+        }
+        _ => Ok(Locked::Held(FileLock { _file: file })),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,7 +69,10 @@ mod tests {
         let first = lock_exclusive(&path).unwrap();
         let other = OpenOptions::new().write(true).open(&path).unwrap();
         assert!(other.try_lock().is_err(), "held");
+        assert!(matches!(try_lock(&path).unwrap(), Locked::Busy));
         drop(first);
         other.try_lock().unwrap();
+        other.unlock().unwrap();
+        assert!(matches!(try_lock(&path).unwrap(), Locked::Held(_)));
     }
 }

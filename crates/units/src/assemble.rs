@@ -93,6 +93,7 @@ fn complete(places: &Places, logged: LoggedUnit, pending: &mut Vec<Call>) -> Res
         features: call.features.clone(),
         triple: call.triple.clone(),
         files,
+        incremental: call.incremental(),
     };
     Ok((unit, call))
 }

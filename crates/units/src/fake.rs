@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::unit::Incremental;
+
 /// Names the role in which the binary was started.
 pub const ROLE: &str = "XTASK_SUITE_ROLE";
 /// The folder that stands in for the target dir and holds the recorded calls.
@@ -39,7 +41,11 @@ pub(crate) struct Call {
     pub(crate) triple: Option<String>,
     pub(crate) test: bool,
     pub(crate) profile_flags: Vec<String>,
-    pub(crate) metadata: String,
+    pub(crate) metadata: Vec<String>,
+    /// Whether rustc would keep an incremental folder.
+    pub(crate) incremental: bool,
+    /// The real compiler.
+    pub(crate) compiler: Utf8PathBuf,
     pub(crate) extra_filename: String,
     pub(crate) out_dir: Utf8PathBuf,
     pub(crate) outputs: Vec<Utf8PathBuf>,
@@ -61,6 +67,9 @@ pub fn compiler(args: &[String]) -> Result<i32> {
     let shadow_dir = std::env::var(SHADOW_DIR).with_context(|| format!("{SHADOW_DIR} is not set"))?;
     let shadow_dir = Utf8PathBuf::from(shadow_dir);
     let mut call = Call::parse(args);
+    // The last word before the flags; a wrapper of the workspace's own may stand before it.
+    let programs = args.iter().take_while(|arg| !arg.starts_with('-'));
+    call.compiler = programs.last().map(Utf8PathBuf::from).unwrap_or_default();
     call.documentation = documentation;
     call.package = variable("CARGO_PKG_NAME");
     call.version = variable("CARGO_PKG_VERSION");
@@ -154,7 +163,8 @@ impl Call {
         ];
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         match name {
-            "metadata" => value.clone_into(&mut self.metadata),
+            "metadata" => self.metadata.push(value.to_owned()),
+            "incremental" => self.incremental = true,
             "extra-filename" => value.clone_into(&mut self.extra_filename),
             _ if PROFILE.contains(&name) => self.profile_flags.push(option.to_owned()),
             _ => {}
@@ -172,6 +182,20 @@ impl Call {
             Some(name.rsplit_once('-').map_or(name, |(_, id)| id))
         };
         in_file_names.or_else(in_folder).filter(|id| is_unit_id(id))
+    }
+
+    /// What its incremental folder is named by.
+    pub(crate) fn incremental(&self) -> Option<Incremental> {
+        self.incremental.then(|| Incremental {
+            crate_name: self.crate_name.clone(),
+            metadata: self.metadata.clone(),
+            program: self.makes_program(),
+            compiler: self.compiler.clone(),
+        })
+    }
+
+    fn makes_program(&self) -> bool {
+        self.test || self.crate_types.iter().all(|kind| kind == "bin")
     }
 
     fn file_name(&self, shadow_dir: &Utf8Path) -> String {
@@ -250,7 +274,7 @@ fn output_names(call: &Call) -> BTreeMap<String, bool> {
         names.insert(format!("lib{name}{extra}.rmeta"), false);
     }
     if emits("link") {
-        if call.test || call.crate_types.iter().all(|kind| kind == "bin") {
+        if call.makes_program() {
             names.insert(format!("{name}{extra}{}", naming.program_suffix), true);
         } else {
             names.extend(

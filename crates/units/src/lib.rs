@@ -1,5 +1,6 @@
-//! Sets of cargo compile units: those a command would need (the shadow plan) and those it did build (the
-//! record). Nobody else in the suite runs cargo builds or reads cargo's output.
+//! Sets of cargo compile units: those a command would need (the shadow plan), those it did build (the record) and
+//! those that lie on disk (the inventory). Nobody else in the suite runs cargo builds, reads cargo's output or walks
+//! the build dir.
 
 mod assemble;
 mod build_output;
@@ -9,6 +10,7 @@ mod dep_info;
 pub mod fake;
 mod forecast;
 mod freshness;
+pub mod inventory;
 mod messages;
 mod plan_log;
 mod process;
@@ -29,4 +31,4 @@ pub use shadow::{Shadow, Source, cached, plan};
 pub use signals::{end_by_signal, holding_signals};
 pub use times::Times;
 pub use timings::milliseconds;
-pub use unit::{Mode, TargetKind, Unit, UnitIdentity, UnitSet};
+pub use unit::{Incremental, Mode, TargetKind, Unit, UnitIdentity, UnitSet};

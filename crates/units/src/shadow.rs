@@ -23,7 +23,7 @@ use crate::shadow_dir;
 use crate::unit::UnitSet;
 
 /// Raised when what is cached changes its form or meaning.
-const CACHE_VERSION: u32 = 1;
+const CACHE_VERSION: u32 = 2;
 
 /// Where a plan came from; they cost about 5 ms, 0.3 s and 2 s on 290 units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -88,6 +88,21 @@ pub struct Unit {
     /// Every file and folder of its own: outputs, dep-info, the build script's folder, and the uplifted
     /// names it has in the target dir.
     pub files: Vec<Utf8PathBuf>,
+    /// What rustc names its incremental folder by; `None` where it is compiled without one.
+    pub incremental: Option<Incremental>,
+}
+
+/// What the name of an incremental folder depends on (rustc's `StableCrateId`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Incremental {
+    /// The crate's name.
+    pub crate_name: String,
+    /// The values of `-C metadata`.
+    pub metadata: Vec<String>,
+    /// Whether a program is made.
+    pub program: bool,
+    /// The compiler, as cargo calls it.
+    pub compiler: Utf8PathBuf,
 }
 
 #[cfg(test)]
@@ -111,6 +126,7 @@ impl Unit {
             fingerprint_file: String::new(),
             dependencies: Vec::new(),
             files: Vec::new(),
+            incremental: None,
         }
     }
 }
@@ -148,6 +164,14 @@ impl Unit {
             mode: self.mode,
             test: self.test,
         }
+    }
+
+    /// The folder of its profile in the build dir.
+    pub fn profile_path(&self) -> &Utf8Path {
+        let fingerprint = self.fingerprint_dir.as_path();
+        // `<profile>/.fingerprint/<package>-<id>`, or `<profile>/build/<package>/<id>/fingerprint`.
+        let depth = if fingerprint.file_name() == Some("fingerprint") { 4 } else { 2 };
+        fingerprint.ancestors().nth(depth).unwrap_or(fingerprint)
     }
 
     /// The dep-info files the compiler writes for it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::process::Command;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use crate::Environment;
@@ -31,6 +31,27 @@ impl CargoCommand {
             env: BTreeMap::new(),
             dir: dir.into(),
         }
+    }
+
+    /// The command that `text` is in a shell, in `dir`: `RUSTFLAGS=-g cargo +nightly check --workspace`.
+    ///
+    /// Fails with what is wrong with it, to be put behind the text.
+    pub fn parse(text: &str, dir: &Utf8Path) -> Result<Self, String> {
+        let mut words = shlex::split(text).ok_or("has a quote that does not end")?.into_iter().peekable();
+        let mut env = BTreeMap::new();
+        while let Some((name, value)) = words.peek().and_then(|word| word.split_once('=')) {
+            env.insert(name.to_owned(), value.to_owned());
+            words.next();
+        }
+        if words.next().as_deref() != Some("cargo") {
+            return Err("is no cargo command".to_owned());
+        }
+        let toolchain = words.next_if(|word| word.starts_with('+')).map(|word| word[1..].to_owned());
+        let args = words.collect::<Vec<_>>();
+        if args.is_empty() {
+            return Err("has no subcommand".to_owned());
+        }
+        Ok(Self { toolchain, args, env, dir: dir.to_owned() })
     }
 
     /// Adds arguments before a `--`, if there is one, else at the end: the place where cargo reads them.
@@ -111,6 +132,17 @@ mod tests {
             command.to_string(),
             r"RUSTFLAGS='-C debuginfo=0' cargo +nightly test -p 'a b' --offline -- 'it'\''s'"
         );
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back() {
+        let texts = ["cargo check", "A=1 B='x y' cargo +nightly test -p 'a b' -- --nocapture"];
+        for text in texts {
+            assert_eq!(CargoCommand::parse(text, "/w".into()).unwrap().to_string(), text);
+        }
+        for text in ["", "make", "cargo", "cargo +nightly", "cargo 'check", "A=1"] {
+            assert!(CargoCommand::parse(text, "/w".into()).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The parser's type checks, the JSON schema and the user's reference are all derived from [`KEYS`]; a key
 //! that is not here does not exist.
 
-use super::types::{OnOverBudget, Place, RunnerChoice, Target, TierCommand};
+use super::types::{OnOverBudget, OtherToolchains, Place, RunnerChoice, Target, TierCommand};
 
 /// A kind of table in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,10 +11,11 @@ pub(super) enum Section {
     Tiers,
     Presets,
     Affected,
+    Sweep,
 }
 
 impl Section {
-    pub(super) const ALL: [Self; 3] = [Self::Tiers, Self::Presets, Self::Affected];
+    pub(super) const ALL: [Self; 4] = [Self::Tiers, Self::Presets, Self::Affected, Self::Sweep];
 
     /// The key at the top of the file.
     pub(super) const fn name(self) -> &'static str {
@@ -22,6 +23,7 @@ impl Section {
             Self::Tiers => "tiers",
             Self::Presets => "presets",
             Self::Affected => "affected",
+            Self::Sweep => "sweep",
         }
     }
 
@@ -47,6 +49,10 @@ impl Section {
                  A table with the name of a built-in preset replaces it."
             }
             Self::Affected => "How the packages that a change affects are found.",
+            Self::Sweep => {
+                "What `cargo xtask clean-stale` keeps. An age is a duration, or `0`. What a tier of daily work needs \
+                 is always kept, and so is what `cargo build` and `cargo check` of the workspace need."
+            }
         }
     }
 
@@ -64,6 +70,8 @@ pub(super) enum Items {
     Arguments,
     /// Glob patterns, no pattern twice.
     Globs,
+    /// Cargo commands as they are typed, none twice.
+    Commands,
     /// Some of these words, no word twice.
     OneOf(&'static [&'static str]),
 }
@@ -79,6 +87,10 @@ pub(super) enum Kind {
     Integer,
     /// A string that [`super::duration`] reads, or a positive integer of seconds.
     Duration,
+    /// As a duration, or 0, or one of these words.
+    Age(&'static [&'static str]),
+    /// A number of bytes with its unit, as [`super::bytes`] reads it.
+    Bytes,
     List(Items),
     /// A table of strings, each of which may be empty: environment variables.
     Variables,
@@ -285,4 +297,72 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Glob patterns of files whose change affects every package, relative to the workspace root.",
         example: r#"["rust-toolchain.toml"]"#,
     },
+    Key {
+        section: Section::Sweep,
+        name: "keep",
+        kind: Kind::List(Items::Commands),
+        default: "`[]`",
+        doc: "Further cargo commands whose units are kept, as they are typed at the workspace root.",
+        example: r#"["cargo +nightly check --workspace", "cargo build --release"]"#,
+    },
+    Key {
+        section: Section::Sweep,
+        name: "grace",
+        kind: Kind::Age(&[]),
+        default: r#"`"1d"`"#,
+        doc: "What was built so recently is kept, together with what it was built from.",
+        example: r#""12h""#,
+    },
+    Key {
+        section: Section::Sweep,
+        name: "max-size",
+        kind: Kind::Bytes,
+        default: "no limit",
+        doc: "The most that may be left. Beyond it, needed units go too, those first whose bytes are the cheapest to \
+              build again.",
+        example: r#""20 GiB""#,
+    },
+    Key {
+        section: Section::Sweep,
+        name: "package",
+        kind: Kind::Age(NEVER),
+        default: r#"`"7d"`"#,
+        doc: "How old what `cargo package` leaves may get.",
+        example: r#""1d""#,
+    },
+    Key {
+        section: Section::Sweep,
+        name: "doc",
+        kind: Kind::Age(NEVER),
+        default: r#"`"30d"`"#,
+        doc: "How old documentation may get that no tier makes.",
+        example: r#""never""#,
+    },
+    Key {
+        section: Section::Sweep,
+        name: "timings",
+        kind: Kind::Age(NEVER),
+        default: r#"`"30d"`"#,
+        doc: "How old the pages of `--timings` may get.",
+        example: "0",
+    },
+    Key {
+        section: Section::Sweep,
+        name: "other-toolchains",
+        kind: Kind::Choice(OtherToolchains::NAMES),
+        default: r#"`"remove"`"#,
+        doc: "What happens to units of a compiler that nothing here uses.",
+        example: r#""keep""#,
+    },
+    Key {
+        section: Section::Sweep,
+        name: "sole-owner",
+        kind: Kind::Bool,
+        default: "`false`",
+        doc: "Says that a target dir outside of the workspace serves nobody else. Without it such a dir is not swept.",
+        example: "true",
+    },
 ];
+
+/// The age that nothing reaches.
+const NEVER: &[&str] = &["never"];

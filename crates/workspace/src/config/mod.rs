@@ -1,4 +1,4 @@
-//! `xtask.toml`: what a workspace tells the suite about its tiers, presets and affected packages.
+//! `xtask.toml`: what a workspace tells the suite about its tiers, presets, affected packages and build dir.
 //!
 //! The file is optional: without it the defaults hold. Every key is described once, in the table of keys, from
 //! which the checks, the [JSON schema](json_schema) and the [reference](reference_markdown) are derived. A
@@ -6,6 +6,7 @@
 //! other. Everything wrong with a file is reported at once, each problem with line and column.
 
 mod affected;
+mod bytes;
 mod check;
 mod choice;
 mod duration;
@@ -17,6 +18,7 @@ mod read;
 mod reference;
 mod schema;
 mod settings;
+mod sweep;
 mod tiers;
 mod types;
 mod value;
@@ -29,10 +31,12 @@ pub use problem::{ConfigErrors, ConfigProblem, Position, closest};
 pub use reference::{EXAMPLE, reference_markdown};
 pub use schema::json_schema;
 pub use types::{
-    Affected, OnOverBudget, Packages, Place, Preset, RunnerChoice, Target, Targets, Tier, TierCommand,
+    Affected, OnOverBudget, OtherToolchains, Packages, Place, Preset, RunnerChoice, Sweep, Target, Targets,
+    Tier, TierCommand,
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
+pub use duration::age;
 use problem::Problems;
 use serde::Serialize;
 use std::io::ErrorKind;
@@ -51,6 +55,8 @@ pub struct Config {
     pub presets: Vec<Preset>,
     /// How affected packages are found.
     pub affected: Affected,
+    /// What a sweep of the build dir keeps.
+    pub sweep: Sweep,
 }
 
 impl Config {
@@ -130,6 +136,9 @@ impl Config {
         let presets = presets::presets(&sections.presets, members, problems);
         let tiers = tiers::tiers(&sections.tiers, &presets, members, reserved, problems);
         let affected = affected::affected(sections.affected.as_ref(), problems);
-        Self { path, tiers, presets, affected }
+        // Commands are run at the workspace root, where the file lies.
+        let root = path.as_deref().and_then(Utf8Path::parent).unwrap_or(Utf8Path::new(""));
+        let sweep = sweep::sweep(sections.sweep.as_ref(), root, problems);
+        Self { path, tiers, presets, affected, sweep }
     }
 }

@@ -17,6 +17,7 @@ pub(super) struct Sections {
     pub(super) tiers: Vec<Settings>,
     pub(super) presets: Vec<Settings>,
     pub(super) affected: Option<Settings>,
+    pub(super) sweep: Option<Settings>,
 }
 
 /// Reads all tables of the file and reports what is no section, no key or of the wrong type.
@@ -32,6 +33,7 @@ pub(super) fn sections(root: &Table, problems: &mut Problems<'_>) -> Sections {
             Section::Tiers => sections.tiers = named(section, table, problems),
             Section::Presets => sections.presets = named(section, table, problems),
             Section::Affected => sections.affected = Some(settings(section, "", offset, table, problems)),
+            Section::Sweep => sections.sweep = Some(settings(section, "", offset, table, problems)),
         }
     }
     sections

@@ -67,6 +67,9 @@ fn kind(kind: Kind) -> String {
         Kind::Bool => "boolean".to_owned(),
         Kind::Integer => "integer, 0 or more".to_owned(),
         Kind::Duration => "duration".to_owned(),
+        Kind::Age([]) => "age".to_owned(),
+        Kind::Age(words) => format!("age, or {}", one_of(words)),
+        Kind::Bytes => "size".to_owned(),
         Kind::List(items) => list(items),
         Kind::Variables => "table of strings".to_owned(),
         Kind::ChoiceOrList(words, items) => format!("{}; or {}", one_of(words), list(items)),
@@ -77,6 +80,7 @@ fn list(items: Items) -> String {
     match items {
         Items::Distinct | Items::Arguments => "list of strings".to_owned(),
         Items::Globs => "list of glob patterns".to_owned(),
+        Items::Commands => "list of cargo commands".to_owned(),
         Items::OneOf(words) => format!("list of {}", one_of(words).replace(" or ", " and ")),
     }
 }

@@ -3,10 +3,10 @@
 //! It accepts every file that the parser accepts. It rejects unknown keys and wrong values as the parser does,
 //! but cannot know which packages, features and presets exist, nor which settings exclude each other.
 
-use super::duration;
 use super::keys::{Items, Key, Kind, Section};
 use super::read::NAME_PATTERN;
 use super::tiers::default_tiers;
+use super::{bytes, duration};
 use serde_json::{Map, Value, json};
 
 /// Strings with at least one character and no control character.
@@ -22,7 +22,7 @@ pub fn json_schema() -> String {
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": super::FILE_NAME,
-        "description": "Tiers, presets and affected packages of a workspace that uses xtask-suite.",
+        "description": "Tiers, presets, affected packages and the build dir of a workspace that uses xtask-suite.",
         "type": "object",
         "properties": properties,
         "additionalProperties": false,
@@ -33,7 +33,7 @@ pub fn json_schema() -> String {
 
 fn section_schema(section: Section) -> Value {
     let tables = match section {
-        Section::Affected => keys_schema(section),
+        Section::Affected | Section::Sweep => keys_schema(section),
         Section::Presets => json!({
             "type": "object",
             "propertyNames": { "pattern": NAME_PATTERN },
@@ -81,6 +81,12 @@ fn kind_schema(kind: Kind) -> Value {
             { "type": "string", "pattern": duration::PATTERN },
             { "type": "integer", "minimum": 1, "maximum": duration::MAX },
         ] }),
+        Kind::Age(words) => {
+            let duration = json!({ "type": "string", "pattern": duration::PATTERN });
+            let seconds = json!({ "type": "integer", "minimum": 0, "maximum": duration::MAX });
+            json!({ "anyOf": [{ "enum": words }, duration, seconds] })
+        }
+        Kind::Bytes => json!({ "type": "string", "pattern": bytes::PATTERN }),
         Kind::List(items) => list_schema(items),
         Kind::Variables => json!({
             "type": "object",
@@ -98,6 +104,8 @@ fn kind_schema(kind: Kind) -> Value {
 fn list_schema(items: Items) -> Value {
     let item = match items {
         Items::OneOf(words) => json!({ "enum": words }),
+        // The whole grammar of a shell's words is the parser's to check.
+        Items::Commands => json!({ "type": "string", "pattern": r"^(\P{Cc}* )?cargo \P{Cc}+$" }),
         Items::Distinct | Items::Arguments | Items::Globs => kind_schema(Kind::Text),
     };
     json!({ "type": "array", "items": item, "uniqueItems": items != Items::Arguments })

@@ -22,6 +22,7 @@ pub(super) enum Value {
     Bool(bool),
     Integer(u32),
     Duration(Duration),
+    Bytes(u64),
     List(Vec<Located>),
     Variables(BTreeMap<String, String>),
 }
@@ -35,11 +36,11 @@ struct Setting {
     value: Option<Value>,
 }
 
-/// One table of the file: one tier, one preset, or `[affected]`.
+/// One table of the file: one tier, one preset, `[affected]` or `[sweep]`.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) section: Section,
-    /// The name of the tier or preset; empty for `[affected]`.
+    /// The name of the tier or preset; empty for the others.
     pub(super) name: String,
     /// The byte offset of the name.
     pub(super) offset: usize,
@@ -110,6 +111,10 @@ impl Settings {
 
     pub(super) fn duration(&self, key: &str) -> Option<Duration> {
         if let Value::Duration(value) = self.value(key)? { Some(*value) } else { None }
+    }
+
+    pub(super) fn bytes(&self, key: &str) -> Option<u64> {
+        if let Value::Bytes(value) = self.value(key)? { Some(*value) } else { None }
     }
 
     pub(super) fn list(&self, key: &str) -> Option<&[Located]> {

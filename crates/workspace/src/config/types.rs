@@ -3,6 +3,7 @@
 //! A value of these types has passed every check: names refer to things that exist and settings fit together.
 
 use super::choice::choice;
+use crate::CargoCommand;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -70,6 +71,16 @@ choice! {
         Anywhere = "anywhere",
         /// In continuous integration; too slow for daily work.
         Ci = "ci",
+    }
+}
+
+choice! {
+    /// What happens to units of a compiler that nothing here uses.
+    OtherToolchains {
+        /// They are stale.
+        Remove = "remove",
+        /// They stay.
+        Keep = "keep",
     }
 }
 
@@ -197,7 +208,54 @@ pub struct Affected {
     pub global: Vec<String>,
 }
 
+/// What a sweep of the build dir keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Sweep {
+    /// Further cargo commands whose units are needed, with the workspace root as their folder.
+    pub keep: Vec<CargoCommand>,
+    /// What was built so recently is kept. JSON output: `grace-ms`.
+    #[serde(rename = "grace-ms", serialize_with = "whole_milliseconds")]
+    pub grace: Duration,
+    /// The most bytes that may be left; `None` means no limit.
+    pub max_size: Option<u64>,
+    /// How old what `cargo package` leaves may get; `None` means any age.
+    #[serde(rename = "package-ms", serialize_with = "milliseconds")]
+    pub package: Option<Duration>,
+    /// How old documentation may get that no tier makes; `None` means any age.
+    #[serde(rename = "doc-ms", serialize_with = "milliseconds")]
+    pub doc: Option<Duration>,
+    /// How old the pages of `--timings` may get; `None` means any age.
+    #[serde(rename = "timings-ms", serialize_with = "milliseconds")]
+    pub timings: Option<Duration>,
+    /// What happens to units of a compiler that nothing here uses.
+    pub other_toolchains: OtherToolchains,
+    /// Whether a target dir outside of the workspace serves nobody else.
+    pub sole_owner: bool,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self {
+            keep: Vec::new(),
+            grace: DAY,
+            max_size: None,
+            package: Some(DAY * 7),
+            doc: Some(DAY * 30),
+            timings: Some(DAY * 30),
+            other_toolchains: OtherToolchains::Remove,
+            sole_owner: false,
+        }
+    }
+}
+
 #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
 fn milliseconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     duration.map(|duration| duration.as_millis()).serialize(serializer)
+}
+
+fn whole_milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.as_millis().serialize(serializer)
 }

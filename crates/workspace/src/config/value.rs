@@ -2,11 +2,11 @@
 //!
 //! What is accepted here, the JSON schema accepts too, and the other way round; a test holds them together.
 
-use super::duration;
 use super::keys::{Items, Kind};
 use super::problem::{Problems, did_you_mean, one_of};
 use super::read::{entries, type_name, value_offset};
 use super::settings::{Located, Value};
+use super::{bytes, duration};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use toml_edit::{Array, Item};
@@ -29,6 +29,8 @@ impl Reader<'_, '_> {
             Kind::Bool => self.expect(item.as_bool(), "a boolean", offset, found).map(Value::Bool),
             Kind::Integer => self.integer(item, offset).map(Value::Integer),
             Kind::Duration => self.duration(item, offset).map(Value::Duration),
+            Kind::Age(words) => self.age(words, item, offset),
+            Kind::Bytes => self.bytes(item.as_str(), offset, found).map(Value::Bytes),
             Kind::List(items) => {
                 let expected = expected_list(items);
                 let array = self.expect(item.as_array(), &expected, offset, found)?;
@@ -110,6 +112,22 @@ impl Reader<'_, '_> {
         self.fail(offset, &format!("expected 1 to {} seconds, found {seconds}", duration::MAX), None)
     }
 
+    fn age(&mut self, words: &[&str], item: &Item, offset: usize) -> Option<Value> {
+        if let Some(word) = item.as_str().filter(|word| words.contains(word)) {
+            return Some(Value::Text(Located { text: word.to_owned(), offset }));
+        }
+        if item.as_integer() == Some(0) {
+            return Some(Value::Duration(Duration::ZERO));
+        }
+        self.duration(item, offset).map(Value::Duration)
+    }
+
+    fn bytes(&mut self, text: Option<&str>, offset: usize, found: &str) -> Option<u64> {
+        let text = self.expect(text, "a size", offset, found)?;
+        let problem = || format!("expected a size, found `{}`", text.escape_debug());
+        bytes::parse(text).or_else(|| self.fail(offset, &problem(), Some(bytes::HINT.to_owned())))
+    }
+
     /// The items of a list, if all are right.
     fn list(&mut self, items: Items, array: &Array, offset: usize) -> Option<Vec<Located>> {
         let mut list = Vec::with_capacity(array.len());
@@ -119,7 +137,9 @@ impl Reader<'_, '_> {
             let found = type_name(value.type_name());
             let located = match items {
                 Items::OneOf(words) => self.choice(words, value.as_str(), offset, found),
-                Items::Distinct | Items::Arguments => self.text(value.as_str(), offset, found),
+                Items::Distinct | Items::Arguments | Items::Commands => {
+                    self.text(value.as_str(), offset, found)
+                }
                 Items::Globs => self.glob(value.as_str(), offset, found),
             };
             let Some(located) = located else { continue };
@@ -171,6 +191,7 @@ fn expected_list(items: Items) -> String {
     match items {
         Items::Distinct | Items::Arguments => "a list of strings".to_owned(),
         Items::Globs => "a list of glob patterns".to_owned(),
+        Items::Commands => "a list of cargo commands".to_owned(),
         Items::OneOf(words) => format!("a list of {}", one_of(words).replace(" or ", " and ")),
     }
 }

@@ -88,7 +88,7 @@ fn wrong_values() {
             "budget = '5 m'",
             10,
             "`budget` in [tiers.test-fast]: expected a duration, found `5 m`\n  \
-             write `500ms`, `30s`, `2min`, `1h` or `1min 30s`",
+             write `500ms`, `30s`, `2min`, `1h`, `7d` or `1min 30s`",
         ),
         ("budget = 0", 10, "`budget` in [tiers.test-fast]: expected 1 to 999999999 seconds, found 0"),
         ("packages = []", 12, "`packages` in [tiers.test-fast]: the list is empty"),

@@ -65,6 +65,7 @@ fn file(key: &Key, value: &str) -> String {
         Section::Tiers => format!("[presets.core]\n[presets.cli]\n[tiers.quick]\n{context}\n"),
         Section::Presets => "[presets.quick]\n".to_owned(),
         Section::Affected => "[affected]\n".to_owned(),
+        Section::Sweep => "[sweep]\n".to_owned(),
     };
     format!("{header}{} = {value}\n", key.name)
 }
@@ -79,6 +80,7 @@ fn lists(items: Items) -> Vec<String> {
             let words = quoted(words);
             words.iter().map(|word| format!("[{word}]")).chain([format!("[{}]", words.join(", "))]).collect()
         }
+        Items::Commands => vec!["['cargo check']".into(), "['cargo +nightly test', 'A=1 cargo doc']".into()],
         Items::Arguments => vec!["['core']".into(), "['core', 'core']".into()],
         Items::Distinct | Items::Globs => vec!["['core']".into(), "['core', 'cli']".into()],
     }
@@ -95,6 +97,14 @@ fn valid(kind: Kind) -> Vec<String> {
             valid.extend(["1".into(), "999999999".into()]);
             valid
         }
+        Kind::Age(words) => {
+            let mut valid = quoted(words);
+            valid.extend(
+                quoted(&["500ms", "7d", "1d 2h"]).into_iter().chain(["0".into(), "999999999".into()]),
+            );
+            valid
+        }
+        Kind::Bytes => quoted(&["500 MB", "20GiB", "1.5 TB", "0 B", "0.125 KiB", "999999999 kB"]),
         Kind::List(items) => lists(items).into_iter().chain(["[]".to_owned()]).collect(),
         Kind::Variables => vec!["{}".into(), "{ A = '' }".into(), "{ A = '1', 'b c' = \"\\n\" }".into()],
         Kind::ChoiceOrList(words, items) => [quoted(words), lists(items)].concat(),
@@ -109,7 +119,7 @@ fn invalid(kind: Kind) -> Vec<String> {
     if kind != Kind::Bool {
         invalid.push("true");
     }
-    if !matches!(kind, Kind::Integer | Kind::Duration) {
+    if !matches!(kind, Kind::Integer | Kind::Duration | Kind::Age(_)) {
         invalid.extend(["0", "7"]);
     }
     if !is_list {
@@ -123,6 +133,10 @@ fn invalid(kind: Kind) -> Vec<String> {
     }
     match kind {
         Kind::Integer => invalid.push("4294967296"),
+        Kind::Age(_) => invalid.extend(["1000000000", "'0'", "'0s'", "'5'", "'nevr'", "'-5s'", "'1.5d'"]),
+        Kind::Bytes => {
+            invalid.extend(["'20'", "'20 gib'", "'-1 GB'", "'01 GB'", "'1. GB'", "'1.2345 GB'", "' 1 GB'"])
+        }
         Kind::Duration => invalid.extend([
             "0",
             "1000000000",
@@ -218,6 +232,7 @@ fn every_key_is_described_in_the_schema() {
             Section::Tiers => "$defs/tier",
             Section::Presets => "$defs/preset",
             Section::Affected => "properties/affected",
+            Section::Sweep => "properties/sweep",
         };
         assert!(
             described(&format!("/{table}/properties/{}/description", key.name)).starts_with(key.doc),

@@ -184,6 +184,7 @@ fn every_key_changes_the_configuration() {
             Section::Tiers => format!("[tiers.lint]\n{command}{other}"),
             Section::Presets => "[presets.x]\n".to_owned(),
             Section::Affected => "[affected]\n".to_owned(),
+            Section::Sweep => "[sweep]\n".to_owned(),
         };
         let set = accept(&format!("{header}{} = {}\n", key.name, key.example));
         assert_ne!(set, accept(&header), "`{}` has no effect", key.name);

@@ -1,0 +1,204 @@
+//! Measures what was named, with several threads: each takes the next batch.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use camino::Utf8Path;
+use xtask_files::{EntryKind, FileId, Folder, Status};
+
+use super::items::{Batch, Named, name};
+use super::layout::find;
+use super::{Inventory, Item, Link, NotRead, Size};
+
+/// So many entries of one folder are measured at a time.
+const BATCH: usize = 256;
+/// Deeper folders are left alone: each level takes an open file.
+const DEEPEST: usize = 200;
+
+pub(super) fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> Inventory {
+    let mut found = find(build_dir, target_dir);
+    let mut batches = Vec::new();
+    for container in std::mem::take(&mut found.containers) {
+        for batch in name(container, &mut found) {
+            split(batch, &mut batches);
+        }
+    }
+    let mut inventory = Inventory {
+        profiles: found.profiles,
+        unrecognised: found.unrecognised,
+        unreadable: found.unreadable,
+        ..Inventory::default()
+    };
+    let batches = batches.into_iter().map(|batch| Mutex::new(Some(batch))).collect::<Vec<_>>();
+    let next = AtomicUsize::new(0);
+    let measured = Mutex::new(Vec::with_capacity(batches.len()));
+    let work = || {
+        while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(batch) = batch.lock().ok().and_then(|mut batch| batch.take()) else { continue };
+            let batch = measure(batch);
+            if let Ok(mut measured) = measured.lock() {
+                measured.push(batch);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..jobs.max(1) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut links = Links::default();
+    for batch in measured.into_inner().unwrap_or_default() {
+        links.add(batch, &mut inventory);
+    }
+    inventory.links = links.all;
+    inventory
+}
+
+/// Cuts a batch into pieces, so that one folder with very many entries keeps all threads busy.
+fn split(batch: Batch, batches: &mut Vec<Batch>) {
+    let Batch { path, profile, mut named } = batch;
+    while !named.is_empty() {
+        let rest = named.split_off(named.len().min(BATCH));
+        batches.push(Batch { path: path.clone(), profile, named });
+        named = rest;
+    }
+}
+
+/// A batch with what its entries take up.
+struct Measured {
+    path: std::path::PathBuf,
+    profile: Option<usize>,
+    items: Vec<(Named, Tree)>,
+    unreadable: Vec<NotRead>,
+}
+
+/// What an entry takes up.
+#[derive(Default)]
+struct Tree {
+    bytes: u64,
+    files: u64,
+    links: Vec<Link>,
+    modified_ms: u64,
+    id: Option<FileId>,
+    unreadable: bool,
+}
+
+fn measure(batch: Batch) -> Measured {
+    let Batch { path, profile, named } = batch;
+    let mut measured =
+        Measured { items: Vec::with_capacity(named.len()), path, profile, unreadable: Vec::new() };
+    let folder = match Folder::open(&measured.path) {
+        Ok(folder) => folder,
+        Err(error) => {
+            measured.unreadable.push(NotRead { path: measured.path.clone(), why: error.to_string() });
+            return measured;
+        }
+    };
+    for named in named {
+        let mut tree = Tree::default();
+        let name = &named.entry.name;
+        let result = tree.entry(&folder, name, named.entry.kind, 0);
+        match result {
+            // Gone since it was listed: there is nothing to say of it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && tree.id.is_none() => {}
+            Err(error) => {
+                measured.unreadable.push(NotRead { path: measured.path.join(name), why: error.to_string() });
+                tree.unreadable = true;
+                measured.items.push((named, tree));
+            }
+            Ok(()) => measured.items.push((named, tree)),
+        }
+    }
+    measured
+}
+
+impl Tree {
+    fn entry(&mut self, folder: &Folder, name: &OsStr, kind: EntryKind, depth: usize) -> std::io::Result<()> {
+        if kind != EntryKind::Folder {
+            self.file(&folder.status(name)?);
+            return Ok(());
+        }
+        if depth > DEEPEST {
+            return Err(std::io::Error::other("it is nested too deeply"));
+        }
+        let folder = folder.folder(name)?;
+        let own = folder.own_status()?;
+        self.bytes += own.bytes;
+        if depth == 0 {
+            self.id = Some(own.id);
+        }
+        let mut empty = true;
+        for entry in folder.entries()? {
+            empty = false;
+            match self.entry(&folder, &entry.name, entry.kind, depth + 1) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                result => result?,
+            }
+        }
+        if empty {
+            self.modified_ms = self.modified_ms.max(own.modified_ms);
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, status: &Status) {
+        self.files += 1;
+        self.id.get_or_insert(status.id);
+        self.modified_ms = self.modified_ms.max(status.modified_ms);
+        if status.names > 1 {
+            self.links.push(Link { id: status.id, bytes: status.bytes, names: status.names });
+        } else {
+            self.bytes += status.bytes;
+        }
+    }
+}
+
+/// The files with several names, each once.
+#[derive(Default)]
+struct Links {
+    all: Vec<Link>,
+    index: HashMap<FileId, u32>,
+}
+
+impl Links {
+    fn add(&mut self, measured: Measured, inventory: &mut Inventory) {
+        let folder = folder_index(&measured.path, inventory);
+        inventory.unreadable.extend(measured.unreadable);
+        for (named, tree) in measured.items {
+            let links = tree.links.into_iter().map(|link| self.index_of(link)).collect();
+            inventory.items.push(Item {
+                folder,
+                profile: measured.profile,
+                kind: named.kind,
+                owner: named.owner,
+                size: Size { bytes: tree.bytes, files: tree.files, links },
+                modified_ms: tree.modified_ms,
+                id: tree.id.unwrap_or(FileId { device: 0, inode: 0 }),
+                is_folder: named.entry.kind == EntryKind::Folder,
+                left_alone: tree.unreadable
+                    || !matches!(named.entry.kind, EntryKind::File | EntryKind::Folder),
+                name: named.entry.name,
+            });
+        }
+    }
+
+    fn index_of(&mut self, link: Link) -> u32 {
+        let next = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        *self.index.entry(link.id).or_insert_with(|| {
+            self.all.push(link);
+            next
+        })
+    }
+}
+
+/// The pieces of one folder share its name.
+fn folder_index(path: &Path, inventory: &mut Inventory) -> usize {
+    if inventory.folders.last().is_none_or(|last| last != path) {
+        inventory.folders.push(path.to_owned());
+    }
+    inventory.folders.len() - 1
+}
