@@ -136,12 +136,7 @@ mod unix {
     }
 
     // The types of the fields differ from platform to platform.
-    #[allow(
-        clippy::unnecessary_cast,
-        clippy::cast_sign_loss,
-        clippy::cast_lossless,
-        clippy::useless_conversion
-    )]
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
     fn status(stat: &Stat) -> Status {
         let seconds = stat.st_mtime as i64;
         let modified_ms = seconds.saturating_mul(1000) + (stat.st_mtime_nsec as i64) / 1_000_000;

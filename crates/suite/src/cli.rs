@@ -2,15 +2,15 @@
 
 use camino::Utf8PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
-use xtask_workspace::config::Tier;
+use xtask_workspace::config::{Tier, age};
 
 use crate::commands::OWN_XTASK;
 use crate::shell::{Colour, OutputOptions};
 use crate::task::Task;
 
 /// Subcommands that no tier may be named after.
-pub(crate) const RESERVED: [&str; 7] =
-    ["preset", "with", "completions", "schema", "help", "adopt", "version"];
+pub(crate) const RESERVED: [&str; 9] =
+    ["clean-stale", "disk", "preset", "with", "completions", "schema", "help", "adopt", "version"];
 
 /// The shells that completions are made for.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
@@ -46,6 +46,8 @@ pub(crate) fn command(tiers: &[Tier], tasks: &[Task], own_xtask: OwnXtask) -> Co
         command = command.subcommand(task.command().clone());
     }
     command
+        .subcommand(clean_stale())
+        .subcommand(disk())
         .subcommand(preset())
         .subcommand(with())
         .subcommand(adopt())
@@ -179,6 +181,40 @@ fn tier_command(tier: &Tier) -> Command {
         );
     }
     command
+}
+
+fn clean_stale() -> Command {
+    let path = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("FILE").help(help).value_hint(ValueHint::FilePath)
+    };
+    Command::new("clean-stale")
+        .about("Remove from the build dir what nothing needs any more; nothing recompiles after")
+        .arg(flag("dry-run", "Say what would go and why; remove nothing"))
+        .arg(flag("verify", "Build the tiers afterwards, without running tests, and count what recompiled"))
+        .arg(
+            Arg::new("grace")
+                .long("grace")
+                .value_name("AGE")
+                .value_parser(|text: &str| age(text).ok_or("write `0`, `30min`, `12h` or `2d`"))
+                .help("Keep what was built so recently: `12h`, `2d`, or `0` for nothing"),
+        )
+        .arg(path("save", "With --dry-run: keep the plan in FILE, to be applied later").requires("dry-run"))
+        .arg(
+            path("apply", "Remove only what the plan in FILE names, if it is stale and unchanged still")
+                .conflicts_with("save"),
+        )
+        .arg(flag("yes", "Sweep a target dir that cargo has not marked as its own"))
+}
+
+fn disk() -> Command {
+    Command::new("disk").about("Show where the space in the build dir is").arg(
+        Arg::new("top")
+            .long("top")
+            .value_name("N")
+            .value_parser(clap::value_parser!(usize))
+            .default_value("10")
+            .help("How many packages and crates to list"),
+    )
 }
 
 fn preset() -> Command {

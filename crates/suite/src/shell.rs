@@ -218,13 +218,18 @@ impl Progress for Shell {
     }
 }
 
-/// Somebody closed the pipe: there is nobody left to tell.
+/// Bytes as people read them: `1.2 GiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    humansize::format_size(bytes, humansize::BINARY)
+}
+
 /// `number` things, as in "1 unit" and "2 units".
 pub(crate) fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
     let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }
 
+/// Somebody closed the pipe: there is nobody left to tell.
 fn write_line(to: &mut dyn Write, line: &str) {
     let _ = writeln!(to, "{line}");
 }

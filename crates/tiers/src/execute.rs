@@ -152,8 +152,8 @@ impl TierPlan {
         report: &TierReport,
         progress: &dyn Progress,
     ) {
-        let kept =
-            ledger::append(workspace, report).and_then(|()| self.keep_verdicts(workspace, outcome, report));
+        let kept = ledger::append(workspace, report, self.narrow.clone())
+            .and_then(|()| self.keep_verdicts(workspace, outcome, report));
         if let Err(error) = kept {
             progress.note(&format!("the result of this run was not kept: {error:#}"));
         }

@@ -18,6 +18,9 @@ pub struct LedgerLine {
     pub tier: String,
     /// How many members it ran for.
     pub packages: usize,
+    /// The members that alone were built, where that was less than the tier's whole selection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub narrow: Vec<String>,
     /// Units that were fresh.
     pub fresh: usize,
     /// Units that were compiled.
@@ -34,12 +37,13 @@ pub struct LedgerLine {
     pub over_budget: bool,
 }
 
-/// Appends the line of `report`.
-pub(crate) fn append(workspace: &Workspace, report: &TierReport) -> Result<()> {
+/// Appends the line of `report`; `narrow` as in [`LedgerLine::narrow`].
+pub(crate) fn append(workspace: &Workspace, report: &TierReport, narrow: Vec<String>) -> Result<()> {
     let line = LedgerLine {
         started_at_ms: report.started_at_ms,
         tier: report.tier.clone(),
         packages: report.packages.len(),
+        narrow,
         fresh: report.units.fresh,
         compiled: report.units.compiled,
         tests: report.tests,

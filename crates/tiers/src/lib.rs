@@ -5,6 +5,7 @@ mod commands;
 mod execute;
 mod junit;
 mod ledger;
+mod needs;
 mod plan;
 mod report;
 mod results;
@@ -14,6 +15,7 @@ mod select;
 
 pub use junit::TestRun;
 pub use ledger::{LedgerLine, ledger};
+pub use needs::build_commands;
 pub use plan::{TierOptions, TierPlan};
 pub use report::{Slow, TierReport, Units};
 pub use results::{Results, Verdict};

@@ -53,6 +53,9 @@ pub struct TierPlan {
     pub notes: Vec<String>,
     #[serde(skip)]
     pub(crate) steps: Vec<Step>,
+    /// The members that alone are built, where that is less than the tier's whole selection.
+    #[serde(skip)]
+    pub(crate) narrow: Vec<String>,
     #[serde(skip)]
     pub(crate) log: Utf8PathBuf,
     #[serde(skip)]
@@ -107,6 +110,10 @@ impl TierOptions {
             .map(|step| self.complete(workspace, step, &log, &mut notes))
             .collect::<Vec<_>>();
         let units = self.units(workspace, &shape, &selected, progress, &mut notes);
+        let narrow = match (&self.tier.packages, &selected.build.selection) {
+            (Packages::Affected, Selection::Only(names)) => names.clone(),
+            _ => Vec::new(),
+        };
         let forecast = units.map(|(units, states)| {
             forecast(&units, &states, &xtask_units::Times::load(workspace), jobs(workspace))
         });
@@ -120,6 +127,7 @@ impl TierOptions {
             runner,
             forecast,
             notes,
+            narrow,
             steps,
             log,
             inputs: selected.inputs,

@@ -40,9 +40,10 @@ pub fn states(workspace: &Workspace, units: &UnitSet) -> Vec<State> {
         dependencies.filter(|unit| unit.mode == Mode::RunBuildScript).cloned().collect::<Vec<_>>()
     };
     let own = units.iter().map(|unit| own_state(workspace, unit, &runs_of, &mut clock)).collect::<Vec<_>>();
+    let made = units.iter().map(|unit| Made::of(workspace, unit)).collect::<Vec<_>>();
     let mut states = vec![None; own.len()];
     for index in 0..own.len() {
-        settle(index, units, &own, &by_id, &mut states);
+        settle(index, units, (&own, &made), &by_id, &mut states);
     }
     states.into_iter().map(|state| state.unwrap_or(State::Missing)).collect()
 }
@@ -51,7 +52,7 @@ pub fn states(workspace: &Workspace, units: &UnitSet) -> Vec<State> {
 fn settle(
     index: usize,
     units: &UnitSet,
-    own: &[State],
+    (own, made): (&[State], &[Made]),
     by_id: &BTreeMap<&str, usize>,
     states: &mut Vec<Option<State>>,
 ) {
@@ -62,15 +63,44 @@ fn settle(
     states[index] = Some(own[index].clone());
     let Some(unit) = units.get(index) else { return };
     for dependency in unit.dependencies.iter().filter_map(|id| by_id.get(id.as_str())) {
-        settle(*dependency, units, own, by_id, states);
+        settle(*dependency, units, (own, made), by_id, states);
         // An integration test starts the binaries of its package, so cargo builds them first but does not
         // compile the test anew for them (core/compiler/fingerprint, `calculate_normal`).
         let started = units.get(*dependency).is_some_and(|unit| unit.kind == TargetKind::Bin);
-        let stale = !started && !matches!(states[*dependency], Some(State::Fresh));
+        // Another command may have made the dependency anew, and this unit not yet (`check_filesystem` there).
+        let newer = made[*dependency].needed.zip(made[index].last).is_some_and(|(needed, own)| needed > own);
+        let stale = !started && (newer || !matches!(states[*dependency], Some(State::Fresh)));
         if stale && matches!(states[index], Some(State::Fresh)) {
             let name = units.get(*dependency).map(Unit::describe).unwrap_or_default();
             states[index] = Some(State::Outdated(name));
         }
+    }
+}
+
+/// When a unit's outputs were written.
+struct Made {
+    /// The last of them.
+    last: Option<SystemTime>,
+    /// What those wait for that depend on it: a library's metadata where it has some, else the last of all.
+    needed: Option<SystemTime>,
+}
+
+impl Made {
+    fn of(workspace: &Workspace, unit: &Unit) -> Self {
+        if unit.mode == Mode::RunBuildScript {
+            let time = built_at(unit);
+            return Self { last: time, needed: time };
+        }
+        let outputs = unit.files.iter().filter(|file| is_intermediate(workspace, file));
+        let outputs = outputs.filter(|file| file.extension() != Some("d"));
+        let times = outputs.filter_map(|file| {
+            let metadata = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
+            Some((file.extension() == Some("rmeta"), metadata.modified().ok()?))
+        });
+        let times = times.collect::<Vec<_>>();
+        let last = times.iter().map(|(_, time)| *time).max();
+        let metadata = times.iter().find(|(metadata, _)| *metadata).map(|(_, time)| *time);
+        Self { last, needed: metadata.or(last) }
     }
 }
 

@@ -66,6 +66,8 @@ pub enum ItemKind {
     Cargo,
     /// A target dir inside of this one, as editors make them.
     NestedTargetDir,
+    /// What the suite keeps for itself.
+    Suite,
     /// Everything else: it was put there by something that is not cargo.
     Other,
 }
@@ -86,6 +88,7 @@ impl ItemKind {
             Self::Timings => "timings",
             Self::Cargo => "cargo's own",
             Self::NestedTargetDir => "nested target dirs",
+            Self::Suite => "the suite's own",
             Self::Other => "not cargo's",
         }
     }

@@ -68,7 +68,7 @@ fn unit_id_of(fingerprint_dir: &Utf8Path) -> Option<String> {
 }
 
 /// Reads the name of a fingerprint file: `test-integration-test-it`, `run-build-script-build-script-build`.
-fn what_it_is(file: &str) -> Option<(TargetKind, String, Mode, bool)> {
+pub(crate) fn what_it_is(file: &str) -> Option<(TargetKind, String, Mode, bool)> {
     const KINDS: [(&str, TargetKind); 6] = [
         ("lib-", TargetKind::Lib),
         ("bin-", TargetKind::Bin),

@@ -1,7 +1,9 @@
 //! One file per command. This one finds out which it is.
 
 mod adopt;
+mod clean_stale;
 mod completions;
+mod disk;
 mod overview;
 mod own_xtask;
 mod preset;
@@ -140,6 +142,8 @@ fn dispatch(
         }
         "adopt" => adopt::run(arguments, &cli::directory(matches), environment, shell),
         "version" => Ok((version::run(&loaded?, environment)?, None)),
+        "clean-stale" => clean_stale::run(&loaded?, arguments, &cli::directory(matches)),
+        "disk" => Ok((disk::run(&loaded?, arguments)?, None)),
         "preset" => Ok((preset::run(&loaded?, arguments)?, None)),
         "with" => Ok((with::run(&loaded?, arguments, &cli::directory(matches))?, None)),
         tier => tier::run(&loaded?, tier, arguments),

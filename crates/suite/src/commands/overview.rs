@@ -81,7 +81,7 @@ fn show(context: &Context, overview: &Overview) {
         shell.result(&format!("  {:width$}  {state}", tier.name));
     }
     let at_least = if overview.target_bytes_at_least { "more than " } else { "" };
-    let size = humansize::format_size(overview.target_bytes, humansize::BINARY);
+    let size = crate::shell::bytes(overview.target_bytes);
     shell.result(&format!("target dir: {at_least}{size}"));
     shell.result(&format!("next: {}", overview.next));
 }

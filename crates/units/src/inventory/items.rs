@@ -40,8 +40,15 @@ pub(super) fn name(container: Container, found: &mut Found) -> Vec<Batch> {
             },
             Holds::Deps => output(text),
             Holds::Incremental => match incremental(text) {
-                Some(owner) => (ItemKind::Incremental, owner),
-                None => (ItemKind::Other, Owner::None),
+                Some(owner) if entry.kind == EntryKind::Folder => {
+                    let sessions = found.entries(&path.join(&entry.name));
+                    if !sessions.is_empty() {
+                        batches.push(of_crate(path.join(&entry.name), profile, sessions, &owner));
+                        continue;
+                    }
+                    (ItemKind::Incremental, owner)
+                }
+                _ => (ItemKind::Other, Owner::None),
             },
             Holds::Fingerprints => match package_and_id(text) {
                 Some((_, id)) => (ItemKind::Fingerprint, Owner::Unit { layout: Layout::V1, id }),
@@ -60,6 +67,13 @@ pub(super) fn name(container: Container, found: &mut Found) -> Vec<Batch> {
     }
     batches.push(Batch { path, profile, named });
     batches
+}
+
+/// The sessions of one crate, and their lock files.
+fn of_crate(path: std::path::PathBuf, profile: Option<usize>, entries: Vec<Entry>, owner: &Owner) -> Batch {
+    let named = entries.into_iter();
+    let named = named.map(|entry| Named { entry, kind: ItemKind::Incremental, owner: owner.clone() });
+    Batch { path, profile, named: named.collect() }
 }
 
 /// A file of the compiler's.

@@ -14,6 +14,9 @@ const OF_PROFILE: [&str; 5] =
 /// Files that cargo keeps in the root of a build dir.
 const OF_ROOT: [&str; 4] = ["CACHEDIR.TAG", ".rustc_info.json", ".rustdoc_fingerprint.json", ".cargo-lock"];
 
+/// Where the suite keeps its own state, and its own build where it is vendored.
+const SUITE: &str = "xtask-suite";
+
 /// What a folder holds, which tells what its entries are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
@@ -95,7 +98,9 @@ impl Found {
                 if OF_ROOT.contains(&name) { cargos.push(entry) } else { others.push(entry) }
             } else if !self.known_folder(root, None, &entry) {
                 let below = self.entries(path.as_std_path());
-                if below.iter().any(|entry| entry.name == ".rustc_info.json") {
+                if name == SUITE {
+                    self.all(root.as_std_path(), ItemKind::Suite, vec![entry]);
+                } else if below.iter().any(|entry| entry.name == ".rustc_info.json") {
                     self.all(root.as_std_path(), ItemKind::NestedTargetDir, vec![entry]);
                 } else if !self.triple(&path, below) {
                     others.push(entry);

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use camino::Utf8Path;
 use xtask_files::{EntryKind, FileId, Folder, Status};
@@ -12,6 +11,7 @@ use xtask_files::{EntryKind, FileId, Folder, Status};
 use super::items::{Batch, Named, name};
 use super::layout::find;
 use super::{Inventory, Item, Link, NotRead, Size};
+use crate::parallel::parallel;
 
 /// So many entries of one folder are measured at a time.
 const BATCH: usize = 256;
@@ -33,25 +33,11 @@ pub(super) fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> 
         ..Inventory::default()
     };
     let batches = batches.into_iter().map(|batch| Mutex::new(Some(batch))).collect::<Vec<_>>();
-    let next = AtomicUsize::new(0);
-    let measured = Mutex::new(Vec::with_capacity(batches.len()));
-    let work = || {
-        while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Some(batch) = batch.lock().ok().and_then(|mut batch| batch.take()) else { continue };
-            let batch = measure(batch);
-            if let Ok(mut measured) = measured.lock() {
-                measured.push(batch);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..jobs.max(1) {
-            scope.spawn(work);
-        }
-        work();
-    });
+    // Each batch is taken once; its names need not be copied.
+    let take = |batch: &Mutex<Option<Batch>>| batch.lock().ok().and_then(|mut batch| batch.take());
+    let measured = parallel(jobs, &batches, |batch| take(batch).map(measure));
     let mut links = Links::default();
-    for batch in measured.into_inner().unwrap_or_default() {
+    for batch in measured.into_iter().flatten() {
         links.add(batch, &mut inventory);
     }
     inventory.links = links.all;

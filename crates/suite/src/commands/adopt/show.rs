@@ -3,7 +3,6 @@
 use anstyle::AnsiColor;
 use anyhow::Result;
 use camino::Utf8Path;
-use humansize::{BINARY, format_size};
 use serde::Serialize;
 use xtask_edit::{Edit, Kept, Node, UndoPlan, describe, unified_diff};
 use xtask_workspace::shell_quote;
@@ -11,7 +10,7 @@ use xtask_workspace::shell_quote;
 use super::costs::Costs;
 use crate::adopt::{AdoptPlan, How};
 use crate::commands::tier::seconds;
-use crate::shell::Shell;
+use crate::shell::{self, Shell};
 
 /// What is done to a file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -122,7 +121,7 @@ fn list(edits: &[Edit], shell: &Shell) {
         let size = if change.action == Action::Remove {
             String::new()
         } else {
-            format!("  {}", format_size(change.bytes, BINARY))
+            format!("  {}", shell::bytes(change.bytes))
         };
         shell.result(&format!("  {word}  {}{files}{size}", change.path));
     }
@@ -151,8 +150,8 @@ pub(super) fn report(plan: &AdoptPlan, costs: Option<&Costs>, shell: &Shell) -> 
             "costs: first build {}, then {} ms per call; {} in the repository, {} in the target dir",
             seconds(costs.first_build_ms),
             costs.call_ms,
-            format_size(repository_bytes(&plan.edits), BINARY),
-            format_size(costs.target_bytes, BINARY)
+            shell::bytes(repository_bytes(&plan.edits)),
+            shell::bytes(costs.target_bytes)
         ));
     }
     if matches!(plan.how, How::Path { .. }) {

@@ -135,7 +135,7 @@ fn invalid(kind: Kind) -> Vec<String> {
         Kind::Integer => invalid.push("4294967296"),
         Kind::Age(_) => invalid.extend(["1000000000", "'0'", "'0s'", "'5'", "'nevr'", "'-5s'", "'1.5d'"]),
         Kind::Bytes => {
-            invalid.extend(["'20'", "'20 gib'", "'-1 GB'", "'01 GB'", "'1. GB'", "'1.2345 GB'", "' 1 GB'"])
+            invalid.extend(["'20'", "'20 gib'", "'-1 GB'", "'01 GB'", "'1. GB'", "'1.2345 GB'", "' 1 GB'"]);
         }
         Kind::Duration => invalid.extend([
             "0",

@@ -1,0 +1,194 @@
+//! Removes what a plan names: fingerprints first, everything through open folders, so that no link is followed even
+//! when one is swapped in meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Component, Path};
+
+use xtask_files::{EntryKind, Folder};
+use xtask_units::inventory::{Item, ItemKind, Sum};
+use xtask_units::parallel;
+use xtask_workspace::Progress;
+
+use crate::decide::Stale;
+use crate::plan::SweepPlan;
+use crate::report::{Failure, SweepReport};
+
+/// So many items of one folder are removed at a time.
+const BATCH: usize = 128;
+/// Deeper folders are left alone: each level takes an open file.
+const DEEPEST: usize = 220;
+
+impl SweepPlan {
+    /// Removes everything planned. It goes on after a failure; what changed since it was seen is kept.
+    pub fn execute(self, progress: &dyn Progress) -> SweepReport {
+        let (fingerprints, others): (Vec<_>, Vec<_>) =
+            self.decision.stale.iter().partition(|stale| self.item(stale).kind == ItemKind::Fingerprint);
+        let mut removed = BTreeSet::new();
+        let mut errors = Vec::new();
+        for phase in [fingerprints, others] {
+            let batches = self.batches(&phase);
+            for results in parallel(self.jobs, &batches, |batch| self.remove_batch(batch)) {
+                for (item, result) in results {
+                    match result {
+                        Ok(()) => {
+                            removed.insert(item);
+                        }
+                        Err(error) => {
+                            let path = self.inventory.path(&self.inventory.items[item]);
+                            errors.push(Failure { path, error: error.to_string() });
+                        }
+                    }
+                }
+            }
+        }
+        self.tidy(&removed);
+        self.report(&removed, errors, progress)
+    }
+
+    fn item(&self, stale: &Stale) -> &Item {
+        &self.inventory.items[stale.item]
+    }
+
+    /// The items by folder, in the order of the plan; large folders in pieces.
+    fn batches(&self, stale: &[&Stale]) -> Vec<(usize, Vec<usize>)> {
+        let mut by_folder = BTreeMap::<&Path, Vec<usize>>::new();
+        for stale in stale {
+            by_folder.entry(&self.inventory.folders[self.item(stale).folder]).or_default().push(stale.item);
+        }
+        let batches = by_folder.into_values().flat_map(|items| {
+            let folder = self.inventory.items[items[0]].folder;
+            items.chunks(BATCH).map(|items| (folder, items.to_vec())).collect::<Vec<_>>()
+        });
+        batches.collect()
+    }
+
+    fn remove_batch(&self, (folder, items): &(usize, Vec<usize>)) -> Vec<(usize, io::Result<()>)> {
+        let folder = self.open(&self.inventory.folders[*folder]);
+        let remove = |index: usize| match &folder {
+            Ok(folder) => remove(folder, &self.inventory.items[index]),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        items.iter().map(|&index| (index, remove(index))).collect()
+    }
+
+    /// Opens a folder below the build dir or the target dir step by step, none of them a link.
+    fn open(&self, path: &Path) -> io::Result<Folder> {
+        let root = [&self.build_dir, &self.target_dir].into_iter().find(|root| path.starts_with(root));
+        let root = root.ok_or_else(|| io::Error::other("it lies outside of the build dir"))?;
+        let mut folder = Folder::open(root.as_std_path())?;
+        for part in path.strip_prefix(root).map_err(io::Error::other)?.components() {
+            let Component::Normal(name) = part else { return Err(io::Error::other("it is no plain path")) };
+            folder = folder.folder(name)?;
+        }
+        Ok(folder)
+    }
+
+    /// Removes folders that only held what is gone: those of crates and units, but none that cargo makes per profile.
+    fn tidy(&self, removed: &BTreeSet<usize>) {
+        let mut folders = BTreeSet::new();
+        for &index in removed {
+            let item = &self.inventory.items[index];
+            let Some(profile) = item.profile else { continue };
+            let profile = self.inventory.profiles[profile].path.as_std_path();
+            let folder = &self.inventory.folders[item.folder];
+            let below = folder.ancestors().take_while(|folder| folder.starts_with(profile));
+            let depth = |folder: &Path| folder.components().count() - profile.components().count();
+            folders.extend(below.filter(|folder| depth(folder) >= 2).map(Path::to_owned));
+        }
+        // The deepest first. One that still holds something refuses, which is what is wanted.
+        for folder in folders.iter().rev() {
+            let _ = self.remove_if_empty(folder);
+        }
+    }
+
+    fn remove_if_empty(&self, folder: &Path) -> io::Result<()> {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let parent = self.open(folder.parent().ok_or_else(missing)?)?;
+        parent.remove_empty_folder(folder.file_name().ok_or_else(missing)?)
+    }
+
+    fn report(self, removed: &BTreeSet<usize>, errors: Vec<Failure>, progress: &dyn Progress) -> SweepReport {
+        let mut freed = Sum::new(&self.inventory.links);
+        for &index in removed {
+            freed.add(&self.inventory.items[index].size);
+        }
+        drop(self.locks);
+        let is_gone =
+            |unit: &&usize| self.decision.units[**unit].items.iter().all(|item| removed.contains(item));
+        let removed_units = self.decision.stale_units.keys().filter(is_gone).count();
+        progress.detail(&format!("removed {} of {} items", removed.len(), self.decision.stale.len()));
+        SweepReport {
+            freed_bytes: freed.freed,
+            left_bytes: self.total_bytes.saturating_sub(freed.freed),
+            removed_units,
+            kept_units: self.decision.units.len() - removed_units,
+            skipped: self.skipped,
+            errors,
+            max_size: self.max_size,
+            incomplete: self.incomplete,
+            recompiled_units: None,
+            verified: None,
+            baseline: self.baseline,
+        }
+    }
+}
+
+/// Removes `item` from `folder`, if it is still the one that was seen. What is gone already is fine.
+fn remove(folder: &Folder, item: &Item) -> io::Result<()> {
+    match remove_seen(folder, item) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn remove_seen(folder: &Folder, item: &Item) -> io::Result<()> {
+    let changed = || io::Error::other("it changed since it was planned, so it was kept");
+    if item.is_folder {
+        let below = folder.folder(&item.name)?;
+        if below.own_status()?.id != item.id {
+            return Err(changed());
+        }
+        empty(&below, 0)?;
+        return folder.remove_empty_folder(&item.name);
+    }
+    let status = folder.status(&item.name)?;
+    if status.id != item.id || status.kind != EntryKind::File || status.modified_ms != item.modified_ms {
+        return Err(changed());
+    }
+    folder.remove_file(&item.name)
+}
+
+/// Removes everything in `folder`. Links are removed, not followed.
+fn empty(folder: &Folder, depth: usize) -> io::Result<()> {
+    if depth > DEEPEST {
+        return Err(io::Error::other("it is nested too deeply"));
+    }
+    let mut entries = folder.entries()?;
+    entries.sort_by_key(|entry| !makes_fresh(&entry.name));
+    for entry in entries {
+        let result = if entry.kind == EntryKind::Folder {
+            folder.folder(&entry.name).and_then(|below| {
+                empty(&below, depth + 1)?;
+                folder.remove_empty_folder(&entry.name)
+            })
+        } else {
+            folder.remove_file(&entry.name)
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+/// In a fingerprint's folder, the file that cargo compares first: without it nothing looks fresh.
+fn makes_fresh(name: &OsStr) -> bool {
+    const KINDS: [&str; 9] =
+        ["doc-", "lib-", "bin-", "test-", "integration-test-", "example-", "bench-", "build-script-", "run-"];
+    let name: OsString = name.to_owned();
+    let name = name.to_string_lossy();
+    !name.contains('.') && KINDS.iter().any(|kind| name.starts_with(kind))
+}

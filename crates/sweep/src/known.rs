@@ -1,0 +1,146 @@
+//! The units that lie on disk, with what cargo noted of each.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use xtask_units::inventory::{Inventory, ItemKind, Layout, UnitId};
+use xtask_units::{Fingerprint, fingerprint, parallel};
+
+/// A unit on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct DiskUnit {
+    /// Index into the inventory's profiles.
+    pub(crate) profile: usize,
+    pub(crate) layout: Layout,
+    pub(crate) id: UnitId,
+    /// Indexes into the inventory's items.
+    pub(crate) items: Vec<usize>,
+    /// Its package; empty where only outputs are left.
+    pub(crate) package: String,
+    /// What cargo noted of it, once it was read.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// When it was built, in milliseconds since 1970.
+    pub(crate) built_ms: u64,
+}
+
+/// All units of `inventory`, without their fingerprints.
+pub(crate) fn units(inventory: &Inventory) -> Vec<DiskUnit> {
+    let units = inventory.units().into_iter().map(|((profile, layout, id), items)| {
+        let newest = |fingerprints: bool| {
+            let items = items.iter().map(|&index| &inventory.items[index]);
+            let items = items.filter(|item| !fingerprints || item.kind == ItemKind::Fingerprint);
+            items.map(|item| item.modified_ms).max()
+        };
+        // Cargo writes the fingerprint when it builds; outputs of build scripts may carry any time.
+        let built_ms = newest(true).or_else(|| newest(false)).unwrap_or(0);
+        let package = package(inventory, &items, layout).unwrap_or_default();
+        DiskUnit { profile, layout, id, items, package, fingerprint: None, built_ms }
+    });
+    units.collect()
+}
+
+/// Reads what cargo noted of those that `wanted` names.
+pub(crate) fn read_fingerprints(
+    inventory: &Inventory,
+    units: &mut [DiskUnit],
+    wanted: &[usize],
+    jobs: usize,
+) {
+    let read = parallel(jobs, wanted, |&index| {
+        let items = units[index].items.iter().map(|&item| &inventory.items[item]);
+        let mut folders = items.filter(|item| item.kind == ItemKind::Fingerprint && item.is_folder);
+        folders.find_map(|item| fingerprint(&inventory.path(item)))
+    });
+    for (&index, fingerprint) in wanted.iter().zip(read) {
+        units[index].fingerprint = fingerprint;
+    }
+}
+
+/// `<package>-<id>` in layout v1, `build/<package>/<id>` in v2.
+fn package(inventory: &Inventory, items: &[usize], layout: Layout) -> Option<String> {
+    let items = || items.iter().map(|&index| &inventory.items[index]);
+    match layout {
+        Layout::V1 => {
+            let kinds = [ItemKind::Fingerprint, ItemKind::BuildScripts];
+            let item = items().find(|item| kinds.contains(&item.kind))?;
+            let (package, _) = item.name.to_str()?.rsplit_once('-')?;
+            Some(package.to_owned())
+        }
+        Layout::V2 => {
+            let folder = &inventory.folders[items().next()?.folder];
+            let folder = if folder.ends_with("out") { folder.parent()? } else { folder };
+            Some(folder.parent()?.file_name()?.to_str()?.to_owned())
+        }
+    }
+}
+
+/// The version of a registry package, from the paths in a dep-info file of one of its units: the folder of its
+/// sources is named `<package>-<version>`.
+pub(crate) fn version(inventory: &Inventory, unit: &DiskUnit) -> Option<String> {
+    let items = unit.items.iter().map(|&index| &inventory.items[index]);
+    let mut dep_infos =
+        items.filter(|item| Path::new(&item.name).extension().is_some_and(|ending| ending == "d"));
+    dep_infos.find_map(|item| version_in(&start_of(&inventory.path(item))?, &unit.package))
+}
+
+fn version_in(dep_info: &str, package: &str) -> Option<String> {
+    let (_, rest) = dep_info.split_once("/registry/src/")?;
+    let folder = rest.split('/').nth(1)?;
+    Some(folder.strip_prefix(package)?.strip_prefix('-')?.to_owned())
+}
+
+/// What the compilers are called, by the number that cargo's fingerprints have for them: read from the first bytes
+/// of a library each has made (rustc's `rmeta` begins with its version).
+pub(crate) fn compilers(inventory: &Inventory, units: &[DiskUnit]) -> BTreeMap<u64, String> {
+    let mut names = BTreeMap::new();
+    for unit in units {
+        let Some(rustc) = unit.fingerprint.as_ref().map(|fingerprint| fingerprint.rustc) else { continue };
+        if names.contains_key(&rustc) {
+            continue;
+        }
+        let items = unit.items.iter().map(|&index| &inventory.items[index]);
+        let mut libraries =
+            items.filter(|item| Path::new(&item.name).extension().is_some_and(|ending| ending == "rmeta"));
+        if let Some(name) = libraries.find_map(|item| compiler_in(&start_of(&inventory.path(item))?)) {
+            names.insert(rustc, name);
+        }
+    }
+    names
+}
+
+fn compiler_in(start: &str) -> Option<String> {
+    let at = start.find("rustc ")?;
+    let version = start[at..].split(" (").next()?;
+    Some(version.to_owned()).filter(|version| version.len() < 40)
+}
+
+/// The first bytes of a file, as text.
+fn start_of(path: &Path) -> Option<String> {
+    let mut bytes = Vec::with_capacity(4096);
+    File::open(path).ok()?.take(4096).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_where_sources_lie() {
+        let text = "/t/debug/deps/liba_b-1.rlib: /h/.cargo/registry/src/index-1/a-b-1.2.3-rc.1/src/lib.rs";
+        assert_eq!(version_in(text, "a-b").as_deref(), Some("1.2.3-rc.1"));
+        assert_eq!(
+            version_in(text, "a"),
+            Some("b-1.2.3-rc.1".into()),
+            "cargo tells the package, so this cannot be"
+        );
+        assert_eq!(version_in("/t/x: /w/src/lib.rs", "x"), None);
+        assert_eq!(
+            compiler_in("rust\0\0\0\n#rustc 1.95.0 (59807616e 2026-04-14)").as_deref(),
+            Some("rustc 1.95.0")
+        );
+        assert_eq!(compiler_in("nothing"), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! What is needed: the union of the shadow plans of every command that matters.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_units::inventory::{Layout, UnitId, unit_id};
+use xtask_units::{Incremental, Source, Unit, UnitSet};
+use xtask_workspace::{CargoCommand, Progress, Workspace};
+
+use crate::guard::Dirs;
+use crate::plan::Planned;
+use crate::scope::{Scope, building};
+
+/// A command whose units are needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveCommand {
+    /// The command, as it is run.
+    pub command: CargoCommand,
+    /// Whose it is: ``tier `test-fast` ``.
+    pub because: String,
+}
+
+/// Where a unit lies: the label of its profile, the layout, its id.
+pub(crate) type Place = (String, Layout, UnitId);
+
+/// Everything that is needed.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    /// The units, each once.
+    pub(crate) units: UnitSet,
+    /// Where each lies, as an index into `units`.
+    pub(crate) places: HashMap<Place, usize>,
+    /// Every file and folder of theirs, without links in the path.
+    pub(crate) files: HashSet<Utf8PathBuf>,
+    /// What their incremental folders are named by, by the label of the profile.
+    pub(crate) incremental: BTreeMap<String, Vec<Incremental>>,
+    /// The commands, for reports.
+    pub(crate) planned: Vec<Planned>,
+    /// What the commands say nothing about because their plan failed, and which command that was.
+    pub(crate) unknown: Vec<(Scope, String)>,
+    /// Whether a command that documents could not be planned.
+    pub(crate) documentation_unknown: bool,
+}
+
+impl Live {
+    /// Plans all commands. One that cannot be planned is written down, with what it leaves unknown.
+    pub(crate) fn plan(
+        workspace: &Workspace,
+        dirs: &Dirs,
+        commands: &[LiveCommand],
+        fake: &Utf8Path,
+        progress: &dyn Progress,
+    ) -> Self {
+        let mut live = Self::default();
+        let mut units = Vec::new();
+        let mut known = Vec::<(CargoCommand, usize, Source)>::new();
+        for LiveCommand { command, because } in commands {
+            let mut planned =
+                Planned { command: command.to_string(), because: because.clone(), units: 0, error: None };
+            let result = building(workspace, command).map_err(anyhow::Error::msg).and_then(|command| {
+                if let Some((_, count, source)) = known.iter().find(|(known, _, _)| *known == command) {
+                    return Ok((*count, *source, UnitSet::default(), command));
+                }
+                let shadow = xtask_units::plan(workspace, &command, fake)?;
+                Ok((shadow.units.len(), shadow.source, shadow.units, command))
+            });
+            match result {
+                Ok((count, source, set, command)) => {
+                    progress.detail(&format!("{because}: {count} units of `{command}` ({source:?})"));
+                    planned.units = count;
+                    units.extend(set.iter().cloned());
+                    known.push((command, count, source));
+                }
+                Err(error) => {
+                    let scope =
+                        building(workspace, command).map_or(Scope::Everything, |command| Scope::of(&command));
+                    live.documentation_unknown |= command.args.iter().any(|arg| arg == "doc" || arg == "d");
+                    live.unknown.push((scope, format!("{because}: {error:#}")));
+                    planned.error = Some(format!("{error:#}"));
+                }
+            }
+            live.planned.push(planned);
+        }
+        live.units = UnitSet::new(units);
+        live.add_places(workspace, dirs);
+        live
+    }
+
+    fn add_places(&mut self, workspace: &Workspace, dirs: &Dirs) {
+        for (index, unit) in self.units.iter().enumerate() {
+            let label = label(workspace, unit);
+            let layout =
+                if unit.fingerprint_dir.file_name() == Some("fingerprint") { Layout::V2 } else { Layout::V1 };
+            if let Some(id) = unit_id(&unit.id) {
+                self.places.insert((label.clone(), layout, id), index);
+            }
+            self.files.extend(unit.files.iter().map(|file| dirs.real(workspace, file)));
+            self.incremental.entry(label).or_default().extend(unit.incremental.clone());
+        }
+    }
+
+    /// Why nothing may be said of the profile of this name.
+    pub(crate) fn unknown_in(&self, profile: &str) -> Option<&str> {
+        self.unknown.iter().find(|(scope, _)| scope.covers(profile)).map(|(_, why)| why.as_str())
+    }
+}
+
+/// The label of the profile's folder that a unit lies in.
+pub(crate) fn label(workspace: &Workspace, unit: &Unit) -> String {
+    let profile = unit.profile_path();
+    profile.strip_prefix(&workspace.facts.build_dir).unwrap_or(profile).to_string()
+}

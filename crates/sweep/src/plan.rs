@@ -1,0 +1,356 @@
+//! The plan of a sweep: what goes and why, what stays that might have gone, and what is needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use serde::Serialize;
+use xtask_units::inventory::{Inventory, ItemKind, Sum, profile_dirs};
+use xtask_units::{State, Times, states};
+use xtask_workspace::config::Sweep;
+use xtask_workspace::{Progress, Workspace};
+
+use crate::decide::{Decision, Question};
+use crate::guard::Dirs;
+use crate::live::{Live, LiveCommand, label};
+use crate::locks::Locks;
+use crate::max_size::{self, Cost};
+use crate::saved::SavedPlan;
+use crate::{incremental, report::Baseline};
+
+/// So many of the largest items are named.
+const LARGEST: usize = 10;
+
+/// What a sweep is made with.
+#[derive(Debug, Clone)]
+pub struct SweepOptions {
+    /// The commands whose units are needed.
+    pub commands: Vec<LiveCommand>,
+    /// What else is kept.
+    pub policy: Sweep,
+    /// The profiles of which nothing is said, by name, and why: units of commands that are not planned.
+    pub apart: BTreeMap<String, String>,
+    /// The suite's own binary, for its role as compiler.
+    pub exe: Utf8PathBuf,
+    /// Whether the user said that a dir without cargo's mark is cargo's.
+    pub confirmed: bool,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// How many threads to work with.
+    pub jobs: usize,
+    /// Only what this earlier plan names goes.
+    pub saved: Option<SavedPlan>,
+}
+
+/// A command whose units are needed, planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// The command, as it is pasted.
+    pub command: String,
+    /// Whose it is.
+    pub because: String,
+    /// How many units it needs.
+    pub units: usize,
+    /// Why that is not known.
+    pub error: Option<String>,
+}
+
+/// Something that was left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// A profile, a path, a kind.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+/// One kind of items.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KindShare {
+    /// Which.
+    pub kind: ItemKind,
+    /// Bytes that lie there.
+    pub total_bytes: u64,
+    /// Bytes that go.
+    pub stale_bytes: u64,
+}
+
+/// What goes for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReasonShare {
+    /// The reason.
+    pub why: String,
+    /// Bytes that go.
+    pub bytes: u64,
+    /// Units that go.
+    pub units: usize,
+}
+
+/// One of the largest items that go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Largest {
+    /// Where.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Why it goes.
+    pub why: String,
+}
+
+/// The plan. While it exists, cargo's locks are held.
+#[derive(Debug, Serialize)]
+pub struct SweepPlan {
+    /// Where intermediate artifacts lie.
+    pub build_dir: Utf8PathBuf,
+    /// Where final artifacts lie.
+    pub target_dir: Utf8PathBuf,
+    /// Bytes that lie there now.
+    pub total_bytes: u64,
+    /// Bytes that will be free.
+    pub stale_bytes: u64,
+    /// Units that stay.
+    pub kept_units: usize,
+    /// Units that go.
+    pub stale_units: usize,
+    /// By kind, the largest first.
+    pub kinds: Vec<KindShare>,
+    /// By reason, the largest first.
+    pub reasons: Vec<ReasonShare>,
+    /// The largest items that go.
+    pub largest: Vec<Largest>,
+    /// What was left alone.
+    pub skipped: Vec<Skipped>,
+    /// What is needed, and by whom.
+    pub commands: Vec<Planned>,
+    /// What `max-size` costs, where it had to be enforced.
+    pub max_size: Option<Cost>,
+    /// Whether something could not be told: a plan that failed, a layout that is not known.
+    pub incomplete: bool,
+    #[serde(skip)]
+    pub(crate) inventory: Inventory,
+    #[serde(skip)]
+    pub(crate) decision: Decision,
+    #[serde(skip)]
+    pub(crate) baseline: Baseline,
+    #[serde(skip)]
+    pub(crate) jobs: usize,
+    /// Held until the plan is done or dropped.
+    #[serde(skip)]
+    pub(crate) locks: Locks,
+}
+
+impl SweepOptions {
+    /// Plans a sweep of `workspace`, changing nothing but lock files that are missing.
+    ///
+    /// Fails as wrong usage where a dir must not be swept.
+    pub fn plan(self, workspace: &Workspace, progress: &dyn Progress) -> Result<SweepPlan> {
+        let dirs = Dirs::check(workspace, self.policy.sole_owner, self.confirmed)?;
+        // Before anything is looked at, so that nothing changes afterwards.
+        let profiles = profile_dirs(&dirs.build, &dirs.target);
+        let locks = Locks::take(&profiles);
+        let live = Live::plan(workspace, &dirs, &self.commands, &self.exe, progress);
+        let inventory = Inventory::read(&dirs.build, &dirs.target, self.jobs);
+        let mut protected = locks.refused.clone();
+        let mut incomplete = !live.unknown.is_empty() || !inventory.unrecognised.is_empty();
+        for profile in &inventory.profiles {
+            let why = if profiles.contains(profile) {
+                let unknown = live.unknown_in(&profile.name);
+                let unknown = unknown.map(|why| format!("what it needs is not known: {why}"));
+                unknown.or_else(|| self.apart.get(&profile.name).cloned())
+            } else {
+                Some("a cargo has just made it".to_owned())
+            };
+            if let Some(why) = why {
+                protected.entry(profile.label()).or_insert(why);
+            }
+        }
+        for unrecognised in &inventory.unrecognised {
+            let profile =
+                inventory.profiles.iter().find(|profile| unrecognised.path.starts_with(&profile.path));
+            if let Some(profile) = profile {
+                protected.entry(profile.label()).or_insert_with(|| "its layout is not known here".to_owned());
+            }
+        }
+        let question = Question {
+            workspace,
+            inventory: &inventory,
+            live: &live,
+            policy: &self.policy,
+            protected: &protected,
+            busy: !locks.refused.is_empty(),
+            now_ms: self.now_ms,
+            jobs: self.jobs,
+        };
+        let mut decision = question.decide(progress);
+        let max_size = match self.policy.max_size {
+            Some(most) => {
+                Some(keep_to(most, workspace, &inventory, &live, &protected, self.jobs, &mut decision)?)
+            }
+            None => None,
+        };
+        let mut skipped = self.skipped(&inventory, &protected, &live);
+        skipped.append(&mut decision.skipped);
+        if let Some(saved) = &self.saved {
+            skipped.extend(saved.restrict(&inventory, &mut decision));
+        }
+        incomplete |= skipped.iter().any(|skipped| skipped.what == "incremental");
+        // Fingerprints first: a kill leaves no unit that looks fresh without its outputs.
+        decision
+            .stale
+            .sort_by_key(|stale| (inventory.items[stale.item].kind != ItemKind::Fingerprint, stale.item));
+        Ok(summarised(
+            &dirs,
+            inventory,
+            decision,
+            live,
+            skipped,
+            max_size,
+            incomplete,
+            Facts { baseline: Baseline::default(), jobs: self.jobs, locks },
+        )
+        .with_baseline(workspace))
+    }
+
+    fn skipped(
+        &self,
+        inventory: &Inventory,
+        protected: &BTreeMap<String, String>,
+        live: &Live,
+    ) -> Vec<Skipped> {
+        let mut skipped = Vec::new();
+        let mut said = BTreeSet::new();
+        for (label, why) in protected {
+            let known = inventory.profiles.iter().any(|profile| profile.label() == *label);
+            if known && !self.apart.values().any(|apart| apart == why) {
+                skipped.push(Skipped { what: format!("profile {label}"), why: why.clone() });
+                said.insert(why.clone());
+            }
+        }
+        for (_, why) in &live.unknown {
+            if !said.iter().any(|said| said.ends_with(why)) {
+                skipped.push(Skipped { what: "a needed command".to_owned(), why: why.clone() });
+            }
+        }
+        for not_read in inventory.unrecognised.iter().chain(&inventory.unreadable) {
+            skipped.push(Skipped { what: not_read.path.display().to_string(), why: not_read.why.clone() });
+        }
+        for item in inventory.items.iter().filter(|item| item.left_alone && item.profile.is_some()) {
+            let path = inventory.path(item);
+            if !inventory.unreadable.iter().any(|unreadable| unreadable.path == path) {
+                let why = "it is no file or folder, and a link is not followed".to_owned();
+                skipped.push(Skipped { what: path.display().to_string(), why });
+            }
+        }
+        skipped
+    }
+}
+
+fn keep_to(
+    most: u64,
+    workspace: &Workspace,
+    inventory: &Inventory,
+    live: &Live,
+    protected: &BTreeMap<String, String>,
+    jobs: usize,
+    decision: &mut Decision,
+) -> Result<Cost> {
+    let wanted = live.units.iter().filter_map(|unit| unit.incremental.clone()).collect();
+    let folders = incremental::folders(workspace, &wanted, jobs)?;
+    let is_free = |profile: usize| !protected.contains_key(&inventory.profiles[profile].label());
+    Ok(max_size::apply(most, inventory, live, &folders, &Times::load(workspace), &is_free, decision))
+}
+
+/// What a plan carries along.
+struct Facts {
+    baseline: Baseline,
+    jobs: usize,
+    locks: Locks,
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one value, each made by another step")]
+fn summarised(
+    dirs: &Dirs,
+    inventory: Inventory,
+    decision: Decision,
+    live: Live,
+    skipped: Vec<Skipped>,
+    max_size: Option<Cost>,
+    incomplete: bool,
+    facts: Facts,
+) -> SweepPlan {
+    let mut kinds = BTreeMap::<ItemKind, (u64, u64)>::new();
+    let mut all = Sum::new(&inventory.links);
+    for item in &inventory.items {
+        let before = all.bytes;
+        all.add(&item.size);
+        kinds.entry(item.kind).or_default().0 += all.bytes - before;
+    }
+    let total_bytes = all.bytes;
+    let mut stale = Sum::new(&inventory.links);
+    let mut reasons = vec![(0, 0); decision.reasons.len()];
+    for entry in &decision.stale {
+        let item = &inventory.items[entry.item];
+        let before = stale.freed;
+        stale.add(&item.size);
+        kinds.entry(item.kind).or_default().1 += stale.freed - before;
+        reasons[entry.reason].0 += stale.freed - before;
+    }
+    for reason in decision.stale_units.values() {
+        reasons[*reason].1 += 1;
+    }
+    let mut kinds = kinds
+        .into_iter()
+        .map(|(kind, (total_bytes, stale_bytes))| KindShare { kind, total_bytes, stale_bytes })
+        .collect::<Vec<_>>();
+    kinds.sort_by_key(|share| std::cmp::Reverse((share.stale_bytes, share.total_bytes)));
+    let named = decision.reasons.iter().zip(reasons);
+    let mut reasons = named
+        .map(|(why, (bytes, units))| ReasonShare { why: why.clone(), bytes, units })
+        .filter(|share| share.bytes > 0 || share.units > 0)
+        .collect::<Vec<_>>();
+    reasons.sort_by(|a, b| (b.bytes, b.units, &a.why).cmp(&(a.bytes, a.units, &b.why)));
+    let sized = decision.stale.iter().map(|stale| (inventory.bytes([&inventory.items[stale.item]]), stale));
+    let mut sized = sized.collect::<Vec<_>>();
+    sized.sort_by_key(|(bytes, stale)| (std::cmp::Reverse(*bytes), stale.item));
+    let largest = sized.iter().take(LARGEST).map(|(bytes, stale)| Largest {
+        path: inventory.path(&inventory.items[stale.item]),
+        bytes: *bytes,
+        why: decision.reasons[stale.reason].clone(),
+    });
+    SweepPlan {
+        build_dir: dirs.build.clone(),
+        target_dir: dirs.target.clone(),
+        total_bytes,
+        stale_bytes: stale.freed,
+        kept_units: decision.units.len() - decision.stale_units.len(),
+        stale_units: decision.stale_units.len(),
+        kinds,
+        reasons,
+        largest: largest.collect(),
+        skipped,
+        commands: live.planned.clone(),
+        max_size,
+        incomplete,
+        baseline: Baseline { units: live.units, ..facts.baseline },
+        inventory,
+        decision,
+        jobs: facts.jobs,
+        locks: facts.locks,
+    }
+}
+
+impl SweepPlan {
+    /// Which needed units are fresh before anything is removed: what verifying compares with.
+    fn with_baseline(mut self, workspace: &Workspace) -> Self {
+        let states = states(workspace, &self.baseline.units);
+        let fresh = self.baseline.units.iter().zip(states).filter(|(_, state)| *state == State::Fresh);
+        self.baseline.fresh = fresh.map(|(unit, _)| (label(workspace, unit), unit.id.clone())).collect();
+        self
+    }
+
+    /// The plan as it can be kept and applied later.
+    pub fn saved(&self) -> SavedPlan {
+        SavedPlan::of(&self.inventory, &self.decision)
+    }
+}

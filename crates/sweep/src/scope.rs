@@ -1,0 +1,150 @@
+//! Which profile a cargo command builds in, and the form of it that can be planned.
+
+use std::collections::BTreeSet;
+
+use xtask_workspace::{CargoCommand, Workspace};
+
+/// The commands that build, with their short forms (cargo's `bin/cargo/main.rs`), and the profile they build in.
+const BUILDING: [(&str, &str); 15] = [
+    ("build", "debug"),
+    ("b", "debug"),
+    ("check", "debug"),
+    ("c", "debug"),
+    ("clippy", "debug"),
+    ("doc", "debug"),
+    ("d", "debug"),
+    ("rustdoc", "debug"),
+    ("rustc", "debug"),
+    ("run", "debug"),
+    ("r", "debug"),
+    ("test", "debug"),
+    ("t", "debug"),
+    ("nextest", "debug"),
+    ("bench", "release"),
+];
+
+/// What a plan says something about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The folders of this name, of every triple.
+    Profile(String),
+    /// It cannot be told.
+    Everything,
+}
+
+impl Scope {
+    /// What `command` builds in.
+    pub(crate) fn of(command: &CargoCommand) -> Self {
+        let Some((_, default)) =
+            BUILDING.iter().find(|(name, _)| command.args.first().is_some_and(|arg| arg == name))
+        else {
+            return Self::Everything;
+        };
+        let mut profile = (*default).to_owned();
+        let mut words = command.args.iter().take_while(|word| *word != "--");
+        while let Some(word) = words.next() {
+            match word.split_once('=') {
+                Some(("--profile" | "--cargo-profile", name)) => folder(name).clone_into(&mut profile),
+                None if word == "--profile" || word == "--cargo-profile" => {
+                    folder(words.next().map_or("", String::as_str)).clone_into(&mut profile);
+                }
+                None if word == "--release" || word == "-r" => "release".clone_into(&mut profile),
+                _ => {}
+            }
+        }
+        Self::Profile(profile)
+    }
+
+    /// Whether it covers the profile of this name.
+    pub(crate) fn covers(&self, profile: &str) -> bool {
+        match self {
+            Self::Profile(name) => name == profile,
+            Self::Everything => true,
+        }
+    }
+}
+
+/// The folder of a profile (The Cargo Book, "Profiles"): `dev` and `test` share one, as `release` and `bench` do.
+fn folder(profile: &str) -> &str {
+    match profile {
+        "dev" | "test" => "debug",
+        "bench" => "release",
+        other => other,
+    }
+}
+
+/// `command` as one that only builds: what `run` would run is not run, and what nextest builds is what `cargo test`
+/// builds. Fails with why it cannot be planned.
+pub(crate) fn building(workspace: &Workspace, command: &CargoCommand) -> Result<CargoCommand, String> {
+    let mut command = expanded(workspace, command)?;
+    match command.args[0].as_str() {
+        "run" | "r" => {
+            "build".clone_into(&mut command.args[0]);
+            let end = command.args.iter().position(|arg| arg == "--").unwrap_or(command.args.len());
+            command.args.truncate(end);
+        }
+        "t" => "test".clone_into(&mut command.args[0]),
+        "nextest" => {
+            if !matches!(command.args.get(1).map(String::as_str), Some("run" | "list")) {
+                return Err(
+                    "of nextest's commands only `run` and `list` build what can be planned".to_owned()
+                );
+            }
+            command.args.splice(..2, ["test".to_owned()]);
+            for arg in &mut command.args {
+                if arg == "--cargo-profile" || arg.starts_with("--cargo-profile=") {
+                    *arg = arg.replacen("--cargo-profile", "--profile", 1);
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(command)
+}
+
+/// Replaces the aliases of cargo's configuration, which may name one another.
+fn expanded(workspace: &Workspace, command: &CargoCommand) -> Result<CargoCommand, String> {
+    let mut command = command.clone();
+    let mut seen = BTreeSet::new();
+    loop {
+        let Some(name) = command.args.first().cloned() else { return Err("it has no subcommand".to_owned()) };
+        if BUILDING.iter().any(|(known, _)| *known == name) {
+            return Ok(command);
+        }
+        let words = workspace.cargo_config.program(&["alias", &name]).filter(|words| !words.is_empty());
+        match words.filter(|_| seen.insert(name.clone())) {
+            Some(words) => {
+                command.args.splice(..1, words);
+            }
+            None => {
+                return Err(format!(
+                    "`cargo {name}` is no command of cargo's that builds, and no alias of one"
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_follows_from_the_arguments() {
+        let table = [
+            ("build --workspace", Scope::Profile("debug".into())),
+            ("test --profile test", Scope::Profile("debug".into())),
+            ("build -r", Scope::Profile("release".into())),
+            ("bench", Scope::Profile("release".into())),
+            ("check --profile=fast", Scope::Profile("fast".into())),
+            ("nextest run --cargo-profile bench", Scope::Profile("release".into())),
+            ("clippy -- --release", Scope::Profile("debug".into())),
+            ("xyz", Scope::Everything),
+        ];
+        for (args, expected) in table {
+            assert_eq!(Scope::of(&CargoCommand::new("/w", args.split(' '))), expected, "{args}");
+        }
+        assert!(Scope::Profile("debug".into()).covers("debug"));
+        assert!(!Scope::Profile("debug".into()).covers("release"));
+    }
+}

@@ -1,0 +1,86 @@
+//! What cargo noted of a unit on disk: the files in its fingerprint's folder (cargo's
+//! `core/compiler/fingerprint/mod.rs`, `Fingerprint`). It tells what a unit is that no plan names any more.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::plan_log::what_it_is;
+use crate::unit::{Mode, TargetKind};
+
+/// A unit by cargo's own notes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The target's kind.
+    pub kind: TargetKind,
+    /// The target's name.
+    pub target: String,
+    /// What was done; check and build are both `Build` here, as cargo notes no difference.
+    pub mode: Mode,
+    /// Whether the test harness is on.
+    pub test: bool,
+    /// The features that were on.
+    pub features: Vec<String>,
+    /// The flags of `RUSTFLAGS` and the configuration.
+    pub rustflags: Vec<String>,
+    /// Stands for the compiler: equal numbers, equal `rustc -vV`.
+    pub rustc: u64,
+    /// Stands for the settings of the profile.
+    pub profile: u64,
+    /// Stands for this fingerprint in those of the units that depend on it; `None` when the unit was never finished.
+    pub hash: Option<u64>,
+    /// The hashes of the units it was built from.
+    pub dependencies: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+struct Json {
+    rustc: u64,
+    features: String,
+    profile: u64,
+    #[serde(default)]
+    rustflags: Vec<String>,
+    #[serde(default)]
+    deps: Vec<(u64, String, bool, u64)>,
+}
+
+/// Reads the fingerprint in `dir`; `None` where there is none that is understood.
+pub fn fingerprint(dir: &Path) -> Option<Fingerprint> {
+    let name = fs::read_dir(dir).ok()?.flatten().find_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        Some(name.strip_suffix(".json")?.to_owned())
+    })?;
+    let (kind, target, mode, test) = what_it_is(&name)?;
+    let json = serde_json::from_slice::<Json>(&fs::read(dir.join(format!("{name}.json"))).ok()?).ok()?;
+    Some(Fingerprint {
+        kind,
+        target,
+        mode,
+        test,
+        // A list as Rust's `Debug` prints it, which for names of features is JSON.
+        features: serde_json::from_str(&json.features).unwrap_or_default(),
+        rustflags: json.rustflags,
+        rustc: json.rustc,
+        profile: json.profile,
+        hash: fs::read_to_string(dir.join(name)).ok().and_then(|hex| hash(&hex)),
+        dependencies: json.deps.into_iter().map(|(_, _, _, hash)| hash).collect(),
+    })
+}
+
+/// Cargo writes the hash as the hex digits of its bytes, the lowest first (`util::hex::to_hex`).
+fn hash(hex: &str) -> Option<u64> {
+    u64::from_str_radix(hex.trim(), 16).ok().filter(|_| hex.trim().len() == 16).map(u64::swap_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_reads_as_the_number_that_dependents_name() {
+        // Both from one build of cargo 1.95.
+        assert_eq!(hash("c6382893492ac10c"), Some(919_062_294_450_157_766));
+        assert_eq!(hash(""), None);
+    }
+}
