@@ -274,18 +274,19 @@ impl Question<'_> {
         items.iter().copied().filter(|&item| !self.inventory.items[item].left_alone)
     }
 
-    /// Of a needed folder rustc uses the newest finished session only (`rustc_incremental/persist/fs.rs`).
+    /// Of a needed folder rustc uses the newest finished session only (`rustc_incremental/persist/fs.rs`). What a
+    /// failed compilation leaves is no finished one.
     fn old_sessions(&self, items: &[usize], decision: &mut Decision) {
         let name = |item: usize| self.inventory.items[item].name.to_str().unwrap_or_default();
         let sessions = items.iter().copied().filter(|&item| self.inventory.items[item].is_folder);
         let finished = sessions.filter_map(|item| Some((finished_at(name(item))?, name(item))));
-        let Some((_, newest)) = finished.max() else { return };
+        let newest = finished.max().map_or("", |(_, newest)| newest);
         // `s-<time>-<random>-<svh>` has the lock file `s-<time>-<random>.lock`.
         let lock = newest.rsplit_once('-').map(|(stem, _)| format!("{stem}.lock"));
         let is_kept = |name: &str| name == newest || Some(name) == lock.as_deref() || !name.starts_with("s-");
         let old = self.removable(items).filter(|&item| !is_kept(name(item))).collect::<Vec<_>>();
         if !old.is_empty() {
-            let reason = decision.reason("an older session of incremental compilation");
+            let reason = decision.reason("an older or unfinished session of incremental compilation");
             decision.stale.extend(old.into_iter().map(|item| Stale { item, reason }));
         }
     }

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 use xtask_files::{Durability, remove_dir, write_atomic};
-use xtask_units::{Incremental, parallel};
+use xtask_units::{Incremental, parallel, scratch_dir};
 use xtask_workspace::{Workspace, digest, stamp};
 
 /// The folder of each of `wanted`. Fails where the compiler could not be asked: then no folder is known to be stale.
@@ -45,7 +45,7 @@ fn key(incremental: &Incremental) -> String {
 }
 
 fn ask(workspace: &Workspace, incremental: &Incremental, key: &str) -> Result<String> {
-    let dir = workspace.state_dir().join(format!("incremental-probe-{}-{key}", std::process::id()));
+    let dir = scratch_dir(workspace)?.join(format!("incremental-{}-{key}", std::process::id()));
     let name = probe(workspace, incremental, &dir);
     remove_dir(&dir)?;
     name

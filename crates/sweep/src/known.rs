@@ -86,9 +86,14 @@ pub(crate) fn version(inventory: &Inventory, unit: &DiskUnit) -> Option<String> 
 }
 
 fn version_in(dep_info: &str, package: &str) -> Option<String> {
-    let (_, rest) = dep_info.split_once("/registry/src/")?;
-    let folder = rest.split('/').nth(1)?;
-    Some(folder.strip_prefix(package)?.strip_prefix('-')?.to_owned())
+    let mut folders =
+        dep_info.split('/').filter_map(|folder| folder.strip_prefix(package)?.strip_prefix('-'));
+    let is_version = |rest: &&str| {
+        rest.starts_with(|first: char| first.is_ascii_digit())
+            && rest.matches('.').count() >= 2
+            && !rest.contains(' ')
+    };
+    folders.find(is_version).map(str::to_owned)
 }
 
 /// What the compilers are called, by the number that cargo's fingerprints have for them: read from the first bytes
@@ -131,11 +136,8 @@ mod tests {
     fn versions_are_read_from_where_sources_lie() {
         let text = "/t/debug/deps/liba_b-1.rlib: /h/.cargo/registry/src/index-1/a-b-1.2.3-rc.1/src/lib.rs";
         assert_eq!(version_in(text, "a-b").as_deref(), Some("1.2.3-rc.1"));
-        assert_eq!(
-            version_in(text, "a"),
-            Some("b-1.2.3-rc.1".into()),
-            "cargo tells the package, so this cannot be"
-        );
+        assert_eq!(version_in(text, "a"), None);
+        assert_eq!(version_in("/w/vendor/a-0.1.0/src/lib.rs", "a").as_deref(), Some("0.1.0"));
         assert_eq!(version_in("/t/x: /w/src/lib.rs", "x"), None);
         assert_eq!(
             compiler_in("rust\0\0\0\n#rustc 1.95.0 (59807616e 2026-04-14)").as_deref(),

@@ -281,8 +281,15 @@ fn summarised(
 ) -> SweepPlan {
     let mut kinds = BTreeMap::<ItemKind, (u64, u64)>::new();
     let mut all = Sum::new(&inventory.links);
+    // A file with several names counts where it was seen first, whichever of its names goes last.
+    let mut kind_of_link = vec![ItemKind::Other; inventory.links.len()];
     for item in &inventory.items {
         let before = all.bytes;
+        for &link in &item.size.links {
+            if !all.has(link) {
+                kind_of_link[link as usize] = item.kind;
+            }
+        }
         all.add(&item.size);
         kinds.entry(item.kind).or_default().0 += all.bytes - before;
     }
@@ -292,8 +299,8 @@ fn summarised(
     for entry in &decision.stale {
         let item = &inventory.items[entry.item];
         let before = stale.freed;
-        stale.add(&item.size);
-        kinds.entry(item.kind).or_default().1 += stale.freed - before;
+        kinds.entry(item.kind).or_default().1 += item.size.bytes;
+        stale.add_and(&item.size, |link, bytes| kinds.entry(kind_of_link[link]).or_default().1 += bytes);
         reasons[entry.reason].0 += stale.freed - before;
     }
     for reason in decision.stale_units.values() {

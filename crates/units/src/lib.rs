@@ -32,6 +32,7 @@ pub use freshness::{State, reads, states};
 pub use parallel::parallel;
 pub use record::{BuiltUnit, Record, RunOptions, now_ms, run, whole_milliseconds};
 pub use shadow::{Shadow, Source, cached, plan};
+pub use shadow_dir::scratch_dir;
 pub use signals::{end_by_signal, holding_signals};
 pub use times::Times;
 pub use timings::milliseconds;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{Durability, private_dir, remove_dir, remove_file, write_atomic};
 use xtask_workspace::{Workspace, digest};
@@ -32,6 +32,13 @@ pub(crate) fn place(workspace: &Workspace) -> Result<Utf8PathBuf> {
     if calls > MOST_CALLS {
         remove_dir(&dir)?;
     }
+    Ok(dir)
+}
+
+/// A folder for files that are needed for a moment, in memory where that is possible: the disk may be full.
+pub fn scratch_dir(workspace: &Workspace) -> Result<Utf8PathBuf> {
+    let dir = in_memory().unwrap_or_else(|| workspace.state_dir().join("scratch"));
+    fs::create_dir_all(&dir).with_context(|| format!("failed to create folder {dir}"))?;
     Ok(dir)
 }
 

@@ -41,8 +41,19 @@ impl<'a> Sum<'a> {
         Self { links, seen: vec![0; links.len()], bytes: 0, freed: 0 }
     }
 
+    /// Whether any name of this link was added.
+    pub fn has(&self, link: u32) -> bool {
+        self.seen[link as usize] > 0
+    }
+
     /// Adds an item's size.
     pub fn add(&mut self, size: &Size) {
+        self.add_and(size, |_, _| {});
+    }
+
+    /// Adds an item's size; `last` hears of each file that has its last name in it: which of the links it is, and its
+    /// bytes.
+    pub fn add_and(&mut self, size: &Size, mut last: impl FnMut(usize, u64)) {
         self.bytes += size.bytes;
         self.freed += size.bytes;
         for &index in &size.links {
@@ -54,6 +65,7 @@ impl<'a> Sum<'a> {
             }
             if self.seen[index] == link.names {
                 self.freed += link.bytes;
+                last(index, link.bytes);
             }
         }
     }

@@ -1,0 +1,17 @@
+//! `clean-stale` and `disk` on real builds: what is needed stays, everything else goes, and nothing goes wrong.
+//!
+//! - `histories`: random lives of generated workspaces; after a sweep nothing recompiles and what is left is what a
+//!   build from nothing leaves
+//! - `reasons`, `policies`, `refusals`: what is said and kept, one case at a time
+//! - `faults`, `races`, `hostile`: kills, broken disks, running builds, and build dirs that are none
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
+
+mod files;
+mod histories;
+mod history;
+mod hostile;
+mod reasons;
+mod refusals;
+mod support;

@@ -1,0 +1,68 @@
+//! Where nothing may be removed, nothing is.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use camino::Utf8Path;
+use xtask_testkit::Outcome;
+
+use crate::files::files;
+use crate::support::{FEW_TIERS, Small, number};
+
+/// Asks for a sweep, and checks that it is refused as wrong usage and changes nothing in `dir`.
+fn refused(small: &Small, dir: &Utf8Path, words: &str) -> Outcome {
+    let before = files(dir);
+    let outcome = small.place.suite(&["clean-stale"]).expect_code(2);
+    assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    assert_eq!(files(dir), before);
+    assert!(before.keys().any(|path| path.contains("deps/app-")), "something was there: {before:?}");
+    outcome
+}
+
+#[test]
+fn a_target_dir_outside_of_the_workspace_needs_the_users_word() {
+    let mut small = Small::new("outside", FEW_TIERS);
+    let outside = small.fixture.root().join("shared");
+    small.place.set("CARGO_TARGET_DIR", outside.as_str());
+    small.run("RUSTFLAGS='--cfg old' cargo build");
+    refused(&small, &outside, "sole-owner = true");
+    small.write("xtask.toml", &format!("{FEW_TIERS}sole-owner = true\n"));
+    assert!(number(&small.place.sweep(&[], 0), "removed_units") > 0);
+}
+
+#[test]
+fn a_link_for_a_target_dir_leads_outside_too() {
+    let small = Small::new("linked", FEW_TIERS);
+    let elsewhere = small.fixture.root().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, small.root().join("target")).unwrap();
+    small.run("RUSTFLAGS='--cfg old' cargo build");
+    refused(&small, &elsewhere, "outside of the workspace");
+}
+
+#[test]
+fn a_dir_that_cargo_did_not_mark_needs_a_yes() {
+    let small = Small::new("unmarked", FEW_TIERS);
+    small.write("target/notes.txt", "mine");
+    small.run("RUSTFLAGS='--cfg old' cargo build");
+    refused(&small, &small.root().join("target"), "--yes");
+    let swept = small.place.sweep(&["--yes"], 0);
+    assert!(number(&swept, "removed_units") > 0);
+    assert!(small.root().join("target/notes.txt").exists());
+}
+
+#[test]
+fn the_workspace_itself_is_no_target_dir() {
+    let mut small = Small::new("itself", FEW_TIERS);
+    small.place.set("CARGO_TARGET_DIR", ".");
+    small.run("cargo build");
+    refused(&small, small.root(), "is the workspace itself");
+}
+
+#[test]
+fn a_workspace_that_was_never_built_has_nothing_to_clean() {
+    let small = Small::new("never", FEW_TIERS);
+    small.run("cargo generate-lockfile");
+    let swept = small.place.sweep(&[], 0);
+    assert_eq!((number(&swept, "removed_units"), number(&swept, "kept_units")), (0, 0));
+}
