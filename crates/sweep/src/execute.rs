@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Component, Path};
 
 use xtask_files::{EntryKind, Folder};
-use xtask_units::inventory::{Item, ItemKind, Sum};
+use xtask_units::inventory::{Item, ItemKind, Owner, Sum};
 use xtask_units::parallel;
 use xtask_workspace::Progress;
 
@@ -27,8 +27,12 @@ impl SweepPlan {
             self.decision.stale.iter().partition(|stale| self.item(stale).kind == ItemKind::Fingerprint);
         let mut removed = BTreeSet::new();
         let mut errors = Vec::new();
+        let mut still_noted = BTreeSet::new();
         for phase in [fingerprints, others] {
-            let batches = self.batches(&phase);
+            // A unit whose fingerprint stays keeps its outputs.
+            let phase =
+                phase.into_iter().filter(|stale: &&Stale| !still_noted.contains(&self.unit(stale.item)));
+            let batches = self.batches(&phase.collect::<Vec<_>>());
             for results in parallel(self.jobs, &batches, |batch| self.remove_batch(batch)) {
                 for (item, result) in results {
                     match result {
@@ -36,6 +40,9 @@ impl SweepPlan {
                             removed.insert(item);
                         }
                         Err(error) => {
+                            if self.inventory.items[item].kind == ItemKind::Fingerprint {
+                                still_noted.insert(self.unit(item));
+                            }
                             let path = self.inventory.path(&self.inventory.items[item]);
                             errors.push(Failure { path, error: error.to_string() });
                         }
@@ -45,6 +52,12 @@ impl SweepPlan {
         }
         self.tidy(&removed);
         self.report(&removed, errors, progress)
+    }
+
+    /// The unit that an item belongs to, or whatever else it belongs to.
+    fn unit(&self, item: usize) -> (Option<usize>, &Owner) {
+        let item = &self.inventory.items[item];
+        (item.profile, &item.owner)
     }
 
     fn item(&self, stale: &Stale) -> &Item {

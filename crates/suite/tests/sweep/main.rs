@@ -8,10 +8,13 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 
+mod faults;
 mod files;
 mod histories;
 mod history;
 mod hostile;
+mod policies;
+mod races;
 mod reasons;
 mod refusals;
 mod support;

@@ -1,0 +1,248 @@
+//! What is kept and what goes beyond the shadow plans, one setting at a time.
+
+use std::fs;
+
+use crate::support::{FEW_TIERS, Small, exists, number, texts};
+
+const POSTGRES: &str = "cargo build --features app/postgres";
+
+fn removed(small: &Small, arguments: &[&str]) -> u64 {
+    number(&small.place.sweep(arguments, 0), "removed_units")
+}
+
+#[test]
+fn what_was_built_lately_stays_with_what_it_was_built_from() {
+    let small = Small::new("grace", &FEW_TIERS.replace("grace = 0\n", ""));
+    small.build_all();
+    // Two lives of `lib`: the older one is what the recent `app` was built from, and must stay with it.
+    small.run("RUSTFLAGS='--cfg old' cargo build");
+    small.run("RUSTFLAGS='--cfg older' cargo build");
+    small.run("find target -name '*' -exec touch --no-dereference --date '3 days ago' {} +");
+    small.run("cargo generate-lockfile --offline --quiet");
+    small.write("app/src/main.rs", "fn main() { println!(\"again {}\", lib::value()); }\n");
+    small.run("RUSTFLAGS='--cfg old' cargo build");
+    let plan = small.place.sweep(&["--dry-run"], 0);
+    let flags = |text: &str| texts(&plan, "reasons", "why").iter().any(|why| why.contains(text));
+    assert!(flags("--cfg older") && !flags("`--cfg old`"), "{plan:#}");
+    small.place.sweep(&[], 0);
+    let outcome = small.run("RUSTFLAGS='--cfg old' cargo build");
+    assert!(!outcome.stderr.contains("Compiling"), "{}", outcome.stderr);
+    assert!(removed(&small, &["--grace", "0"]) >= 3);
+    let outcome = small.run("RUSTFLAGS='--cfg old' cargo build");
+    assert_eq!(outcome.stderr.matches("Compiling").count(), 3, "{}", outcome.stderr);
+}
+
+#[test]
+fn kept_commands_and_other_toolchains() {
+    let small = Small::new("keep", FEW_TIERS);
+    small.build_all();
+    small.run("cargo +nightly check");
+    small.run(POSTGRES);
+    let keep = |commands: &str| small.write("xtask.toml", &format!("{FEW_TIERS}{commands}\n"));
+    keep("keep = ['cargo +nightly check', 'cargo run --features app/postgres -- --arguments']");
+    assert_eq!(removed(&small, &[]), 0);
+    keep("other-toolchains = 'keep'");
+    assert!(removed(&small, &[]) > 0, "the feature");
+    let outcome = small.run("cargo +nightly check");
+    assert!(!outcome.stderr.contains("Checking"), "{}", outcome.stderr);
+    keep("");
+    assert!(removed(&small, &[]) >= 3, "the toolchain");
+}
+
+#[test]
+fn a_tier_of_ci_counts_only_there_and_a_narrow_choice_while_it_is_recent() {
+    let small = Small::new("where", FEW_TIERS);
+    let ci = "[tiers.all]\ncommand = \"build\"\nargs = [\"--features\", \"app/postgres\"]\nwhere = \"ci\"\n";
+    small.write("xtask.toml", &format!("{ci}{FEW_TIERS}"));
+    small.build_all();
+    small.run(POSTGRES);
+    let commands = |small: &Small| texts(&small.place.sweep(&["--dry-run"], 0), "commands", "command");
+    let of_ci = |commands: &[String]| commands.iter().any(|command| command.contains("postgres"));
+    assert!(!of_ci(&commands(&small)));
+    let line = |ago: &str| {
+        let now = small.run(&format!("date --date '{ago}' +%s%3N")).stdout;
+        format!(
+            "{{\"started_at_ms\":{},\"tier\":\"test-fast\",\"packages\":1,\"narrow\":[\"app\"],\"fresh\":0,\"compiled\":0,\
+             \"tests\":{{\"passed\":0,\"failed\":0,\"skipped\":0}},\"compile_ms\":0,\"run_ms\":0,\"success\":true,\
+             \"over_budget\":false}}\n",
+            now.trim()
+        )
+    };
+    small.write("target/xtask-suite/ledger.jsonl", &line("2 hours ago"));
+    let narrow = |grace: &str| {
+        let plan = small.place.sweep(&["--dry-run", "--grace", grace], 0);
+        texts(&plan, "commands", "command").contains(&"cargo test -p app".to_owned())
+    };
+    assert!(narrow("3h") && !narrow("1h"));
+    let mut small = small;
+    small.place.set("CI", "true");
+    assert!(of_ci(&commands(&small)));
+    assert_eq!(removed(&small, &[]), 0);
+}
+
+/// Of a command that cannot be planned nothing is known, so nothing in its profile is stale; the others are swept.
+#[test]
+fn a_plan_that_fails_protects_its_profile() {
+    let toml = format!("{FEW_TIERS}keep = [\"cargo build --package no-such\"]\n");
+    let small = Small::new("unknown", &toml);
+    small.build_all();
+    small.run(POSTGRES);
+    small.run("cargo build --release");
+    let swept = small.place.sweep(&[], 1);
+    let why = texts(&swept, "skipped", "why").join("\n");
+    assert!(why.contains("cargo build --package no-such") && why.contains("did not match"), "{why}");
+    assert_eq!(small.fingerprints("release", "app"), Vec::<String>::new());
+    let outcome = small.run(POSTGRES);
+    assert!(!outcome.stderr.contains("Compiling"), "{}", outcome.stderr);
+    small.write("xtask.toml", &format!("{FEW_TIERS}keep = [\"cargo no-such-command\"]\n"));
+    let swept = small.place.sweep(&[], 1);
+    assert!(
+        texts(&swept, "skipped", "why").join("\n").contains("no command of cargo's that builds"),
+        "{swept:#}"
+    );
+    small.write("xtask.toml", &format!("{FEW_TIERS}keep = [\"make\"]\n"));
+    let outcome = small.place.suite(&["clean-stale"]).expect_code(2);
+    assert!(
+        outcome.stderr.contains("xtask.toml:8:9") && outcome.stderr.contains("is no cargo command"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn a_size_that_must_not_be_exceeded_takes_the_cheapest_needed_units() {
+    let small = Small::new("max-size", FEW_TIERS);
+    small.build_all();
+    small.place.suite(&["test-fast"]).expect_code(0);
+    let left = number(&small.place.sweep(&[], 0), "left_bytes");
+    let most = left / 2;
+    small.write("xtask.toml", &format!("{FEW_TIERS}max-size = \"{} kB\"\n", most / 1000));
+    let plan = small.place.sweep(&["--dry-run"], 0);
+    let cost = &plan["max_size"];
+    assert!(number(cost, "units") > 0 && number(cost, "left_bytes") <= most, "{cost:#}");
+    let swept = small.place.sweep(&["--verify"], 0);
+    assert!(number(&swept, "left_bytes") <= most, "{swept:#}");
+    let recompiled = number(&swept, "recompiled_units");
+    let foreseen = number(&swept["max_size"], "recompiled_units");
+    assert!(recompiled > 0 && recompiled <= foreseen, "{swept:#}");
+    small.write("xtask.toml", &format!("{FEW_TIERS}max-size = \"1 B\"\n"));
+    let outcome = small.place.suite(&["clean-stale"]).expect_code(0);
+    assert!(outcome.stderr.contains("more than max-size"), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_other_commands_leave_goes_by_age() {
+    let small = Small::new("ages", FEW_TIERS);
+    small.build_all();
+    small.run("cargo doc --no-deps --workspace");
+    small.run("cargo build --timings");
+    small.write("target/package/app-0.1.0/src/main.rs", "");
+    small.write("target/package/app-0.2.0/src/main.rs", "");
+    small.write("target/tmp/mine", "");
+    small.run("touch --date '8 days ago' target/package/app-0.1.0/src/main.rs");
+    let dirs = |small: &Small| {
+        ["package/app-0.1.0", "package/app-0.2.0", "doc/app", "cargo-timings/cargo-timing.html", "tmp/mine"]
+            .map(|path| exists(&small.root().join("target"), path))
+    };
+    small.place.sweep(&[], 0);
+    assert_eq!(dirs(&small), [false, true, true, true, true]);
+    small.run("find target/doc target/cargo-timings -exec touch --date '31 days ago' {} +");
+    small.write(
+        "xtask.toml",
+        &format!("{FEW_TIERS}doc = \"never\"\ntimings = \"never\"\npackage = \"never\"\n"),
+    );
+    small.place.sweep(&[], 0);
+    assert_eq!(dirs(&small), [false, true, true, true, true]);
+    let doc = "[tiers.doc]\ncommand = \"doc\"\nargs = [\"--no-deps\"]\n";
+    small.write("xtask.toml", &format!("{doc}{FEW_TIERS}timings = 0\npackage = 0\n"));
+    let swept = small.place.sweep(&["--verify"], 0);
+    assert_eq!(dirs(&small), [false, false, true, false, true]);
+    assert_eq!(number(&swept, "recompiled_units"), 0, "{swept:#}");
+    small.write("xtask.toml", FEW_TIERS);
+    small.run("find target/doc -exec touch --date '31 days ago' {} +");
+    small.place.sweep(&[], 0);
+    assert!(!dirs(&small)[2]);
+}
+
+#[test]
+fn debug_info_that_no_artifact_names_goes() {
+    let mut small = Small::new("dwo", FEW_TIERS);
+    small.place.set("CARGO_PROFILE_DEV_SPLIT_DEBUGINFO", "unpacked");
+    let dwo = |small: &Small| {
+        let names = small.run("find target -path '*/deps/*.dwo' | sort").stdout;
+        names.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    small.build_all();
+    let first = dwo(&small);
+    small.write("app/src/main.rs", "fn other() {}\nfn main() { other(); println!(\"{}\", lib::value()); }\n");
+    small.build_all();
+    let piled = dwo(&small);
+    assert!(piled.len() > first.len() && !first.is_empty(), "{piled:#?}");
+    let swept = small.place.sweep(&["--verify"], 0);
+    assert_eq!(number(&swept, "recompiled_units"), 0, "{swept:#}");
+    let left = dwo(&small);
+    assert!(left.len() < piled.len(), "{left:#?}");
+    // Every one that is named is there.
+    let named = small.run("strings -n 8 target/debug/app | grep -o '[^/]*[.]rcgu[.]dwo' | sort -u").stdout;
+    let missing =
+        named.lines().filter(|name| !left.iter().any(|path| path.ends_with(name))).collect::<Vec<_>>();
+    assert!(missing.is_empty() && named.lines().count() > 0, "{missing:?} of {named}");
+}
+
+#[test]
+fn a_saved_plan_removes_only_what_it_named_and_what_is_still_so() {
+    let small = Small::new("saved", FEW_TIERS);
+    small.build_all();
+    small.run(POSTGRES);
+    small.place.sweep(&["--dry-run", "--save", "target/plan.json"], 0);
+    // Since then one of them is needed, and something else became stale.
+    small.run("RUSTFLAGS='--cfg old' cargo build");
+    let keep = "keep = [\"cargo build --features app/postgres\"]\n";
+    small.write("xtask.toml", &format!("{FEW_TIERS}{keep}"));
+    let swept = small.place.sweep(&["--apply", "target/plan.json"], 0);
+    assert_eq!(number(&swept, "removed_units"), 0, "{swept:#}");
+    assert!(texts(&swept, "skipped", "what")[0].contains("in the saved plan"), "{swept:#}");
+    small.write("xtask.toml", FEW_TIERS);
+    let swept = small.place.sweep(&["--apply", "target/plan.json"], 0);
+    assert!(number(&swept, "removed_units") > 0, "{swept:#}");
+    let left = small.place.sweep(&["--dry-run"], 0);
+    let why = texts(&left, "reasons", "why").join("\n");
+    assert!(why.contains("RUSTFLAGS `--cfg old`") && !why.contains("postgres"), "{why}");
+    small.write("target/broken.json", "{}");
+    small.place.suite(&["clean-stale", "--apply", "target/broken.json"]).expect_code(2);
+    small.place.suite(&["clean-stale", "--save", "x.json"]).expect_code(2);
+    small.place.suite(&["clean-stale", "--grace", "soon"]).expect_code(2);
+}
+
+#[test]
+fn a_target_dir_inside_of_this_one_is_somebody_elses() {
+    let small = Small::new("nested", FEW_TIERS);
+    small.build_all();
+    small.run("RUSTFLAGS='--cfg old' cargo build --target-dir target/editor");
+    let swept = small.place.sweep(&[], 0);
+    assert_eq!(number(&swept, "removed_units"), 0, "{swept:#}");
+    assert!(exists(small.root(), "target/editor/debug/app"));
+}
+
+/// What is left of units without their fingerprints, and of compilers that were killed.
+#[test]
+fn leftovers_go_and_strange_files_stay() {
+    let small = Small::new("leftovers", FEW_TIERS);
+    small.build_all();
+    small.run("RUSTFLAGS='--cfg old' cargo build");
+    small.write("target/debug/deps/rmetaAbC123/full.rmeta", "");
+    small.write("target/debug/deps/my-notes.txt", "");
+    small.write("target/debug/data.db", "");
+    let fingerprints = small.fingerprints("debug", "lib");
+    let before = fs::read_dir(small.root().join("target/debug/deps")).unwrap().count();
+    for dir in fingerprints {
+        small.run(&format!("mv '{dir}' '{dir}.aside'"));
+    }
+    let swept = small.place.sweep(&[], 0);
+    let debug = small.root().join("target/debug");
+    assert!(!exists(&debug, "deps/rmetaAbC123"), "{swept:#}");
+    for kept in ["deps/my-notes.txt", "data.db"] {
+        assert!(exists(&debug, kept), "{kept}");
+    }
+    assert!(fs::read_dir(debug.join("deps")).unwrap().count() < before);
+}
