@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures what docs/performance.md claims, and writes that page.
 
-    scripts/performance.py [--quick] [--out docs/performance.md]
+    scripts/performance.py [--quick] [--sweep-only] [--out docs/performance.md]
 
-Needs hyperfine, cargo-nextest, git, and crates.io for the peer's dependencies. Every figure is a ratio of medians of
+Needs hyperfine, cargo-nextest, cargo-sweep, git, a nightly toolchain, and crates.io for the peer's dependencies. Every figure is a ratio of medians of
 commands that ran side by side in one run, because machines are shared and noisy. It works on generated workspaces in
 a temporary folder: 500 tiny crates in a directory source stand for a large lock file, so nothing else is downloaded.
 """
@@ -18,6 +18,8 @@ import statistics
 import subprocess
 import tempfile
 import time
+
+import sweep_performance
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCRUB = ("CARGO_TARGET_DIR", "RUSTFLAGS", "CARGO_INCREMENTAL", "RUSTC_WRAPPER", "CARGO")
@@ -179,10 +181,8 @@ def shadow(work, suite, runs):
     host = generated(work / "units", 266, 12)
     binary = suite / "target/xtask/xtask-suite"
     forecast = f"{binary} -C {host} test-common --forecast --json"
-    # The folder of kept plans is found by its content, so that nobody else's is touched.
     forget_cache = f"rm -rf {host}/target/xtask-suite/shadow"
-    memory = f"/dev/shm/xtask-suite-{os.getuid()}"
-    forget_kept = f"{forget_cache}; rm -rf {memory} {host}/target/xtask-suite/shadow-dir"
+    forget_kept = f"{forget_cache}; {sweep_performance.forget_kept_plans(host)}"
     first = json.loads(run(forecast, work).stdout)["forecast"]
     commands = [("cold", forecast), ("kept", forecast), ("cached", forecast)]
     return first["fresh"] + first["compile"], hyperfine(commands, work, runs, prepare=[forget_kept, forget_cache, "true"])
@@ -213,18 +213,33 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few runs: to try the script, not to publish")
     parser.add_argument("--out", default=str(ROOT / "docs/performance.md"))
+    parser.add_argument("--sweep-only", action="store_true", help="measure the section about sweeping again, keep the rest")
     arguments = parser.parse_args()
     few = arguments.quick
+    out = pathlib.Path(arguments.out)
     with tempfile.TemporaryDirectory(prefix="xtask-suite-performance-") as folder:
         work = pathlib.Path(folder)
+        if arguments.sweep_only:
+            suite = clone(work / "suite")
+            run(["cargo", "xtask", "--version"], suite)
+            page = out.read_text().split("\n## Sweeping")[0] + "\n" + sweep(work, suite, few)
+            out.write_text(page)
+            print(page)
+            return
         suite, built = first_build(work, 1 if few else 5)
         warm = warm_start(work, suite, 5 if few else 31)
         costs = adopted(work, suite, 1 if few else 5, 5 if few else 31)
         units, shadows = shadow(work, suite, 2 if few else 11)
         locked, pairs, memory, planned, metadata = overhead(work, suite, 3 if few else 21)
-    page = render(built, warm, costs, units, shadows, locked, pairs, memory, planned, metadata)
-    pathlib.Path(arguments.out).write_text(page)
+        sweeping = sweep(work, suite, few)
+    page = render(built, warm, costs, units, shadows, locked, pairs, memory, planned, metadata) + "\n" + sweeping
+    out.write_text(page)
     print(page)
+
+
+def sweep(work, suite, few):
+    found = sweep_performance.measure(work, suite, generated, hyperfine, environment(), few)
+    return sweep_performance.render(found, verdict)
 
 
 def verdict(holds):

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path};
+use std::time::Instant;
 
 use xtask_files::{EntryKind, Folder};
 use xtask_units::inventory::{Item, ItemKind, Owner, Sum};
-use xtask_units::parallel;
+use xtask_units::{parallel, whole_milliseconds};
 use xtask_workspace::Progress;
 
 use crate::decide::Stale;
@@ -23,6 +24,7 @@ const DEEPEST: usize = 220;
 impl SweepPlan {
     /// Removes everything planned. It goes on after a failure; what changed since it was seen is kept.
     pub fn execute(self, progress: &dyn Progress) -> SweepReport {
+        let started = Instant::now();
         let (fingerprints, others): (Vec<_>, Vec<_>) =
             self.decision.stale.iter().partition(|stale| self.item(stale).kind == ItemKind::Fingerprint);
         let mut removed = BTreeSet::new();
@@ -51,7 +53,8 @@ impl SweepPlan {
             }
         }
         self.tidy(&removed);
-        self.report(&removed, errors, progress)
+        let remove_ms = whole_milliseconds(started.elapsed());
+        self.report(&removed, errors, remove_ms, progress)
     }
 
     /// The unit that an item belongs to, or whatever else it belongs to.
@@ -122,7 +125,13 @@ impl SweepPlan {
         parent.remove_empty_folder(folder.file_name().ok_or_else(missing)?)
     }
 
-    fn report(self, removed: &BTreeSet<usize>, errors: Vec<Failure>, progress: &dyn Progress) -> SweepReport {
+    fn report(
+        self,
+        removed: &BTreeSet<usize>,
+        errors: Vec<Failure>,
+        remove_ms: u64,
+        progress: &dyn Progress,
+    ) -> SweepReport {
         let mut freed = Sum::new(&self.inventory.links);
         for &index in removed {
             freed.add(&self.inventory.items[index].size);
@@ -141,6 +150,8 @@ impl SweepPlan {
             errors,
             max_size: self.max_size,
             incomplete: self.incomplete,
+            plan_ms: self.plan_ms,
+            remove_ms,
             recompiled_units: None,
             verified: None,
             baseline: self.baseline,

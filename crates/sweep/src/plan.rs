@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 use xtask_units::inventory::{Inventory, ItemKind, Sum, profile_dirs};
-use xtask_units::{State, Times, states};
+use xtask_units::{State, Times, states, whole_milliseconds};
 use xtask_workspace::config::Sweep;
 use xtask_workspace::{Progress, Workspace};
 
@@ -127,6 +128,8 @@ pub struct SweepPlan {
     pub max_size: Option<Cost>,
     /// Whether something could not be told: a plan that failed, a layout that is not known.
     pub incomplete: bool,
+    /// Milliseconds of planning.
+    pub plan_ms: u64,
     #[serde(skip)]
     pub(crate) inventory: Inventory,
     #[serde(skip)]
@@ -145,6 +148,7 @@ impl SweepOptions {
     ///
     /// Fails as wrong usage where a dir must not be swept.
     pub fn plan(self, workspace: &Workspace, progress: &dyn Progress) -> Result<SweepPlan> {
+        let started = Instant::now();
         let dirs = Dirs::check(workspace, self.policy.sole_owner, self.confirmed)?;
         // Before anything is looked at, so that nothing changes afterwards.
         let profiles = profile_dirs(&dirs.build, &dirs.target);
@@ -209,7 +213,7 @@ impl SweepOptions {
             incomplete,
             Facts { baseline: Baseline::default(), jobs: self.jobs, locks },
         )
-        .with_baseline(workspace))
+        .with_baseline(workspace, started))
     }
 
     fn skipped(
@@ -339,6 +343,7 @@ fn summarised(
         commands: live.planned.clone(),
         max_size,
         incomplete,
+        plan_ms: 0,
         baseline: Baseline { units: live.units, ..facts.baseline },
         inventory,
         decision,
@@ -349,10 +354,11 @@ fn summarised(
 
 impl SweepPlan {
     /// Which needed units are fresh before anything is removed: what verifying compares with.
-    fn with_baseline(mut self, workspace: &Workspace) -> Self {
+    fn with_baseline(mut self, workspace: &Workspace, started: Instant) -> Self {
         let states = states(workspace, &self.baseline.units);
         let fresh = self.baseline.units.iter().zip(states).filter(|(_, state)| *state == State::Fresh);
         self.baseline.fresh = fresh.map(|(unit, _)| (label(workspace, unit), unit.id.clone())).collect();
+        self.plan_ms = whole_milliseconds(started.elapsed());
         self
     }
 

@@ -50,6 +50,10 @@ pub struct SweepReport {
     pub max_size: Option<Cost>,
     /// Whether something could not be told.
     pub incomplete: bool,
+    /// Milliseconds of planning.
+    pub plan_ms: u64,
+    /// Milliseconds of removing.
+    pub remove_ms: u64,
     /// Only with `--verify`: needed units that had to be compiled again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recompiled_units: Option<usize>,

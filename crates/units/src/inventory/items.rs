@@ -113,6 +113,7 @@ fn unit(path: &Path, profile: Option<usize>, id: u64, found: &mut Found) -> Vec<
     let entries = found.entries(path);
     let owner = Owner::Unit { layout: Layout::V2, id };
     let runs = entries.iter().any(|entry| entry.name == "run");
+    let alone = entries.len() == 1;
     let mut own = Vec::new();
     let mut outputs = Vec::new();
     for entry in entries {
@@ -123,10 +124,14 @@ fn unit(path: &Path, profile: Option<usize>, id: u64, found: &mut Found) -> Vec<
             Some("out") if entry.kind == EntryKind::Folder => {
                 let out = path.join("out");
                 outputs = found.entries(&out).into_iter().map(|entry| of_unit(entry, &owner)).collect();
-                if outputs.is_empty() {
-                    ItemKind::Deps
-                } else {
-                    continue;
+                match outputs.is_empty() {
+                    // For doc tests cargo makes a folder that nothing is ever put into.
+                    true if alone => {
+                        own.push(Named { entry, kind: ItemKind::Cargo, owner: Owner::None });
+                        continue;
+                    }
+                    true => ItemKind::Deps,
+                    false => continue,
                 }
             }
             _ => ItemKind::Deps,
