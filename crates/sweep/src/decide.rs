@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use xtask_units::inventory::{Inventory, Item, ItemKind, Owner, incremental_folders};
+use xtask_units::parallel;
 use xtask_workspace::config::{OtherToolchains, Sweep};
 use xtask_workspace::{Progress, Workspace};
 
-use crate::known::{DiskUnit, read_fingerprints, units};
+use crate::known::{DiskUnit, units};
 use crate::live::Live;
 use crate::plan::Skipped;
 use crate::why::Reasons;
@@ -84,22 +85,22 @@ impl Question<'_> {
         age_ms > 0 && self.now_ms.saturating_sub(modified_ms) < age_ms
     }
 
-    /// The needed unit that this one on disk is.
-    fn live_unit(&self, unit: &DiskUnit) -> Option<usize> {
-        self.live.places.get(&(self.label(unit.profile), unit.layout, unit.id)).copied()
-    }
-
     fn units(&self, decision: &mut Decision) {
         let units = &mut decision.units;
-        let is_live = units.iter().map(|unit| self.live_unit(unit).is_some()).collect::<Vec<_>>();
+        let profiles = self.inventory.profiles.iter();
+        let of_profile = profiles.map(|profile| self.live.places.get(&profile.label())).collect::<Vec<_>>();
+        let is_live = |unit: &DiskUnit| {
+            of_profile[unit.profile].is_some_and(|units| units.contains_key(&(unit.layout, unit.id)))
+        };
+        let is_live = units.iter().map(is_live).collect::<Vec<_>>();
+        let is_protected =
+            (0..of_profile.len()).map(|profile| self.is_protected(profile)).collect::<Vec<_>>();
         let mut candidates = (0..units.len())
-            .filter(|&index| !is_live[index] && !self.is_protected(units[index].profile))
+            .filter(|&index| !is_live[index] && !is_protected[units[index].profile])
             .collect::<Vec<_>>();
         if candidates.is_empty() {
             return;
         }
-        let all = (0..units.len()).collect::<Vec<_>>();
-        read_fingerprints(self.inventory, units, &all, self.jobs);
         let recent = self.recent(units, &is_live);
         candidates.retain(|index| !recent.contains(index));
         let reasons = Reasons::new(self.workspace, self.inventory, self.live, units, &is_live);
@@ -128,16 +129,18 @@ impl Question<'_> {
             .collect::<Vec<_>>();
         let mut by_hash = HashMap::<u64, Vec<usize>>::new();
         if !open.is_empty() {
-            for (index, unit) in units.iter().enumerate() {
-                let hash = unit.fingerprint.as_ref().and_then(|fingerprint| fingerprint.hash);
+            let hashes = parallel(self.jobs, units, |unit| unit.hash(self.inventory));
+            for (index, hash) in hashes.into_iter().enumerate() {
                 by_hash.entry(hash.unwrap_or_default()).or_default().push(index);
             }
         }
         let mut recent = HashSet::new();
         while let Some(index) = open.pop() {
             if recent.insert(index) {
-                let dependencies =
-                    units[index].fingerprint.iter().flat_map(|fingerprint| &fingerprint.dependencies);
+                let dependencies = units[index]
+                    .fingerprint(self.inventory)
+                    .into_iter()
+                    .flat_map(|noted| &noted.dependencies);
                 open.extend(dependencies.filter_map(|hash| by_hash.get(hash)).flatten());
             }
         }
@@ -220,11 +223,13 @@ impl Question<'_> {
 
     /// The items of this owner in profiles that are not left alone.
     fn of<'a>(&'a self, owner: &'a Owner) -> impl Iterator<Item = (usize, &'a Item)> {
+        let profiles = 0..self.inventory.profiles.len();
+        let is_protected = profiles.map(|profile| self.is_protected(profile)).collect::<Vec<_>>();
         let items = self.inventory.items.iter().enumerate();
         items.filter(move |(_, item)| {
             item.owner == *owner
                 && !item.left_alone
-                && item.profile.is_some_and(|profile| !self.is_protected(profile))
+                && item.profile.is_some_and(|profile| !is_protected[profile])
         })
     }
 

@@ -10,7 +10,7 @@ use xtask_units::{Fingerprint, Mode, TargetKind};
 use xtask_workspace::Workspace;
 
 use crate::guard::Dirs;
-use crate::known::{DiskUnit, compilers, read_fingerprints, units, version};
+use crate::known::{DiskUnit, compilers, units, version};
 
 /// A part of the whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,9 +90,7 @@ pub struct DiskReport {
 pub fn disk(workspace: &Workspace, jobs: usize) -> Result<DiskReport> {
     let dirs = Dirs::of(workspace)?;
     let inventory = Inventory::read(&dirs.build, &dirs.target, jobs);
-    let mut units = units(&inventory);
-    let all = (0..units.len()).collect::<Vec<_>>();
-    read_fingerprints(&inventory, &mut units, &all, jobs);
+    let units = units(&inventory);
     let mut sum = Sum::new(&inventory.links);
     let (mut kinds, mut profiles) = (Shares::default(), Shares::default());
     // The items of units first: a file that a final artifact shares with a unit's output counts as that.
@@ -160,7 +158,7 @@ fn variants(inventory: &Inventory, units: &[DiskUnit], bytes: &[u64]) -> Vec<Var
     let toolchains = compilers(inventory, units);
     let mut groups = BTreeMap::<(&str, String), Vec<(usize, &Fingerprint)>>::new();
     for (at, unit) in units.iter().enumerate() {
-        if let Some(fingerprint) = unit.fingerprint.as_ref().filter(|_| !unit.package.is_empty()) {
+        if let Some(fingerprint) = unit.fingerprint(inventory).filter(|_| !unit.package.is_empty()) {
             groups.entry((&unit.package, target(fingerprint))).or_default().push((at, fingerprint));
         }
     }

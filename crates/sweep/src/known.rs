@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use xtask_units::Fingerprint;
 use xtask_units::inventory::{Inventory, ItemKind, Layout, UnitId};
-use xtask_units::{Fingerprint, fingerprint, parallel};
 
 /// A unit on disk.
 #[derive(Debug, Clone)]
@@ -19,13 +19,25 @@ pub(crate) struct DiskUnit {
     pub(crate) items: Vec<usize>,
     /// Its package; empty where only outputs are left.
     pub(crate) package: String,
-    /// What cargo noted of it, once it was read.
-    pub(crate) fingerprint: Option<Fingerprint>,
+    /// The item of its fingerprint's folder, where cargo's notes are understood.
+    noted: Option<usize>,
     /// When it was built, in milliseconds since 1970.
     pub(crate) built_ms: u64,
 }
 
-/// All units of `inventory`, without their fingerprints.
+impl DiskUnit {
+    /// What cargo noted of it.
+    pub(crate) fn fingerprint<'a>(&self, inventory: &'a Inventory) -> Option<&'a Fingerprint> {
+        inventory.items[self.noted?].fingerprint.as_deref()
+    }
+
+    /// What stands for it in the notes of the units that depend on it.
+    pub(crate) fn hash(&self, inventory: &Inventory) -> Option<u64> {
+        self.fingerprint(inventory)?.hash(&inventory.path(&inventory.items[self.noted?]))
+    }
+}
+
+/// All units of `inventory`.
 pub(crate) fn units(inventory: &Inventory) -> Vec<DiskUnit> {
     let units = inventory.units().into_iter().map(|((profile, layout, id), items)| {
         let newest = |fingerprints: bool| {
@@ -36,26 +48,10 @@ pub(crate) fn units(inventory: &Inventory) -> Vec<DiskUnit> {
         // Cargo writes the fingerprint when it builds; outputs of build scripts may carry any time.
         let built_ms = newest(true).or_else(|| newest(false)).unwrap_or(0);
         let package = package(inventory, &items, layout).unwrap_or_default();
-        DiskUnit { profile, layout, id, items, package, fingerprint: None, built_ms }
+        let noted = items.iter().copied().find(|&item| inventory.items[item].fingerprint.is_some());
+        DiskUnit { profile, layout, id, items, package, noted, built_ms }
     });
     units.collect()
-}
-
-/// Reads what cargo noted of those that `wanted` names.
-pub(crate) fn read_fingerprints(
-    inventory: &Inventory,
-    units: &mut [DiskUnit],
-    wanted: &[usize],
-    jobs: usize,
-) {
-    let read = parallel(jobs, wanted, |&index| {
-        let items = units[index].items.iter().map(|&item| &inventory.items[item]);
-        let mut folders = items.filter(|item| item.kind == ItemKind::Fingerprint && item.is_folder);
-        folders.find_map(|item| fingerprint(&inventory.path(item)))
-    });
-    for (&index, fingerprint) in wanted.iter().zip(read) {
-        units[index].fingerprint = fingerprint;
-    }
 }
 
 /// `<package>-<id>` in layout v1, `build/<package>/<id>` in v2.
@@ -101,7 +97,7 @@ fn version_in(dep_info: &str, package: &str) -> Option<String> {
 pub(crate) fn compilers(inventory: &Inventory, units: &[DiskUnit]) -> BTreeMap<u64, String> {
     let mut names = BTreeMap::new();
     for unit in units {
-        let Some(rustc) = unit.fingerprint.as_ref().map(|fingerprint| fingerprint.rustc) else { continue };
+        let Some(rustc) = unit.fingerprint(inventory).map(|noted| noted.rustc) else { continue };
         if names.contains_key(&rustc) {
             continue;
         }

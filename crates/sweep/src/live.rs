@@ -20,16 +20,16 @@ pub struct LiveCommand {
     pub because: String,
 }
 
-/// Where a unit lies: the label of its profile, the layout, its id.
-pub(crate) type Place = (String, Layout, UnitId);
+/// The units of one profile, by layout and id, as indexes into the needed units.
+pub(crate) type ByPlace = HashMap<(Layout, UnitId), usize>;
 
 /// Everything that is needed.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     /// The units, each once.
     pub(crate) units: UnitSet,
-    /// Where each lies, as an index into `units`.
-    pub(crate) places: HashMap<Place, usize>,
+    /// Where each lies, by the label of the profile.
+    pub(crate) places: BTreeMap<String, ByPlace>,
     /// Every file and folder of theirs, without links in the path.
     pub(crate) files: HashSet<Utf8PathBuf>,
     /// What their incremental folders are named by, by the label of the profile.
@@ -92,7 +92,7 @@ impl Live {
             let layout =
                 if unit.fingerprint_dir.file_name() == Some("fingerprint") { Layout::V2 } else { Layout::V1 };
             if let Some(id) = unit_id(&unit.id) {
-                self.places.insert((label.clone(), layout, id), index);
+                self.places.entry(label.clone()).or_default().insert((layout, id), index);
             }
             self.files.extend(unit.files.iter().map(|file| dirs.real(workspace, file)));
             self.incremental.entry(label).or_default().extend(unit.incremental.clone());

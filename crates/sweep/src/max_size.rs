@@ -119,8 +119,9 @@ fn candidates(
     }
     let mut candidates = Vec::new();
     for (disk, unit) in decision.units.iter().enumerate() {
-        let place = (inventory.profiles[unit.profile].label(), unit.layout, unit.id);
-        let Some(&at) = live.places.get(&place).filter(|_| is_free(unit.profile)) else { continue };
+        let of_profile = live.places.get(&inventory.profiles[unit.profile].label());
+        let found = of_profile.and_then(|units| units.get(&(unit.layout, unit.id)));
+        let Some(&at) = found.filter(|_| is_free(unit.profile)) else { continue };
         let own = unit
             .items
             .iter()

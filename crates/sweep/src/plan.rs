@@ -321,7 +321,7 @@ fn summarised(
         .filter(|share| share.bytes > 0 || share.units > 0)
         .collect::<Vec<_>>();
     reasons.sort_by(|a, b| (b.bytes, b.units, &a.why).cmp(&(a.bytes, a.units, &b.why)));
-    let sized = decision.stale.iter().map(|stale| (inventory.bytes([&inventory.items[stale.item]]), stale));
+    let sized = decision.stale.iter().map(|stale| (inventory.bytes(&inventory.items[stale.item]), stale));
     let mut sized = sized.collect::<Vec<_>>();
     sized.sort_by_key(|(bytes, stale)| (std::cmp::Reverse(*bytes), stale.item));
     let largest = sized.iter().take(LARGEST).map(|(bytes, stale)| Largest {

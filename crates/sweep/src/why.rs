@@ -28,7 +28,7 @@ pub(crate) struct Reasons<'a> {
 }
 
 impl<'a> Reasons<'a> {
-    /// `units` with their fingerprints; `is_live` of each.
+    /// `is_live` of each of `units`.
     pub(crate) fn new(
         workspace: &'a Workspace,
         inventory: &'a Inventory,
@@ -42,7 +42,7 @@ impl<'a> Reasons<'a> {
         }
         let mut noted = BTreeMap::<_, Vec<_>>::new();
         for (unit, _) in units.iter().zip(is_live).filter(|(_, live)| **live) {
-            if let Some(fingerprint) = &unit.fingerprint {
+            if let Some(fingerprint) = unit.fingerprint(inventory) {
                 noted.entry(unit.package.as_str()).or_default().push(fingerprint);
             }
         }
@@ -50,7 +50,7 @@ impl<'a> Reasons<'a> {
         Self {
             inventory,
             workspace,
-            labels: live.places.keys().map(|(label, _, _)| label.as_str()).collect(),
+            labels: live.places.keys().map(String::as_str).collect(),
             live: of_package,
             noted,
             locked: locked(workspace),
@@ -61,7 +61,7 @@ impl<'a> Reasons<'a> {
 
     /// Whether `unit` was made by a compiler that made nothing of what is needed; `false` where that is not known.
     pub(crate) fn other_toolchain(&self, unit: &DiskUnit) -> bool {
-        let made_by = unit.fingerprint.as_ref().map(|fingerprint| fingerprint.rustc);
+        let made_by = unit.fingerprint(self.inventory).map(|noted| noted.rustc);
         !self.in_use.is_empty() && made_by.is_some_and(|rustc| !self.in_use.contains(&rustc))
     }
 
@@ -82,7 +82,7 @@ impl<'a> Reasons<'a> {
         if let Some(why) = self.of_profile(unit.profile) {
             return why;
         }
-        let Some(fingerprint) = &unit.fingerprint else {
+        let Some(fingerprint) = unit.fingerprint(self.inventory) else {
             return "outputs of a unit that was removed or never finished".to_owned();
         };
         if self.other_toolchain(unit) {
@@ -95,8 +95,11 @@ impl<'a> Reasons<'a> {
             match self.locked.get(package) {
                 None => return format!("`{package}` left the lockfile"),
                 Some(versions) => {
-                    let left = version(self.inventory, unit).filter(|version| !versions.contains(version));
-                    if let Some(version) = left {
+                    // The same source file as that of a needed unit is the same version.
+                    let noted = self.noted.get(package).map_or(&[][..], |noted| noted);
+                    let known = noted.iter().any(|noted| noted.path == fingerprint.path);
+                    let version = if known { None } else { version(self.inventory, unit) };
+                    if let Some(version) = version.filter(|version| !versions.contains(version)) {
                         return format!("`{package}`: version {version} left the lockfile");
                     }
                 }

@@ -12,6 +12,8 @@ use crate::unit::{Mode, TargetKind};
 /// A unit by cargo's own notes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
+    /// The name of the file that cargo compares: `lib-serde`.
+    pub file: String,
     /// The target's kind.
     pub kind: TargetKind,
     /// The target's name.
@@ -28,8 +30,8 @@ pub struct Fingerprint {
     pub rustc: u64,
     /// Stands for the settings of the profile.
     pub profile: u64,
-    /// Stands for this fingerprint in those of the units that depend on it; `None` when the unit was never finished.
-    pub hash: Option<u64>,
+    /// Stands for the root source file, in whose path the version of a registry package stands.
+    pub path: u64,
     /// The hashes of the units it was built from.
     pub dependencies: Vec<u64>,
 }
@@ -40,32 +42,42 @@ struct Json {
     features: String,
     profile: u64,
     #[serde(default)]
+    path: u64,
+    #[serde(default)]
     rustflags: Vec<String>,
     #[serde(default)]
     deps: Vec<(u64, String, bool, u64)>,
 }
 
-/// Reads the fingerprint in `dir`; `None` where there is none that is understood.
-pub fn fingerprint(dir: &Path) -> Option<Fingerprint> {
-    let name = fs::read_dir(dir).ok()?.flatten().find_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        Some(name.strip_suffix(".json")?.to_owned())
-    })?;
-    let (kind, target, mode, test) = what_it_is(&name)?;
-    let json = serde_json::from_slice::<Json>(&fs::read(dir.join(format!("{name}.json"))).ok()?).ok()?;
-    Some(Fingerprint {
-        kind,
-        target,
-        mode,
-        test,
-        // A list as Rust's `Debug` prints it, which for names of features is JSON.
-        features: serde_json::from_str(&json.features).unwrap_or_default(),
-        rustflags: json.rustflags,
-        rustc: json.rustc,
-        profile: json.profile,
-        hash: fs::read_to_string(dir.join(name)).ok().and_then(|hex| hash(&hex)),
-        dependencies: json.deps.into_iter().map(|(_, _, _, hash)| hash).collect(),
-    })
+/// Longer notes than this are none of cargo's: a unit with 500 dependencies has 30 KB.
+pub(crate) const LONGEST: usize = 64 * 1024;
+
+impl Fingerprint {
+    /// What `json`, the file `<file>.json`, says; `None` where it is not understood.
+    pub(crate) fn parse(file: &str, json: &[u8]) -> Option<Self> {
+        let (kind, target, mode, test) = what_it_is(file)?;
+        let json = serde_json::from_slice::<Json>(json).ok()?;
+        Some(Self {
+            file: file.to_owned(),
+            kind,
+            target,
+            mode,
+            test,
+            // A list as Rust's `Debug` prints it, which for names of features is JSON.
+            features: serde_json::from_str(&json.features).unwrap_or_default(),
+            rustflags: json.rustflags,
+            rustc: json.rustc,
+            profile: json.profile,
+            path: json.path,
+            dependencies: json.deps.into_iter().map(|(_, _, _, hash)| hash).collect(),
+        })
+    }
+
+    /// What stands for this fingerprint in those of the units that depend on it, from its folder; `None` when the unit
+    /// was never finished.
+    pub fn hash(&self, folder: &Path) -> Option<u64> {
+        fs::read_to_string(folder.join(&self.file)).ok().and_then(|hex| hash(&hex))
+    }
 }
 
 /// Cargo writes the hash as the hex digits of its bytes, the lowest first (`util::hex::to_hex`).

@@ -13,13 +13,14 @@ mod names;
 mod size;
 mod walk;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use xtask_files::FileId;
+
+use crate::fingerprint::Fingerprint;
 
 pub use layout::profile_dirs;
 pub use names::{incremental_folders, unit_id};
@@ -157,6 +158,8 @@ pub struct Item {
     pub modified_ms: u64,
     /// The file or folder that was seen.
     pub id: FileId,
+    /// What cargo noted, of a fingerprint's folder.
+    pub fingerprint: Option<Box<Fingerprint>>,
     /// Whether it is a folder.
     pub is_folder: bool,
     /// Whether it is a link or a device, or holds what cannot be read: left alone.
@@ -200,26 +203,28 @@ impl Inventory {
         self.folders[item.folder].join(&item.name)
     }
 
-    /// The bytes of `items`, each file once.
-    pub fn bytes<'a>(&self, items: impl IntoIterator<Item = &'a Item>) -> u64 {
+    /// All bytes, each file once.
+    pub fn total_bytes(&self) -> u64 {
         let mut sum = Sum::new(&self.links);
-        items.into_iter().for_each(|item| sum.add(&item.size));
+        self.items.iter().for_each(|item| sum.add(&item.size));
         sum.bytes
     }
 
-    /// All bytes, each file once.
-    pub fn total_bytes(&self) -> u64 {
-        self.bytes(&self.items)
+    /// The bytes of an item, those included that it shares with others.
+    pub fn bytes(&self, item: &Item) -> u64 {
+        item.size.bytes + item.size.links.iter().map(|&link| self.links[link as usize].bytes).sum::<u64>()
     }
 
-    /// The items of each unit, by profile.
-    pub fn units(&self) -> BTreeMap<(usize, Layout, UnitId), Vec<usize>> {
-        let mut units = BTreeMap::<_, Vec<usize>>::new();
-        for (index, item) in self.items.iter().enumerate() {
-            if let (Some(profile), Owner::Unit { layout, id }) = (item.profile, &item.owner) {
-                units.entry((profile, *layout, *id)).or_default().push(index);
-            }
-        }
-        units
+    /// The items of each unit, with its profile, in the order of both.
+    pub fn units(&self) -> Vec<((usize, Layout, UnitId), Vec<usize>)> {
+        let items =
+            self.items.iter().enumerate().filter_map(|(index, item)| match (item.profile, &item.owner) {
+                (Some(profile), Owner::Unit { layout, id }) => Some(((profile, *layout, *id), index)),
+                _ => None,
+            });
+        let mut items = items.collect::<Vec<_>>();
+        items.sort_unstable();
+        let units = items.chunk_by(|(a, _), (b, _)| a == b);
+        units.map(|unit| (unit[0].0, unit.iter().map(|(_, index)| *index).collect())).collect()
     }
 }

@@ -26,7 +26,7 @@ mod unit;
 
 pub use build_output::without_colour;
 pub use compare::{Comparison, Split, compare};
-pub use fingerprint::{Fingerprint, fingerprint};
+pub use fingerprint::Fingerprint;
 pub use forecast::{Forecast, forecast};
 pub use freshness::{State, reads, states};
 pub use parallel::parallel;

@@ -53,15 +53,26 @@ pub(super) struct Found {
     pub(super) containers: Vec<Container>,
     pub(super) unrecognised: Vec<NotRead>,
     pub(super) unreadable: Vec<NotRead>,
+    depth: Depth,
 }
 
 /// The folders of profiles in both dirs.
 pub fn profile_dirs(build_dir: &Utf8Path, target_dir: &Utf8Path) -> Vec<ProfileDir> {
-    find(build_dir, target_dir).profiles
+    find(build_dir, target_dir, Depth::Profiles).profiles
 }
 
-pub(super) fn find(build_dir: &Utf8Path, target_dir: &Utf8Path) -> Found {
-    let mut found = Found::default();
+/// How much is looked for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// The folders of profiles.
+    Profiles,
+    /// What is in them too.
+    #[default]
+    Everything,
+}
+
+pub(super) fn find(build_dir: &Utf8Path, target_dir: &Utf8Path, depth: Depth) -> Found {
+    let mut found = Found { depth, ..Found::default() };
     let mut roots = vec![build_dir];
     if target_dir != build_dir {
         roots.push(target_dir);
@@ -83,6 +94,11 @@ impl Found {
                 Vec::new()
             }
         }
+    }
+
+    /// The entries of a folder that holds no profile, where they are looked for.
+    fn contents(&mut self, path: &Path) -> Vec<Entry> {
+        if self.depth == Depth::Profiles { Vec::new() } else { self.entries(path) }
     }
 
     fn root(&mut self, root: &Utf8Path, roots: &[&Utf8Path]) {
@@ -123,7 +139,7 @@ impl Found {
             "cargo-timings" if triple.is_none() => ItemKind::Timings,
             _ => return self.profile(&path, name, triple),
         };
-        let entries = self.entries(path.as_std_path());
+        let entries = self.contents(path.as_std_path());
         self.all(path.as_std_path(), kind, entries);
         true
     }
@@ -163,7 +179,7 @@ impl Found {
             if let Some(holds) = holds {
                 known += 1;
                 let path = path.as_std_path().join(&entry.name);
-                let entries = self.entries(&path);
+                let entries = self.contents(&path);
                 self.containers.push(Container { path, holds, profile: Some(profile), entries });
             } else if entry.name.to_str().is_some_and(|name| name.starts_with(".cargo-")) {
                 cargos.push(entry);

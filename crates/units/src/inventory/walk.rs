@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use camino::Utf8Path;
-use xtask_files::{EntryKind, FileId, Folder, Status};
+use xtask_files::{Entry, EntryKind, FileId, Folder, Status};
 
 use super::items::{Batch, Named, name};
-use super::layout::find;
-use super::{Inventory, Item, Link, NotRead, Size};
+use super::layout::{Depth, find};
+use super::{Inventory, Item, ItemKind, Link, NotRead, Size};
+use crate::fingerprint::{Fingerprint, LONGEST};
 use crate::parallel::parallel;
 
 /// So many entries of one folder are measured at a time.
@@ -19,7 +20,7 @@ const BATCH: usize = 256;
 const DEEPEST: usize = 200;
 
 pub(super) fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> Inventory {
-    let mut found = find(build_dir, target_dir);
+    let mut found = find(build_dir, target_dir, Depth::Everything);
     let mut batches = Vec::new();
     for container in std::mem::take(&mut found.containers) {
         for batch in name(container, &mut found) {
@@ -46,11 +47,15 @@ pub(super) fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> 
 
 /// Cuts a batch into pieces, so that one folder with very many entries keeps all threads busy.
 fn split(batch: Batch, batches: &mut Vec<Batch>) {
-    let Batch { path, profile, mut named } = batch;
-    while !named.is_empty() {
-        let rest = named.split_off(named.len().min(BATCH));
-        batches.push(Batch { path: path.clone(), profile, named });
-        named = rest;
+    let Batch { path, profile, named } = batch;
+    let mut named = named.into_iter();
+    loop {
+        // A collection of its own: what `split_off` leaves keeps the room of the whole.
+        let piece = named.by_ref().take(BATCH).collect::<Vec<_>>();
+        if piece.is_empty() {
+            break;
+        }
+        batches.push(Batch { path: path.clone(), profile, named: piece });
     }
 }
 
@@ -70,6 +75,7 @@ struct Tree {
     links: Vec<Link>,
     modified_ms: u64,
     id: Option<FileId>,
+    fingerprint: Option<Box<Fingerprint>>,
     unreadable: bool,
 }
 
@@ -87,7 +93,10 @@ fn measure(batch: Batch) -> Measured {
     for named in named {
         let mut tree = Tree::default();
         let name = &named.entry.name;
-        let result = tree.entry(&folder, name, named.entry.kind, 0);
+        let result = match named.kind {
+            ItemKind::Fingerprint if named.entry.kind == EntryKind::Folder => tree.fingerprint(&folder, name),
+            _ => tree.entry(&folder, name, named.entry.kind, 0),
+        };
         match result {
             // Gone since it was listed: there is nothing to say of it.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && tree.id.is_none() => {}
@@ -111,22 +120,39 @@ impl Tree {
         if depth > DEEPEST {
             return Err(std::io::Error::other("it is nested too deeply"));
         }
-        let folder = folder.folder(name)?;
+        self.folder(&folder.folder(name)?, depth)?;
+        Ok(())
+    }
+
+    /// An open folder with all below it. Returns its entries.
+    fn folder(&mut self, folder: &Folder, depth: usize) -> std::io::Result<Vec<Entry>> {
         let own = folder.own_status()?;
         self.bytes += own.bytes;
         if depth == 0 {
             self.id = Some(own.id);
         }
-        let mut empty = true;
-        for entry in folder.entries()? {
-            empty = false;
-            match self.entry(&folder, &entry.name, entry.kind, depth + 1) {
+        let entries = folder.entries()?;
+        for entry in &entries {
+            match self.entry(folder, &entry.name, entry.kind, depth + 1) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 result => result?,
             }
         }
-        if empty {
+        if entries.is_empty() {
             self.modified_ms = self.modified_ms.max(own.modified_ms);
+        }
+        Ok(entries)
+    }
+
+    /// The folder of a fingerprint, whose notes are read while it is open.
+    fn fingerprint(&mut self, folder: &Folder, name: &OsStr) -> std::io::Result<()> {
+        let folder = folder.folder(name)?;
+        let entries = self.folder(&folder, 0)?;
+        let notes =
+            entries.iter().find_map(|entry| Some((&entry.name, entry.name.to_str()?.strip_suffix(".json")?)));
+        if let Some((name, file)) = notes {
+            let json = folder.read(name, LONGEST).unwrap_or_default();
+            self.fingerprint = Fingerprint::parse(file, &json).map(Box::new);
         }
         Ok(())
     }
@@ -163,6 +189,7 @@ impl Links {
                 owner: named.owner,
                 size: Size { bytes: tree.bytes, files: tree.files, links },
                 modified_ms: tree.modified_ms,
+                fingerprint: tree.fingerprint,
                 id: tree.id.unwrap_or(FileId { device: 0, inode: 0 }),
                 is_folder: named.entry.kind == EntryKind::Folder,
                 left_alone: tree.unreadable
