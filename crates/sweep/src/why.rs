@@ -140,7 +140,12 @@ impl<'a> Reasons<'a> {
         if !alike.iter().any(|unit| unit.features == features) {
             return "no tier has this set of features".to_owned();
         }
-        let noted = self.noted.get(package).map_or(&[][..], |noted| noted);
+        // Another target of the package has settings of its own: tests are not built as libraries are.
+        let same = |noted: &&&Fingerprint| {
+            (noted.kind, noted.mode, noted.test) == (fingerprint.kind, fingerprint.mode, fingerprint.test)
+                && noted.target == fingerprint.target
+        };
+        let noted = self.noted.get(package).into_iter().flatten().filter(same).collect::<Vec<_>>();
         if noted.is_empty() {
             return "no tier builds it this way".to_owned();
         }

@@ -90,7 +90,7 @@ fn held(small: &Small, meanwhile: impl FnOnce()) -> Outcome {
         std::thread::sleep(Duration::from_millis(5));
     }
     // Planning takes some tenths of a second under strace.
-    std::thread::sleep(Duration::from_millis(1000));
+    std::thread::sleep(Duration::from_secs(1));
     meanwhile();
     let output = sweep.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

@@ -83,8 +83,7 @@ fn disk_tells_variants_apart() {
     }
     let outcome = small.place.suite(&["disk", "--json"]).expect_code(0);
     let report: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
-    let du = small.run("du -s --block-size=1 target").stdout;
-    let du = du.split_whitespace().next().unwrap().parse::<u64>().unwrap();
+    let du = small.disk_usage("target");
     let total = number(&report, "total_bytes");
     // `du` counts the folders of profiles too.
     assert!(total <= du && du - total < 256 * 1024, "{total} of {du}");

@@ -144,6 +144,12 @@ impl Small {
         self.place.shell(line).expect_code(0)
     }
 
+    /// Bytes of a path and all below it, as `du` has them.
+    pub(crate) fn disk_usage(&self, path: &str) -> u64 {
+        let du = self.run(&format!("du -s --block-size=1 '{path}'")).stdout;
+        du.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// Locks the version of `tiny`.
     pub(crate) fn lock_tiny(&self, version: &str) {
         self.run("cargo metadata --format-version 1");

@@ -1,0 +1,190 @@
+//! What is stale of things that are no units: incremental folders, piles of debug info, leftovers, and what cargo's
+//! other commands made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use xtask_units::inventory::{ItemKind, Owner, incremental_folders};
+use xtask_workspace::Progress;
+
+use super::{Decision, Question, Stale};
+use crate::plan::Skipped;
+use crate::{dwo, incremental};
+
+impl Question<'_> {
+    pub(super) fn incremental(&self, decision: &mut Decision, progress: &dyn Progress) {
+        let mut folders = BTreeMap::<(usize, &str), Vec<usize>>::new();
+        for (index, item) in self.inventory.items.iter().enumerate() {
+            if let (Some(profile), Owner::Incremental { folder }) = (item.profile, &item.owner)
+                && !self.is_protected(profile)
+            {
+                folders.entry((profile, folder)).or_default().push(index);
+            }
+        }
+        let on_disk = folders
+            .keys()
+            .filter_map(|(profile, folder)| Some((self.label(*profile), incremental_folders(folder)?)))
+            .collect::<BTreeSet<_>>();
+        let wanted = self.live.incremental.iter().flat_map(|(label, all)| {
+            all.iter()
+                .filter(|incremental| on_disk.contains(&(label.clone(), incremental.crate_name.as_str())))
+        });
+        let names = match incremental::folders(self.workspace, &wanted.cloned().collect(), self.jobs) {
+            Ok(names) => names,
+            Err(error) => {
+                progress.note(&format!("incremental/ is left as it is: {error:#}"));
+                let what = "incremental".to_owned();
+                decision.skipped.push(Skipped { what, why: format!("{error:#}") });
+                return;
+            }
+        };
+        let mut live = BTreeMap::<&str, BTreeSet<&str>>::new();
+        for (label, all) in &self.live.incremental {
+            let folders = all.iter().filter_map(|incremental| names.get(incremental)).map(String::as_str);
+            live.entry(label).or_default().extend(folders);
+        }
+        for ((profile, folder), items) in folders {
+            let label = self.label(profile);
+            if live.get(label.as_str()).is_some_and(|live| live.contains(folder)) {
+                self.old_sessions(&items, decision);
+            } else if !items.iter().any(|&item| self.is_recent(self.inventory.items[item].modified_ms)) {
+                let reason = decision.reason("no needed unit compiles into this incremental folder");
+                decision.stale.extend(self.removable(&items).map(|item| Stale { item, reason }));
+            }
+        }
+    }
+
+    fn removable<'a>(&'a self, items: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+        items.iter().copied().filter(|&item| !self.inventory.items[item].left_alone)
+    }
+
+    /// Of a needed folder rustc uses the newest finished session only (`rustc_incremental/persist/fs.rs`). What a
+    /// failed compilation leaves is no finished one.
+    fn old_sessions(&self, items: &[usize], decision: &mut Decision) {
+        let name = |item: usize| self.inventory.items[item].name.to_str().unwrap_or_default();
+        let sessions = items.iter().copied().filter(|&item| self.inventory.items[item].is_folder);
+        let finished = sessions.filter_map(|item| Some((finished_at(name(item))?, name(item))));
+        let newest = finished.max().map_or("", |(_, newest)| newest);
+        // `s-<time>-<random>-<svh>` has the lock file `s-<time>-<random>.lock`.
+        let lock = newest.rsplit_once('-').map(|(stem, _)| format!("{stem}.lock"));
+        let is_kept = |name: &str| name == newest || Some(name) == lock.as_deref() || !name.starts_with("s-");
+        let old = self.removable(items).filter(|&item| !is_kept(name(item))).collect::<Vec<_>>();
+        if !old.is_empty() {
+            let reason = decision.reason("an older or unfinished session of incremental compilation");
+            decision.stale.extend(old.into_iter().map(|item| Stale { item, reason }));
+        }
+    }
+
+    /// Debug info of needed units that their artifact does not name.
+    pub(super) fn dwo(&self, decision: &mut Decision) {
+        let mut piles = BTreeMap::<(usize, String), (Vec<usize>, Vec<PathBuf>)>::new();
+        for unit in
+            decision.units.iter().enumerate().filter(|(index, _)| !decision.stale_units.contains_key(index))
+        {
+            let (_, unit) = unit;
+            if self.is_protected(unit.profile) {
+                continue;
+            }
+            let pile = piles.entry((unit.profile, format!("{:016x}", unit.id))).or_default();
+            self.add_to_pile(unit.items.iter().copied(), pile);
+        }
+        for (index, item) in
+            self.of(&Owner::Crate).filter(|(_, item)| self.is_live_file(item) || self.is_part_of_live(item))
+        {
+            let stem = item.name.to_str().and_then(|name| name.split('.').next()).unwrap_or_default();
+            let stem = stem
+                .strip_prefix("lib")
+                .filter(|rest| !rest.is_empty() && item.kind != ItemKind::Dwo)
+                .unwrap_or(stem);
+            let profile = item.profile.unwrap_or_default();
+            self.add_to_pile([index].into_iter(), piles.entry((profile, stem.to_owned())).or_default());
+        }
+        for (dwo, artifacts) in piles.into_values().filter(|(dwo, _)| !dwo.is_empty()) {
+            let Ok(named) = dwo::named_in(artifacts.iter().map(PathBuf::as_path)) else { continue };
+            let name = |item: usize| &self.inventory.items[item].name;
+            if !dwo.iter().any(|&item| dwo::is_named(&named, name(item))) {
+                continue;
+            }
+            let reason = decision.reason("debug info that its artifact does not name");
+            let unnamed = self.removable(&dwo).filter(|&item| !dwo::is_named(&named, name(item)));
+            decision.stale.extend(unnamed.map(|item| Stale { item, reason }));
+        }
+    }
+
+    fn add_to_pile(
+        &self,
+        items: impl Iterator<Item = usize>,
+        (dwo, artifacts): &mut (Vec<usize>, Vec<PathBuf>),
+    ) {
+        for index in items {
+            let item = &self.inventory.items[index];
+            match item.kind {
+                ItemKind::Dwo => dwo.push(index),
+                ItemKind::Deps if !item.is_folder => {
+                    let path = self.inventory.path(item);
+                    if path.extension().is_none_or(|extension| extension != "d" && extension != "rmeta") {
+                        artifacts.push(path);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What belongs to no unit: leftovers of killed compilers, and what cargo's other commands made.
+    pub(super) fn others(&self, decision: &mut Decision) {
+        let docs = self.inventory.items.iter().filter(|item| item.kind == ItemKind::Doc);
+        let needs_docs = docs.clone().any(|item| self.is_live_file(item));
+        let newest_doc = docs.map(|item| item.modified_ms).max().unwrap_or(0);
+        for (index, item) in self.inventory.items.iter().enumerate() {
+            let old = |age: Option<Duration>| !self.is_younger(item.modified_ms, age);
+            let why = match item.kind {
+                _ if item.left_alone => None,
+                ItemKind::Temporary => item
+                    .profile
+                    .is_some_and(|profile| !self.is_protected(profile))
+                    .then_some("left by a compiler that was killed"),
+                _ if self.busy => None,
+                ItemKind::Package => old(self.policy.package).then_some("packaged long ago"),
+                ItemKind::Timings => old(self.policy.timings).then_some("timings of long ago"),
+                ItemKind::Doc if self.live.documentation_unknown || item.name == ".lock" => None,
+                ItemKind::Doc if needs_docs => {
+                    let of_crate = item.is_folder && self.inventory.path(item).join("index.html").is_file();
+                    (of_crate && !self.is_live_file(item) && old(self.policy.doc))
+                        .then_some("documentation that no tier makes")
+                }
+                ItemKind::Doc => (!self.is_younger(newest_doc, self.policy.doc))
+                    .then_some("documentation that no tier makes"),
+                _ => None,
+            };
+            if let Some(why) = why {
+                let reason = decision.reason(why);
+                decision.stale.push(Stale { item: index, reason });
+            }
+        }
+    }
+}
+
+/// When a session was begun, from its name; `None` for one that was not finished.
+fn finished_at(name: &str) -> Option<u64> {
+    let mut parts = name.strip_prefix("s-")?.split('-');
+    let (time, _random, svh) = (parts.next()?, parts.next()?, parts.next()?);
+    (svh != "working").then(|| u64::from_str_radix(time, 36).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_are_ordered_by_their_time() {
+        assert!(
+            finished_at("s-hodeeffuh4-00b4ygs-9lmcupe52jw780uingz2fislr")
+                > finished_at("s-hodeefba2e-1nmsxm2-x")
+        );
+        assert!(finished_at("s-10000000000-1-x") > finished_at("s-zzzzzzzzzz-1-x"), "one digit more");
+        assert_eq!(finished_at("s-hodeefba2e-1nmsxm2-working"), None);
+        assert_eq!(finished_at("s-hodeefba2e-1nmsxm2.lock"), None);
+    }
+}
