@@ -12,20 +12,13 @@
 //! through more of them; `XTASK_ORACLE_SEED=17` starts at another seed, and with `XTASK_ORACLE_HISTORIES=1` goes
 //! through that one alone: the seed decides everything.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 mod git_steps;
 mod history;
 mod tests_run;
 mod traps;
 
 use history::{History, Tally};
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |value| value.parse().expect(name))
-}
+use xtask_testkit::{each_seed, setting};
 
 #[test]
 #[expect(clippy::disallowed_macros, reason = "the numbers are the result of the slow run")]
@@ -35,29 +28,10 @@ fn no_member_that_a_change_can_break_is_skipped() {
     let steps = usize::try_from(setting("XTASK_ORACLE_EDITS", 8)).expect("a number of edits");
     // Five histories have to be quick; many may be large.
     let most_members = if count > 5 { 8 } else { 4 };
-    let next = AtomicU64::new(first);
-    let total = Mutex::new(Tally::default());
-    let failed = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + count {
-                        break;
-                    }
-                    let run = || History::new(seed, most_members).run(steps);
-                    match catch_unwind(AssertUnwindSafe(run)) {
-                        Ok(tally) => total.lock().expect("a tally").add(&tally),
-                        Err(_) => failed.lock().expect("a list").push(seed),
-                    }
-                }
-            });
-        }
-    });
-    let total = total.into_inner().expect("a tally");
+    let mut total = Tally::default();
+    for tally in each_seed(first, count, |seed| History::new(seed, most_members).run(steps)) {
+        total.add(&tally);
+    }
     println!("{total}");
-    let failed = failed.into_inner().expect("a list");
-    assert!(failed.is_empty(), "the histories of these seeds failed (see above): {failed:?}");
     assert!(total.skipped > 0 && total.steps > 0, "nothing was ever skipped, so nothing was proven: {total}");
 }
