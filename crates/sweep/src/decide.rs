@@ -97,7 +97,9 @@ impl Question<'_> {
         let is_protected =
             (0..of_profile.len()).map(|profile| self.is_protected(profile)).collect::<Vec<_>>();
         let mut candidates = (0..units.len())
-            .filter(|&index| !is_live[index] && !is_protected[units[index].profile])
+            .filter(|&index| {
+                !is_live[index] && !is_protected[units[index].profile] && self.is_whole(&units[index])
+            })
             .collect::<Vec<_>>();
         if candidates.is_empty() {
             return;
@@ -117,10 +119,14 @@ impl Question<'_> {
             let reason = named.index(why);
             decision.stale_units.insert(index, reason);
             let items = decision.units[index].items.iter();
-            let items = items.filter(|&&item| !self.inventory.items[item].left_alone);
             decision.stale.extend(items.map(|&item| Stale { item, reason }));
         }
         decision.reasons = named.all;
+    }
+
+    /// Of a unit that cannot be read to its end nothing is removed, or its fingerprint might outlive its outputs.
+    fn is_whole(&self, unit: &DiskUnit) -> bool {
+        !unit.items.iter().any(|&item| self.inventory.items[item].left_alone)
     }
 
     /// The units that were built within the grace time, and what they were built from.

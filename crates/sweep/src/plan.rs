@@ -176,6 +176,17 @@ impl SweepOptions {
                 protected.entry(profile.label()).or_insert_with(|| "its layout is not known here".to_owned());
             }
         }
+        for unreadable in &inventory.unreadable {
+            // What lies there may belong to anything beside it. A single item is its own unit's matter.
+            let is_item =
+                inventory.items.iter().any(|item| item.left_alone && inventory.path(item) == unreadable.path);
+            let profile =
+                inventory.profiles.iter().find(|profile| unreadable.path.starts_with(&profile.path));
+            if let Some(profile) = profile.filter(|_| !is_item) {
+                let why = format!("{} cannot be read: {}", unreadable.path.display(), unreadable.why);
+                protected.entry(profile.label()).or_insert(why);
+            }
+        }
         let question = Question {
             workspace,
             inventory: &inventory,

@@ -44,8 +44,8 @@ fn links_are_neither_followed_nor_removed() {
     // A link within what is removed goes with it.
     let stale = small.fingerprints("debug", "app").into_iter().next().unwrap();
     assert!(stale.exists());
-    fs::create_dir_all(debug.join("build/gone-0123456789abcdef/out")).unwrap();
-    symlink(&precious, debug.join("build/gone-0123456789abcdef/out/link")).unwrap();
+    fs::create_dir_all(debug.join("build/gone-fedcba9876543210/out")).unwrap();
+    symlink(&precious, debug.join("build/gone-fedcba9876543210/out/link")).unwrap();
 
     let swept = small.place.sweep(&[], 0);
     assert!(number(&swept, "removed_units") > 0, "{swept:#}");
@@ -59,7 +59,7 @@ fn links_are_neither_followed_nor_removed() {
             "{link}: {swept:#}"
         );
     }
-    assert!(!exists(&debug, "build/gone-0123456789abcdef"));
+    assert!(!exists(&debug, "build/gone-fedcba9876543210"));
     for link in ["itself", "release"] {
         assert!(exists(&small.root().join("target"), link), "{link}");
     }
@@ -119,6 +119,20 @@ fn what_cannot_be_read_is_named_and_kept() {
         assert!(skipped.iter().any(|what| what.ends_with(path)), "{path} is not among {skipped:?}");
         assert!(exists(&debug, path), "{path}");
     }
+    is_whole(&small);
+
+    // Without the fingerprints all outputs look like leftovers.
+    small.run("RUSTFLAGS='--cfg old' cargo build && chmod 000 target/debug/.fingerprint");
+    let mut command = small.place.command("setpriv");
+    command.args(["--bounding-set", "-dac_override,-dac_read_search", EXE, "clean-stale", "--json"]);
+    let outcome = Outcome::of(&mut command).expect_code(0);
+    small.run("chmod 755 target/debug/.fingerprint");
+    let swept = serde_json::from_str::<serde_json::Value>(&outcome.stdout).unwrap();
+    assert_eq!(number(&swept, "freed_bytes"), 0, "{swept:#}");
+    assert!(
+        texts(&swept, "skipped", "why").iter().any(|why| why.contains(".fingerprint cannot be read")),
+        "{swept:#}"
+    );
     is_whole(&small);
 }
 
