@@ -35,6 +35,8 @@ pub(crate) struct Decision {
     pub(crate) units: Vec<DiskUnit>,
     /// The reason of each unit that goes.
     pub(crate) stale_units: BTreeMap<usize, usize>,
+    /// The units that only the grace time keeps.
+    pub(crate) recent: Vec<usize>,
     pub(crate) skipped: Vec<Skipped>,
 }
 
@@ -105,6 +107,7 @@ impl Question<'_> {
             return;
         }
         let recent = self.recent(units, &is_live);
+        decision.recent = candidates.iter().copied().filter(|index| recent.contains(index)).collect();
         candidates.retain(|index| !recent.contains(index));
         let reasons = Reasons::new(self.workspace, self.inventory, self.live, units, &is_live);
         let keep_others = self.policy.other_toolchains == OtherToolchains::Keep;

@@ -114,6 +114,10 @@ pub struct SweepPlan {
     pub kept_units: usize,
     /// Units that go.
     pub stale_units: usize,
+    /// Units that stay only because they were built within the grace time, or are what such were built from.
+    pub recent_units: usize,
+    /// Their bytes.
+    pub recent_bytes: u64,
     /// By kind, the largest first.
     pub kinds: Vec<KindShare>,
     /// By reason, the largest first.
@@ -321,6 +325,11 @@ fn summarised(
     for reason in decision.stale_units.values() {
         reasons[*reason].1 += 1;
     }
+    let mut recent = Sum::new(&inventory.links);
+    for &item in decision.recent.iter().flat_map(|&unit| &decision.units[unit].items) {
+        recent.add(&inventory.items[item].size);
+    }
+    let recent_bytes = recent.bytes;
     let mut kinds = kinds
         .into_iter()
         .map(|(kind, (total_bytes, stale_bytes))| KindShare { kind, total_bytes, stale_bytes })
@@ -347,6 +356,8 @@ fn summarised(
         stale_bytes: stale.freed,
         kept_units: decision.units.len() - decision.stale_units.len(),
         stale_units: decision.stale_units.len(),
+        recent_units: decision.recent.len(),
+        recent_bytes,
         kinds,
         reasons,
         largest: largest.collect(),

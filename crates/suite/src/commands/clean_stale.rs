@@ -56,6 +56,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches, dir: &Utf8Path) -> 
         return Ok((Exit::from_success(!plan.incomplete), None));
     }
     show_reasons(shell, &plan, REASONS);
+    show_recent(shell, &plan);
     let mut report = plan.execute(shell);
     let mut signal = None;
     if arguments.get_flag("verify") {
@@ -102,6 +103,7 @@ fn show_plan(shell: &Shell, plan: &SweepPlan) -> Result<()> {
             planned.units, planned.command, planned.because
         ));
     }
+    show_recent(shell, plan);
     show_left_alone(shell, &plan.skipped);
     show_cost(shell, plan.max_size.as_ref());
     shell.result(&format!(
@@ -128,6 +130,16 @@ fn show_reasons(shell: &Shell, plan: &SweepPlan, most: usize) {
     }
     if plan.reasons.len() > most {
         shell.result(&format!("{:>12}  and {} more (--dry-run names all)", "", plan.reasons.len() - most));
+    }
+}
+
+/// Whoever expected more to go learns what holds it back.
+fn show_recent(shell: &Shell, plan: &SweepPlan) {
+    if plan.recent_units > 0 {
+        let (units, bytes) = (count(plan.recent_units, "unit"), bytes(plan.recent_bytes));
+        shell.note(&format!(
+            "{units} ({bytes}) stay because they were built lately; `--grace 0` takes them too"
+        ));
     }
 }
 

@@ -24,7 +24,9 @@ fn what_was_built_lately_stays_with_what_it_was_built_from() {
     let plan = small.place.sweep(&["--dry-run"], 0);
     let flags = |text: &str| texts(&plan, "reasons", "why").iter().any(|why| why.contains(text));
     assert!(flags("--cfg older") && !flags("`--cfg old`"), "{plan:#}");
-    small.place.sweep(&[], 0);
+    assert!(number(&plan, "recent_units") >= 3 && number(&plan, "recent_bytes") > 0, "{plan:#}");
+    let outcome = small.place.suite(&["clean-stale"]).expect_code(0);
+    assert!(outcome.stderr.contains("stay because they were built lately"), "{}", outcome.stderr);
     let outcome = small.run("RUSTFLAGS='--cfg old' cargo build");
     assert!(!outcome.stderr.contains("Compiling"), "{}", outcome.stderr);
     assert!(removed(&small, &["--grace", "0"]) >= 3);
