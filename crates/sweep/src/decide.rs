@@ -147,11 +147,8 @@ impl Question<'_> {
         let mut recent = HashSet::new();
         while let Some(index) = open.pop() {
             if recent.insert(index) {
-                let dependencies = units[index]
-                    .fingerprint(self.inventory)
-                    .into_iter()
-                    .flat_map(|noted| &noted.dependencies);
-                open.extend(dependencies.filter_map(|hash| by_hash.get(hash)).flatten());
+                let dependencies = units[index].dependencies(self.inventory);
+                open.extend(dependencies.iter().filter_map(|hash| by_hash.get(hash)).flatten());
             }
         }
         recent

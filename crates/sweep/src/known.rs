@@ -31,6 +31,12 @@ impl DiskUnit {
         inventory.items[self.noted?].fingerprint.as_deref()
     }
 
+    /// What stands for those it was built from, in their notes.
+    pub(crate) fn dependencies(&self, inventory: &Inventory) -> Vec<u64> {
+        let Some(item) = self.noted.map(|item| &inventory.items[item]) else { return Vec::new() };
+        item.fingerprint.as_ref().map_or_else(Vec::new, |noted| noted.dependencies(&inventory.path(item)))
+    }
+
     /// What stands for it in the notes of the units that depend on it.
     pub(crate) fn hash(&self, inventory: &Inventory) -> Option<u64> {
         self.fingerprint(inventory)?.hash(&inventory.path(&inventory.items[self.noted?]))

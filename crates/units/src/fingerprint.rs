@@ -32,8 +32,6 @@ pub struct Fingerprint {
     pub profile: u64,
     /// Stands for the root source file, in whose path the version of a registry package stands.
     pub path: u64,
-    /// The hashes of the units it was built from.
-    pub dependencies: Vec<u64>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +43,12 @@ struct Json {
     path: u64,
     #[serde(default)]
     rustflags: Vec<String>,
+}
+
+/// What is only read where it is asked for: it is half of the file.
+#[derive(Deserialize)]
+struct Dependencies {
+    /// Of each the package, the name, whether it is public, and the hash.
     #[serde(default)]
     deps: Vec<(u64, String, bool, u64)>,
 }
@@ -69,8 +73,14 @@ impl Fingerprint {
             rustc: json.rustc,
             profile: json.profile,
             path: json.path,
-            dependencies: json.deps.into_iter().map(|(_, _, _, hash)| hash).collect(),
         })
+    }
+
+    /// The hashes of the units it was built from, from its folder; none where they cannot be read.
+    pub fn dependencies(&self, folder: &Path) -> Vec<u64> {
+        let json = fs::read(folder.join(format!("{}.json", self.file))).unwrap_or_default();
+        let read = serde_json::from_slice::<Dependencies>(&json);
+        read.map_or_else(|_| Vec::new(), |json| json.deps.into_iter().map(|(_, _, _, hash)| hash).collect())
     }
 
     /// What stands for this fingerprint in those of the units that depend on it, from its folder; `None` when the unit
