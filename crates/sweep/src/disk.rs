@@ -175,12 +175,13 @@ fn variants(inventory: &Inventory, units: &[DiskUnit], bytes: &[u64]) -> Vec<Var
             profile_settings: fingerprint.profile,
         };
         let mut variants = group.iter().map(variant).collect::<Vec<_>>();
+        let differ_by = differences(&group, &variants);
         variants.sort_by(|a, b| (b.bytes, &a.id).cmp(&(a.bytes, &b.id)));
         all.push(Variants {
             package: package.to_owned(),
             target,
             bytes: variants.iter().map(|variant| variant.bytes).sum(),
-            differ_by: differences(&group, &variants),
+            differ_by,
             variants,
         });
     }
@@ -204,7 +205,12 @@ fn differences(group: &[(usize, &Fingerprint)], variants: &[Variant]) -> Vec<&'s
     note("toolchain", vary(group.iter().map(|(_, fingerprint)| fingerprint.rustc)));
     note("version", vary(variants.iter().filter_map(|variant| variant.version.as_ref())));
     note("profile", vary(variants.iter().map(|variant| (&variant.profile, variant.profile_settings))));
-    if differ.is_empty() {
+    // What is left where two are alike in all of that.
+    let told_apart = group.iter().zip(variants).map(|((_, fingerprint), variant)| {
+        let Variant { profile, version, features, rustflags, profile_settings, .. } = variant;
+        (features, rustflags, fingerprint.rustc, version, profile, profile_settings)
+    });
+    if told_apart.collect::<BTreeSet<_>>().len() < variants.len() {
         differ.push("dependencies");
     }
     differ

@@ -68,6 +68,10 @@ impl Live {
                 Ok((count, source, set, command)) => {
                     progress.detail(&format!("{because}: {count} units of `{command}` ({source:?})"));
                     planned.units = count;
+                    // Here, because of a unit that two commands need only one is kept below, and they may differ in
+                    // the names that its files get in the target dir.
+                    let files = set.iter().flat_map(|unit| &unit.files);
+                    live.files.extend(files.map(|file| dirs.real(workspace, file)));
                     units.extend(set.iter().cloned());
                     known.push((command, count, source));
                 }
@@ -82,11 +86,11 @@ impl Live {
             live.planned.push(planned);
         }
         live.units = UnitSet::new(units);
-        live.add_places(workspace, dirs);
+        live.add_places(workspace);
         live
     }
 
-    fn add_places(&mut self, workspace: &Workspace, dirs: &Dirs) {
+    fn add_places(&mut self, workspace: &Workspace) {
         for (index, unit) in self.units.iter().enumerate() {
             let label = label(workspace, unit);
             let layout =
@@ -94,7 +98,6 @@ impl Live {
             if let Some(id) = unit_id(&unit.id) {
                 self.places.entry(label.clone()).or_default().insert((layout, id), index);
             }
-            self.files.extend(unit.files.iter().map(|file| dirs.real(workspace, file)));
             self.incremental.entry(label).or_default().extend(unit.incremental.clone());
         }
     }

@@ -98,7 +98,7 @@ fn disk_tells_variants_apart() {
         let differ = found.next().unwrap_or_else(|| panic!("{report:#}"))["differ_by"].as_array().unwrap();
         differ.iter().map(|difference| difference.as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(differ_by("app", "bin app"), ["features", "flags", "toolchain", "profile"]);
+    assert_eq!(differ_by("app", "bin app"), ["features", "flags", "toolchain", "profile", "dependencies"]);
     assert_eq!(differ_by("tiny", "lib"), ["flags", "toolchain", "version", "profile"]);
     let text = small.place.suite(&["disk"]).expect_code(0).stdout;
     assert!(

@@ -111,32 +111,28 @@ fn package(path: &Path, profile: Option<usize>, found: &mut Found) -> Vec<Batch>
 /// `build/<package>/<id>`: what cargo noted, what the compiler or the build script wrote.
 fn unit(path: &Path, profile: Option<usize>, id: u64, found: &mut Found) -> Vec<Batch> {
     let entries = found.entries(path);
-    let owner = Owner::Unit { layout: Layout::V2, id };
     let runs = entries.iter().any(|entry| entry.name == "run");
     let alone = entries.len() == 1;
+    let owner = Owner::Unit { layout: Layout::V2, id };
     let mut own = Vec::new();
     let mut outputs = Vec::new();
     for entry in entries {
-        let kind = match entry.name.to_str() {
-            Some("fingerprint") => ItemKind::Fingerprint,
-            Some("run") => ItemKind::BuildScripts,
-            Some("out") if runs => ItemKind::BuildScripts,
+        let (kind, owner) = match entry.name.to_str() {
+            Some("fingerprint") => (ItemKind::Fingerprint, owner.clone()),
+            Some("run") => (ItemKind::BuildScripts, owner.clone()),
+            Some("out") if runs => (ItemKind::BuildScripts, owner.clone()),
             Some("out") if entry.kind == EntryKind::Folder => {
-                let out = path.join("out");
-                outputs = found.entries(&out).into_iter().map(|entry| of_unit(entry, &owner)).collect();
-                match outputs.is_empty() {
-                    // For doc tests cargo makes a folder that nothing is ever put into.
-                    true if alone => {
-                        own.push(Named { entry, kind: ItemKind::Cargo, owner: Owner::None });
-                        continue;
-                    }
-                    true => ItemKind::Deps,
-                    false => continue,
+                let below = found.entries(&path.join("out"));
+                if !below.is_empty() {
+                    outputs.extend(below.into_iter().map(|entry| of_unit(entry, &owner)));
+                    continue;
                 }
+                // For doc tests cargo makes a folder that nothing is ever put into.
+                if alone { (ItemKind::Cargo, Owner::None) } else { (ItemKind::Deps, owner.clone()) }
             }
-            _ => ItemKind::Deps,
+            _ => (ItemKind::Deps, owner.clone()),
         };
-        own.push(Named { entry, kind, owner: owner.clone() });
+        own.push(Named { entry, kind, owner });
     }
     vec![
         Batch { path: path.to_owned(), profile, named: own },
