@@ -85,6 +85,7 @@ fn measure(batch: Batch) -> Measured {
         Measured { items: Vec::with_capacity(named.len()), path, profile, unreadable: Vec::new() };
     let folder = match Folder::open(&measured.path) {
         Ok(folder) => folder,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return measured,
         Err(error) => {
             measured.unreadable.push(NotRead { path: measured.path.clone(), why: error.to_string() });
             return measured;
@@ -98,8 +99,8 @@ fn measure(batch: Batch) -> Measured {
             _ => tree.entry(&folder, name, named.entry.kind, 0),
         };
         match result {
-            // Gone since it was listed: there is nothing to say of it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && tree.id.is_none() => {}
+            // Gone since it was listed, or while it was read: there is nothing to say of it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
                 measured.unreadable.push(NotRead { path: measured.path.join(name), why: error.to_string() });
                 tree.unreadable = true;
