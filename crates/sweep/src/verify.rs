@@ -27,11 +27,7 @@ pub fn verify(
     let mut done = Vec::new();
     for LiveCommand { command, .. } in commands {
         let Ok(mut command) = building(workspace, command) else { continue };
-        if matches!(command.args.first().map(String::as_str), Some("test" | "bench"))
-            && !command.args.iter().any(|arg| arg == "--no-run")
-        {
-            command.args.insert(1, "--no-run".to_owned());
-        }
+        command.run_nothing();
         if done.contains(&command) {
             continue;
         }

@@ -163,6 +163,7 @@ impl<'a> Places<'a> {
     ) -> Result<CargoCommand> {
         let mut shadow = command.clone();
         shadow.args = shadow_args(&command.args)?;
+        shadow.run_nothing();
         shadow.insert_args(["--message-format=json"]);
         let environment = command.environment(&workspace.environment);
         if let Some(wrapper) = user_wrapper(workspace, &environment) {
@@ -195,7 +196,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// The arguments without those that say where to build or how to report, and without running anything.
+/// The arguments without those that say where to build or how to report.
 fn shadow_args(args: &[String]) -> Result<Vec<String>> {
     const WITH_VALUE: [&str; 4] = ["--target-dir", "--message-format", "--artifact-dir", "--out-dir"];
     let mut kept = Vec::new();
@@ -221,11 +222,6 @@ fn shadow_args(args: &[String]) -> Result<Vec<String>> {
         } else {
             kept.push(word.clone());
         }
-    }
-    if matches!(kept.first().map(String::as_str), Some("test" | "bench"))
-        && !kept.iter().any(|arg| arg == "--no-run")
-    {
-        kept.insert(1, "--no-run".to_owned());
     }
     Ok(kept)
 }

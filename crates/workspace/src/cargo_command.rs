@@ -60,6 +60,14 @@ impl CargoCommand {
         self.args.splice(at..at, args.into_iter().map(Into::into));
     }
 
+    /// Makes tests and benches only build.
+    pub fn run_nothing(&mut self) {
+        let runs = matches!(self.args.first().map(String::as_str), Some("test" | "bench"));
+        if runs && !self.args.iter().any(|arg| arg == "--no-run") {
+            self.args.insert(1, "--no-run".to_owned());
+        }
+    }
+
     /// The environment of this call: `environment` with this command's own variables on top.
     pub fn environment(&self, environment: &Environment) -> Environment {
         let mut environment = environment.clone();
