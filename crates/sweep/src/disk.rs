@@ -6,7 +6,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 use xtask_units::inventory::{Inventory, NotRead, Sum};
-use xtask_units::{Fingerprint, Mode, TargetKind};
+use xtask_units::{Fingerprint, Mode};
 use xtask_workspace::Workspace;
 
 use crate::guard::Dirs;
@@ -217,15 +217,7 @@ fn differences(group: &[(usize, &Fingerprint)], variants: &[Variant]) -> Vec<&'s
 }
 
 fn target(fingerprint: &Fingerprint) -> String {
-    let name = &fingerprint.target;
-    let what = match fingerprint.kind {
-        TargetKind::Lib => "lib".to_owned(),
-        TargetKind::Bin => format!("bin {name}"),
-        TargetKind::Example => format!("example {name}"),
-        TargetKind::IntegrationTest => format!("test {name}"),
-        TargetKind::Bench => format!("bench {name}"),
-        TargetKind::BuildScript => "build script".to_owned(),
-    };
+    let what = fingerprint.kind.describe(&fingerprint.target);
     match (fingerprint.mode, fingerprint.test) {
         (Mode::RunBuildScript, _) => format!("{what} (run)"),
         (Mode::Doc, _) => format!("{what} (doc)"),

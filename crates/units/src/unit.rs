@@ -49,6 +49,18 @@ impl TargetKind {
             _ => Self::Lib,
         }
     }
+
+    /// A target of this kind and name, for a person: `lib`, `bin app`.
+    pub fn describe(self, name: &str) -> String {
+        match self {
+            Self::Lib => "lib".to_owned(),
+            Self::Bin => format!("bin {name}"),
+            Self::Example => format!("example {name}"),
+            Self::IntegrationTest => format!("test {name}"),
+            Self::Bench => format!("bench {name}"),
+            Self::BuildScript => "build script".to_owned(),
+        }
+    }
 }
 
 /// A unit that a cargo command would need.
@@ -134,14 +146,7 @@ impl Unit {
 impl Unit {
     /// One line for a person: `serde 1.0.2 lib (check)`.
     pub fn describe(&self) -> String {
-        let kind = match self.kind {
-            TargetKind::Lib => "lib".to_owned(),
-            TargetKind::Bin => format!("bin {}", self.target),
-            TargetKind::Example => format!("example {}", self.target),
-            TargetKind::IntegrationTest => format!("test {}", self.target),
-            TargetKind::Bench => format!("bench {}", self.target),
-            TargetKind::BuildScript => "build script".to_owned(),
-        };
+        let kind = self.kind.describe(&self.target);
         let mode = match (self.mode, self.test) {
             (Mode::Build, false) => "",
             (Mode::Build, true) => " (test)",
