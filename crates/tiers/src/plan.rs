@@ -220,5 +220,5 @@ pub(crate) fn planned(
 /// How many units cargo compiles at a time.
 fn jobs(workspace: &Workspace) -> usize {
     let configured = workspace.environment.get("CARGO_BUILD_JOBS").and_then(|jobs| jobs.parse().ok());
-    configured.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    configured.unwrap_or_else(xtask_units::cores)
 }

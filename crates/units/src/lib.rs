@@ -29,7 +29,7 @@ pub use compare::{Comparison, Split, compare};
 pub use fingerprint::Fingerprint;
 pub use forecast::{Forecast, forecast};
 pub use freshness::{State, reads, states};
-pub use parallel::parallel;
+pub use parallel::{cores, parallel};
 pub use record::{BuiltUnit, Record, RunOptions, now_ms, run, whole_milliseconds};
 pub use shadow::{Shadow, Source, cached, plan};
 pub use shadow_dir::scratch_dir;

@@ -3,6 +3,11 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// How many threads this process may use at once; it heeds what the process is confined to.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// `work` on each of `things`, with `jobs` threads, this one among them; in the order of the things.
 ///
 /// With one job no thread is started.

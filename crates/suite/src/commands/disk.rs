@@ -1,10 +1,9 @@
 //! `cargo xtask disk`: where the space is.
 
-use std::fmt::Write as _;
-
 use anyhow::Result;
 use clap::ArgMatches;
 use xtask_sweep::{Share, Variant, Variants, disk};
+use xtask_units::cores;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -16,8 +15,7 @@ const VARIANTS: usize = 5;
 /// Looks and shows.
 pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Exit> {
     let shell = context.shell;
-    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let report = disk(&context.workspace, jobs)?;
+    let report = disk(&context.workspace, cores())?;
     let top = arguments.get_one::<usize>("top").copied().unwrap_or_default();
     show_shares(shell, "by kind", &report.kinds, usize::MAX);
     show_shares(shell, "by profile", &report.profiles, usize::MAX);
@@ -51,17 +49,19 @@ fn show_shares(shell: &Shell, title: &str, shares: &[Share], most: usize) {
         return;
     }
     shell.result(&format!("{title}:"));
-    for share in shares.iter().take(most) {
-        let mut line = format!("{:>12}  {}", bytes(share.bytes), share.name);
-        if share.units > 0 {
-            let _ = write!(line, " ({})", count(share.units, "unit"));
-        }
-        shell.result(&line);
+    for part in shares.iter().take(most) {
+        shell.result(&share(part.bytes, &part.name, part.units));
     }
     if shares.len() > most {
         let rest = shares.iter().skip(most).map(|share| share.bytes).sum();
         shell.result(&format!("{:>12}  {} more", bytes(rest), shares.len() - most));
     }
+}
+
+/// A line of a list: bytes, what they are, and of how many units where there are any.
+pub(super) fn share(size: u64, what: &str, units: usize) -> String {
+    let units = if units > 0 { format!(" ({})", count(units, "unit")) } else { String::new() };
+    format!("{:>12}  {what}{units}", bytes(size))
 }
 
 fn show_variants(shell: &Shell, variants: &Variants) {
