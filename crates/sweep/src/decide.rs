@@ -10,20 +10,20 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use xtask_units::inventory::{Inventory, Item, ItemKind, Owner};
 use xtask_units::parallel;
+use xtask_workspace::Workspace;
 use xtask_workspace::config::{OtherToolchains, Sweep};
-use xtask_workspace::{Progress, Workspace};
 
 use crate::known::{DiskUnit, units};
 use crate::live::Live;
 use crate::plan::Skipped;
-use crate::why::Reasons;
+use crate::why::Comparison;
 
 /// An item that goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stale {
     /// Index into the inventory's items.
     pub(crate) item: usize,
-    /// Index into [`Decision::reasons`].
+    /// Index into [`Reasons::all`].
     pub(crate) reason: usize,
 }
 
@@ -31,12 +31,13 @@ pub(crate) struct Stale {
 #[derive(Debug, Default)]
 pub(crate) struct Decision {
     pub(crate) stale: Vec<Stale>,
-    pub(crate) reasons: Vec<String>,
+    pub(crate) reasons: Reasons,
     pub(crate) units: Vec<DiskUnit>,
     /// The reason of each unit that goes.
     pub(crate) stale_units: BTreeMap<usize, usize>,
     /// The units that only the grace time keeps.
     pub(crate) recent: Vec<usize>,
+    /// What could not be told.
     pub(crate) skipped: Vec<Skipped>,
 }
 
@@ -46,8 +47,8 @@ pub(crate) struct Question<'a> {
     pub(crate) inventory: &'a Inventory,
     pub(crate) live: &'a Live,
     pub(crate) policy: &'a Sweep,
-    /// Why a profile is left alone as a whole, by its label.
-    pub(crate) protected: &'a BTreeMap<String, String>,
+    /// Of each profile, whether it is left alone as a whole.
+    pub(crate) protected: &'a [bool],
     /// Whether a cargo is at work: what lies outside of all profiles is guarded by no lock.
     pub(crate) busy: bool,
     pub(crate) now_ms: u64,
@@ -55,13 +56,13 @@ pub(crate) struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Decides. `progress` hears what could not be told.
-    pub(crate) fn decide(&self, progress: &dyn Progress) -> Decision {
+    /// Decides.
+    pub(crate) fn decide(&self) -> Decision {
         let mut decision = Decision { units: units(self.inventory), ..Decision::default() };
         self.units(&mut decision);
         self.uplifted(&mut decision);
         self.crates_without_id(&mut decision);
-        self.incremental(&mut decision, progress);
+        self.incremental(&mut decision);
         self.dwo(&mut decision);
         self.others(&mut decision);
         decision.stale.sort_by_key(|stale| stale.item);
@@ -74,7 +75,7 @@ impl Question<'_> {
     }
 
     fn is_protected(&self, profile: usize) -> bool {
-        self.protected.contains_key(&self.label(profile))
+        self.protected[profile]
     }
 
     fn is_recent(&self, modified_ms: u64) -> bool {
@@ -89,18 +90,16 @@ impl Question<'_> {
     }
 
     fn units(&self, decision: &mut Decision) {
-        let units = &mut decision.units;
+        let units = &decision.units;
         let profiles = self.inventory.profiles.iter();
         let of_profile = profiles.map(|profile| self.live.places.get(&profile.label())).collect::<Vec<_>>();
         let is_live = |unit: &DiskUnit| {
             of_profile[unit.profile].is_some_and(|units| units.contains_key(&(unit.layout, unit.id)))
         };
         let is_live = units.iter().map(is_live).collect::<Vec<_>>();
-        let is_protected =
-            (0..of_profile.len()).map(|profile| self.is_protected(profile)).collect::<Vec<_>>();
         let mut candidates = (0..units.len())
             .filter(|&index| {
-                !is_live[index] && !is_protected[units[index].profile] && self.is_whole(&units[index])
+                !is_live[index] && !self.is_protected(units[index].profile) && self.is_whole(&units[index])
             })
             .collect::<Vec<_>>();
         if candidates.is_empty() {
@@ -109,22 +108,16 @@ impl Question<'_> {
         let recent = self.recent(units, &is_live);
         decision.recent = candidates.iter().copied().filter(|index| recent.contains(index)).collect();
         candidates.retain(|index| !recent.contains(index));
-        let reasons = Reasons::new(self.workspace, self.inventory, self.live, units, &is_live);
+        let comparison = Comparison::new(self.workspace, self.inventory, self.live, units, &is_live);
         let keep_others = self.policy.other_toolchains == OtherToolchains::Keep;
-        let mut why = Vec::new();
-        for index in candidates {
-            if !(keep_others && reasons.other_toolchain(&units[index])) {
-                why.push((index, reasons.of(&units[index])));
-            }
-        }
-        let mut named = Interned::default();
-        for (index, why) in why {
-            let reason = named.index(why);
+        candidates.retain(|&index| !(keep_others && comparison.other_toolchain(&units[index])));
+        let why = candidates.iter().map(|&index| comparison.why(&units[index])).collect::<Vec<_>>();
+        for (index, why) in candidates.into_iter().zip(why) {
+            let reason = decision.reason(&why);
             decision.stale_units.insert(index, reason);
             let items = decision.units[index].items.iter();
             decision.stale.extend(items.map(|&item| Stale { item, reason }));
         }
-        decision.reasons = named.all;
     }
 
     /// Of a unit that cannot be read to its end nothing is removed, or its fingerprint might outlive its outputs.
@@ -234,42 +227,33 @@ impl Question<'_> {
 
     /// The items of this owner in profiles that are not left alone.
     fn of<'a>(&'a self, owner: &'a Owner) -> impl Iterator<Item = (usize, &'a Item)> {
-        let profiles = 0..self.inventory.profiles.len();
-        let is_protected = profiles.map(|profile| self.is_protected(profile)).collect::<Vec<_>>();
         let items = self.inventory.items.iter().enumerate();
         items.filter(move |(_, item)| {
             item.owner == *owner
                 && !item.left_alone
-                && item.profile.is_some_and(|profile| !is_protected[profile])
+                && item.profile.is_some_and(|profile| !self.is_protected(profile))
         })
     }
+}
+
+/// Reasons, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Reasons {
+    /// In the order in which they came up.
+    pub(crate) all: Vec<String>,
+    index: HashMap<String, usize>,
 }
 
 impl Decision {
     /// The index of `why`.
     pub(crate) fn reason(&mut self, why: &str) -> usize {
-        let known = self.reasons.iter().position(|reason| reason == why);
-        known.unwrap_or_else(|| {
-            self.reasons.push(why.to_owned());
-            self.reasons.len() - 1
-        })
-    }
-}
-
-/// Texts, each once.
-#[derive(Default)]
-struct Interned {
-    all: Vec<String>,
-    index: HashMap<String, usize>,
-}
-
-impl Interned {
-    fn index(&mut self, text: String) -> usize {
-        let next = self.all.len();
-        *self.index.entry(text).or_insert_with_key(|text| {
-            self.all.push(text.clone());
-            next
-        })
+        let Reasons { all, index } = &mut self.reasons;
+        if let Some(known) = index.get(why) {
+            return *known;
+        }
+        all.push(why.to_owned());
+        index.insert(why.to_owned(), all.len() - 1);
+        all.len() - 1
     }
 }
 

@@ -2,12 +2,12 @@
 //! when one is swapped in meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path};
 use std::time::Instant;
 
-use xtask_files::{EntryKind, Folder};
+use xtask_files::{Entry, EntryKind, Folder};
 use xtask_units::inventory::{Item, ItemKind, Owner, Sum};
 use xtask_units::{parallel, whole_milliseconds};
 use xtask_workspace::Progress;
@@ -103,12 +103,12 @@ impl SweepPlan {
 
     /// Removes folders that only held what is gone: those of crates and units, but none that cargo makes per profile.
     fn tidy(&self, removed: &BTreeSet<usize>) {
+        let items = removed.iter().map(|&index| &self.inventory.items[index]);
+        let held = items.filter_map(|item| Some((item.folder, item.profile?))).collect::<BTreeSet<_>>();
         let mut folders = BTreeSet::new();
-        for &index in removed {
-            let item = &self.inventory.items[index];
-            let Some(profile) = item.profile else { continue };
+        for (folder, profile) in held {
             let profile = self.inventory.profiles[profile].path.as_std_path();
-            let folder = &self.inventory.folders[item.folder];
+            let folder = &self.inventory.folders[folder];
             let below = folder.ancestors().take_while(|folder| folder.starts_with(profile));
             let depth = |folder: &Path| folder.components().count() - profile.components().count();
             folders.extend(below.filter(|folder| depth(folder) >= 2).map(Path::to_owned));
@@ -174,7 +174,11 @@ fn remove_seen(folder: &Folder, item: &Item) -> io::Result<()> {
         if below.own_status()?.id != item.id {
             return Err(changed());
         }
-        empty(&below, 0)?;
+        let mut entries = below.entries()?;
+        if item.kind == ItemKind::Fingerprint {
+            entries.sort_by_key(|entry| !makes_fresh(&entry.name));
+        }
+        empty(&below, entries, 0)?;
         return folder.remove_empty_folder(&item.name);
     }
     let status = folder.status(&item.name)?;
@@ -184,17 +188,15 @@ fn remove_seen(folder: &Folder, item: &Item) -> io::Result<()> {
     folder.remove_file(&item.name)
 }
 
-/// Removes everything in `folder`. Links are removed, not followed.
-fn empty(folder: &Folder, depth: usize) -> io::Result<()> {
+/// Removes `entries`, which are all of `folder`, in their order. Links are removed, not followed.
+fn empty(folder: &Folder, entries: Vec<Entry>, depth: usize) -> io::Result<()> {
     if depth > DEEPEST {
         return Err(io::Error::other("it is nested too deeply"));
     }
-    let mut entries = folder.entries()?;
-    entries.sort_by_key(|entry| !makes_fresh(&entry.name));
     for entry in entries {
         let result = if entry.kind == EntryKind::Folder {
             folder.folder(&entry.name).and_then(|below| {
-                empty(&below, depth + 1)?;
+                empty(&below, below.entries()?, depth + 1)?;
                 folder.remove_empty_folder(&entry.name)
             })
         } else {
@@ -212,7 +214,6 @@ fn empty(folder: &Folder, depth: usize) -> io::Result<()> {
 fn makes_fresh(name: &OsStr) -> bool {
     const KINDS: [&str; 9] =
         ["doc-", "lib-", "bin-", "test-", "integration-test-", "example-", "bench-", "build-script-", "run-"];
-    let name: OsString = name.to_owned();
     let name = name.to_string_lossy();
     !name.contains('.') && KINDS.iter().any(|kind| name.starts_with(kind))
 }

@@ -44,10 +44,3 @@ impl Locks {
         self.refused.entry(profile.label()).or_insert_with(|| why.to_owned());
     }
 }
-
-impl Drop for Locks {
-    /// Lets cargo in, whatever was planned being done.
-    fn drop(&mut self) {
-        self.held.clear();
-    }
-}

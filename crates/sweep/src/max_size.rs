@@ -34,8 +34,8 @@ pub struct Cost {
 struct Candidate {
     /// Index into the decision's units.
     disk: usize,
-    /// Index into the needed units.
-    live: usize,
+    /// The needed units that have to be compiled again without it.
+    rebuilt: BTreeSet<usize>,
     bytes: u64,
     items: Vec<usize>,
 }
@@ -60,7 +60,6 @@ pub(crate) fn apply(
         return cost;
     }
     let candidates = candidates(inventory, live, folders, is_free, decision);
-    let dependents = dependents(live);
     let median = times.median().unwrap_or(1000);
     let price = |unit: usize| live.units.get(unit).and_then(|unit| times.of(unit)).unwrap_or(median);
     let mut rebuilt = BTreeSet::new();
@@ -69,16 +68,13 @@ pub(crate) fn apply(
     while cost.left_bytes > max_size && !open.is_empty() {
         // Prices fall as dependents go, so each round looks at all of them: some hundred units, some hundred rounds.
         let per_byte = |candidate: &Candidate| {
-            let ms = closure(candidate.live, &dependents)
-                .difference(&rebuilt)
-                .map(|&unit| price(unit))
-                .sum::<u64>();
+            let ms = candidate.rebuilt.difference(&rebuilt).map(|&unit| price(unit)).sum::<u64>();
             ms as f64 / candidate.bytes as f64
         };
         let cheapest = (0..open.len()).map(|at| (at, per_byte(open[at]))).min_by(|a, b| a.1.total_cmp(&b.1));
         let Some((at, _)) = cheapest else { break };
         let candidate = open.swap_remove(at);
-        rebuilt.extend(closure(candidate.live, &dependents));
+        rebuilt.extend(&candidate.rebuilt);
         for &item in &candidate.items {
             freed.add(&inventory.items[item].size);
             decision.stale.push(Stale { item, reason });
@@ -118,6 +114,7 @@ fn candidates(
         }
     }
     let mut candidates = Vec::new();
+    let dependents = dependents(live);
     for (disk, unit) in decision.units.iter().enumerate() {
         let of_profile = live.places.get(&inventory.profiles[unit.profile].label());
         let found = of_profile.and_then(|units| units.get(&(unit.layout, unit.id)));
@@ -139,7 +136,12 @@ fn candidates(
         for &item in &items {
             sum.add(&inventory.items[item].size);
         }
-        candidates.push(Candidate { disk, live: at, bytes: sum.freed, items: items.into_iter().collect() });
+        candidates.push(Candidate {
+            disk,
+            rebuilt: closure(at, &dependents),
+            bytes: sum.freed,
+            items: items.into_iter().collect(),
+        });
     }
     candidates
 }

@@ -1,6 +1,6 @@
 //! The plan of a sweep: what goes and why, what stays that might have gone, and what is needed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -180,55 +180,69 @@ impl SweepOptions {
                 protected.entry(profile.label()).or_insert_with(|| "its layout is not known here".to_owned());
             }
         }
-        for unreadable in &inventory.unreadable {
-            // What lies there may belong to anything beside it. A single item is its own unit's matter.
-            let is_item =
-                inventory.items.iter().any(|item| item.left_alone && inventory.path(item) == unreadable.path);
+        let left_alone = inventory.items.iter().filter(|item| item.left_alone);
+        let left_alone = left_alone.map(|item| inventory.path(item)).collect::<HashSet<_>>();
+        // What lies in an unreadable folder may belong to anything beside it. A single item is its own unit's matter.
+        for unreadable in
+            inventory.unreadable.iter().filter(|unreadable| !left_alone.contains(&unreadable.path))
+        {
             let profile =
                 inventory.profiles.iter().find(|profile| unreadable.path.starts_with(&profile.path));
-            if let Some(profile) = profile.filter(|_| !is_item) {
+            if let Some(profile) = profile {
                 let why = format!("{} cannot be read: {}", unreadable.path.display(), unreadable.why);
                 protected.entry(profile.label()).or_insert(why);
             }
         }
+        let is_protected = inventory.profiles.iter().map(|profile| protected.contains_key(&profile.label()));
+        let is_protected = is_protected.collect::<Vec<_>>();
         let question = Question {
             workspace,
             inventory: &inventory,
             live: &live,
             policy: &self.policy,
-            protected: &protected,
+            protected: &is_protected,
             busy: !locks.refused.is_empty(),
             now_ms: self.now_ms,
             jobs: self.jobs,
         };
-        let mut decision = question.decide(progress);
-        let max_size = match self.policy.max_size {
-            Some(most) => {
-                Some(keep_to(most, workspace, &inventory, &live, &protected, self.jobs, &mut decision)?)
-            }
-            None => None,
-        };
+        let mut decision = question.decide();
+        let keep_to =
+            |most| keep_to(most, workspace, &inventory, &live, &is_protected, self.jobs, &mut decision);
+        let max_size = self.policy.max_size.map(keep_to).transpose()?;
         let mut skipped = self.skipped(&inventory, &protected, &live);
+        incomplete |= !decision.skipped.is_empty();
         skipped.append(&mut decision.skipped);
         if let Some(saved) = &self.saved {
             skipped.extend(saved.restrict(&inventory, &mut decision));
         }
-        incomplete |= skipped.iter().any(|skipped| skipped.what == "incremental");
         // Fingerprints first: a kill leaves no unit that looks fresh without its outputs.
         decision
             .stale
             .sort_by_key(|stale| (inventory.items[stale.item].kind != ItemKind::Fingerprint, stale.item));
-        Ok(summarised(
-            &dirs,
-            inventory,
-            decision,
-            live,
+        let summary = Summary::of(&inventory, &decision);
+        Ok(SweepPlan {
+            build_dir: dirs.build,
+            target_dir: dirs.target,
+            total_bytes: summary.total_bytes,
+            stale_bytes: summary.stale_bytes,
+            kept_units: decision.units.len() - decision.stale_units.len(),
+            stale_units: decision.stale_units.len(),
+            recent_units: decision.recent.len(),
+            recent_bytes: summary.recent_bytes,
+            kinds: summary.kinds,
+            reasons: summary.reasons,
+            largest: summary.largest,
             skipped,
+            commands: live.planned,
             max_size,
             incomplete,
-            Facts { baseline: Baseline::default(), jobs: self.jobs, locks },
-        )
-        .with_baseline(workspace, started))
+            plan_ms: whole_milliseconds(started.elapsed()),
+            inventory,
+            decision,
+            baseline: Baseline { units: live.units, fresh: BTreeSet::new() },
+            jobs: self.jobs,
+            locks,
+        })
     }
 
     fn skipped(
@@ -270,117 +284,96 @@ fn keep_to(
     workspace: &Workspace,
     inventory: &Inventory,
     live: &Live,
-    protected: &BTreeMap<String, String>,
+    is_protected: &[bool],
     jobs: usize,
     decision: &mut Decision,
 ) -> Result<Cost> {
     let wanted = live.units.iter().filter_map(|unit| unit.incremental.clone()).collect();
     let folders = incremental::folders(workspace, &wanted, jobs)?;
-    let is_free = |profile: usize| !protected.contains_key(&inventory.profiles[profile].label());
+    let is_free = |profile: usize| !is_protected[profile];
     Ok(max_size::apply(most, inventory, live, &folders, &Times::load(workspace), &is_free, decision))
 }
 
-/// What a plan carries along.
-struct Facts {
-    baseline: Baseline,
-    jobs: usize,
-    locks: Locks,
+/// The figures of a plan.
+struct Summary {
+    total_bytes: u64,
+    stale_bytes: u64,
+    recent_bytes: u64,
+    kinds: Vec<KindShare>,
+    reasons: Vec<ReasonShare>,
+    largest: Vec<Largest>,
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one value, each made by another step")]
-fn summarised(
-    dirs: &Dirs,
-    inventory: Inventory,
-    decision: Decision,
-    live: Live,
-    skipped: Vec<Skipped>,
-    max_size: Option<Cost>,
-    incomplete: bool,
-    facts: Facts,
-) -> SweepPlan {
-    let mut kinds = BTreeMap::<ItemKind, (u64, u64)>::new();
-    let mut all = Sum::new(&inventory.links);
-    // A file with several names counts where it was seen first, whichever of its names goes last.
-    let mut kind_of_link = vec![ItemKind::Other; inventory.links.len()];
-    for item in &inventory.items {
-        let before = all.bytes;
-        for &link in &item.size.links {
-            if !all.has(link) {
-                kind_of_link[link as usize] = item.kind;
+impl Summary {
+    fn of(inventory: &Inventory, decision: &Decision) -> Self {
+        let mut kinds = BTreeMap::<ItemKind, (u64, u64)>::new();
+        let mut all = Sum::new(&inventory.links);
+        // A file with several names counts where it was seen first, whichever of its names goes last.
+        let mut kind_of_link = vec![ItemKind::Other; inventory.links.len()];
+        for item in &inventory.items {
+            let before = all.bytes;
+            for &link in &item.size.links {
+                if !all.has(link) {
+                    kind_of_link[link as usize] = item.kind;
+                }
             }
+            all.add(&item.size);
+            kinds.entry(item.kind).or_default().0 += all.bytes - before;
         }
-        all.add(&item.size);
-        kinds.entry(item.kind).or_default().0 += all.bytes - before;
-    }
-    let total_bytes = all.bytes;
-    let mut stale = Sum::new(&inventory.links);
-    let mut reasons = vec![(0, 0); decision.reasons.len()];
-    for entry in &decision.stale {
-        let item = &inventory.items[entry.item];
-        let before = stale.freed;
-        kinds.entry(item.kind).or_default().1 += item.size.bytes;
-        stale.add_and(&item.size, |link, bytes| kinds.entry(kind_of_link[link]).or_default().1 += bytes);
-        reasons[entry.reason].0 += stale.freed - before;
-    }
-    for reason in decision.stale_units.values() {
-        reasons[*reason].1 += 1;
-    }
-    let mut recent = Sum::new(&inventory.links);
-    for &item in decision.recent.iter().flat_map(|&unit| &decision.units[unit].items) {
-        recent.add(&inventory.items[item].size);
-    }
-    let recent_bytes = recent.bytes;
-    let mut kinds = kinds
-        .into_iter()
-        .map(|(kind, (total_bytes, stale_bytes))| KindShare { kind, total_bytes, stale_bytes })
-        .collect::<Vec<_>>();
-    kinds.sort_by_key(|share| std::cmp::Reverse((share.stale_bytes, share.total_bytes)));
-    let named = decision.reasons.iter().zip(reasons);
-    let mut reasons = named
-        .map(|(why, (bytes, units))| ReasonShare { why: why.clone(), bytes, units })
-        .filter(|share| share.bytes > 0 || share.units > 0)
-        .collect::<Vec<_>>();
-    reasons.sort_by(|a, b| (b.bytes, b.units, &a.why).cmp(&(a.bytes, a.units, &b.why)));
-    let sized = decision.stale.iter().map(|stale| (inventory.bytes(&inventory.items[stale.item]), stale));
-    let mut sized = sized.collect::<Vec<_>>();
-    sized.sort_by_key(|(bytes, stale)| (std::cmp::Reverse(*bytes), stale.item));
-    let largest = sized.iter().take(LARGEST).map(|(bytes, stale)| Largest {
-        path: inventory.path(&inventory.items[stale.item]),
-        bytes: *bytes,
-        why: decision.reasons[stale.reason].clone(),
-    });
-    SweepPlan {
-        build_dir: dirs.build.clone(),
-        target_dir: dirs.target.clone(),
-        total_bytes,
-        stale_bytes: stale.freed,
-        kept_units: decision.units.len() - decision.stale_units.len(),
-        stale_units: decision.stale_units.len(),
-        recent_units: decision.recent.len(),
-        recent_bytes,
-        kinds,
-        reasons,
-        largest: largest.collect(),
-        skipped,
-        commands: live.planned.clone(),
-        max_size,
-        incomplete,
-        plan_ms: 0,
-        baseline: Baseline { units: live.units, ..facts.baseline },
-        inventory,
-        decision,
-        jobs: facts.jobs,
-        locks: facts.locks,
+        let total_bytes = all.bytes;
+        let mut stale = Sum::new(&inventory.links);
+        let mut reasons = vec![(0, 0); decision.reasons.all.len()];
+        for entry in &decision.stale {
+            let item = &inventory.items[entry.item];
+            let before = stale.freed;
+            kinds.entry(item.kind).or_default().1 += item.size.bytes;
+            stale.add_and(&item.size, |link, bytes| kinds.entry(kind_of_link[link]).or_default().1 += bytes);
+            reasons[entry.reason].0 += stale.freed - before;
+        }
+        for reason in decision.stale_units.values() {
+            reasons[*reason].1 += 1;
+        }
+        let mut recent = Sum::new(&inventory.links);
+        for &item in decision.recent.iter().flat_map(|&unit| &decision.units[unit].items) {
+            recent.add(&inventory.items[item].size);
+        }
+        let mut kinds = kinds
+            .into_iter()
+            .map(|(kind, (total_bytes, stale_bytes))| KindShare { kind, total_bytes, stale_bytes })
+            .collect::<Vec<_>>();
+        kinds.sort_by_key(|share| std::cmp::Reverse((share.stale_bytes, share.total_bytes)));
+        let named = decision.reasons.all.iter().zip(reasons);
+        let mut reasons = named
+            .map(|(why, (bytes, units))| ReasonShare { why: why.clone(), bytes, units })
+            .filter(|share| share.bytes > 0 || share.units > 0)
+            .collect::<Vec<_>>();
+        reasons.sort_by(|a, b| (b.bytes, b.units, &a.why).cmp(&(a.bytes, a.units, &b.why)));
+        let sized = decision.stale.iter().map(|stale| (inventory.bytes(&inventory.items[stale.item]), stale));
+        let mut sized = sized.collect::<Vec<_>>();
+        sized.sort_by_key(|(bytes, stale)| (std::cmp::Reverse(*bytes), stale.item));
+        let largest = sized.iter().take(LARGEST).map(|(bytes, stale)| Largest {
+            path: inventory.path(&inventory.items[stale.item]),
+            bytes: *bytes,
+            why: decision.reasons.all[stale.reason].clone(),
+        });
+        Self {
+            total_bytes,
+            stale_bytes: stale.freed,
+            recent_bytes: recent.bytes,
+            kinds,
+            reasons,
+            largest: largest.collect(),
+        }
     }
 }
 
 impl SweepPlan {
-    /// Which needed units are fresh before anything is removed: what verifying compares with.
-    fn with_baseline(mut self, workspace: &Workspace, started: Instant) -> Self {
+    /// Looks which needed units are fresh now: what [`verify`](crate::verify) compares with.
+    #[must_use]
+    pub fn to_be_verified(mut self, workspace: &Workspace) -> Self {
         let states = states(workspace, &self.baseline.units);
         let fresh = self.baseline.units.iter().zip(states).filter(|(_, state)| *state == State::Fresh);
         self.baseline.fresh = fresh.map(|(unit, _)| (label(workspace, unit), unit.id.clone())).collect();
-        self.plan_ms = whole_milliseconds(started.elapsed());
         self
     }
 

@@ -11,7 +11,7 @@ use crate::known::{DiskUnit, compilers, version};
 use crate::live::Live;
 
 /// What a unit is compared with.
-pub(crate) struct Reasons<'a> {
+pub(crate) struct Comparison<'a> {
     inventory: &'a Inventory,
     workspace: &'a Workspace,
     /// The profiles that anything needed lies in.
@@ -27,7 +27,7 @@ pub(crate) struct Reasons<'a> {
     compilers: BTreeMap<u64, String>,
 }
 
-impl<'a> Reasons<'a> {
+impl<'a> Comparison<'a> {
     /// `is_live` of each of `units`.
     pub(crate) fn new(
         workspace: &'a Workspace,
@@ -66,7 +66,7 @@ impl<'a> Reasons<'a> {
     }
 
     /// Why nothing in this profile's folder is needed, if so.
-    pub(crate) fn of_profile(&self, profile: usize) -> Option<String> {
+    fn of_profile(&self, profile: usize) -> Option<String> {
         let profile = &self.inventory.profiles[profile];
         if self.labels.contains(profile.label().as_str()) {
             return None;
@@ -78,7 +78,7 @@ impl<'a> Reasons<'a> {
     }
 
     /// Why `unit` is stale.
-    pub(crate) fn of(&self, unit: &DiskUnit) -> String {
+    pub(crate) fn why(&self, unit: &DiskUnit) -> String {
         if let Some(why) = self.of_profile(unit.profile) {
             return why;
         }

@@ -23,7 +23,7 @@ use xtask_files::FileId;
 use crate::fingerprint::Fingerprint;
 
 pub use layout::profile_dirs;
-pub use names::{incremental_folders, unit_id};
+pub use names::{incremental_crate, unit_id};
 pub use size::{Link, Size, Sum};
 
 /// A unit id as a number: 16 hex digits on disk.

@@ -2,7 +2,6 @@
 
 mod needed;
 
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -12,8 +11,9 @@ use anyhow::Result;
 use camino::Utf8Path;
 use clap::ArgMatches;
 use xtask_sweep::{Cost, SavedPlan, Skipped, SweepOptions, SweepPlan, SweepReport, unmarked, verify};
-use xtask_units::{now_ms, whole_milliseconds};
+use xtask_units::{cores, now_ms, whole_milliseconds};
 
+use crate::commands::disk::share;
 use crate::commands::tier::seconds;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -44,7 +44,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches, dir: &Utf8Path) -> 
         exe: context.exe.clone(),
         confirmed: arguments.get_flag("yes") || confirmed(context)?,
         now_ms,
-        jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        jobs: cores(),
         saved: file("apply").map(|path| SavedPlan::read(&path)).transpose()?,
     };
     let plan = options.plan(workspace, shell)?;
@@ -57,9 +57,11 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches, dir: &Utf8Path) -> 
     }
     show_reasons(shell, &plan, REASONS);
     show_recent(shell, &plan);
+    let verified = arguments.get_flag("verify");
+    let plan = if verified { plan.to_be_verified(workspace) } else { plan };
     let mut report = plan.execute(shell);
     let mut signal = None;
-    if arguments.get_flag("verify") {
+    if verified {
         signal = verify(workspace, &commands, &mut report, shell)?;
     }
     show_report(shell, &report)?;
@@ -122,11 +124,7 @@ fn show_reasons(shell: &Shell, plan: &SweepPlan, most: usize) {
         shell.result("why:");
     }
     for reason in plan.reasons.iter().take(most) {
-        let mut line = format!("{:>12}  {}", bytes(reason.bytes), reason.why);
-        if reason.units > 0 {
-            let _ = write!(line, " ({})", count(reason.units, "unit"));
-        }
-        shell.result(&line);
+        shell.result(&share(reason.bytes, &reason.why, reason.units));
     }
     if plan.reasons.len() > most {
         shell.result(&format!("{:>12}  and {} more (--dry-run names all)", "", plan.reasons.len() - most));

@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use xtask_units::inventory::{ItemKind, Owner, incremental_folders};
-use xtask_workspace::Progress;
+use xtask_units::inventory::{ItemKind, Owner, incremental_crate};
 
 use super::{Decision, Question, Stale};
 use crate::plan::Skipped;
 use crate::{dwo, incremental};
 
 impl Question<'_> {
-    pub(super) fn incremental(&self, decision: &mut Decision, progress: &dyn Progress) {
+    pub(super) fn incremental(&self, decision: &mut Decision) {
         let mut folders = BTreeMap::<(usize, &str), Vec<usize>>::new();
         for (index, item) in self.inventory.items.iter().enumerate() {
             if let (Some(profile), Owner::Incremental { folder }) = (item.profile, &item.owner)
@@ -24,7 +23,7 @@ impl Question<'_> {
         }
         let on_disk = folders
             .keys()
-            .filter_map(|(profile, folder)| Some((self.label(*profile), incremental_folders(folder)?)))
+            .filter_map(|(profile, folder)| Some((self.label(*profile), incremental_crate(folder)?)))
             .collect::<BTreeSet<_>>();
         let wanted = self.live.incremental.iter().flat_map(|(label, all)| {
             all.iter()
@@ -33,7 +32,6 @@ impl Question<'_> {
         let names = match incremental::folders(self.workspace, &wanted.cloned().collect(), self.jobs) {
             Ok(names) => names,
             Err(error) => {
-                progress.note(&format!("incremental/ is left as it is: {error:#}"));
                 let what = "incremental".to_owned();
                 decision.skipped.push(Skipped { what, why: format!("{error:#}") });
                 return;
@@ -79,13 +77,9 @@ impl Question<'_> {
     /// Debug info of needed units that their artifact does not name.
     pub(super) fn dwo(&self, decision: &mut Decision) {
         let mut piles = BTreeMap::<(usize, String), (Vec<usize>, Vec<PathBuf>)>::new();
-        for unit in
-            decision.units.iter().enumerate().filter(|(index, _)| !decision.stale_units.contains_key(index))
-        {
-            let (_, unit) = unit;
-            if self.is_protected(unit.profile) {
-                continue;
-            }
+        let units = decision.units.iter().enumerate();
+        let kept = units.filter(|(index, _)| !decision.stale_units.contains_key(index));
+        for (_, unit) in kept.filter(|(_, unit)| !self.is_protected(unit.profile)) {
             let pile = piles.entry((unit.profile, format!("{:016x}", unit.id))).or_default();
             self.add_to_pile(unit.items.iter().copied(), pile);
         }

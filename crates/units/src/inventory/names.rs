@@ -50,7 +50,7 @@ pub(super) fn incremental(name: &str) -> Option<Owner> {
 }
 
 /// The crate's name in the name of an incremental folder.
-pub fn incremental_folders(folder: &str) -> Option<&str> {
+pub fn incremental_crate(folder: &str) -> Option<&str> {
     folder.rsplit_once('-').map(|(crate_name, _)| crate_name)
 }
 
