@@ -324,6 +324,13 @@ fn a_plan_is_kept_until_something_it_depends_on_changes() {
     let third = plan_now(&args);
     assert_eq!((third.source, &third.units), (Source::Planned, &first.units));
 
+    // A file that the command names is part of what it means.
+    let with_file = ["build", "--workspace", "--config", "ci.toml"];
+    fixture.write("ci.toml", "[build]\nrustflags = [\"--cfg=one\"]\n");
+    let fourth = plan_now(&with_file).units;
+    fixture.write("ci.toml", "[build]\nrustflags = [\"--cfg=two\"]\n");
+    assert_ne!(plan_now(&with_file).units, fourth);
+
     fixture.write("app/tests/second.rs", "");
     assert_eq!(plan_now(&args).units, first.units, "another test is no part of a build");
     let all = plan_now(&["test", "--workspace"]);
@@ -374,6 +381,10 @@ fn a_broken_workspace_is_an_error_with_cargos_words() {
         error.contains("cargo build -p nothing-of-this-name") && error.contains("did not match"),
         "{error}"
     );
-    let command = CargoCommand::new(fixture.root(), ["build", "--config", "build.build-dir='x'"]);
-    assert!(plan(&workspace, &command, FAKE.into()).is_err(), "the real build dir would be touched");
+    fixture.write("dir.toml", "[build]\ntarget-dir = \"x\"\n");
+    for config in ["build.build-dir='x'", "build={target-dir='x'}", "dir.toml"] {
+        let command = CargoCommand::new(fixture.root(), ["build", "--config", config]);
+        let error = plan(&workspace, &command, FAKE.into()).unwrap_err().to_string();
+        assert!(error.contains("the real one"), "{error}");
+    }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use xtask_files::{Durability, lock_exclusive, remove_dir, write_atomic};
-use xtask_workspace::{CargoCommand, Environment, Hasher, Workspace};
+use xtask_workspace::{CargoCommand, CargoConfig, Environment, Hasher, Workspace};
 
 use crate::assemble::{assemble, forget_pending};
 use crate::fake::{self, CALLS};
@@ -80,6 +80,11 @@ fn cache_path(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) ->
     hasher.field(workspace.facts.target_dir.as_str()).field(workspace.facts.build_dir.as_str());
     for arg in &command.args {
         hasher.field(arg);
+    }
+    for file in command.config_files() {
+        for path in CargoConfig::of_file(&file).paths() {
+            hasher.field(path.as_str()).optional(fs::read(path).ok());
+        }
     }
     for (name, value) in &command.env {
         hasher.field(name).field(value);
@@ -161,8 +166,13 @@ impl<'a> Places<'a> {
         command: &CargoCommand,
         fake: &Utf8Path,
     ) -> Result<CargoCommand> {
+        if let Some(moved) = moves_build_dir(command) {
+            bail!(
+                "`{moved}` moves the build dir, so its plan would touch the real one; set it in .cargo/config.toml"
+            );
+        }
         let mut shadow = command.clone();
-        shadow.args = shadow_args(&command.args)?;
+        shadow.args = shadow_args(&command.args);
         shadow.run_nothing();
         shadow.insert_args(["--message-format=json"]);
         let environment = command.environment(&workspace.environment);
@@ -197,7 +207,7 @@ impl<'a> Places<'a> {
 }
 
 /// The arguments without those that say where to build or how to report.
-fn shadow_args(args: &[String]) -> Result<Vec<String>> {
+fn shadow_args(args: &[String]) -> Vec<String> {
     const WITH_VALUE: [&str; 4] = ["--target-dir", "--message-format", "--artifact-dir", "--out-dir"];
     let mut kept = Vec::new();
     let mut words = args.iter();
@@ -215,15 +225,24 @@ fn shadow_args(args: &[String]) -> Result<Vec<String>> {
             }
         } else if matches!(flag, "--timings" | "-v" | "-vv" | "--verbose" | "-q" | "--quiet") {
             // Only about display.
-        } else if word.contains("build.build-dir") || word.contains("build.target-dir") {
-            bail!(
-                "`{word}` moves the build dir, so its plan would touch the real one; set it in .cargo/config.toml"
-            );
         } else {
             kept.push(word.clone());
         }
     }
-    Ok(kept)
+    kept
+}
+
+/// The `--config` that says where to build: it is stronger than the variables that put a plan elsewhere.
+fn moves_build_dir(command: &CargoCommand) -> Option<String> {
+    const DIRS: [&str; 2] = ["target-dir", "build-dir"];
+    let values = command.config_values().into_iter();
+    let setting =
+        values.filter(|value| value.contains('=')).find(|value| DIRS.iter().any(|dir| value.contains(dir)));
+    let in_file = |file: &Utf8PathBuf| {
+        let config = CargoConfig::of_file(file);
+        DIRS.iter().any(|dir| config.string(&["build", dir]).is_some())
+    };
+    setting.map(str::to_owned).or_else(|| command.config_files().into_iter().find(in_file).map(Into::into))
 }
 
 /// The compiler wrapper that the fake takes the place of.

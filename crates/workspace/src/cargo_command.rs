@@ -60,6 +60,23 @@ impl CargoCommand {
         self.args.splice(at..at, args.into_iter().map(Into::into));
     }
 
+    /// What follows `--config`: settings as `KEY=VALUE`, and files.
+    pub fn config_values(&self) -> Vec<&str> {
+        let mut words = self.args.iter().take_while(|word| *word != "--");
+        let mut values = Vec::new();
+        while let Some(word) = words.next() {
+            let next = if word == "--config" { words.next() } else { None };
+            values.extend(next.map(String::as_str).or_else(|| word.strip_prefix("--config=")));
+        }
+        values
+    }
+
+    /// The files that `--config` names.
+    pub fn config_files(&self) -> Vec<Utf8PathBuf> {
+        let values = self.config_values().into_iter().filter(|value| !value.contains('='));
+        values.map(|file| self.dir.join(file)).collect()
+    }
+
     /// Makes tests and benches only build.
     pub fn run_nothing(&mut self) {
         let runs = matches!(self.args.first().map(String::as_str), Some("test" | "bench"));

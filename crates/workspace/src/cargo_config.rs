@@ -15,11 +15,12 @@ use crate::Environment;
 #[derive(Debug, Default)]
 pub struct CargoConfig {
     files: Vec<ConfigFile>,
+    /// Where files were looked for by name: those above and what they include, which may not exist.
+    looked_at: Vec<Utf8PathBuf>,
 }
 
 #[derive(Debug)]
 struct ConfigFile {
-    path: Utf8PathBuf,
     /// Paths in the file are relative to the parent of the folder it lies in.
     base: Utf8PathBuf,
     document: DocumentMut,
@@ -47,15 +48,23 @@ impl CargoConfig {
         config
     }
 
+    /// Reads one file and what it includes, as cargo does for `--config FILE`.
+    pub fn of_file(path: &Utf8Path) -> Self {
+        let mut config = Self::default();
+        config.add(path, 0);
+        config
+    }
+
     /// Adds `path` and then what it includes, which is weaker. `depth` ends a circle of includes.
     fn add(&mut self, path: &Utf8Path, depth: u32) {
+        self.looked_at.push(path.to_owned());
         let parsed = std::fs::read_to_string(path).ok().and_then(|text| text.parse::<DocumentMut>().ok());
         let Some(document) = parsed else { return };
         let folder = path.parent().unwrap_or(path).to_owned();
         let included =
             include_paths(&document).into_iter().map(|include| folder.join(include)).collect::<Vec<_>>();
         let base = folder.parent().unwrap_or(&folder).to_owned();
-        self.files.push(ConfigFile { path: path.to_owned(), base, document });
+        self.files.push(ConfigFile { base, document });
         if depth < 8 {
             // A later include is stronger than an earlier one.
             for include in included.iter().rev() {
@@ -64,10 +73,10 @@ impl CargoConfig {
         }
     }
 
-    /// The files read, the strongest first. A file that does not exist yet cannot be named here: a cache key
-    /// must also hold the folders looked in, which [`config_candidates`] lists.
+    /// The files read and those they include, which may not exist yet. A cache key must also hold the places where
+    /// cargo looks by itself, which [`config_candidates`] lists.
     pub fn paths(&self) -> impl Iterator<Item = &Utf8Path> {
-        self.files.iter().map(|file| file.path.as_path())
+        self.looked_at.iter().map(Utf8PathBuf::as_path)
     }
 
     fn find(&self, keys: &[&str]) -> Option<(&Value, &ConfigFile)> {

@@ -275,7 +275,7 @@ mod tests {
     fn whatever_changes_cargos_answer_is_noticed() {
         let fixture = fixture();
         let root = fixture.root();
-        let edits: [(&str, &str); 8] = [
+        let edits: [(&str, &str); 9] = [
             ("crates/a/tests/new.rs", ""),
             ("crates/a/tests/dir/main.rs", ""),
             ("crates/a/build.rs", "fn main() {}"),
@@ -285,7 +285,12 @@ mod tests {
             ),
             ("crates/c/Cargo.toml", "[package]\nname = \"c\"\nedition = \"2021\"\n"),
             ("crates/c/src/lib.rs", ""),
-            (".cargo/config.toml", "[build]\nrustflags = [\"-g\"]\n"),
+            (
+                ".cargo/config.toml",
+                "include = [{ path = \"local.toml\", optional = true }]\n[build]\nrustflags = [\"-g\"]\n",
+            ),
+            // What was included before it was there.
+            (".cargo/local.toml", "[build]\njobs = 1\n"),
             ("rust-toolchain.toml", "[toolchain]\nchannel = \"stable\"\n"),
         ];
         let mut key = load(root).plan_key;
