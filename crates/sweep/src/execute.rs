@@ -12,7 +12,7 @@ use xtask_units::inventory::{Item, ItemKind, Owner, Sum};
 use xtask_units::{parallel, whole_milliseconds};
 use xtask_workspace::Progress;
 
-use crate::decide::Stale;
+use crate::decide::{Stale, goes_last};
 use crate::plan::SweepPlan;
 use crate::report::{Failure, SweepReport};
 
@@ -21,20 +21,29 @@ const BATCH: usize = 128;
 /// Deeper folders are left alone: each level takes an open file.
 const DEEPEST: usize = 220;
 
+/// One is over before the next begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// A unit never looks fresh without its outputs.
+    Fingerprints,
+    Others,
+    /// They say which files without an id are cargo's; the next sweep needs that where a kill left such files.
+    DepInfos,
+}
+
 impl SweepPlan {
     /// Removes everything planned. It goes on after a failure; what changed since it was seen is kept.
     pub fn execute(self, progress: &dyn Progress) -> SweepReport {
         let started = Instant::now();
-        let (fingerprints, others): (Vec<_>, Vec<_>) =
-            self.decision.stale.iter().partition(|stale| self.item(stale).kind == ItemKind::Fingerprint);
+        let phases = [Phase::Fingerprints, Phase::Others, Phase::DepInfos];
         let mut removed = BTreeSet::new();
         let mut errors = Vec::new();
         let mut still_noted = BTreeSet::new();
-        for phase in [fingerprints, others] {
+        for phase in phases {
+            let items = self.decision.stale.iter().filter(|stale| self.phase(stale) == phase);
             // A unit whose fingerprint stays keeps its outputs.
-            let phase =
-                phase.into_iter().filter(|stale: &&Stale| !still_noted.contains(&self.unit(stale.item)));
-            let batches = self.batches(&phase.collect::<Vec<_>>());
+            let items = items.filter(|stale| !still_noted.contains(&self.unit(stale.item)));
+            let batches = self.batches(&items.collect::<Vec<_>>());
             for results in parallel(self.jobs, &batches, |batch| self.remove_batch(batch)) {
                 for (item, result) in results {
                     match result {
@@ -61,6 +70,14 @@ impl SweepPlan {
     fn unit(&self, item: usize) -> (Option<usize>, &Owner) {
         let item = &self.inventory.items[item];
         (item.profile, &item.owner)
+    }
+
+    fn phase(&self, stale: &Stale) -> Phase {
+        match self.item(stale).kind {
+            ItemKind::Fingerprint => Phase::Fingerprints,
+            _ if goes_last(&self.inventory, stale.item) => Phase::DepInfos,
+            _ => Phase::Others,
+        }
     }
 
     fn item(&self, stale: &Stale) -> &Item {

@@ -40,6 +40,14 @@ impl Dirs {
                 .into());
             }
         }
+        if let Some(other) = other_workspace(workspace).filter(|_| !sole_owner) {
+            return Err(WrongUsage(format!(
+                "{other} is a workspace of its own and builds into {} too, because that is set for both; its units would \
+                 look stale here. If nothing is built there, set `sole-owner = true` under [sweep] in xtask.toml",
+                dirs.target
+            ))
+            .into());
+        }
         if let Some(dir) = unmarked(workspace).first().filter(|_| !confirmed) {
             return Err(WrongUsage(format!(
                 "{dir} has no CACHEDIR.TAG of cargo's, so it was not made by cargo; if nothing in it is yours, \
@@ -65,6 +73,35 @@ impl Dirs {
         }
         path.to_owned()
     }
+}
+
+/// A workspace in a folder of this one, not too deep, that is told to build into the same dirs.
+fn other_workspace(workspace: &Workspace) -> Option<Utf8PathBuf> {
+    let is_set = |key: &str, variable: &str| {
+        // A relative path in a variable means another dir in another folder.
+        let by_variable =
+            workspace.environment.get(variable).is_some_and(|dir| Utf8Path::new(dir).is_absolute());
+        by_variable || workspace.cargo_config.path(&["build", key]).is_some()
+    };
+    if !is_set("target-dir", "CARGO_TARGET_DIR") && !is_set("build-dir", "CARGO_BUILD_BUILD_DIR") {
+        return None;
+    }
+    let facts = &workspace.facts;
+    let root = glob::Pattern::escape(workspace.root().as_str());
+    let found =
+        ["*", "*/*"].iter().filter_map(|below| glob::glob(&format!("{root}/{below}/Cargo.toml")).ok());
+    let manifests = found.flatten().flatten().filter_map(|path| Utf8PathBuf::from_path_buf(path).ok());
+    let mut dirs = manifests.filter_map(|manifest| {
+        let text = fs::read_to_string(&manifest).ok()?;
+        let is_workspace = text.lines().any(|line| line.trim_start().starts_with("[workspace"));
+        manifest.parent().filter(|_| is_workspace).map(Utf8Path::to_owned)
+    });
+    dirs.find(|dir| {
+        let is_build_dir =
+            [&facts.target_dir, &facts.build_dir].into_iter().any(|built| dir.starts_with(built));
+        // An adopted suite builds into a dir of its own, wherever cargo is told to build.
+        !is_build_dir && !dir.starts_with(workspace.root().join("xtask"))
+    })
 }
 
 /// The dirs of this workspace that exist and do not carry cargo's mark.

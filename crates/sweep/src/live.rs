@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_units::inventory::{Layout, UnitId, unit_id};
+use xtask_units::inventory::{Inventory, Layout, UnitId, unit_id};
 use xtask_units::{Incremental, Source, Unit, UnitSet};
 use xtask_workspace::{CargoCommand, Progress, Workspace};
 
 use crate::guard::Dirs;
+use crate::known::DiskUnit;
 use crate::plan::Planned;
-use crate::scope::{Scope, building};
+use crate::scope::{DOCUMENTING, Scope, building};
 
 /// A command whose units are needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +29,13 @@ pub(crate) type ByPlace = HashMap<(Layout, UnitId), usize>;
 pub(crate) struct Live {
     /// The units, each once.
     pub(crate) units: UnitSet,
-    /// Where each lies, by the label of the profile.
-    pub(crate) places: BTreeMap<String, ByPlace>,
+    /// Where each lies, by the folder of the profile, without links in its path. Units of that id elsewhere, as in
+    /// the target dir from before a build dir was set, are never looked at by cargo.
+    pub(crate) places: BTreeMap<Utf8PathBuf, ByPlace>,
     /// Every file and folder of theirs, without links in the path.
     pub(crate) files: HashSet<Utf8PathBuf>,
-    /// What their incremental folders are named by, by the label of the profile.
-    pub(crate) incremental: BTreeMap<String, Vec<Incremental>>,
+    /// What their incremental folders are named by, by the folder of the profile.
+    pub(crate) incremental: BTreeMap<Utf8PathBuf, Vec<Incremental>>,
     /// The commands, for reports.
     pub(crate) planned: Vec<Planned>,
     /// What the commands say nothing about because their plan failed, and which command that was.
@@ -76,9 +78,10 @@ impl Live {
                     known.push((command, count, source));
                 }
                 Err(error) => {
-                    let scope =
-                        building(workspace, command).map_or(Scope::Everything, |command| Scope::of(&command));
-                    live.documentation_unknown |= command.args.iter().any(|arg| arg == "doc" || arg == "d");
+                    let built = building(workspace, command);
+                    let documents = |built: &CargoCommand| DOCUMENTING.contains(&built.args[0].as_str());
+                    live.documentation_unknown |= built.as_ref().map_or(true, documents);
+                    let scope = built.map_or(Scope::Everything, |command| Scope::of(&command));
                     live.unknown.push((scope, format!("{because}: {error:#}")));
                     planned.error = Some(format!("{error:#}"));
                 }
@@ -86,20 +89,31 @@ impl Live {
             live.planned.push(planned);
         }
         live.units = UnitSet::new(units);
-        live.add_places(workspace);
+        live.add_places(workspace, dirs);
         live
     }
 
-    fn add_places(&mut self, workspace: &Workspace) {
+    fn add_places(&mut self, workspace: &Workspace, dirs: &Dirs) {
         for (index, unit) in self.units.iter().enumerate() {
-            let label = label(workspace, unit);
+            let profile = dirs.real(workspace, unit.profile_path());
             let layout =
                 if unit.fingerprint_dir.file_name() == Some("fingerprint") { Layout::V2 } else { Layout::V1 };
             if let Some(id) = unit_id(&unit.id) {
-                self.places.entry(label.clone()).or_default().insert((layout, id), index);
+                self.places.entry(profile.clone()).or_default().insert((layout, id), index);
             }
-            self.incremental.entry(label).or_default().extend(unit.incremental.clone());
+            self.incremental.entry(profile).or_default().extend(unit.incremental.clone());
         }
+    }
+
+    /// Which needed unit one on disk is, if it is one.
+    pub(crate) fn index(&self, inventory: &Inventory, unit: &DiskUnit) -> Option<usize> {
+        let of_profile = self.places.get(&inventory.profiles[unit.profile].path)?;
+        of_profile.get(&(unit.layout, unit.id)).copied()
+    }
+
+    /// Of each of `units`, whether it is needed.
+    pub(crate) fn on_disk(&self, inventory: &Inventory, units: &[DiskUnit]) -> Vec<bool> {
+        units.iter().map(|unit| self.index(inventory, unit).is_some()).collect()
     }
 
     /// Why nothing may be said of the profile of this name.

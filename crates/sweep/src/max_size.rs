@@ -4,7 +4,7 @@
 //! Removing a unit makes cargo compile all that depend on it too, so its price is the time of all of these that
 //! would not be compiled anyway.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 use xtask_units::inventory::{Inventory, Owner, Sum};
@@ -41,7 +41,7 @@ struct Candidate {
 }
 
 /// Adds what has to go to `decision`. `is_free` says whether a profile may be touched.
-pub(crate) fn apply(
+pub(crate) fn choose(
     max_size: u64,
     inventory: &Inventory,
     live: &Live,
@@ -49,23 +49,23 @@ pub(crate) fn apply(
     times: &Times,
     is_free: &dyn Fn(usize) -> bool,
     decision: &mut Decision,
-) -> Cost {
+) {
+    let total = inventory.total_bytes();
     let mut freed = Sum::new(&inventory.links);
+    let mut gone = HashSet::new();
     for stale in &decision.stale {
         freed.add(&inventory.items[stale.item].size);
+        gone.insert(stale.item);
     }
-    let total = inventory.total_bytes();
-    let mut cost = Cost { max_size, left_bytes: total.saturating_sub(freed.freed), ..Cost::default() };
-    if cost.left_bytes <= max_size {
-        return cost;
+    if total.saturating_sub(freed.freed) <= max_size {
+        return;
     }
     let candidates = candidates(inventory, live, folders, is_free, decision);
-    let median = times.median().unwrap_or(1000);
-    let price = |unit: usize| live.units.get(unit).and_then(|unit| times.of(unit)).unwrap_or(median);
+    let price = price(live, times);
     let mut rebuilt = BTreeSet::new();
     let mut open = candidates.iter().filter(|candidate| candidate.bytes > 0).collect::<Vec<_>>();
     let reason = decision.reason("needed, but more is there than `max-size` allows");
-    while cost.left_bytes > max_size && !open.is_empty() {
+    while total.saturating_sub(freed.freed) > max_size && !open.is_empty() {
         // Prices fall as dependents go, so each round looks at all of them: some hundred units, some hundred rounds.
         let per_byte = |candidate: &Candidate| {
             let ms = candidate.rebuilt.difference(&rebuilt).map(|&unit| price(unit)).sum::<u64>();
@@ -75,19 +75,47 @@ pub(crate) fn apply(
         let Some((at, _)) = cheapest else { break };
         let candidate = open.swap_remove(at);
         rebuilt.extend(&candidate.rebuilt);
-        for &item in &candidate.items {
+        // Two units that differ in their flags only share an incremental folder.
+        for &item in candidate.items.iter().filter(|item| gone.insert(**item)) {
             freed.add(&inventory.items[item].size);
             decision.stale.push(Stale { item, reason });
         }
         decision.stale_units.insert(candidate.disk, reason);
-        cost.units += 1;
-        cost.left_bytes = total.saturating_sub(freed.freed);
     }
-    cost.recompiled_units = rebuilt.len();
-    cost.recorded_ms = rebuilt.iter().map(|&unit| price(unit)).sum();
+}
+
+/// What it costs that needed units go with `decision`.
+pub(crate) fn cost(
+    max_size: u64,
+    inventory: &Inventory,
+    live: &Live,
+    times: &Times,
+    decision: &Decision,
+) -> Cost {
+    let mut freed = Sum::new(&inventory.links);
+    for stale in &decision.stale {
+        freed.add(&inventory.items[stale.item].size);
+    }
+    let gone = decision.stale_units.keys().map(|&disk| &decision.units[disk]);
+    let needed = gone.filter_map(|unit| live.index(inventory, unit)).collect::<Vec<_>>();
+    let dependents = dependents(live);
+    let rebuilt = needed.iter().flat_map(|&unit| closure(unit, &dependents)).collect::<BTreeSet<_>>();
     let untimed = |unit: &&usize| live.units.get(**unit).is_some_and(|unit| times.of(unit).is_none());
-    cost.unpriced = rebuilt.iter().filter(untimed).count();
-    cost
+    let price = price(live, times);
+    Cost {
+        max_size,
+        left_bytes: inventory.total_bytes().saturating_sub(freed.freed),
+        units: needed.len(),
+        recompiled_units: rebuilt.len(),
+        recorded_ms: rebuilt.iter().map(|&unit| price(unit)).sum(),
+        unpriced: rebuilt.iter().filter(untimed).count(),
+    }
+}
+
+/// Milliseconds that a needed unit took, or the median of all that are known.
+fn price<'a>(live: &'a Live, times: &'a Times) -> impl Fn(usize) -> u64 + 'a {
+    let median = times.median().unwrap_or(1000);
+    move |unit| live.units.get(unit).and_then(|unit| times.of(unit)).unwrap_or(median)
 }
 
 fn candidates(
@@ -116,9 +144,8 @@ fn candidates(
     let mut candidates = Vec::new();
     let dependents = dependents(live);
     for (disk, unit) in decision.units.iter().enumerate() {
-        let of_profile = live.places.get(&inventory.profiles[unit.profile].label());
-        let found = of_profile.and_then(|units| units.get(&(unit.layout, unit.id)));
-        let Some(&at) = found.filter(|_| is_free(unit.profile)) else { continue };
+        let found = live.index(inventory, unit);
+        let Some(at) = found.filter(|_| is_free(unit.profile)) else { continue };
         let own = unit
             .items
             .iter()

@@ -206,19 +206,21 @@ impl SweepOptions {
             jobs: self.jobs,
         };
         let mut decision = question.decide();
-        let keep_to =
-            |most| keep_to(most, workspace, &inventory, &live, &is_protected, self.jobs, &mut decision);
-        let max_size = self.policy.max_size.map(keep_to).transpose()?;
+        let limit = self.policy.max_size.map(|most| (most, Times::load(workspace)));
+        if let Some((most, times)) = &limit {
+            let wanted = live.units.iter().filter_map(|unit| unit.incremental.clone()).collect();
+            let folders = incremental::folders(workspace, &wanted, self.jobs)?;
+            let is_free = |profile: usize| !is_protected[profile];
+            max_size::choose(*most, &inventory, &live, &folders, times, &is_free, &mut decision);
+        }
         let mut skipped = self.skipped(&inventory, &protected, &live);
         incomplete |= !decision.skipped.is_empty();
         skipped.append(&mut decision.skipped);
         if let Some(saved) = &self.saved {
             skipped.extend(saved.restrict(&inventory, &mut decision));
         }
-        // Fingerprints first: a kill leaves no unit that looks fresh without its outputs.
-        decision
-            .stale
-            .sort_by_key(|stale| (inventory.items[stale.item].kind != ItemKind::Fingerprint, stale.item));
+        decision.stale.sort_by_key(|stale| stale.item);
+        let max_size = limit.map(|(most, times)| max_size::cost(most, &inventory, &live, &times, &decision));
         let summary = Summary::of(&inventory, &decision);
         Ok(SweepPlan {
             build_dir: dirs.build,
@@ -277,21 +279,6 @@ impl SweepOptions {
         }
         skipped
     }
-}
-
-fn keep_to(
-    most: u64,
-    workspace: &Workspace,
-    inventory: &Inventory,
-    live: &Live,
-    is_protected: &[bool],
-    jobs: usize,
-    decision: &mut Decision,
-) -> Result<Cost> {
-    let wanted = live.units.iter().filter_map(|unit| unit.incremental.clone()).collect();
-    let folders = incremental::folders(workspace, &wanted, jobs)?;
-    let is_free = |profile: usize| !is_protected[profile];
-    Ok(max_size::apply(most, inventory, live, &folders, &Times::load(workspace), &is_free, decision))
 }
 
 /// The figures of a plan.

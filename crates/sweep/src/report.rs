@@ -65,10 +65,12 @@ pub struct SweepReport {
 }
 
 impl SweepReport {
-    /// Whether everything that was planned was done, and everything could be told.
+    /// Whether everything that was planned was done, everything could be told, and, where that was verified, nothing
+    /// was compiled again but what `max-size` has taken.
     pub fn success(&self) -> bool {
-        let verified = self.verified.as_ref().is_none_or(|verified| verified.failed.is_empty());
-        self.errors.is_empty() && !self.incomplete && verified
+        let foreseen = self.max_size.as_ref().map_or(0, |cost| cost.recompiled_units);
+        let holds = |verified: &Verified| verified.failed.is_empty() && verified.recompiled_units <= foreseen;
+        self.errors.is_empty() && !self.incomplete && self.verified.as_ref().is_none_or(holds)
     }
 }
 

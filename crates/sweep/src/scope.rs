@@ -23,6 +23,9 @@ const BUILDING: [(&str, &str); 15] = [
     ("bench", "release"),
 ];
 
+/// Those that document.
+pub(crate) const DOCUMENTING: [&str; 3] = ["doc", "d", "rustdoc"];
+
 /// What a plan says something about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -44,8 +47,8 @@ impl Scope {
         let mut words = command.args.iter().take_while(|word| *word != "--");
         while let Some(word) = words.next() {
             match word.split_once('=') {
-                Some(("--profile" | "--cargo-profile", name)) => folder(name).clone_into(&mut profile),
-                None if word == "--profile" || word == "--cargo-profile" => {
+                Some(("--profile", name)) => folder(name).clone_into(&mut profile),
+                None if word == "--profile" => {
                     folder(words.next().map_or("", String::as_str)).clone_into(&mut profile);
                 }
                 None if word == "--release" || word == "-r" => "release".clone_into(&mut profile),
@@ -90,16 +93,34 @@ pub(crate) fn building(workspace: &Workspace, command: &CargoCommand) -> Result<
                     "of nextest's commands only `run` and `list` build what can be planned".to_owned()
                 );
             }
-            command.args.splice(..2, ["test".to_owned()]);
-            for arg in &mut command.args {
-                if arg == "--cargo-profile" || arg.starts_with("--cargo-profile=") {
-                    *arg = arg.replacen("--cargo-profile", "--profile", 1);
-                }
-            }
+            command.args = nextest_as_test(&command.args[2..]);
         }
         _ => {}
     }
     Ok(command)
+}
+
+/// The `cargo test` that builds what nextest does with these arguments: those that choose what is built stay. What
+/// nextest calls a profile (`--profile`, `-P`) is one of running.
+fn nextest_as_test(args: &[String]) -> Vec<String> {
+    const FLAGS: &str = "--workspace --all --lib --bins --examples --tests --benches --all-targets --all-features \
+                         --no-default-features --release -r --locked --offline --frozen --ignore-rust-version";
+    const WITH_VALUE: &str = "--package -p --exclude --bin --example --test --bench --features -F --target --config -Z \
+                              --manifest-path";
+    let is_one_of = |all: &str, name: &str| all.split(' ').any(|known| known == name);
+    let mut kept = vec!["test".to_owned()];
+    let mut words = args.iter().take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        let (name, value) = word.split_once('=').map_or((&**word, None), |(name, value)| (name, Some(value)));
+        let is_profile = name == "--cargo-profile";
+        if is_profile || is_one_of(WITH_VALUE, name) {
+            kept.push(if is_profile { "--profile" } else { name }.to_owned());
+            kept.extend(value.map(str::to_owned).or_else(|| words.next().cloned()));
+        } else if is_one_of(FLAGS, name) || ["-p", "-F", "-Z"].iter().any(|short| name.starts_with(short)) {
+            kept.push(word.clone());
+        }
+    }
+    kept
 }
 
 /// Replaces the aliases of cargo's configuration, which may name one another.
@@ -108,14 +129,15 @@ fn expanded(workspace: &Workspace, command: &CargoCommand) -> Result<CargoComman
     let mut seen = BTreeSet::new();
     loop {
         let Some(name) = command.args.first().cloned() else { return Err("it has no subcommand".to_owned()) };
-        if BUILDING.iter().any(|(known, _)| *known == name) {
-            return Ok(command);
-        }
-        let words = workspace.cargo_config.program(&["alias", &name]).filter(|words| !words.is_empty());
-        match words.filter(|_| seen.insert(name.clone())) {
+        // A user's alias replaces cargo's own short forms, and no command.
+        let is_command = BUILDING.iter().any(|(known, _)| *known == name);
+        let alias = workspace.cargo_config.program(&["alias", &name]).filter(|words| !words.is_empty());
+        let alias = alias.filter(|_| !is_command || name.len() == 1);
+        match alias.filter(|_| seen.insert(name.clone())) {
             Some(words) => {
                 command.args.splice(..1, words);
             }
+            None if is_command => return Ok(command),
             None => {
                 return Err(format!(
                     "`cargo {name}` is no command of cargo's that builds, and no alias of one"
@@ -137,13 +159,17 @@ mod tests {
             ("build -r", Scope::Profile("release".into())),
             ("bench", Scope::Profile("release".into())),
             ("check --profile=fast", Scope::Profile("fast".into())),
-            ("nextest run --cargo-profile bench", Scope::Profile("release".into())),
             ("clippy -- --release", Scope::Profile("debug".into())),
             ("xyz", Scope::Everything),
         ];
         for (args, expected) in table {
             assert_eq!(Scope::of(&CargoCommand::new("/w", args.split(' '))), expected, "{args}");
         }
+        let nextest =
+            "--profile ci -Pci --cargo-profile=bench -E all() -pa -F x y --retries 2 --features=z -- --x";
+        let args = nextest.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let test = "test --profile bench -pa -F x --features z";
+        assert_eq!(nextest_as_test(&args).join(" "), test);
         assert!(Scope::Profile("debug".into()).covers("debug"));
         assert!(!Scope::Profile("debug".into()).covers("release"));
     }

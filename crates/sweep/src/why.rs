@@ -3,19 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use camino::{Utf8Path, Utf8PathBuf};
 use xtask_units::inventory::Inventory;
 use xtask_units::{Fingerprint, Mode, TargetKind, Unit};
 use xtask_workspace::Workspace;
 
 use crate::known::{DiskUnit, compilers, version};
-use crate::live::Live;
+use crate::live::{Live, label};
 
 /// What a unit is compared with.
 pub(crate) struct Comparison<'a> {
     inventory: &'a Inventory,
     workspace: &'a Workspace,
-    /// The profiles that anything needed lies in.
-    labels: BTreeSet<&'a str>,
+    /// The folders of the profiles that anything needed lies in.
+    places: BTreeSet<&'a Utf8Path>,
+    /// Their labels.
+    labels: BTreeSet<String>,
     /// The needed units of a package.
     live: BTreeMap<&'a str, Vec<&'a Unit>>,
     /// What cargo noted of the needed units that lie on disk, by package.
@@ -50,7 +53,8 @@ impl<'a> Comparison<'a> {
         Self {
             inventory,
             workspace,
-            labels: live.places.keys().map(String::as_str).collect(),
+            places: live.places.keys().map(Utf8PathBuf::as_path).collect(),
+            labels: live.units.iter().map(|unit| label(workspace, unit)).collect(),
             live: of_package,
             noted,
             locked: locked(workspace),
@@ -59,17 +63,24 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Whether `unit` was made by a compiler that made nothing of what is needed; `false` where that is not known.
-    pub(crate) fn other_toolchain(&self, unit: &DiskUnit) -> bool {
-        let made_by = unit.fingerprint(self.inventory).map(|noted| noted.rustc);
-        !self.in_use.is_empty() && made_by.is_some_and(|rustc| !self.in_use.contains(&rustc))
+    /// Whether `unit` was made by a compiler that made nothing of what is needed and lies on disk.
+    pub(crate) fn may_be_of_other_toolchain(&self, unit: &DiskUnit) -> bool {
+        unit.fingerprint(self.inventory).is_some_and(|noted| !self.in_use.contains(&noted.rustc))
+    }
+
+    /// The same where it is known which compiler makes what is needed.
+    fn is_of_other_toolchain(&self, unit: &DiskUnit) -> bool {
+        !self.in_use.is_empty() && self.may_be_of_other_toolchain(unit)
     }
 
     /// Why nothing in this profile's folder is needed, if so.
     fn of_profile(&self, profile: usize) -> Option<String> {
         let profile = &self.inventory.profiles[profile];
-        if self.labels.contains(profile.label().as_str()) {
+        if self.places.contains(profile.path.as_path()) {
             return None;
+        }
+        if self.labels.contains(&profile.label()) {
+            return Some("cargo's build dir lies elsewhere now".to_owned());
         }
         Some(match &profile.triple {
             Some(triple) => format!("nothing builds profile `{}` for {triple}", profile.name),
@@ -85,7 +96,7 @@ impl<'a> Comparison<'a> {
         let Some(fingerprint) = unit.fingerprint(self.inventory) else {
             return "outputs of a unit that was removed or never finished".to_owned();
         };
-        if self.other_toolchain(unit) {
+        if self.is_of_other_toolchain(unit) {
             let other = || "another rustc".to_owned();
             return self.compilers.get(&fingerprint.rustc).cloned().unwrap_or_else(other);
         }

@@ -15,7 +15,7 @@ fn a_sweep_leaves_what_is_needed_and_nothing_else() {
     let most_members = if count > 5 { 6 } else { 3 };
     let mut total = Tally::default();
     for tally in each_seed(first, count, |seed| History::new(seed, most_members).run(3)) {
-        total.add(&tally);
+        total.add(tally);
     }
     println!("{total:?}");
     assert!(

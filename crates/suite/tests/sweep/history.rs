@@ -28,6 +28,9 @@ const BUILDS: [&str; 16] = [
     "cargo build",
 ];
 
+/// Makes a library a dynamic one too.
+const DYNAMIC: &str = "[lib]\ncrate-type = [\"lib\", \"cdylib\"]\n";
+
 /// What histories added up to.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -41,10 +44,12 @@ pub(crate) struct Tally {
     pub(crate) left_bytes: u64,
     /// Bytes of files that a build from nothing does not leave.
     pub(crate) surplus_bytes: u64,
+    /// Their names, after the seed.
+    pub(crate) surplus: Vec<String>,
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.histories += other.histories;
         self.broken += other.broken;
         self.builds += other.builds;
@@ -53,6 +58,7 @@ impl Tally {
         self.freed_bytes += other.freed_bytes;
         self.left_bytes += other.left_bytes;
         self.surplus_bytes += other.surplus_bytes;
+        self.surplus.extend(other.surplus);
     }
 }
 
@@ -78,19 +84,58 @@ impl History {
         let workspace = Generated::new(&format!("sweep-{seed}"), &mut random, wishes, toml);
         let mut place = Place::new(workspace.root());
         let new_layout = random.chance(40);
-        let mut dirs = vec![workspace.root().join("target")];
+        let dirs = vec![workspace.root().join("target")];
         if new_layout {
             place.with_new_layout();
         }
-        let split = random.chance(25);
-        if split {
-            dirs.push(workspace.root().join("build-dir"));
-            place.set("CARGO_BUILD_BUILD_DIR", dirs[1].as_str());
-        }
         let host = place.shell("rustc -vV | sed -n 's/^host: //p'").stdout.trim().to_owned();
         let other = if new_layout { "+stable" } else { "+nightly" };
-        let story = vec![format!("seed {seed}: new layout {new_layout}, split {split}, {wishes:?}")];
-        Self { seed, random, workspace, place, dirs, other, host, story }
+        let story = vec![format!("seed {seed}: new layout {new_layout}, {wishes:?}")];
+        let mut history = Self { seed, random, workspace, place, dirs, other, host, story };
+        if history.random.chance(25) {
+            history.split();
+        }
+        history
+    }
+
+    /// Intermediate artifacts lie apart from now on; those that lie in the target dir are dead.
+    fn split(&mut self) {
+        if self.dirs.len() == 1 {
+            self.dirs.push(self.workspace.root().join("build-dir"));
+            self.place.set("CARGO_BUILD_BUILD_DIR", self.dirs[1].as_str());
+            self.story.push("a build dir apart".to_owned());
+        }
+    }
+
+    /// The manifests of packages that are libraries.
+    fn libraries(&self) -> Vec<String> {
+        let manifests = self.workspace.package_dirs().into_iter().map(|dir| format!("{dir}Cargo.toml"));
+        let of_library = |path: &String| {
+            let is_one = |text: String| !text.contains("proc-macro") && text.contains("[features]");
+            !path.starts_with("..") && self.workspace.read(path).is_some_and(is_one)
+        };
+        manifests.filter(of_library).collect()
+    }
+
+    /// A member becomes a dynamic library too, whose files carry no unit id, or is none any more.
+    fn toggle_dynamic_library(&mut self) {
+        let Some(path) = self.random.pick(&self.libraries()).cloned() else { return };
+        let text = self.workspace.read(&path).unwrap();
+        let toggled = if text.contains(DYNAMIC) {
+            text.replace(DYNAMIC, "")
+        } else {
+            text.replacen("[features]", &format!("{DYNAMIC}[features]"), 1)
+        };
+        self.workspace.write(&path, &toggled);
+        self.story.push(format!("{path}: a dynamic library is toggled"));
+    }
+
+    fn no_dynamic_libraries(&mut self) {
+        for path in self.libraries() {
+            let text = self.workspace.read(&path).unwrap();
+            self.workspace.write(&path, &text.replace(DYNAMIC, ""));
+        }
+        self.story.push("no dynamic libraries any more".to_owned());
     }
 
     /// Lives, sweeps, and compares.
@@ -99,6 +144,12 @@ impl History {
         for _ in 0..steps {
             let what = self.workspace.edit(&mut self.random);
             self.story.push(what);
+            if self.random.chance(40) {
+                self.toggle_dynamic_library();
+            }
+            if self.random.chance(8) {
+                self.split();
+            }
             for _ in 0..2 {
                 let line = *self.random.pick(&BUILDS).unwrap();
                 let line = line.replace("HOST", &self.host).replace("OTHER", self.other);
@@ -123,7 +174,7 @@ impl History {
         }
         assert_eq!(number(&plan, "stale_bytes"), number(&swept, "freed_bytes"), "{self:?}");
         assert!(swept["errors"].as_array().unwrap().is_empty(), "{swept:#}\n{self:?}");
-        let compiled = self.place.compile(&needed).expect("it built before");
+        let compiled = self.place.compile(&needed).unwrap_or_else(|error| panic!("{error}\n{self:?}"));
         assert!(compiled.is_empty(), "recompiled: {compiled:#?}\n{self:?}");
         let again = self.place.sweep(&[], 0);
         assert_eq!(number(&again, "removed_units"), 0, "{again:#}\n{self:?}");
@@ -131,7 +182,10 @@ impl History {
         tally.kept_units = number(&swept, "kept_units");
         tally.freed_bytes = number(&swept, "freed_bytes");
         tally.left_bytes = number(&swept, "left_bytes");
-        tally.surplus_bytes = self.compare_with_nothing(&needed);
+        for (path, bytes) in self.compare_with_nothing(&needed) {
+            tally.surplus_bytes += bytes;
+            tally.surplus.push(format!("{}: {path}", self.seed));
+        }
         tally
     }
 
@@ -141,8 +195,14 @@ impl History {
             let planned = self.place.suite(&["clean-stale", "--dry-run", "--json"]);
             if planned.code == Some(0) {
                 let needed = self.place.needed();
-                if self.place.compile(&needed).is_some() {
+                let twice = self.place.compile(&needed).and_then(|_| self.place.compile(&needed));
+                if twice.as_ref().is_ok_and(Vec::is_empty) {
                     return Some(needed);
+                }
+                if twice.is_ok() {
+                    // Two units of a dynamic library write the same files, so cargo compiles them in turns.
+                    self.no_dynamic_libraries();
+                    continue;
                 }
             }
             let what = self.workspace.edit(&mut self.random);
@@ -151,9 +211,9 @@ impl History {
         None
     }
 
-    /// Builds what is needed from nothing. Returns the bytes that the sweep has left beyond that.
-    fn compare_with_nothing(&self, needed: &[String]) -> u64 {
-        let mut surplus = 0;
+    /// Builds what is needed from nothing. Returns what the sweep has left beyond that.
+    fn compare_with_nothing(&self, needed: &[String]) -> Vec<(String, u64)> {
+        let mut surplus = Vec::new();
         let mut all = 0;
         let kept =
             self.dirs.iter().map(|dir| (dir, dir.with_extension("swept"), files(dir))).collect::<Vec<_>>();
@@ -162,7 +222,7 @@ impl History {
                 fs::rename(dir, aside).unwrap();
             }
         }
-        self.place.compile(needed).expect("it built before");
+        self.place.compile(needed).unwrap_or_else(|error| panic!("{error}\n{self:?}"));
         for (dir, _, left) in &kept {
             let fresh = files(dir);
             let missing = only_in(&fresh, left);
@@ -171,7 +231,7 @@ impl History {
             let bytes = beyond.iter().map(|(_, bytes)| bytes).sum::<u64>();
             let total = left.values().sum::<u64>();
             assert!(bytes * 100 <= total, "{bytes} of {total} bytes are left over: {beyond:#?}\n{self:?}");
-            surplus += bytes;
+            surplus.extend(beyond);
             all += total;
         }
         assert!(all > 0, "nothing was built");

@@ -2,7 +2,7 @@
 //!
 //! - `histories`: random lives of generated workspaces; after a sweep nothing recompiles and what is left is what a
 //!   build from nothing leaves
-//! - `reasons`, `policies`, `refusals`: what is said and kept, one case at a time
+//! - `reasons`, `policies`, `unnamed`, `refusals`: what is said and kept, one case at a time
 //! - `faults`, `races`, `hostile`: kills, broken disks, running builds, and build dirs that are none
 
 #![cfg(target_os = "linux")]
@@ -18,3 +18,4 @@ mod races;
 mod reasons;
 mod refusals;
 mod support;
+mod unnamed;

@@ -82,6 +82,39 @@ fn a_tier_of_ci_counts_only_there_and_a_narrow_choice_while_it_is_recent() {
     assert_eq!(removed(&small, &[]), 0);
 }
 
+/// Just after the compiler has changed nothing that is needed lies on disk, and nobody can tell whose the rest is.
+#[test]
+fn units_of_other_toolchains_stay_before_the_first_build_with_the_new_one() {
+    let small = Small::new("switched", &format!("{FEW_TIERS}other-toolchains = 'keep'\n"));
+    small.build_all();
+    small.write("rust-toolchain.toml", "[toolchain]\nchannel = \"nightly\"\n");
+    assert_eq!(removed(&small, &[]), 0);
+    small.write("xtask.toml", FEW_TIERS);
+    assert!(removed(&small, &[]) > 0);
+}
+
+/// What nextest calls a profile has nothing to do with cargo's.
+#[test]
+fn commands_of_nextest_are_those_that_it_builds() {
+    let small = Small::new("nextest", FEW_TIERS);
+    small.write(
+        "Cargo.toml",
+        "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"lib\"]\n[profile.ci]\ninherits = \"dev\"\n",
+    );
+    small.write("xtask.toml", &format!("{FEW_TIERS}keep = ['cargo nextest run --profile ci -E all() --features app/postgres', 'cargo t']\n"));
+    small.write(
+        ".cargo/config.toml",
+        &format!(
+            "{}[alias]\nt = \"build --profile ci\"\n",
+            fs::read_to_string(small.root().join(".cargo/config.toml")).unwrap()
+        ),
+    );
+    small.build_all();
+    small.run("cargo test --no-run --features app/postgres");
+    small.run("cargo build --profile ci");
+    assert_eq!(removed(&small, &[]), 0);
+}
+
 /// Of a command that cannot be planned nothing is known, so nothing in its profile is stale; the others are swept.
 #[test]
 fn a_plan_that_fails_protects_its_profile() {
@@ -113,17 +146,24 @@ fn a_plan_that_fails_protects_its_profile() {
 
 #[test]
 fn a_size_that_must_not_be_exceeded_takes_the_cheapest_needed_units() {
-    let small = Small::new("max-size", FEW_TIERS);
+    // Units that differ only in their flags share an incremental folder, which frees its bytes once.
+    let toml = format!("{FEW_TIERS}keep = [\"RUSTFLAGS=--cfg=x cargo build\"]\n");
+    let small = Small::new("max-size", &toml);
     small.build_all();
+    small.run("RUSTFLAGS=--cfg=x cargo build");
     small.place.suite(&["test-fast"]).expect_code(0);
     let left = number(&small.place.sweep(&[], 0), "left_bytes");
     let most = left / 2;
-    small.write("xtask.toml", &format!("{FEW_TIERS}max-size = \"{} kB\"\n", most / 1000));
+    small.place.sweep(&["--dry-run", "--save", "target/plan.json"], 0);
+    small.write("xtask.toml", &format!("{toml}max-size = \"{} kB\"\n", most / 1000));
+    let applied = small.place.sweep(&["--apply", "target/plan.json"], 0);
+    assert_eq!(number(&applied["max_size"], "units"), 0, "the plan named none: {applied:#}");
     let plan = small.place.sweep(&["--dry-run"], 0);
     let cost = &plan["max_size"];
     assert!(number(cost, "units") > 0 && number(cost, "left_bytes") <= most, "{cost:#}");
     let swept = small.place.sweep(&["--verify"], 0);
     assert!(number(&swept, "left_bytes") <= most, "{swept:#}");
+    assert_eq!(number(&swept, "freed_bytes"), number(&plan, "stale_bytes"), "{swept:#}");
     let recompiled = number(&swept, "recompiled_units");
     let foreseen = number(&swept["max_size"], "recompiled_units");
     assert!(recompiled > 0 && recompiled <= foreseen, "{swept:#}");

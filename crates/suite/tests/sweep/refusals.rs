@@ -30,6 +30,26 @@ fn a_target_dir_outside_of_the_workspace_needs_the_users_word() {
     assert!(number(&small.place.sweep(&[], 0), "removed_units") > 0);
 }
 
+/// A fuzz folder has a workspace of its own, and heeds the same configuration.
+#[test]
+fn a_target_dir_that_a_workspace_below_shares_needs_the_users_word() {
+    let small = Small::new("shared", FEW_TIERS);
+    small.write(
+        "fuzz/Cargo.toml",
+        "[package]\nname = \"fuzz\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n",
+    );
+    small.write("fuzz/src/main.rs", "fn main() {}\n");
+    small.build_all();
+    small.run("cd fuzz && cargo build");
+    assert_eq!(number(&small.place.sweep(&[], 0), "removed_units"), 0, "each builds into a dir of its own");
+    let config = fs::read_to_string(small.root().join(".cargo/config.toml")).unwrap();
+    small.write(".cargo/config.toml", &format!("{config}[build]\ntarget-dir = \"target\"\n"));
+    small.run("cd fuzz && cargo build");
+    refused(&small, &small.root().join("target"), "is a workspace of its own");
+    small.write("xtask.toml", &format!("{FEW_TIERS}sole-owner = true\n"));
+    assert_eq!(number(&small.place.sweep(&[], 0), "removed_units"), 1);
+}
+
 #[test]
 fn a_link_for_a_target_dir_leads_outside_too() {
     let small = Small::new("linked", FEW_TIERS);

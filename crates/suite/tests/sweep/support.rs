@@ -64,8 +64,8 @@ impl Place {
         commands
     }
 
-    /// The units that these commands compile, by cargo's own messages; `None` where one fails.
-    pub(crate) fn compile(&self, commands: &[String]) -> Option<Vec<String>> {
+    /// The units that these commands compile, by cargo's own messages; what went wrong where one fails.
+    pub(crate) fn compile(&self, commands: &[String]) -> Result<Vec<String>, String> {
         let mut compiled = Vec::new();
         for command in commands {
             let (front, back) = command
@@ -73,7 +73,7 @@ impl Place {
                 .map_or((&**command, String::new()), |(front, back)| (front, format!(" -- {back}")));
             let outcome = self.shell(&format!("{front} --message-format=json{back}"));
             if outcome.code != Some(0) {
-                return None;
+                return Err(format!("{command}: {}", outcome.stderr));
             }
             let messages = outcome.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             let stale = messages.filter(|message| message["fresh"] == Value::Bool(false));
@@ -81,7 +81,7 @@ impl Place {
                 format!("{command}: {} {}", message["package_id"], message["target"]["name"])
             }));
         }
-        Some(compiled)
+        Ok(compiled)
     }
 }
 

@@ -5,14 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use camino::Utf8Path;
 use xtask_units::inventory::{ItemKind, Owner, incremental_crate};
 
+use super::unnamed::{Crates, is_object};
 use super::{Decision, Question, Stale};
 use crate::plan::Skipped;
 use crate::{dwo, incremental};
 
+/// Why what a killed compiler left goes.
+const KILLED: &str = "left by a compiler that was killed";
+
+/// The files of one unit, or of one crate without an id.
+#[derive(Default)]
+struct Pile {
+    dwo: Vec<usize>,
+    objects: Vec<usize>,
+    artifacts: Vec<PathBuf>,
+}
+
 impl Question<'_> {
-    pub(super) fn incremental(&self, decision: &mut Decision) {
+    pub(super) fn incremental(&self, kept: &Crates, decision: &mut Decision) {
         let mut folders = BTreeMap::<(usize, &str), Vec<usize>>::new();
         for (index, item) in self.inventory.items.iter().enumerate() {
             if let (Some(profile), Owner::Incremental { folder }) = (item.profile, &item.owner)
@@ -23,11 +36,10 @@ impl Question<'_> {
         }
         let on_disk = folders
             .keys()
-            .filter_map(|(profile, folder)| Some((self.label(*profile), incremental_crate(folder)?)))
+            .filter_map(|(profile, folder)| Some((self.place(*profile), incremental_crate(folder)?)))
             .collect::<BTreeSet<_>>();
-        let wanted = self.live.incremental.iter().flat_map(|(label, all)| {
-            all.iter()
-                .filter(|incremental| on_disk.contains(&(label.clone(), incremental.crate_name.as_str())))
+        let wanted = self.live.incremental.iter().flat_map(|(place, all)| {
+            all.iter().filter(|incremental| on_disk.contains(&(&**place, incremental.crate_name.as_str())))
         });
         let names = match incremental::folders(self.workspace, &wanted.cloned().collect(), self.jobs) {
             Ok(names) => names,
@@ -37,20 +49,28 @@ impl Question<'_> {
                 return;
             }
         };
-        let mut live = BTreeMap::<&str, BTreeSet<&str>>::new();
-        for (label, all) in &self.live.incremental {
+        let mut live = BTreeMap::<&Utf8Path, BTreeSet<&str>>::new();
+        for (place, all) in &self.live.incremental {
             let folders = all.iter().filter_map(|incremental| names.get(incremental)).map(String::as_str);
-            live.entry(label).or_default().extend(folders);
+            live.entry(place).or_default().extend(folders);
         }
         for ((profile, folder), items) in folders {
-            let label = self.label(profile);
-            if live.get(label.as_str()).is_some_and(|live| live.contains(folder)) {
+            let of_kept =
+                || incremental_crate(folder).is_some_and(|name| kept.contains(&(profile, name.to_owned())));
+            if live.get(self.place(profile)).is_some_and(|live| live.contains(folder)) {
                 self.old_sessions(&items, decision);
-            } else if !items.iter().any(|&item| self.is_recent(self.inventory.items[item].modified_ms)) {
+            } else if !items.iter().any(|&item| self.is_recent(self.inventory.items[item].modified_ms))
+                && !of_kept()
+            {
                 let reason = decision.reason("no needed unit compiles into this incremental folder");
                 decision.stale.extend(self.removable(&items).map(|item| Stale { item, reason }));
             }
         }
+    }
+
+    /// Where a profile lies.
+    fn place(&self, profile: usize) -> &Utf8Path {
+        &self.inventory.profiles[profile].path
     }
 
     fn removable<'a>(&'a self, items: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
@@ -74,9 +94,9 @@ impl Question<'_> {
         }
     }
 
-    /// Debug info of needed units that their artifact does not name.
-    pub(super) fn dwo(&self, decision: &mut Decision) {
-        let mut piles = BTreeMap::<(usize, String), (Vec<usize>, Vec<PathBuf>)>::new();
+    /// Debug info and objects of kept units that their artifact does not name.
+    pub(super) fn parts(&self, decision: &mut Decision) {
+        let mut piles = BTreeMap::<(usize, String), Pile>::new();
         let units = decision.units.iter().enumerate();
         let kept = units.filter(|(index, _)| !decision.stale_units.contains_key(index));
         for (_, unit) in kept.filter(|(_, unit)| !self.is_protected(unit.profile)) {
@@ -87,38 +107,51 @@ impl Question<'_> {
             self.of(&Owner::Crate).filter(|(_, item)| self.is_live_file(item) || self.is_part_of_live(item))
         {
             let stem = item.name.to_str().and_then(|name| name.split('.').next()).unwrap_or_default();
-            let stem = stem
-                .strip_prefix("lib")
-                .filter(|rest| !rest.is_empty() && item.kind != ItemKind::Dwo)
-                .unwrap_or(stem);
+            let is_part = item.kind == ItemKind::Dwo || is_object(item);
+            let stem = stem.strip_prefix("lib").filter(|rest| !rest.is_empty() && !is_part).unwrap_or(stem);
             let profile = item.profile.unwrap_or_default();
             self.add_to_pile([index].into_iter(), piles.entry((profile, stem.to_owned())).or_default());
         }
-        for (dwo, artifacts) in piles.into_values().filter(|(dwo, _)| !dwo.is_empty()) {
-            let Ok(named) = dwo::named_in(artifacts.iter().map(PathBuf::as_path)) else { continue };
-            let name = |item: usize| &self.inventory.items[item].name;
-            if !dwo.iter().any(|&item| dwo::is_named(&named, name(item))) {
+        for ((profile, _), pile) in piles {
+            if pile.dwo.is_empty() && pile.objects.is_empty() {
                 continue;
             }
-            let reason = decision.reason("debug info that its artifact does not name");
-            let unnamed = self.removable(&dwo).filter(|&item| !dwo::is_named(&named, name(item)));
-            decision.stale.extend(unnamed.map(|item| Stale { item, reason }));
+            let Ok(named) = dwo::named_in(pile.artifacts.iter().map(PathBuf::as_path)) else { continue };
+            let is_named = |item: usize| dwo::is_named(&named, &self.inventory.items[item].name);
+            let unnamed =
+                |pile: &[usize]| self.removable(pile).filter(|&item| !is_named(item)).collect::<Vec<_>>();
+            // A program that names none of them may have its debug info compressed; libraries never have.
+            let is_library = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rlib");
+            if pile.dwo.iter().any(|&item| is_named(item)) || pile.artifacts.iter().any(is_library) {
+                let reason = decision.reason("debug info that its artifact does not name");
+                let stale = unnamed(&pile.dwo).into_iter().map(|item| Stale { item, reason });
+                decision.stale.extend(stale);
+            }
+            if !self.is_for_apple(profile) {
+                let reason = decision.reason(KILLED);
+                let stale = unnamed(&pile.objects).into_iter().map(|item| Stale { item, reason });
+                decision.stale.extend(stale);
+            }
         }
     }
 
-    fn add_to_pile(
-        &self,
-        items: impl Iterator<Item = usize>,
-        (dwo, artifacts): &mut (Vec<usize>, Vec<PathBuf>),
-    ) {
+    /// There debug info stays in the objects.
+    fn is_for_apple(&self, profile: usize) -> bool {
+        let triple = self.inventory.profiles[profile].triple.as_deref();
+        triple.map_or(cfg!(target_vendor = "apple"), |triple| triple.contains("apple"))
+    }
+
+    fn add_to_pile(&self, items: impl Iterator<Item = usize>, pile: &mut Pile) {
         for index in items {
             let item = &self.inventory.items[index];
             match item.kind {
-                ItemKind::Dwo => dwo.push(index),
+                _ if item.left_alone => {}
+                ItemKind::Dwo => pile.dwo.push(index),
+                ItemKind::Deps if is_object(item) => pile.objects.push(index),
                 ItemKind::Deps if !item.is_folder => {
                     let path = self.inventory.path(item);
                     if path.extension().is_none_or(|extension| extension != "d" && extension != "rmeta") {
-                        artifacts.push(path);
+                        pile.artifacts.push(path);
                     }
                 }
                 _ => {}
@@ -135,10 +168,9 @@ impl Question<'_> {
             let old = |age: Option<Duration>| !self.is_younger(item.modified_ms, age);
             let why = match item.kind {
                 _ if item.left_alone => None,
-                ItemKind::Temporary => item
-                    .profile
-                    .is_some_and(|profile| !self.is_protected(profile))
-                    .then_some("left by a compiler that was killed"),
+                ItemKind::Temporary => {
+                    item.profile.is_some_and(|profile| !self.is_protected(profile)).then_some(KILLED)
+                }
                 _ if self.busy => None,
                 ItemKind::Package => old(self.policy.package).then_some("packaged long ago"),
                 ItemKind::Timings => old(self.policy.timings).then_some("timings of long ago"),

@@ -142,6 +142,9 @@ fn unit(path: &Path, profile: Option<usize>, id: u64, found: &mut Found) -> Vec<
 
 fn of_unit(entry: Entry, owner: &Owner) -> Named {
     let name = entry.name.to_str().unwrap_or_default();
+    if is_temporary(name) {
+        return Named { entry, kind: ItemKind::Temporary, owner: Owner::None };
+    }
     let kind = match output(name).0 {
         ItemKind::Dwo => ItemKind::Dwo,
         _ if name.starts_with("build_script_") || name.starts_with("build-script-") => ItemKind::BuildScripts,

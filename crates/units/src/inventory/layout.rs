@@ -8,14 +8,15 @@ use xtask_files::{Entry, EntryKind, Folder};
 
 use super::{ItemKind, NotRead, ProfileDir};
 
-/// Names that only the folder of a profile holds.
-const OF_PROFILE: [&str; 5] =
-    [".cargo-lock", ".cargo-build-lock", ".cargo-artifact-lock", ".fingerprint", "deps"];
+/// Names that only the folder of a profile holds. `deps` is none: other build tools have such folders too.
+const OF_PROFILE: [&str; 4] = [".cargo-lock", ".cargo-build-lock", ".cargo-artifact-lock", ".fingerprint"];
 /// Files that cargo keeps in the root of a build dir.
 const OF_ROOT: [&str; 4] = ["CACHEDIR.TAG", ".rustc_info.json", ".rustdoc_fingerprint.json", ".cargo-lock"];
 
 /// Where the suite keeps its own state, and its own build where it is vendored.
 const SUITE: &str = "xtask-suite";
+/// What tests may use as they like (`CARGO_TARGET_TMPDIR`): whatever lies there, cargo did not make it.
+const SCRATCH: &str = "tmp";
 
 /// What a folder holds, which tells what its entries are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,11 +108,12 @@ impl Found {
         for entry in self.entries(root.as_std_path()) {
             let name = entry.name.to_str().unwrap_or_default();
             let path = root.join(name);
-            if roots.contains(&path.as_path()) && !name.is_empty() {
-                continue;
-            }
             if entry.kind != EntryKind::Folder || name.is_empty() {
                 if OF_ROOT.contains(&name) { cargos.push(entry) } else { others.push(entry) }
+            } else if roots.iter().any(|root| root.starts_with(&path)) {
+                self.beside(&path, roots);
+            } else if name == SCRATCH {
+                others.push(entry);
             } else if !self.known_folder(root, None, &entry) {
                 let below = self.entries(path.as_std_path());
                 if name == SUITE {
@@ -125,6 +127,22 @@ impl Found {
         }
         self.all(root.as_std_path(), ItemKind::Cargo, cargos);
         self.all(root.as_std_path(), ItemKind::Other, others);
+    }
+
+    /// What lies in a folder on the way to another root; the root itself is looked at as one.
+    fn beside(&mut self, path: &Utf8Path, roots: &[&Utf8Path]) {
+        if roots.contains(&path) {
+            return;
+        }
+        let mut others = Vec::new();
+        for entry in self.contents(path.as_std_path()) {
+            let below = entry.name.to_str().map(|name| path.join(name));
+            match below.filter(|below| roots.iter().any(|root| root.starts_with(below))) {
+                Some(below) => self.beside(&below, roots),
+                None => others.push(entry),
+            }
+        }
+        self.all(path.as_std_path(), ItemKind::Other, others);
     }
 
     /// A profile's folder, or one that another command of cargo fills.
@@ -148,11 +166,14 @@ impl Found {
     fn triple(&mut self, path: &Utf8Path, entries: Vec<Entry>) -> bool {
         let before = self.profiles.len();
         let triple = path.file_name();
-        let rest =
-            entries.into_iter().filter(|entry| !self.known_folder(path, triple, entry)).collect::<Vec<_>>();
+        let (docs, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.name == "doc");
+        let mut rest =
+            rest.into_iter().filter(|entry| !self.known_folder(path, triple, entry)).collect::<Vec<_>>();
         if self.profiles.len() == before {
             return false;
         }
+        // Only beside a profile it is cargo's documentation.
+        rest.extend(docs.into_iter().filter(|entry| !self.known_folder(path, triple, entry)));
         let (cargos, others): (Vec<_>, Vec<_>) =
             rest.into_iter().partition(|entry| OF_ROOT.iter().any(|name| entry.name == *name));
         self.all(path.as_std_path(), ItemKind::Cargo, cargos);

@@ -27,17 +27,19 @@ pub(super) fn id_in_output(name: &str) -> Option<UnitId> {
 
 /// Whether a file in `deps` without an id is one that compilers write: `libx.so`, `x.d`, `x.<codegen unit>.rcgu.dwo`.
 pub(super) fn is_output_without_id(name: &str) -> bool {
-    const ENDINGS: [&str; 13] = [
+    const ENDINGS: [&str; 14] = [
         ".d", ".so", ".dylib", ".dll", ".dll.lib", ".dll.exp", ".pdb", ".lib", ".a", ".rlib", ".rmeta",
-        ".wasm", ".dwo",
+        ".wasm", ".dwo", ".rcgu.o",
     ];
     ENDINGS.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending))
 }
 
-/// What a compiler that was killed leaves: `rmetaAbC123/`, `rustcAbC123/`, and temporary archives.
+/// What a compiler that was killed leaves: `rmetaAbC123/`, `rustcAbC123/`, and archives that were not finished,
+/// `.tmpAbC123.temp-archive/` (`rustc_codegen_ssa/src/back/archive.rs`).
 pub(super) fn is_temporary(name: &str) -> bool {
     let random = |rest: &str| rest.len() == 6 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    ["rmeta", "rustc", ".tmp"].iter().any(|start| name.strip_prefix(start).is_some_and(random))
+    let stem = name.strip_suffix(".temp-archive").unwrap_or(name);
+    ["rmeta", "rustc", ".tmp"].iter().any(|start| stem.strip_prefix(start).is_some_and(random))
         || name.rsplit_once(".temp-archive-").is_some()
 }
 
@@ -83,9 +85,15 @@ mod tests {
 
     #[test]
     fn only_names_that_compilers_make_are_theirs() {
-        for (name, expected) in
-            [("rmetaAbC123", true), ("rustcabcdef", true), ("rustc-docs", false), ("rmeta", false)]
-        {
+        for (name, expected) in [
+            ("rmetaAbC123", true),
+            ("rustcabcdef", true),
+            (".tmp28LynP.temp-archive", true),
+            (".tmp28LynP", true),
+            ("notes.temp-archive", false),
+            ("rustc-docs", false),
+            ("rmeta", false),
+        ] {
             assert_eq!(is_temporary(name), expected, "{name}");
         }
         for (name, expected) in [("liblib.so", true), ("lib.d", true), ("notes.txt", false), (".d", false)] {

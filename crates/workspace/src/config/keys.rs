@@ -359,7 +359,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "sole-owner",
         kind: Kind::Bool,
         default: "`false`",
-        doc: "Says that a target dir outside of the workspace serves nobody else. Without it such a dir is not swept.",
+        doc: "Says that a target dir outside of the workspace, or one that is set for a workspace below this one too, serves nobody else. Without it such a dir is not swept.",
         example: "true",
     },
 ];
