@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import time
 
+# What somebody types all day in the measured workspace.
+USED = "cargo test --workspace --no-run && cargo build --workspace && cargo check --workspace --all-targets"
 UNIT_ID = re.compile(r"(?<=-)[0-9a-f]{16}(?![0-9a-f])")
 
 
@@ -123,28 +125,52 @@ def removing(host, binary, environment, count, rounds):
     return median(ours), median(theirs)
 
 
+def times_of(folder):
+    """When each file and folder below was last read and written."""
+    times = {}
+    for at, folders, files in os.walk(folder):
+        for name in folders + files:
+            status = os.lstat(os.path.join(at, name))
+            times[os.path.relpath(os.path.join(at, name), folder)] = (status.st_atime_ns, status.st_mtime_ns)
+    return times
+
+
+def put_back(copy, folder, times):
+    """`folder` as it was when `copy` and `times` were taken: copying alone would mark all of it as read today."""
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["cp", "-a", copy, folder], check=True)
+    for path, when in sorted(times.items(), reverse=True):
+        os.utime(folder / path, ns=when, follow_symlinks=False)
+
+
 def exactness(host, binary, environment):
     """What each tool frees, deletes though it is needed, and leaves though it is not."""
     run = lambda line: timed(line, host, environment)[1]
     suite = f"{binary} -C {host}"
+    target, aside = host / "target", host / "aside"
     run(f"{suite} clean-stale --grace 0 --verify")
-    run(f"find {host}/target -exec touch --no-dereference --date '10 days ago' {{}} +")
+    old = lambda days: f"-exec touch --no-dereference --date '{days} days ago' {{}} +"
+    run(f"find {host} -path {target} -prune -o {old(11)} && find {target} {old(10)}")
+    # Used today as on every day: all of it is fresh, so nothing is written.
+    run(USED)
     # Stale at once: other flags, another profile, another compiler.
     run("RUSTFLAGS='--cfg old' cargo test --workspace --no-run")
     run("CARGO_PROFILE_DEV_DEBUG=1 cargo build --workspace")
     run("cargo +nightly check --workspace")
-    run(f"cp -a {host}/target {host}/aside")
+    times = times_of(target)
+    run(f"cp -a {target} {aside}")
     tools = [
         ("clean-stale --grace 0", f"{suite} clean-stale --grace 0"),
         ("cargo sweep --time 7", f"cargo sweep --time 7 {host}"),
-        ("cargo sweep --stamp, build, --file", f"cargo sweep --stamp {host} && cargo test --workspace --no-run && cargo sweep --file {host}"),
+        ("cargo sweep --stamp, build, --file", f"cargo sweep --stamp {host} && {USED} && cargo sweep --file {host}"),
         ("cargo sweep --installed", f"cargo sweep --installed {host}"),
         ("cargo clean", "cargo clean"),
     ]
     size = lambda: int(run("du -s --block-size=1 --exclude=xtask-suite target 2>/dev/null || echo 0").split()[0])
     rows = []
     for name, line in tools:
-        run(f"rm -rf target sweep.timestamp && cp -a aside target")
+        (host / "sweep.timestamp").unlink(missing_ok=True)
+        put_back(aside, target, times)
         before = size()
         run(line)
         freed = before - size()
@@ -160,7 +186,7 @@ def measure(work, suite, generated, hyperfine, environment, few):
     tiers = '[tiers.lint]\ncommand = "check"\n[tiers.build-release]\nprofile = "dev"\n[sweep]\ngrace = 0\n'
     (host / "xtask.toml").write_text(tiers)
     run = lambda line: timed(line, host, environment)
-    run("cargo test --workspace --no-run && cargo build --workspace && cargo check --workspace --all-targets")
+    run(USED)
     dry = f"{binary} -C {host} clean-stale --dry-run"
     forget = f"{forget_kept_plans(host)}; rm -rf {host}/target/xtask-suite"
     shadows = hyperfine([("cold", dry), ("cached", dry)], work, 2 if few else 7, prepare=[forget, "true"])
@@ -174,7 +200,9 @@ def measure(work, suite, generated, hyperfine, environment, few):
     shutil.rmtree(host / "target")
     base.rename(host / "target")
     removal = removing(host, binary, environment, 15_000 if few else 150_000, 1 if few else 3)
-    return {"units": units, "shadows": shadows, "tools": tools, "rows": rows, "removal": removal}
+    options = run(f"findmnt --noheadings --output OPTIONS --target {host}")[1].strip().split(",")
+    reads = next((option for option in options if "atime" in option), "strictatime")
+    return {"units": units, "reads": reads, "shadows": shadows, "tools": tools, "rows": rows, "removal": removal}
 
 
 def render(found, verdict):
@@ -214,7 +242,8 @@ With more files:
 {join(growth)}
 
 Side by side, on a workspace whose needed units were built ten days ago and are used every day, after builds with
-other flags, another profile and another compiler today:
+other flags, another profile and another compiler today (cargo-sweep goes by when a
+file was last read; this file system is mounted `{found['reads']}`):
 
 | tool | freed | needed units deleted | stale units kept |
 | --- | --- | --- | --- |
