@@ -1,14 +1,18 @@
 //! Which incremental folder a unit compiles into: asked of the very compiler, and remembered.
 //!
 //! The folder is named by a hash that rustc makes of the crate's name, `-C metadata`, whether a program is made, and
-//! its own version. An empty crate compiled with the same words gets the same folder (25 ms).
+//! its own version. An empty crate compiled with the same words gets the same folder, which takes 25 ms. So a compiler
+//! is asked for one library and one program; where it answers as computed here, the other names are computed too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::Stdio;
+use std::hash::{Hash, Hasher};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
+use rustc_stable_hash::FromStableHash;
+use rustc_stable_hash::hashers::{SipHasher128Hash, StableSipHasher128};
 use xtask_files::{Durability, remove_dir, write_atomic};
 use xtask_units::{Incremental, parallel, scratch_dir};
 use xtask_workspace::{Workspace, digest, stamp};
@@ -25,16 +29,89 @@ pub(crate) fn folders(
         .and_then(|json| serde_json::from_slice::<BTreeMap<String, String>>(&json).ok())
         .unwrap_or_default();
     let keyed = wanted.iter().map(|incremental| (key(incremental), incremental)).collect::<Vec<_>>();
-    let unknown = keyed.iter().filter(|(key, _)| !known.contains_key(key)).collect::<Vec<_>>();
-    let asked =
-        parallel(jobs, &unknown, |(key, incremental)| Ok((key.clone(), ask(workspace, incremental, key)?)));
-    let asked = asked.into_iter().collect::<Result<Vec<_>>>()?;
-    if !asked.is_empty() {
-        known.extend(asked);
+    let unknown = keyed.iter().filter(|(key, _)| !known.contains_key(key));
+    let unknown = unknown.map(|(key, incremental)| (key.as_str(), *incremental)).collect::<Vec<_>>();
+    if !unknown.is_empty() {
+        known.extend(names(workspace, &unknown, jobs)?);
         // Without it the next sweep asks again.
         let _ = write_atomic(&path, serde_json::to_vec(&known)?, Durability::Cache);
     }
     Ok(keyed.into_iter().map(|(key, incremental)| (incremental.clone(), known[&key].clone())).collect())
+}
+
+/// The folders of `unknown`, by their keys.
+fn names(
+    workspace: &Workspace,
+    unknown: &[(&str, &Incremental)],
+    jobs: usize,
+) -> Result<Vec<(String, String)>> {
+    let ask_all = |asked: &[(&str, &Incremental)]| {
+        let names = parallel(jobs, asked, |(key, incremental)| ask(workspace, incremental, key));
+        names.into_iter().collect::<Result<Vec<_>>>()
+    };
+    let mut kinds = BTreeSet::new();
+    let (samples, others) = unknown.iter().partition::<Vec<_>, _>(|(_, incremental)| {
+        kinds.insert((&incremental.compiler, incremental.program))
+    });
+    let mut versions = BTreeMap::new();
+    for (_, Incremental { compiler, .. }) in &samples {
+        versions.entry(compiler).or_insert_with(|| version(workspace, compiler));
+    }
+    let compute = |incremental: &Incremental| {
+        Some(computed(incremental, versions.get(&incremental.compiler)?.as_deref()?))
+    };
+    let answers = ask_all(&samples)?;
+    let wrong =
+        samples.iter().zip(&answers).filter(|((_, sample), answer)| compute(sample).as_ref() != Some(answer));
+    let wrong = wrong.map(|((_, sample), _)| &sample.compiler).collect::<BTreeSet<_>>();
+    let (asked, trusted) =
+        others.into_iter().partition::<Vec<_>, _>(|(_, incremental)| wrong.contains(&incremental.compiler));
+    let more = ask_all(&asked)?;
+    let found = samples.iter().zip(answers).chain(asked.iter().zip(more));
+    let mut names = found.map(|((key, _), name)| ((*key).to_owned(), name)).collect::<Vec<_>>();
+    let trusted =
+        trusted.into_iter().filter_map(|(key, incremental)| Some((key.to_owned(), compute(incremental)?)));
+    names.extend(trusted);
+    Ok(names)
+}
+
+/// What a compiler hashes of itself: `1.95.0 (59807616e 2026-04-14)`.
+fn version(workspace: &Workspace, compiler: &Utf8Path) -> Option<String> {
+    let mut command = Command::new(compiler);
+    command.arg("-V").current_dir(workspace.root()).env_clear().envs(workspace.environment.iter());
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().strip_prefix("rustc ").map(str::to_owned)
+}
+
+/// The folder as rustc names it: `StableCrateId::new` (`rustc_span/src/def_id.rs`) in base 36.
+fn computed(incremental: &Incremental, version: &str) -> String {
+    let mut hasher = StableSipHasher128::new();
+    incremental.crate_name.as_str().hash(&mut hasher);
+    hasher.write(b"metadata");
+    for value in incremental.metadata.iter().collect::<BTreeSet<_>>() {
+        hasher.write_usize(value.len());
+        hasher.write(value.as_bytes());
+    }
+    hasher.write(if incremental.program { b"exe" } else { b"lib" });
+    hasher.write(version.as_bytes());
+    let CrateId(mut left) = hasher.finish();
+    let mut digits = [b'0'; 13];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdefghijklmnopqrstuvwxyz"[(left % 36) as usize];
+        left /= 36;
+    }
+    format!("{}-{}", incremental.crate_name, String::from_utf8_lossy(&digits))
+}
+
+/// The 64 bits that rustc takes of a hash of 128.
+struct CrateId(u64);
+
+impl FromStableHash for CrateId {
+    type Hash = SipHasher128Hash;
+
+    fn from(SipHasher128Hash([first, _]): Self::Hash) -> Self {
+        Self(first)
+    }
 }
 
 /// Another compiler at the same path names folders otherwise.
@@ -56,7 +133,7 @@ fn probe(workspace: &Workspace, incremental: &Incremental, dir: &Utf8PathBuf) ->
     fs::create_dir_all(dir).with_context(|| format!("failed to create folder {dir}"))?;
     let source = dir.join("probe.rs");
     write_atomic(&source, if *program { "fn main() {}" } else { "" }, Durability::Cache)?;
-    let mut command = std::process::Command::new(compiler);
+    let mut command = Command::new(compiler);
     command.args([source.as_str(), "--crate-name", crate_name, "--edition=2021", "--emit=metadata"]);
     command.args(["--crate-type", if *program { "bin" } else { "lib" }, "--out-dir", dir.as_str()]);
     for value in metadata {
@@ -75,4 +152,27 @@ fn probe(workspace: &Workspace, incremental: &Incremental, dir: &Utf8PathBuf) ->
     let mut entries = folder.read_dir_utf8().with_context(|| format!("failed to read {folder}"))?;
     let first = entries.next().with_context(|| format!("{compiler} made no incremental folder"))?;
     Ok(first.with_context(|| format!("failed to read {folder}"))?.file_name().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As rustc 1.95 and 1.97 named these.
+    #[test]
+    fn names_are_those_that_compilers_give() {
+        let table = [
+            (true, &["abc", "12"][..], "1.95.0 (59807616e 2026-04-14)", "my_app-260fomnu0zmkh"),
+            (false, &["abc"], "1.95.0 (59807616e 2026-04-14)", "my_app-1s9zjo9yy8hym"),
+        ];
+        for (program, metadata, version, expected) in table {
+            let incremental = Incremental {
+                crate_name: "my_app".to_owned(),
+                metadata: metadata.iter().map(|value| (*value).to_owned()).collect(),
+                program,
+                compiler: "rustc".into(),
+            };
+            assert_eq!(computed(&incremental, version), expected);
+        }
+    }
 }

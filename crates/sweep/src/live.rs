@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_units::inventory::{Inventory, Layout, UnitId, unit_id};
-use xtask_units::{Incremental, Source, Unit, UnitSet};
+use xtask_units::{Incremental, Shadow, Unit, UnitSet};
 use xtask_workspace::{CargoCommand, Progress, Workspace};
 
 use crate::guard::Dirs;
@@ -51,44 +51,53 @@ impl Live {
         dirs: &Dirs,
         commands: &[LiveCommand],
         fake: &Utf8Path,
+        jobs: usize,
         progress: &dyn Progress,
     ) -> Self {
         let mut live = Self::default();
-        let mut units = Vec::new();
-        let mut known = Vec::<(CargoCommand, usize, Source)>::new();
-        for LiveCommand { command, because } in commands {
-            let mut planned =
-                Planned { command: command.to_string(), because: because.clone(), units: 0, error: None };
-            let result = building(workspace, command).map_err(anyhow::Error::msg).and_then(|command| {
-                if let Some((_, count, source)) = known.iter().find(|(known, _, _)| *known == command) {
-                    return Ok((*count, *source, UnitSet::default(), command));
-                }
-                let shadow = xtask_units::plan(workspace, &command, fake)?;
-                Ok((shadow.units.len(), shadow.source, shadow.units, command))
+        let built = commands.iter().map(|needed| building(workspace, &needed.command)).collect::<Vec<_>>();
+        let mut distinct = Vec::<CargoCommand>::new();
+        for command in built.iter().flatten() {
+            if !distinct.contains(command) {
+                distinct.push(command.clone());
+            }
+        }
+        let shadows = xtask_units::plan_all(workspace, &distinct, fake, jobs);
+        for shadow in shadows.iter().flatten() {
+            // Of a unit that two commands need only one is kept below, and they may differ in the names that its
+            // files get in the target dir.
+            let files = shadow.units.iter().flat_map(|unit| &unit.files);
+            live.files.extend(files.map(|file| dirs.real(workspace, file)));
+        }
+        for (LiveCommand { command, because }, built) in commands.iter().zip(&built) {
+            let shadow = built.as_ref().map_err(Clone::clone).and_then(|built| {
+                let at = distinct.iter().position(|distinct| distinct == built);
+                let shadow = at.and_then(|at| shadows.get(at)).ok_or("it was not planned")?;
+                shadow.as_ref().map_err(|error| format!("{error:#}"))
             });
-            match result {
-                Ok((count, source, set, command)) => {
-                    progress.detail(&format!("{because}: {count} units of `{command}` ({source:?})"));
-                    planned.units = count;
-                    // Here, because of a unit that two commands need only one is kept below, and they may differ in
-                    // the names that its files get in the target dir.
-                    let files = set.iter().flat_map(|unit| &unit.files);
-                    live.files.extend(files.map(|file| dirs.real(workspace, file)));
-                    units.extend(set.iter().cloned());
-                    known.push((command, count, source));
+            let (units, error) = match shadow {
+                Ok(Shadow { units, source }) => {
+                    progress.detail(&format!("{because}: {} units of `{command}` ({source:?})", units.len()));
+                    (units.len(), None)
                 }
                 Err(error) => {
-                    let built = building(workspace, command);
                     let documents = |built: &CargoCommand| DOCUMENTING.contains(&built.args[0].as_str());
                     live.documentation_unknown |= built.as_ref().map_or(true, documents);
-                    let scope = built.map_or(Scope::Everything, |command| Scope::of(&command));
-                    live.unknown.push((scope, format!("{because}: {error:#}")));
-                    planned.error = Some(format!("{error:#}"));
+                    live.unknown.push((
+                        built.as_ref().map_or(Scope::Everything, Scope::of),
+                        format!("{because}: {error}"),
+                    ));
+                    (0, Some(error))
                 }
-            }
-            live.planned.push(planned);
+            };
+            live.planned.push(Planned {
+                command: command.to_string(),
+                because: because.clone(),
+                units,
+                error,
+            });
         }
-        live.units = UnitSet::new(units);
+        live.units = UnitSet::new(shadows.iter().flatten().flat_map(|shadow| shadow.units.iter().cloned()));
         live.add_places(workspace, dirs);
         live
     }

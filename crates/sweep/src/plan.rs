@@ -157,7 +157,7 @@ impl SweepOptions {
         // Before anything is looked at, so that nothing changes afterwards.
         let profiles = profile_dirs(&dirs.build, &dirs.target);
         let locks = Locks::take(&profiles);
-        let live = Live::plan(workspace, &dirs, &self.commands, &self.exe, progress);
+        let live = Live::plan(workspace, &dirs, &self.commands, &self.exe, self.jobs, progress);
         let inventory = Inventory::read(&dirs.build, &dirs.target, self.jobs);
         let mut protected = locks.refused.clone();
         let mut incomplete = !live.unknown.is_empty() || !inventory.unrecognised.is_empty();

@@ -8,17 +8,37 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{Durability, private_dir, remove_dir, remove_file, write_atomic};
-use xtask_workspace::{Workspace, digest};
+use xtask_workspace::{CargoCommand, Workspace, digest};
+
+/// Commands that share most of their units. Those of two families share next to none (build scripts and macros), so
+/// plans of both are made at the same time, each in a folder of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Family {
+    /// Commands that only check or document.
+    Check,
+    /// Commands that make code.
+    Build,
+}
+
+impl Family {
+    /// That of `command`.
+    pub(crate) fn of(command: &CargoCommand) -> Self {
+        match command.args.first().map(String::as_str) {
+            Some("check" | "c" | "clippy" | "doc" | "d" | "rustdoc") => Self::Check,
+            _ => Self::Build,
+        }
+    }
+}
 
 /// A kept folder that nobody used for this long goes: the workspace may be gone.
 const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// With more recorded calls than this the folder is made anew, so that dead units do not pile up.
 const MOST_CALLS: usize = 20_000;
 
-/// The folder for this workspace's shadow plans. It may not exist yet; its parent does.
-pub(crate) fn place(workspace: &Workspace) -> Result<Utf8PathBuf> {
+/// The folder for this workspace's shadow plans of one family. It may not exist yet; its parent does.
+pub(crate) fn place(workspace: &Workspace, family: Family) -> Result<Utf8PathBuf> {
     let facts = &workspace.facts;
-    let key = digest(format!("{}\0{}\0{}", facts.root, facts.target_dir, facts.build_dir));
+    let key = digest(format!("{family:?}\0{}\0{}\0{}", facts.root, facts.target_dir, facts.build_dir));
     let parent = in_memory().unwrap_or_else(|| workspace.state_dir().join("shadow-dir"));
     fs::create_dir_all(&parent)?;
     forget_unused(&parent);

@@ -93,6 +93,24 @@ fn units_of_other_toolchains_stay_before_the_first_build_with_the_new_one() {
     assert!(removed(&small, &[]) > 0);
 }
 
+/// A compiler that hashes another version than it tells names its folders otherwise, and is asked for each.
+#[test]
+fn incremental_folders_of_a_compiler_that_names_them_otherwise_stay() {
+    let mut small = Small::new("forced", FEW_TIERS);
+    let folders = |small: &Small| small.run("ls target/debug/incremental").stdout;
+    small.build_all();
+    let usual = folders(&small);
+    small.place.sweep(&[], 0);
+    assert_eq!(folders(&small), usual);
+    small.place.set("RUSTC_FORCE_RUSTC_VERSION", "another");
+    small.run("cargo clean");
+    small.build_all();
+    let forced = folders(&small);
+    assert!(forced != usual && forced.lines().count() > 4, "{forced} {usual}");
+    small.place.sweep(&[], 0);
+    assert_eq!(folders(&small), forced);
+}
+
 /// What nextest calls a profile has nothing to do with cargo's.
 #[test]
 fn commands_of_nextest_are_those_that_it_builds() {
