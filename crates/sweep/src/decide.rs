@@ -11,7 +11,7 @@ use xtask_units::parallel;
 use xtask_workspace::Workspace;
 use xtask_workspace::config::{OtherToolchains, Sweep};
 
-use crate::known::{DiskUnit, units};
+use crate::known::{DiskUnit, PIECE, units};
 use crate::live::Live;
 use crate::plan::Skipped;
 use crate::why::Comparison;
@@ -58,7 +58,7 @@ pub(crate) struct Question<'a> {
 impl Question<'_> {
     /// Decides.
     pub(crate) fn decide(&self) -> Decision {
-        let mut decision = Decision { units: units(self.inventory), ..Decision::default() };
+        let mut decision = Decision { units: units(self.inventory, self.jobs), ..Decision::default() };
         let is_live = self.live.on_disk(self.inventory, &decision.units);
         self.units(&is_live, &mut decision);
         let kept = self.kept_crates(&decision, &is_live);
@@ -103,7 +103,11 @@ impl Question<'_> {
         let comparison = Comparison::new(self.workspace, self.inventory, self.live, units, is_live);
         let keep_others = self.policy.other_toolchains == OtherToolchains::Keep;
         candidates.retain(|&index| !(keep_others && comparison.may_be_of_other_toolchain(&units[index])));
-        let why = candidates.iter().map(|&index| comparison.why(&units[index])).collect::<Vec<_>>();
+        let pieces = candidates.chunks(PIECE).collect::<Vec<_>>();
+        let why = parallel(self.jobs, &pieces, |piece| {
+            piece.iter().map(|&index| comparison.why(&units[index])).collect::<Vec<_>>()
+        });
+        let why = why.into_iter().flatten().collect::<Vec<_>>();
         for (index, why) in candidates.into_iter().zip(why) {
             let reason = decision.reason(&why);
             decision.stale_units.insert(index, reason);

@@ -90,7 +90,7 @@ pub struct DiskReport {
 pub fn disk(workspace: &Workspace, jobs: usize) -> Result<DiskReport> {
     let dirs = Dirs::of(workspace)?;
     let inventory = Inventory::read(&dirs.build, &dirs.target, jobs);
-    let units = units(&inventory);
+    let units = units(&inventory, jobs);
     let mut sum = Sum::new(&inventory.links);
     let (mut kinds, mut profiles) = (Shares::default(), Shares::default());
     // The items of units first: a file that a final artifact shares with a unit's output counts as that.

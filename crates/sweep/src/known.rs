@@ -5,8 +5,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use xtask_units::Fingerprint;
-use xtask_units::inventory::{Inventory, ItemKind, Layout, UnitId};
+use xtask_units::inventory::{Inventory, ItemKind, Layout, Owner, UnitId};
+use xtask_units::{Fingerprint, parallel};
+
+/// So many units are looked at in one go.
+pub(crate) const PIECE: usize = 256;
 
 /// A unit on disk.
 #[derive(Debug, Clone)]
@@ -43,21 +46,43 @@ impl DiskUnit {
     }
 }
 
-/// All units of `inventory`.
-pub(crate) fn units(inventory: &Inventory) -> Vec<DiskUnit> {
-    let units = inventory.units().into_iter().map(|((profile, layout, id), items)| {
-        let newest = |fingerprints: bool| {
-            let items = items.iter().map(|&index| &inventory.items[index]);
-            let items = items.filter(|item| !fingerprints || item.kind == ItemKind::Fingerprint);
-            items.map(|item| item.modified_ms).max()
-        };
-        // Cargo writes the fingerprint when it builds; outputs of build scripts may carry any time.
-        let built_ms = newest(true).or_else(|| newest(false)).unwrap_or(0);
-        let package = package(inventory, &items, layout).unwrap_or_default();
-        let noted = items.iter().copied().find(|&item| inventory.items[item].fingerprint.is_some());
-        DiskUnit { profile, layout, id, items, package, noted, built_ms }
+/// All units of `inventory`, put together with `jobs` threads.
+pub(crate) fn units(inventory: &Inventory, jobs: usize) -> Vec<DiskUnit> {
+    let items = inventory.items_of_units();
+    let of = |index: usize| (inventory.items[index].profile, &inventory.items[index].owner);
+    let units = items.chunk_by(|a, b| of(*a) == of(*b)).collect::<Vec<_>>();
+    let pieces = units.chunks(PIECE).collect::<Vec<_>>();
+    let known = parallel(jobs, &pieces, |units| {
+        units.iter().filter_map(|items| unit(inventory, items)).collect::<Vec<_>>()
     });
-    units.collect()
+    known.into_iter().flatten().collect()
+}
+
+/// The unit that these items are of.
+fn unit(inventory: &Inventory, items: &[usize]) -> Option<DiskUnit> {
+    let first = &inventory.items[*items.first()?];
+    let (Some(profile), Owner::Unit { layout, id }) = (first.profile, &first.owner) else { return None };
+    let (mut built, mut newest, mut noted) = (None, 0, None);
+    for &index in items {
+        let item = &inventory.items[index];
+        newest = newest.max(item.modified_ms);
+        if item.kind == ItemKind::Fingerprint {
+            built = built.max(Some(item.modified_ms));
+        }
+        if item.fingerprint.is_some() {
+            noted.get_or_insert(index);
+        }
+    }
+    Some(DiskUnit {
+        profile,
+        layout: *layout,
+        id: *id,
+        items: items.to_vec(),
+        package: package(inventory, items, *layout).unwrap_or_default(),
+        noted,
+        // Cargo writes the fingerprint when it builds; outputs of build scripts may carry any time.
+        built_ms: built.unwrap_or(newest),
+    })
 }
 
 /// `<package>-<id>` in layout v1, `build/<package>/<id>` in v2.

@@ -122,7 +122,12 @@ impl Live {
 
     /// Of each of `units`, whether it is needed.
     pub(crate) fn on_disk(&self, inventory: &Inventory, units: &[DiskUnit]) -> Vec<bool> {
-        units.iter().map(|unit| self.index(inventory, unit).is_some()).collect()
+        let places =
+            inventory.profiles.iter().map(|profile| self.places.get(&profile.path)).collect::<Vec<_>>();
+        let is_live = |unit: &DiskUnit| {
+            places[unit.profile].is_some_and(|units| units.contains_key(&(unit.layout, unit.id)))
+        };
+        units.iter().map(is_live).collect()
     }
 
     /// Why nothing may be said of the profile of this name.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use camino::Utf8PathBuf;
 use serde::Serialize;
 use xtask_units::inventory::{Inventory, ItemKind, Sum, profile_dirs};
@@ -12,7 +12,7 @@ use xtask_units::{State, Times, states, whole_milliseconds};
 use xtask_workspace::config::Sweep;
 use xtask_workspace::{Progress, Workspace};
 
-use crate::decide::{Decision, Question};
+use crate::decide::{Decision, Question, Stale};
 use crate::guard::Dirs;
 use crate::live::{Live, LiveCommand, label};
 use crate::locks::Locks;
@@ -157,8 +157,12 @@ impl SweepOptions {
         // Before anything is looked at, so that nothing changes afterwards.
         let profiles = profile_dirs(&dirs.build, &dirs.target);
         let locks = Locks::take(&profiles);
-        let live = Live::plan(workspace, &dirs, &self.commands, &self.exe, self.jobs, progress);
-        let inventory = Inventory::read(&dirs.build, &dirs.target, self.jobs);
+        let (live, inventory) = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| Inventory::read(&dirs.build, &dirs.target, self.jobs));
+            let live = Live::plan(workspace, &dirs, &self.commands, &self.exe, self.jobs, progress);
+            (live, reading.join())
+        });
+        let inventory = inventory.map_err(|_| anyhow!("reading {} failed", dirs.build))?;
         let mut protected = locks.refused.clone();
         let mut incomplete = !live.unknown.is_empty() || !inventory.unrecognised.is_empty();
         for profile in &inventory.profiles {
@@ -337,7 +341,12 @@ impl Summary {
         reasons.sort_by(|a, b| (b.bytes, b.units, &a.why).cmp(&(a.bytes, a.units, &b.why)));
         let sized = decision.stale.iter().map(|stale| (inventory.bytes(&inventory.items[stale.item]), stale));
         let mut sized = sized.collect::<Vec<_>>();
-        sized.sort_by_key(|(bytes, stale)| (std::cmp::Reverse(*bytes), stale.item));
+        let order = |(bytes, stale): &(u64, &Stale)| (std::cmp::Reverse(*bytes), stale.item);
+        if sized.len() > LARGEST {
+            sized.select_nth_unstable_by_key(LARGEST, order);
+            sized.truncate(LARGEST);
+        }
+        sized.sort_unstable_by_key(order);
         let largest = sized.iter().take(LARGEST).map(|(bytes, stale)| Largest {
             path: inventory.path(&inventory.items[stale.item]),
             bytes: *bytes,

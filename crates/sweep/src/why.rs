@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use xtask_units::inventory::Inventory;
+use xtask_units::inventory::{Inventory, ProfileDir};
 use xtask_units::{Fingerprint, Mode, TargetKind, Unit};
 use xtask_workspace::Workspace;
 
@@ -15,10 +14,8 @@ use crate::live::{Live, label};
 pub(crate) struct Comparison<'a> {
     inventory: &'a Inventory,
     workspace: &'a Workspace,
-    /// The folders of the profiles that anything needed lies in.
-    places: BTreeSet<&'a Utf8Path>,
-    /// Their labels.
-    labels: BTreeSet<String>,
+    /// Of each profile, why nothing in its folder is needed, if so.
+    profiles: Vec<Option<String>>,
     /// The needed units of a package.
     live: BTreeMap<&'a str, Vec<&'a Unit>>,
     /// What cargo noted of the needed units that lie on disk, by package.
@@ -53,8 +50,7 @@ impl<'a> Comparison<'a> {
         Self {
             inventory,
             workspace,
-            places: live.places.keys().map(Utf8PathBuf::as_path).collect(),
-            labels: live.units.iter().map(|unit| label(workspace, unit)).collect(),
+            profiles: profiles(workspace, inventory, live),
             live: of_package,
             noted,
             locked: locked(workspace),
@@ -73,25 +69,10 @@ impl<'a> Comparison<'a> {
         !self.in_use.is_empty() && self.may_be_of_other_toolchain(unit)
     }
 
-    /// Why nothing in this profile's folder is needed, if so.
-    fn of_profile(&self, profile: usize) -> Option<String> {
-        let profile = &self.inventory.profiles[profile];
-        if self.places.contains(profile.path.as_path()) {
-            return None;
-        }
-        if self.labels.contains(&profile.label()) {
-            return Some("cargo's build dir lies elsewhere now".to_owned());
-        }
-        Some(match &profile.triple {
-            Some(triple) => format!("nothing builds profile `{}` for {triple}", profile.name),
-            None => format!("profile `{}` has no live unit", profile.name),
-        })
-    }
-
     /// Why `unit` is stale.
     pub(crate) fn why(&self, unit: &DiskUnit) -> String {
-        if let Some(why) = self.of_profile(unit.profile) {
-            return why;
+        if let Some(why) = &self.profiles[unit.profile] {
+            return why.clone();
         }
         let Some(fingerprint) = unit.fingerprint(self.inventory) else {
             return "outputs of a unit that was removed or never finished".to_owned();
@@ -171,6 +152,22 @@ impl<'a> Comparison<'a> {
         }
         "built against other versions or features of what it depends on".to_owned()
     }
+}
+
+/// Of each profile, why nothing in its folder is needed, if so.
+fn profiles(workspace: &Workspace, inventory: &Inventory, live: &Live) -> Vec<Option<String>> {
+    let labels = live.units.iter().map(|unit| label(workspace, unit)).collect::<BTreeSet<_>>();
+    let why = |profile: &ProfileDir| {
+        if live.places.contains_key(&profile.path) {
+            return None;
+        }
+        Some(match &profile.triple {
+            _ if labels.contains(&profile.label()) => "cargo's build dir lies elsewhere now".to_owned(),
+            Some(triple) => format!("nothing builds profile `{}` for {triple}", profile.name),
+            None => format!("profile `{}` has no live unit", profile.name),
+        })
+    };
+    inventory.profiles.iter().map(why).collect()
 }
 
 /// A target as people name it: `test it`, `library`.

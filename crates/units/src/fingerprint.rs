@@ -1,9 +1,11 @@
 //! What cargo noted of a unit on disk: the files in its fingerprint's folder (cargo's
 //! `core/compiler/fingerprint/mod.rs`, `Fingerprint`). It tells what a unit is that no plan names any more.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
+use memchr::memmem;
 use serde::Deserialize;
 
 use crate::plan_log::what_it_is;
@@ -60,7 +62,7 @@ impl Fingerprint {
     /// What `json`, the file `<file>.json`, says; `None` where it is not understood.
     pub(crate) fn parse(file: &str, json: &[u8]) -> Option<Self> {
         let (kind, target, mode, test) = what_it_is(file)?;
-        let json = serde_json::from_slice::<Json>(json).ok()?;
+        let json = serde_json::from_slice::<Json>(&without_dependencies(json)).ok()?;
         Some(Self {
             file: file.to_owned(),
             kind,
@@ -90,6 +92,16 @@ impl Fingerprint {
     }
 }
 
+/// `json` without its lists of dependencies and sources, which are most of it: a build dir has thousands of these
+/// files. In texts quotes have a `\\` before them, so the keys are found in no other place.
+fn without_dependencies(json: &[u8]) -> Cow<'_, [u8]> {
+    let found = memmem::find(json, b"\"deps\":").zip(memmem::rfind(json, b"\"rustflags\":"));
+    match found {
+        Some((start, end)) if start < end => [&json[..start], &json[end..]].concat().into(),
+        _ => json.into(),
+    }
+}
+
 /// Cargo writes the hash as the hex digits of its bytes, the lowest first (`util::hex::to_hex`).
 fn hash(hex: &str) -> Option<u64> {
     u64::from_str_radix(hex.trim(), 16).ok().filter(|_| hex.trim().len() == 16).map(u64::swap_bytes)
@@ -98,6 +110,22 @@ fn hash(hex: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_dependencies_are_passed_over() {
+        let of = |json: &str| String::from_utf8(without_dependencies(json.as_bytes()).into_owned()).unwrap();
+        let whole =
+            r#"{"rustc":1,"features":"[\"deps\"]","deps":[[1,"a",false,2]],"local":[],"rustflags":["-g"]}"#;
+        assert_eq!(of(whole), r#"{"rustc":1,"features":"[\"deps\"]","rustflags":["-g"]}"#);
+        for other in [r#"{"rustflags":[],"deps":[]}"#, r#"{"rustc":1}"#, ""] {
+            assert_eq!(of(other), other);
+        }
+        let parsed = Fingerprint::parse(
+            "lib-x",
+            br#"{"rustc":1,"features":"[]","profile":2,"deps":[],"rustflags":["-g"]}"#,
+        );
+        assert_eq!(parsed.unwrap().rustflags, ["-g"]);
+    }
 
     #[test]
     fn a_hash_reads_as_the_number_that_dependents_name() {

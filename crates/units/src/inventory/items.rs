@@ -21,59 +21,80 @@ pub(super) struct Named {
 pub(super) struct Batch {
     pub(super) path: std::path::PathBuf,
     pub(super) profile: Option<usize>,
-    pub(super) named: Vec<Named>,
+    pub(super) entries: Entries,
 }
 
-/// Names the entries of `container`. Those that hold units themselves are opened, and named too.
-pub(super) fn name(container: Container, found: &mut Found) -> Vec<Batch> {
-    let Container { path, holds, profile, entries } = container;
+/// Entries, named or not yet.
+#[derive(Debug)]
+pub(super) enum Entries {
+    /// What the name of each tells depends only on this.
+    In(Holds, Vec<Entry>),
+    Named(Vec<Named>),
+}
+
+/// The batches of `container`. Entries that hold units themselves are opened, and named.
+pub(super) fn batches(container: Container, found: &mut Found) -> Vec<Batch> {
+    let Container { path, holds, profile, mut entries } = container;
     let mut batches = Vec::new();
-    let mut named = Vec::new();
-    for entry in entries {
-        let text = entry.name.to_str().unwrap_or_default();
-        let (kind, owner) = match holds {
-            Holds::All(kind) => (kind, Owner::None),
-            Holds::Profile => (ItemKind::Artifacts, Owner::Uplifted),
-            Holds::Examples => match id_in_output(text) {
-                Some(_) => output(text),
-                None => (ItemKind::Artifacts, Owner::Uplifted),
-            },
-            Holds::Deps => output(text),
-            Holds::Incremental => match incremental(text) {
-                Some(owner) if entry.kind == EntryKind::Folder => {
-                    let sessions = found.entries(&path.join(&entry.name));
-                    if !sessions.is_empty() {
-                        batches.push(of_crate(path.join(&entry.name), profile, sessions, &owner));
-                        continue;
-                    }
-                    (ItemKind::Incremental, owner)
-                }
-                _ => (ItemKind::Other, Owner::None),
-            },
-            Holds::Fingerprints => match package_and_id(text) {
-                Some((_, id)) => (ItemKind::Fingerprint, Owner::Unit { layout: Layout::V1, id }),
-                None => (ItemKind::Other, Owner::None),
-            },
-            Holds::Build => match package_and_id(text) {
-                Some((_, id)) => (ItemKind::BuildScripts, Owner::Unit { layout: Layout::V1, id }),
-                None if entry.kind == EntryKind::Folder => {
-                    batches.extend(package(&path.join(&entry.name), profile, found));
-                    continue;
-                }
-                None => (ItemKind::Other, Owner::None),
-            },
-        };
-        named.push(Named { entry, kind, owner });
+    if matches!(holds, Holds::Incremental | Holds::Build) {
+        entries.retain(|entry| {
+            let below = below(&path.join(&entry.name), holds, profile, entry, found);
+            let is_open = !below.is_empty();
+            batches.extend(below);
+            !is_open
+        });
     }
-    batches.push(Batch { path, profile, named });
+    batches.push(Batch { path, profile, entries: Entries::In(holds, entries) });
     batches
+}
+
+/// The batches of what lies in an entry, where these are parts.
+fn below(path: &Path, holds: Holds, profile: Option<usize>, entry: &Entry, found: &mut Found) -> Vec<Batch> {
+    let text = entry.name.to_str().unwrap_or_default();
+    if entry.kind != EntryKind::Folder {
+        return Vec::new();
+    }
+    match (holds, incremental(text)) {
+        (Holds::Incremental, Some(owner)) => {
+            let sessions = found.entries(path);
+            if sessions.is_empty() {
+                Vec::new()
+            } else {
+                vec![of_crate(path.to_owned(), profile, sessions, &owner)]
+            }
+        }
+        (Holds::Build, _) if package_and_id(text).is_none() => package(path, profile, found),
+        _ => Vec::new(),
+    }
+}
+
+/// What an entry is where only its name tells.
+pub(super) fn name(holds: Holds, entry: Entry) -> Named {
+    let text = entry.name.to_str().unwrap_or_default();
+    let unit = |kind| match package_and_id(text) {
+        Some((_, id)) => (kind, Owner::Unit { layout: Layout::V1, id }),
+        None => (ItemKind::Other, Owner::None),
+    };
+    let (kind, owner) = match holds {
+        Holds::All(kind) => (kind, Owner::None),
+        Holds::Profile => (ItemKind::Artifacts, Owner::Uplifted),
+        Holds::Examples if id_in_output(text).is_none() => (ItemKind::Artifacts, Owner::Uplifted),
+        Holds::Examples | Holds::Deps => output(text),
+        Holds::Incremental => match incremental(text) {
+            Some(owner) if entry.kind == EntryKind::Folder => (ItemKind::Incremental, owner),
+            _ => (ItemKind::Other, Owner::None),
+        },
+        Holds::Fingerprints => unit(ItemKind::Fingerprint),
+        Holds::Build => unit(ItemKind::BuildScripts),
+    };
+    Named { entry, kind, owner }
 }
 
 /// The sessions of one crate, and their lock files.
 fn of_crate(path: std::path::PathBuf, profile: Option<usize>, entries: Vec<Entry>, owner: &Owner) -> Batch {
     let named = entries.into_iter();
     let named = named.map(|entry| Named { entry, kind: ItemKind::Incremental, owner: owner.clone() });
-    Batch { path, profile, named: named.collect() }
+    Batch { path, profile, entries: Entries::Named(named.collect()) }
 }
 
 /// A file of the compiler's.
@@ -104,7 +125,7 @@ fn package(path: &Path, profile: Option<usize>, found: &mut Found) -> Vec<Batch>
         let why = "it is neither a build script's folder nor a package's: a layout of cargo's that is not known here";
         found.unrecognised.push(NotRead { path: path.to_owned(), why: why.to_owned() });
     }
-    batches.push(Batch { path: path.to_owned(), profile, named: strange });
+    batches.push(Batch { path: path.to_owned(), profile, entries: Entries::Named(strange) });
     batches
 }
 
@@ -135,8 +156,8 @@ fn unit(path: &Path, profile: Option<usize>, id: u64, found: &mut Found) -> Vec<
         own.push(Named { entry, kind, owner });
     }
     vec![
-        Batch { path: path.to_owned(), profile, named: own },
-        Batch { path: path.join("out"), profile, named: outputs },
+        Batch { path: path.to_owned(), profile, entries: Entries::Named(own) },
+        Batch { path: path.join("out"), profile, entries: Entries::Named(outputs) },
     ]
 }
 

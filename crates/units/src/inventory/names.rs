@@ -4,8 +4,19 @@ use super::{Owner, UnitId};
 
 /// The unit id that these 16 hex digits are.
 pub fn unit_id(digits: &str) -> Option<UnitId> {
-    let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    (digits.len() == 16 && digits.bytes().all(lower)).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+    if digits.len() != 16 {
+        return None;
+    }
+    let mut id = 0;
+    for byte in digits.bytes() {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        id = id << 4 | u64::from(digit);
+    }
+    Some(id)
 }
 
 /// `<package>-<id>`.

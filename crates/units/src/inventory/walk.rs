@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use camino::Utf8Path;
 use xtask_files::{Entry, EntryKind, FileId, Folder, Status};
 
-use super::items::{Batch, Named, name};
+use super::items::{self, Batch, Entries, Named, name};
 use super::layout::{Depth, find};
 use super::{Inventory, Item, ItemKind, Link, NotRead, Size};
 use crate::fingerprint::{Fingerprint, LONGEST};
@@ -23,7 +23,7 @@ pub(super) fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> 
     let mut found = find(build_dir, target_dir, Depth::Everything);
     let mut batches = Vec::new();
     for container in std::mem::take(&mut found.containers) {
-        for batch in name(container, &mut found) {
+        for batch in items::batches(container, &mut found) {
             split(batch, &mut batches);
         }
     }
@@ -47,16 +47,23 @@ pub(super) fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> 
 
 /// Cuts a batch into pieces, so that one folder with very many entries keeps all threads busy.
 fn split(batch: Batch, batches: &mut Vec<Batch>) {
-    let Batch { path, profile, named } = batch;
-    let mut named = named.into_iter();
-    loop {
-        // A collection of its own: what `split_off` leaves keeps the room of the whole.
-        let piece = named.by_ref().take(BATCH).collect::<Vec<_>>();
-        if piece.is_empty() {
-            break;
+    let Batch { path, profile, entries } = batch;
+    let of = |entries| Batch { path: path.clone(), profile, entries };
+    match entries {
+        Entries::In(holds, entries) => {
+            batches.extend(pieces(entries).map(|piece| of(Entries::In(holds, piece))));
         }
-        batches.push(Batch { path: path.clone(), profile, named: piece });
+        Entries::Named(named) => batches.extend(pieces(named).map(|piece| of(Entries::Named(piece)))),
     }
+}
+
+fn pieces<T>(all: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut all = all.into_iter();
+    std::iter::from_fn(move || {
+        // A collection of its own: what `split_off` leaves keeps the room of the whole.
+        let piece = all.by_ref().take(BATCH).collect::<Vec<_>>();
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// A batch with what its entries take up.
@@ -80,7 +87,11 @@ struct Tree {
 }
 
 fn measure(batch: Batch) -> Measured {
-    let Batch { path, profile, named } = batch;
+    let Batch { path, profile, entries } = batch;
+    let named = match entries {
+        Entries::In(holds, entries) => entries.into_iter().map(|entry| name(holds, entry)).collect(),
+        Entries::Named(named) => named,
+    };
     let mut measured =
         Measured { items: Vec::with_capacity(named.len()), path, profile, unreadable: Vec::new() };
     let folder = match Folder::open(&measured.path) {
