@@ -155,20 +155,20 @@ fn crate_name(target: &str) -> String {
 }
 
 /// Where the dep-info of an artifact lies: rustc's in `deps` is named by the crate, cargo's beside a final artifact
-/// by the artifact.
+/// by the artifact, whose debug info is named by the crate (`my_app.pdb` of `my-app.exe`).
 fn dep_info_of(artifact: &Path) -> PathBuf {
     let name = artifact.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.split('.').next().unwrap_or(name);
-    let of = |stem: &str| artifact.with_file_name(format!("{stem}.d"));
-    let by_crate = stem.strip_prefix("lib").filter(|rest| !rest.is_empty()).map(of);
-    let by_name = of(stem);
-    by_crate.filter(|path| !by_name.exists() && path.exists()).unwrap_or(by_name)
+    let crate_of_library = stem.strip_prefix("lib").filter(|rest| !rest.is_empty()).unwrap_or(stem);
+    let stems = [stem, crate_of_library, &stem.replace('_', "-")]
+        .map(|stem| artifact.with_file_name(format!("{stem}.d")));
+    stems.iter().find(|path| path.exists()).unwrap_or(&stems[0]).clone()
 }
 
 /// Whether cargo's dep-info beside an artifact is one of that name. It names only one of the files that a library
 /// is made as.
 fn is_artifact(artifact: &Path) -> bool {
-    let stem = |name: &str| name.split('.').next().map(str::to_owned);
+    let stem = |name: &str| name.split('.').next().map(crate_name);
     let own = artifact.file_name().and_then(|name| name.to_str()).and_then(stem);
     own.is_some() && described(&dep_info_of(artifact)).iter().any(|name| stem(name) == own)
 }
@@ -210,6 +210,8 @@ mod tests {
         let of = |name: &str| is_artifact(dir.path().join("debug").join(name).as_std_path());
         assert!(of("libx.so") && of("libx.rlib") && !of("libxy.so") && !of("backup"));
         write("debug/app.d", "app: src/main.rs\n");
+        write("debug/my-app.d", "/w/debug/my-app.exe: src/main.rs\n");
+        assert!(of("my-app.exe") && of("my_app.pdb") && !of("my_notes.pdb"));
         write("debug/notes.d", "/elsewhere/notes: it\n");
         assert!(of("app") && !of("notes"));
     }
