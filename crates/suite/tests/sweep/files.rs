@@ -62,6 +62,15 @@ fn without_session(path: &str) -> String {
     }
 }
 
+/// Whether a file is cargo's note that a library was documented, in the folder of a needed unit of the same id: `cargo
+/// doc` and `cargo check` number that library alike. Folders of units are removed as a whole.
+pub(crate) fn is_note_beside_another(path: &str, needed: &BTreeMap<String, u64>) -> bool {
+    path.rsplit_once('/').is_some_and(|(folder, name)| {
+        name.starts_with("doc-lib-")
+            && needed.keys().any(|other| other.rsplit_once('/').map(|(of, _)| of) == Some(folder))
+    })
+}
+
 /// The paths and bytes that only the first has.
 pub(crate) fn only_in(first: &BTreeMap<String, u64>, second: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
     let only = first.iter().filter(|(path, _)| !second.contains_key(*path));
