@@ -85,25 +85,29 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Each fault at each call: whatever happens, the same command afterwards brings the state that was wanted,
-    /// and `--undo` the first one.
-    fn prove(&self, fault: Fault) {
+    /// A fault at each call: whatever happens, the same command afterwards brings the state that was wanted, and
+    /// `--undo` the first one. Every fault at every call where all are tried; in a sample the faults take turns.
+    fn prove(&self, faults: &[Fault]) {
         let make = || {
             self.before.restore(&self.host.root());
             self.host.adopt(self.arguments)
         };
-        let faults = Faults::reference(make, &self.host.root());
-        assert_eq!(faults.outcome.code, Some(0), "{:?}", faults.outcome);
-        let calls = sample(&faults.calls, self.calls);
-        let mut runs = Vec::new();
-        for (number, call) in calls.iter().enumerate() {
-            let command = make();
-            let run = faults.inject(&command, call, fault);
-            self.check(&run, fault);
-            self.recover(&run, number % 2 == 0);
-            runs.push(run);
+        let reference = Faults::reference(make, &self.host.root());
+        assert_eq!(reference.outcome.code, Some(0), "{:?}", reference.outcome);
+        let calls = sample(&reference.calls, self.calls);
+        let rounds = if calls.len() == reference.calls.len() { faults.len() } else { 1 };
+        for round in 0..rounds {
+            let mut runs = Vec::new();
+            for (number, call) in calls.iter().enumerate() {
+                let fault = faults[if rounds > 1 { round } else { number % faults.len() }];
+                let command = make();
+                let run = reference.inject(&command, call, fault);
+                self.check(&run, fault);
+                self.recover(&run, (number / faults.len()).is_multiple_of(2));
+                runs.push(run);
+            }
+            assert_all_fired(&calls, &runs);
         }
-        assert_all_fired(&calls, &runs);
     }
 
     fn check(&self, run: &Injected, fault: Fault) {
@@ -164,28 +168,26 @@ const VENDOR: [&str; 1] = ["--no-build"];
 #[test]
 fn killed_at_any_call_it_is_finished_or_taken_back_by_the_next_one() {
     let host = Host::new("adopt-kill");
-    adopting(&host, &PATH, 20).prove(Fault::Kill);
+    adopting(&host, &PATH, 20).prove(&[Fault::Kill]);
 }
 
 #[test]
 fn a_full_disk_changes_nothing() {
     let host = Host::new("adopt-full");
-    adopting(&host, &PATH, 20).prove(Fault::Error("ENOSPC"));
+    adopting(&host, &PATH, 20).prove(&[Fault::Error("ENOSPC")]);
 }
 
 #[test]
 fn a_broken_disk_changes_nothing() {
     let host = Host::new("adopt-broken");
-    adopting(&host, &PATH, 20).prove(Fault::Error("EIO"));
+    adopting(&host, &PATH, 20).prove(&[Fault::Error("EIO")]);
 }
 
 #[test]
 fn a_copied_suite_is_there_as_a_whole_or_not_at_all() {
     let host = Host::new("adopt-copy");
     let change = adopting(&host, &VENDOR, 8);
-    change.prove(Fault::Kill);
-    change.prove(Fault::Error("ENOSPC"));
-    change.prove(Fault::Error("EIO"));
+    change.prove(&[Fault::Kill, Fault::Error("ENOSPC"), Fault::Error("EIO")]);
 }
 
 #[test]
@@ -196,8 +198,7 @@ fn an_update_is_done_or_not() {
     let arguments = ["--update", "--vendor", "--no-build"];
     host.run(&arguments, 0);
     let change = Change { host: &host, before, after: host.files(), arguments: &arguments, calls: 8 };
-    change.prove(Fault::Kill);
-    change.prove(Fault::Error("ENOSPC"));
+    change.prove(&[Fault::Kill, Fault::Error("ENOSPC")]);
 }
 
 #[test]
@@ -207,6 +208,5 @@ fn an_undo_is_done_or_not() {
     let before = host.files();
     let change =
         Change { host: &host, before, after: host.original.clone(), arguments: &["--undo"], calls: 12 };
-    change.prove(Fault::Kill);
-    change.prove(Fault::Error("EIO"));
+    change.prove(&[Fault::Kill, Fault::Error("EIO")]);
 }
