@@ -242,13 +242,14 @@ With more files:
 {join(growth)}
 
 Side by side, on a workspace whose needed units were built ten days ago and are used every day, after builds with
-other flags, another profile and another compiler today (cargo-sweep goes by when a
-file was last read; this file system is mounted `{found['reads']}`):
+other flags, another profile and another compiler today (cargo-sweep goes by when a file was last read; this file system is
+mounted `{found['reads']}`):
 
 | tool | freed | needed units deleted | stale units kept |
 | --- | --- | --- | --- |
 {join(tools)}
 
+Beside what `du` looks at, planning reads cargo's note of each unit: it says why each goes.
 The large build dirs are copies of a real one under other unit ids, with a warm cache. "Removing" is what the report
 calls `remove_ms`; `rm` gets a copy of just these files.
 """
