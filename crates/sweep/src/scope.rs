@@ -4,27 +4,25 @@ use std::collections::BTreeSet;
 
 use xtask_workspace::{CargoCommand, Workspace};
 
-/// The commands that build, with their short forms (cargo's `bin/cargo/main.rs`), and the profile they build in.
-const BUILDING: [(&str, &str); 15] = [
+/// The commands that build (cargo's `bin/cargo/commands`), and the profile they build in.
+const BUILDING: [(&str, &str); 10] = [
     ("build", "debug"),
-    ("b", "debug"),
     ("check", "debug"),
-    ("c", "debug"),
     ("clippy", "debug"),
     ("doc", "debug"),
-    ("d", "debug"),
     ("rustdoc", "debug"),
     ("rustc", "debug"),
     ("run", "debug"),
-    ("r", "debug"),
     ("test", "debug"),
-    ("t", "debug"),
     ("nextest", "debug"),
     ("bench", "release"),
 ];
 
-/// Those that document.
-pub(crate) const DOCUMENTING: [&str; 3] = ["doc", "d", "rustdoc"];
+/// Aliases that cargo has by itself (`bin/cargo/main.rs`).
+const SHORT: [(&str, &str); 5] = [("b", "build"), ("c", "check"), ("d", "doc"), ("r", "run"), ("t", "test")];
+
+/// Those of the commands that document.
+pub(crate) const DOCUMENTING: [&str; 2] = ["doc", "rustdoc"];
 
 /// What a plan says something about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,12 +79,11 @@ fn folder(profile: &str) -> &str {
 pub(crate) fn building(workspace: &Workspace, command: &CargoCommand) -> Result<CargoCommand, String> {
     let mut command = expanded(workspace, command)?;
     match command.args[0].as_str() {
-        "run" | "r" => {
+        "run" => {
             "build".clone_into(&mut command.args[0]);
             let end = command.args.iter().position(|arg| arg == "--").unwrap_or(command.args.len());
             command.args.truncate(end);
         }
-        "t" => "test".clone_into(&mut command.args[0]),
         "nextest" => {
             if !matches!(command.args.get(1).map(String::as_str), Some("run" | "list")) {
                 return Err(
@@ -123,21 +120,23 @@ fn nextest_as_test(args: &[String]) -> Vec<String> {
     kept
 }
 
-/// Replaces the aliases of cargo's configuration, which may name one another.
+/// Replaces aliases, which may name one another.
 fn expanded(workspace: &Workspace, command: &CargoCommand) -> Result<CargoCommand, String> {
     let mut command = command.clone();
     let mut seen = BTreeSet::new();
     loop {
         let Some(name) = command.args.first().cloned() else { return Err("it has no subcommand".to_owned()) };
-        // A user's alias replaces cargo's own short forms, and no command.
-        let is_command = BUILDING.iter().any(|(known, _)| *known == name);
+        if BUILDING.iter().any(|(known, _)| *known == name) {
+            return Ok(command);
+        }
+        // A user's alias replaces one of cargo's own.
         let alias = workspace.cargo_config.program(&["alias", &name]).filter(|words| !words.is_empty());
-        let alias = alias.filter(|_| !is_command || name.len() == 1);
-        match alias.filter(|_| seen.insert(name.clone())) {
+        let short =
+            || SHORT.iter().find(|(short, _)| *short == name).map(|(_, long)| vec![(*long).to_owned()]);
+        match alias.filter(|_| seen.insert(name.clone())).or_else(short) {
             Some(words) => {
                 command.args.splice(..1, words);
             }
-            None if is_command => return Ok(command),
             None => {
                 return Err(format!(
                     "`cargo {name}` is no command of cargo's that builds, and no alias of one"

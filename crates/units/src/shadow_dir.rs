@@ -24,7 +24,7 @@ impl Family {
     /// That of `command`.
     pub(crate) fn of(command: &CargoCommand) -> Self {
         match command.args.first().map(String::as_str) {
-            Some("check" | "c" | "clippy" | "doc" | "d" | "rustdoc") => Self::Check,
+            Some("check" | "clippy" | "doc" | "rustdoc") => Self::Check,
             _ => Self::Build,
         }
     }
