@@ -45,33 +45,33 @@ fn names(
     unknown: &[(&str, &Incremental)],
     jobs: usize,
 ) -> Result<Vec<(String, String)>> {
-    let ask_all = |asked: &[(&str, &Incremental)]| {
-        let names = parallel(jobs, asked, |(key, incremental)| ask(workspace, incremental, key));
-        names.into_iter().collect::<Result<Vec<_>>>()
-    };
     let mut kinds = BTreeSet::new();
     let (samples, others) = unknown.iter().partition::<Vec<_>, _>(|(_, incremental)| {
         kinds.insert((&incremental.compiler, incremental.program))
     });
-    let mut versions = BTreeMap::new();
-    for (_, Incremental { compiler, .. }) in &samples {
-        versions.entry(compiler).or_insert_with(|| version(workspace, compiler));
-    }
-    let compute = |incremental: &Incremental| {
-        Some(computed(incremental, versions.get(&incremental.compiler)?.as_deref()?))
+    // `versions` has the compilers that name folders as is computed here.
+    let name_all = |some: &[(&str, &Incremental)], versions: &BTreeMap<&Utf8Path, String>| {
+        let names = parallel(jobs, some, |(key, incremental)| {
+            let name = match versions.get(incremental.compiler.as_path()) {
+                Some(version) => computed(incremental, version),
+                None => ask(workspace, incremental, key)?,
+            };
+            Ok(((*key).to_owned(), name))
+        });
+        names.into_iter().collect::<Result<Vec<_>>>()
     };
-    let answers = ask_all(&samples)?;
-    let wrong =
-        samples.iter().zip(&answers).filter(|((_, sample), answer)| compute(sample).as_ref() != Some(answer));
-    let wrong = wrong.map(|((_, sample), _)| &sample.compiler).collect::<BTreeSet<_>>();
-    let (asked, trusted) =
-        others.into_iter().partition::<Vec<_>, _>(|(_, incremental)| wrong.contains(&incremental.compiler));
-    let more = ask_all(&asked)?;
-    let found = samples.iter().zip(answers).chain(asked.iter().zip(more));
-    let mut names = found.map(|((key, _), name)| ((*key).to_owned(), name)).collect::<Vec<_>>();
-    let trusted =
-        trusted.into_iter().filter_map(|(key, incremental)| Some((key.to_owned(), compute(incremental)?)));
-    names.extend(trusted);
+    let mut names = name_all(&samples, &BTreeMap::new())?;
+    let compilers = samples.iter().map(|(_, sample)| sample.compiler.as_path()).collect::<BTreeSet<_>>();
+    let versions =
+        compilers.into_iter().filter_map(|compiler| Some((compiler, version(workspace, compiler)?)));
+    let mut versions = versions.collect::<BTreeMap<_, _>>();
+    for ((_, sample), (_, name)) in samples.iter().zip(&names) {
+        let compiler = sample.compiler.as_path();
+        if versions.get(compiler).is_some_and(|version| computed(sample, version) != *name) {
+            versions.remove(compiler);
+        }
+    }
+    names.extend(name_all(&others, &versions)?);
     Ok(names)
 }
 
