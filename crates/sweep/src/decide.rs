@@ -59,7 +59,8 @@ impl Question<'_> {
     /// Decides.
     pub(crate) fn decide(&self) -> Decision {
         let mut decision = Decision { units: units(self.inventory, self.jobs), ..Decision::default() };
-        let is_live = self.live.on_disk(self.inventory, &decision.units);
+        let needed = self.live.on_disk(self.inventory);
+        let is_live = decision.units.iter().map(|unit| needed(unit).is_some()).collect::<Vec<_>>();
         self.units(&is_live, &mut decision);
         let kept = self.kept_crates(&decision, &is_live);
         self.uplifted(&kept, &mut decision);

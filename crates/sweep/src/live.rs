@@ -55,13 +55,16 @@ impl Live {
         progress: &dyn Progress,
     ) -> Self {
         let mut live = Self::default();
-        let built = commands.iter().map(|needed| building(workspace, &needed.command)).collect::<Vec<_>>();
         let mut distinct = Vec::<CargoCommand>::new();
-        for command in built.iter().flatten() {
-            if !distinct.contains(command) {
-                distinct.push(command.clone());
-            }
-        }
+        // Of each command, which of those that are planned it is.
+        let planned = commands.iter().map(|needed| {
+            let built = building(workspace, &needed.command)?;
+            Ok(distinct.iter().position(|known| *known == built).unwrap_or_else(|| {
+                distinct.push(built);
+                distinct.len() - 1
+            }))
+        });
+        let planned = planned.collect::<Vec<Result<usize, String>>>();
         let shadows = xtask_units::plan_all(workspace, &distinct, fake, jobs);
         for shadow in shadows.iter().flatten() {
             // Of a unit that two commands need only one is kept below, and they may differ in the names that its
@@ -69,12 +72,9 @@ impl Live {
             let files = shadow.units.iter().flat_map(|unit| &unit.files);
             live.files.extend(files.map(|file| dirs.real(workspace, file)));
         }
-        for (LiveCommand { command, because }, built) in commands.iter().zip(&built) {
-            let shadow = built.as_ref().map_err(Clone::clone).and_then(|built| {
-                let at = distinct.iter().position(|distinct| distinct == built);
-                let shadow = at.and_then(|at| shadows.get(at)).ok_or("it was not planned")?;
-                shadow.as_ref().map_err(|error| format!("{error:#}"))
-            });
+        for (LiveCommand { command, because }, planned) in commands.iter().zip(planned) {
+            let built = planned.as_ref().ok().map(|&at| &distinct[at]);
+            let shadow = planned.and_then(|at| shadows[at].as_ref().map_err(|error| format!("{error:#}")));
             let (units, error) = match shadow {
                 Ok(Shadow { units, source }) => {
                     progress.detail(&format!("{because}: {} units of `{command}` ({source:?})", units.len()));
@@ -82,11 +82,9 @@ impl Live {
                 }
                 Err(error) => {
                     let documents = |built: &CargoCommand| DOCUMENTING.contains(&built.args[0].as_str());
-                    live.documentation_unknown |= built.as_ref().map_or(true, documents);
-                    live.unknown.push((
-                        built.as_ref().map_or(Scope::Everything, Scope::of),
-                        format!("{because}: {error}"),
-                    ));
+                    live.documentation_unknown |= built.is_none_or(documents);
+                    live.unknown
+                        .push((built.map_or(Scope::Everything, Scope::of), format!("{because}: {error}")));
                     (0, Some(error))
                 }
             };
@@ -114,20 +112,11 @@ impl Live {
         }
     }
 
-    /// Which needed unit one on disk is, if it is one.
-    pub(crate) fn index(&self, inventory: &Inventory, unit: &DiskUnit) -> Option<usize> {
-        let of_profile = self.places.get(&inventory.profiles[unit.profile].path)?;
-        of_profile.get(&(unit.layout, unit.id)).copied()
-    }
-
-    /// Of each of `units`, whether it is needed.
-    pub(crate) fn on_disk(&self, inventory: &Inventory, units: &[DiskUnit]) -> Vec<bool> {
+    /// Tells which needed unit one on disk is, if it is one.
+    pub(crate) fn on_disk(&self, inventory: &Inventory) -> impl Fn(&DiskUnit) -> Option<usize> {
         let places =
             inventory.profiles.iter().map(|profile| self.places.get(&profile.path)).collect::<Vec<_>>();
-        let is_live = |unit: &DiskUnit| {
-            places[unit.profile].is_some_and(|units| units.contains_key(&(unit.layout, unit.id)))
-        };
-        units.iter().map(is_live).collect()
+        move |unit| places[unit.profile]?.get(&(unit.layout, unit.id)).copied()
     }
 
     /// Why nothing may be said of the profile of this name.

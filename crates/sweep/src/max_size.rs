@@ -97,7 +97,7 @@ pub(crate) fn cost(
         freed.add(&inventory.items[stale.item].size);
     }
     let gone = decision.stale_units.keys().map(|&disk| &decision.units[disk]);
-    let needed = gone.filter_map(|unit| live.index(inventory, unit)).collect::<Vec<_>>();
+    let needed = gone.filter_map(live.on_disk(inventory)).collect::<Vec<_>>();
     let dependents = dependents(live);
     let rebuilt = needed.iter().flat_map(|&unit| closure(unit, &dependents)).collect::<BTreeSet<_>>();
     let untimed = |unit: &&usize| live.units.get(**unit).is_some_and(|unit| times.of(unit).is_none());
@@ -143,9 +143,9 @@ fn candidates(
     }
     let mut candidates = Vec::new();
     let dependents = dependents(live);
+    let needed = live.on_disk(inventory);
     for (disk, unit) in decision.units.iter().enumerate() {
-        let found = live.index(inventory, unit);
-        let Some(at) = found.filter(|_| is_free(unit.profile)) else { continue };
+        let Some(at) = needed(unit).filter(|_| is_free(unit.profile)) else { continue };
         let own = unit
             .items
             .iter()
