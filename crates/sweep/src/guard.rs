@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_workspace::{Workspace, WrongUsage};
+use xtask_workspace::{Workspace, WrongUsage, has_workspace_table};
 
 /// How a file that marks a cache begins (<https://bford.info/cachedir/>); cargo writes it into the dirs it makes.
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
@@ -93,8 +93,7 @@ fn other_workspace(workspace: &Workspace) -> Option<Utf8PathBuf> {
     let manifests = found.flatten().flatten().filter_map(|path| Utf8PathBuf::from_path_buf(path).ok());
     let mut dirs = manifests.filter_map(|manifest| {
         let text = fs::read_to_string(&manifest).ok()?;
-        let is_workspace = text.lines().any(|line| line.trim_start().starts_with("[workspace"));
-        manifest.parent().filter(|_| is_workspace).map(Utf8Path::to_owned)
+        manifest.parent().filter(|_| has_workspace_table(&text)).map(Utf8Path::to_owned)
     });
     dirs.find(|dir| {
         let is_build_dir =

@@ -34,4 +34,4 @@ pub use model::{Facts, LocalDependency, LocalPackage, TargetFacts};
 pub use progress::{Progress, Silent};
 pub use selection::{Selection, feature_args, preset_features, profile_args, target_args};
 pub use toolchain::on_path;
-pub use workspace::Workspace;
+pub use workspace::{Workspace, has_workspace_table};

@@ -133,12 +133,17 @@ fn root_candidates(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let mut candidates = Vec::new();
     for folder in dir.ancestors() {
         let Ok(manifest) = fs::read_to_string(folder.join("Cargo.toml")) else { continue };
-        if nearest || manifest.lines().any(|line| line.trim_start().starts_with("[workspace")) {
+        if nearest || has_workspace_table(&manifest) {
             candidates.push(folder.to_owned());
         }
         nearest = false;
     }
     candidates
+}
+
+/// Whether a manifest is that of the root of a workspace.
+pub fn has_workspace_table(manifest: &str) -> bool {
+    manifest.lines().any(|line| line.trim_start().starts_with("[workspace"))
 }
 
 /// Where cargo will put the target dir. Only the place of our cache depends on it: cargo's own answer is
