@@ -73,9 +73,10 @@ impl SweepPlan {
     }
 
     fn phase(&self, stale: &Stale) -> Phase {
-        match self.item(stale).kind {
+        let item = self.item(stale);
+        match item.kind {
             ItemKind::Fingerprint => Phase::Fingerprints,
-            _ if goes_last(&self.inventory, stale.item) => Phase::DepInfos,
+            _ if goes_last(item) => Phase::DepInfos,
             _ => Phase::Others,
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 use xtask_units::inventory::{ItemKind, Owner, incremental_crate};
 
-use super::unnamed::{Crates, is_object};
+use super::unnamed::{Crates, dep_info_of, is_object};
 use super::{Decision, Question, Stale};
 use crate::plan::Skipped;
 use crate::{dwo, incremental};
@@ -17,8 +17,8 @@ use crate::{dwo, incremental};
 const KILLED: &str = "left by a compiler that was killed";
 
 /// The files of one unit, or of one crate without an id.
-#[derive(Default)]
 struct Pile {
+    profile: usize,
     dwo: Vec<usize>,
     objects: Vec<usize>,
     artifacts: Vec<PathBuf>,
@@ -96,41 +96,31 @@ impl Question<'_> {
 
     /// Debug info and objects of kept units that their artifact does not name.
     pub(super) fn parts(&self, decision: &mut Decision) {
-        let mut piles = BTreeMap::<(usize, String), Pile>::new();
         let units = decision.units.iter().enumerate();
         let kept = units.filter(|(index, _)| !decision.stale_units.contains_key(index));
-        for (_, unit) in kept.filter(|(_, unit)| !self.is_protected(unit.profile)) {
-            let pile = piles.entry((unit.profile, format!("{:016x}", unit.id))).or_default();
-            self.add_to_pile(unit.items.iter().copied(), pile);
-        }
+        let kept = kept.filter(|(_, unit)| !self.is_protected(unit.profile));
+        let of_units = kept.filter_map(|(_, unit)| self.pile(unit.profile, &unit.items));
+        let mut crates = BTreeMap::<(usize, PathBuf), Vec<usize>>::new();
         for (index, item) in
             self.of(&Owner::Crate).filter(|(_, item)| self.is_live_file(item) || self.is_part_of_live(item))
         {
-            let stem = item.name.to_str().and_then(|name| name.split('.').next()).unwrap_or_default();
-            let is_part = item.kind == ItemKind::Dwo || is_object(item);
-            let stem = stem.strip_prefix("lib").filter(|rest| !rest.is_empty() && !is_part).unwrap_or(stem);
-            let profile = item.profile.unwrap_or_default();
-            self.add_to_pile([index].into_iter(), piles.entry((profile, stem.to_owned())).or_default());
+            let dep_info = dep_info_of(&self.inventory.path(item));
+            crates.entry((item.profile.unwrap_or_default(), dep_info)).or_default().push(index);
         }
-        for ((profile, _), pile) in piles {
-            if pile.dwo.is_empty() && pile.objects.is_empty() {
-                continue;
-            }
+        let of_crates = crates.iter().filter_map(|((profile, _), items)| self.pile(*profile, items));
+        for pile in of_units.chain(of_crates).collect::<Vec<_>>() {
             let Ok(named) = dwo::named_in(pile.artifacts.iter().map(PathBuf::as_path)) else { continue };
             let is_named = |item: usize| dwo::is_named(&named, &self.inventory.items[item].name);
-            let unnamed =
-                |pile: &[usize]| self.removable(pile).filter(|&item| !is_named(item)).collect::<Vec<_>>();
+            let unnamed = |part: Vec<usize>| part.into_iter().filter(|&item| !is_named(item));
             // A program that names none of them may have its debug info compressed; libraries never have.
             let is_library = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rlib");
             if pile.dwo.iter().any(|&item| is_named(item)) || pile.artifacts.iter().any(is_library) {
                 let reason = decision.reason("debug info that its artifact does not name");
-                let stale = unnamed(&pile.dwo).into_iter().map(|item| Stale { item, reason });
-                decision.stale.extend(stale);
+                decision.stale.extend(unnamed(pile.dwo).map(|item| Stale { item, reason }));
             }
-            if !self.is_for_apple(profile) {
+            if !self.is_for_apple(pile.profile) {
                 let reason = decision.reason(KILLED);
-                let stale = unnamed(&pile.objects).into_iter().map(|item| Stale { item, reason });
-                decision.stale.extend(stale);
+                decision.stale.extend(unnamed(pile.objects).map(|item| Stale { item, reason }));
             }
         }
     }
@@ -141,22 +131,22 @@ impl Question<'_> {
         triple.map_or(cfg!(target_vendor = "apple"), |triple| triple.contains("apple"))
     }
 
-    fn add_to_pile(&self, items: impl Iterator<Item = usize>, pile: &mut Pile) {
-        for index in items {
-            let item = &self.inventory.items[index];
-            match item.kind {
-                _ if item.left_alone => {}
-                ItemKind::Dwo => pile.dwo.push(index),
-                ItemKind::Deps if is_object(item) => pile.objects.push(index),
-                ItemKind::Deps if !item.is_folder => {
-                    let path = self.inventory.path(item);
-                    if path.extension().is_none_or(|extension| extension != "d" && extension != "rmeta") {
-                        pile.artifacts.push(path);
-                    }
-                }
-                _ => {}
-            }
+    /// What is to be looked at of one unit or crate, if it has anything beside its artifacts.
+    fn pile(&self, profile: usize, items: &[usize]) -> Option<Pile> {
+        let item = |index: usize| &self.inventory.items[index];
+        let (dwo, others) =
+            self.removable(items).partition::<Vec<_>, _>(|&index| item(index).kind == ItemKind::Dwo);
+        let others = others.into_iter().filter(|&index| item(index).kind == ItemKind::Deps);
+        let (objects, others) = others.partition::<Vec<_>, _>(|&index| is_object(item(index)));
+        if dwo.is_empty() && objects.is_empty() {
+            return None;
         }
+        let files = others.into_iter().filter(|&index| !item(index).is_folder);
+        let paths = files.map(|index| self.inventory.path(item(index)));
+        let is_artifact = |path: &PathBuf| {
+            path.extension().is_none_or(|extension| extension != "d" && extension != "rmeta")
+        };
+        Some(Pile { profile, dwo, objects, artifacts: paths.filter(is_artifact).collect() })
     }
 
     /// What belongs to no unit: leftovers of killed compilers, and what cargo's other commands made.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use camino::Utf8PathBuf;
-use xtask_units::inventory::{Inventory, Item, ItemKind, Owner};
+use xtask_units::inventory::{Item, ItemKind, Owner};
 
 use super::{Decision, Question, Stale};
 
@@ -122,13 +122,12 @@ impl Question<'_> {
 }
 
 /// Whether a file says which files a unit made.
-pub(crate) fn is_dep_info(item: &Item) -> bool {
+fn is_dep_info(item: &Item) -> bool {
     Path::new(&item.name).extension().is_some_and(|extension| extension == "d")
 }
 
 /// Whether what says that a file without an id is cargo's has to outlive that file, for a sweep after a kill.
-pub(crate) fn goes_last(inventory: &Inventory, item: usize) -> bool {
-    let item = &inventory.items[item];
+pub(crate) fn goes_last(item: &Item) -> bool {
     matches!(item.owner, Owner::Crate | Owner::Uplifted) && is_dep_info(item)
 }
 
@@ -156,7 +155,7 @@ fn crate_name(target: &str) -> String {
 
 /// Where the dep-info of an artifact lies: rustc's in `deps` is named by the crate, cargo's beside a final artifact
 /// by the artifact, whose debug info is named by the crate (`my_app.pdb` of `my-app.exe`).
-fn dep_info_of(artifact: &Path) -> PathBuf {
+pub(super) fn dep_info_of(artifact: &Path) -> PathBuf {
     let name = artifact.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.split('.').next().unwrap_or(name);
     let crate_of_library = stem.strip_prefix("lib").filter(|rest| !rest.is_empty()).unwrap_or(stem);
