@@ -15,7 +15,7 @@ pub mod inventory;
 mod messages;
 mod parallel;
 mod plan_log;
-mod process;
+pub mod process;
 mod record;
 mod shadow;
 mod shadow_dir;

@@ -1,4 +1,4 @@
-//! Runs a process with everything it starts as one tree: its output is read line by line, and a signal to
+//! Runs any process with everything it starts as one tree: its output is read line by line, and a signal to
 //! us ends all of it.
 //!
 //! Invariant: when [`run`] returns, the process has ended, and after a signal so has everything it started.
@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use xtask_workspace::{CargoCommand, Environment, EnvironmentLacks};
+use xtask_workspace::{Call, Environment, EnvironmentLacks};
 
 use crate::signals::Signals;
 
@@ -23,40 +23,50 @@ const LINGER: Duration = Duration::from_millis(500);
 
 /// Which of its two outputs a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
+pub enum Stream {
+    /// Standard output.
     Out,
+    /// Standard error.
     Err,
 }
 
 /// How a process ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
+pub struct Ended {
+    /// Its exit status; of one that was ended, whatever it made of that.
+    pub status: ExitStatus,
     /// The signal that we got meanwhile, and passed on.
-    pub(crate) signal: Option<i32>,
+    pub signal: Option<i32>,
+    /// Whether it was ended because it took longer than it was given.
+    pub timed_out: bool,
 }
 
-/// Runs `command` with no standard input; `on_line` gets its output while it runs.
+/// Makes `call` with no standard input; `on_line` gets its output while it runs. What takes longer than `limit` is
+/// killed.
 ///
 /// The process leads a group of its own, so that a signal reaches all of it exactly once: a terminal would
 /// signal us and it, and it would see two.
-pub(crate) fn run(
-    command: &CargoCommand,
+pub fn run(
+    call: &Call,
     environment: &Environment,
+    limit: Option<Duration>,
     on_line: &mut dyn FnMut(Stream, &str),
 ) -> Result<Ended> {
+    let waiting = || format!("failed to wait for `{call}`");
     let signals = Signals::get()?;
     let _watch = signals.watch();
-    let (lines, handle) = start(command, environment)?;
+    let (lines, handle) = start(call, environment)?;
     let pid = handle.pids().first().copied().context("a started process has a number")?;
     let mut tree = Tree { pid, descendants: Vec::new(), deadline: None };
     let mut ended: Option<Instant> = None;
+    let latest = limit.map(|limit| Instant::now() + limit);
+    let mut timed_out = false;
     loop {
         match lines.recv_timeout(POLL) {
             Ok((stream, line)) => on_line(stream, &line),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                if ended.is_none() && handle.try_wait().context("failed to wait for cargo")?.is_some() {
+                if ended.is_none() && handle.try_wait().with_context(waiting)?.is_some() {
                     ended = Some(Instant::now());
                 }
                 if ended.is_some_and(|at| at.elapsed() > LINGER) {
@@ -65,29 +75,35 @@ pub(crate) fn run(
             }
         }
         tree.pass_on(signals.take());
+        if !timed_out && latest.is_some_and(|latest| Instant::now() > latest) {
+            timed_out = true;
+            tree.descendants = descendants(pid);
+            tree.kill();
+        }
     }
     // Both pipes closed; the process may still be ending.
-    while handle.try_wait().context("failed to wait for cargo")?.is_none() {
+    while handle.try_wait().with_context(waiting)?.is_none() {
         std::thread::sleep(Duration::from_millis(2));
         tree.pass_on(signals.take());
+        if latest.is_some_and(|latest| Instant::now() > latest) {
+            timed_out = true;
+            tree.kill();
+        }
     }
-    let output = handle.wait().context("failed to wait for cargo")?;
+    let output = handle.wait().with_context(waiting)?;
     let signal = signals.seen();
     if signal.is_some() {
         tree.kill();
     }
-    Ok(Ended { status: output.status, signal })
+    Ok(Ended { status: output.status, signal, timed_out })
 }
 
-fn start(
-    command: &CargoCommand,
-    environment: &Environment,
-) -> Result<(Receiver<(Stream, String)>, duct::Handle)> {
+fn start(call: &Call, environment: &Environment) -> Result<(Receiver<(Stream, String)>, duct::Handle)> {
     let (out_reader, out_writer) = std::io::pipe().context("failed to make a pipe")?;
     let (err_reader, err_writer) = std::io::pipe().context("failed to make a pipe")?;
-    let variables = command.environment(environment);
-    let expression = duct::cmd("cargo", command.all_args())
-        .dir(&command.dir)
+    let variables = call.environment(environment);
+    let expression = duct::cmd(&call.program, &call.args)
+        .dir(&call.dir)
         .full_env(variables.iter())
         .stdin_null()
         .stdout_file(into_file(out_writer))
@@ -99,12 +115,17 @@ fn start(
         .unchecked();
     let handle = match expression.start() {
         Ok(handle) => handle,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        // A working directory that is gone is "not found" too.
+        Err(error)
+            if call.program == "cargo"
+                && error.kind() == std::io::ErrorKind::NotFound
+                && call.dir.is_dir() =>
+        {
             let message = "cargo is not on PATH; install Rust from https://rustup.rs".to_owned();
             return Err(EnvironmentLacks(message).into());
         }
         Err(error) => {
-            return Err(error).with_context(|| format!("failed to start `{command}` in {}", command.dir));
+            return Err(error).with_context(|| format!("failed to start `{call}` in {}", call.dir));
         }
     };
     // The expression holds our copies of the pipes' writing ends: only without them do the readers see an end.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use xtask_files::{Durability, remove_file, write_atomic};
-use xtask_workspace::{CargoCommand, Progress, Workspace};
+use xtask_workspace::{Call, CargoCommand, Progress, Workspace};
 
 use crate::build_output::Build;
 use crate::process;
@@ -146,7 +146,7 @@ pub fn run(
     progress.detail(&format!("running `{full}`"));
     let started_at_ms = now_ms();
     let mut build = Build::new(options);
-    let ended = process::run(&full, &workspace.environment, &mut |stream, line| {
+    let ended = process::run(&Call::from(&full), &workspace.environment, None, &mut |stream, line| {
         build.line(stream, line, progress, on_line);
     })?;
     let total = build.started.elapsed();

@@ -1,13 +1,13 @@
 //! Cargo commands as values: planned, compared, printed and only then run.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use crate::Environment;
+use crate::{Call, Environment};
 
 /// One call of cargo, complete: what to paste into a shell, and what to run, are the same value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -87,11 +87,7 @@ impl CargoCommand {
 
     /// The environment of this call: `environment` with this command's own variables on top.
     pub fn environment(&self, environment: &Environment) -> Environment {
-        let mut environment = environment.clone();
-        for (name, value) in &self.env {
-            environment.set(name, value);
-        }
-        environment
+        Call::from(self).environment(environment)
     }
 
     /// All arguments, the toolchain among them.
@@ -100,47 +96,16 @@ impl CargoCommand {
     }
 
     /// The process to start, with exactly `environment` and this command's variables.
-    ///
-    /// It is the `cargo` on `PATH`, so that rustup applies the toolchain file of the workspace.
     pub fn to_command(&self, environment: &Environment) -> Command {
-        let mut command = Command::new("cargo");
-        command.args(self.all_args()).current_dir(&self.dir).env_clear();
-        command.envs(self.environment(environment).iter());
-        command
+        Call::from(self).to_command(environment)
     }
 }
 
 impl fmt::Display for CargoCommand {
     /// A line for a POSIX shell, to be pasted in [`CargoCommand::dir`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, value) in &self.env {
-            write!(f, "{name}={} ", shell_quote(value))?;
-        }
-        f.write_str("cargo")?;
-        for arg in self.all_args() {
-            write!(f, " {}", shell_quote(&arg))?;
-        }
-        Ok(())
+        Call::from(self).fmt(f)
     }
-}
-
-/// `text` as one word of a POSIX shell, quoted only where needed.
-pub fn shell_quote(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    let mut quoted = String::from("'");
-    for c in text.chars() {
-        // Inside single quotes a shell has no escape: end them, add a quoted quote, begin again.
-        if c == '\'' {
-            quoted.push_str(r"'\''");
-        } else {
-            let _ = write!(quoted, "{c}");
-        }
-    }
-    quoted.push('\'');
-    quoted
 }
 
 #[cfg(test)]
@@ -167,30 +132,6 @@ mod tests {
         }
         for text in ["", "make", "cargo", "cargo +nightly", "cargo 'check", "A=1"] {
             assert!(CargoCommand::parse(text, "/w".into()).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_real_shell_reads_back_what_was_quoted() {
-        for text in [
-            "plain",
-            "",
-            "a b",
-            "it's",
-            "$HOME `x` \"q\" \\",
-            "new\nline",
-            "ü",
-            "*?[x]",
-            "~",
-            "a;b&c|d>e",
-            "!x",
-        ] {
-            let output = Command::new("sh")
-                .arg("-c")
-                .arg(format!("printf %s {}", shell_quote(text)))
-                .output()
-                .unwrap();
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
         }
     }
 }

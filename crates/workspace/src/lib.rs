@@ -4,6 +4,7 @@
 //! Invariant: nothing here writes into the workspace but below its target dir.
 
 mod affected;
+mod call;
 mod cargo_command;
 mod cargo_config;
 pub mod config;
@@ -21,7 +22,8 @@ mod toolchain;
 mod workspace;
 
 pub use affected::{Globs, MayReadOutside, Question, Reach, Reads, Reason, reach};
-pub use cargo_command::{CargoCommand, shell_quote};
+pub use call::{Call, shell_quote};
+pub use cargo_command::CargoCommand;
 pub use cargo_config::{CargoConfig, cargo_home, config_candidates, home};
 pub use environment::{Environment, Launch};
 pub use error::{EnvironmentLacks, WrongUsage};

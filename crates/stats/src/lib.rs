@@ -1,0 +1,1 @@
+//! Compares measurements that were taken side by side: medians, intervals, verdicts.

@@ -1,0 +1,7 @@
+//! The tools that make building and testing fast: found, installed, and proven to take effect; and the settings of
+//! this machine, which never reach git.
+//!
+//! Invariant: a tool counts as installed only when its effect was seen, and a file that was downloaded is only put in
+//! place, or even unpacked, when its SHA-256 is the pinned one.
+
+mod process;

@@ -1,0 +1,90 @@
+//! Short calls of programs that are not trusted to end, to answer, or to answer the truth.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use xtask_units::process::{Ended, Stream, run};
+use xtask_workspace::{Call, Environment};
+
+/// More output than this is no answer of the programs that are asked here.
+const MOST_BYTES: usize = 8 << 20;
+
+/// What a program said, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Output {
+    /// Standard output, at most [`MOST_BYTES`].
+    pub(crate) stdout: String,
+    /// Standard error, at most [`MOST_BYTES`].
+    pub(crate) stderr: String,
+    /// Whether it ended with exit code 0.
+    pub(crate) success: bool,
+}
+
+/// Makes the call and waits for it, at most `limit`. A call that fails is no error here; one that cannot be started, or
+/// does not end in time, is. So is a signal that came meanwhile: whoever waits for us is to see it.
+pub(crate) fn output(call: &Call, environment: &Environment, limit: Duration) -> Result<Output> {
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    let ended = run(call, environment, Some(limit), &mut |stream, line| {
+        let text = if stream == Stream::Out { &mut stdout } else { &mut stderr };
+        if text.len() + line.len() < MOST_BYTES {
+            text.push_str(line);
+            text.push('\n');
+        }
+    })?;
+    let Ended { status, signal, timed_out } = ended;
+    if let Some(signal) = signal {
+        bail!("interrupted by signal {signal} during `{call}`");
+    }
+    if timed_out {
+        bail!("`{call}` did not end within {} s", limit.as_secs());
+    }
+    Ok(Output { stdout, stderr, success: status.success() })
+}
+
+/// As [`output`]; a call that fails is an error too, which quotes the end of what it said.
+pub(crate) fn successful(call: &Call, environment: &Environment, limit: Duration) -> Result<Output> {
+    let output = output(call, environment, limit)?;
+    if !output.success {
+        bail!("`{call}` failed: {}", last_lines(&output.stderr, &output.stdout));
+    }
+    Ok(output)
+}
+
+/// The end of what a failed call said, in one line; standard error is preferred.
+pub(crate) fn last_lines(stderr: &str, stdout: &str) -> String {
+    let text = if stderr.trim().is_empty() { stdout } else { stderr };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
+    let last = &lines[lines.len().saturating_sub(3)..];
+    if last.is_empty() { "it said nothing".to_owned() } else { last.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn sh(script: &str) -> Call {
+        Call::new("/", "sh", ["-c", script])
+    }
+
+    #[test]
+    fn what_does_not_end_is_ended_with_all_it_started() {
+        let started = Instant::now();
+        let call = sh("sleep 321 & sleep 321");
+        let error = output(&call, &Environment::current(), Duration::from_millis(300)).unwrap_err();
+        assert!(error.to_string().contains("did not end within"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(20));
+        let left = std::process::Command::new("pgrep").args(["-fx", "sleep 321"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+    }
+
+    #[test]
+    fn a_failure_quotes_the_call_and_its_last_words() {
+        let call = sh("echo first >&2; echo why >&2; exit 3");
+        let error = successful(&call, &Environment::current(), Duration::from_secs(20)).unwrap_err();
+        assert_eq!(error.to_string(), "`sh -c 'echo first >&2; echo why >&2; exit 3'` failed: first; why");
+        let silent = successful(&sh("exit 1"), &Environment::current(), Duration::from_secs(20)).unwrap_err();
+        assert!(silent.to_string().ends_with("failed: it said nothing"), "{silent}");
+    }
+}
