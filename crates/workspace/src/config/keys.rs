@@ -1,7 +1,9 @@
 //! Every key of `xtask.toml`: the one source of truth.
 //!
-//! The parser's type checks, the JSON schema and the user's reference are all derived from [`KEYS`]; a key
+//! The parser's type checks, the JSON schema and the user's reference are all derived from [`all`]; a key
 //! that is not here does not exist.
+
+mod setup;
 
 use super::types::{OnOverBudget, OtherToolchains, Place, RunnerChoice, Target, TierCommand};
 
@@ -12,10 +14,13 @@ pub(super) enum Section {
     Presets,
     Affected,
     Sweep,
+    Setup,
+    Tools,
 }
 
 impl Section {
-    pub(super) const ALL: [Self; 4] = [Self::Tiers, Self::Presets, Self::Affected, Self::Sweep];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Tiers, Self::Presets, Self::Affected, Self::Sweep, Self::Setup, Self::Tools];
 
     /// The key at the top of the file.
     pub(super) const fn name(self) -> &'static str {
@@ -24,12 +29,14 @@ impl Section {
             Self::Presets => "presets",
             Self::Affected => "affected",
             Self::Sweep => "sweep",
+            Self::Setup => "setup",
+            Self::Tools => "tools",
         }
     }
 
     /// Whether it holds a table per name rather than keys.
     pub(super) const fn is_named(self) -> bool {
-        matches!(self, Self::Tiers | Self::Presets)
+        matches!(self, Self::Tiers | Self::Presets | Self::Tools)
     }
 
     /// The header as the reference and hints write it.
@@ -53,11 +60,16 @@ impl Section {
                 "What `cargo xtask clean-stale` keeps. An age is a duration, or `0`. What a tier of daily work needs \
                  is always kept, and so is what `cargo build` and `cargo check` of the workspace need."
             }
+            Self::Setup => "What `cargo xtask setup` decides by.",
+            Self::Tools => {
+                "A tool that `cargo xtask setup` installs and proves. A table with the name of a tool of the built-in \
+                 catalog (docs/setup.md) overrides that one key by key."
+            }
         }
     }
 
     pub(super) fn keys(self) -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().filter(move |key| key.section == self)
+        all().filter(move |key| key.section == self)
     }
 }
 
@@ -75,6 +87,9 @@ pub(super) enum Items {
     /// Some of these words, no word twice.
     OneOf(&'static [&'static str]),
 }
+
+/// The package managers that are known, in the order in which they are looked for.
+pub(super) const MANAGERS: &[&str] = &["apt", "dnf", "pacman", "zypper", "apk", "brew", "winget"];
 
 /// What a key's value is. Strings are neither empty nor hold control characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +109,12 @@ pub(super) enum Kind {
     List(Items),
     /// A table of strings, each of which may be empty: environment variables.
     Variables,
+    /// A table of strings under these keys.
+    Table(&'static [&'static str]),
+    /// A version requirement as cargo has it.
+    Requirement,
+    /// A list of tables, each of which is a release archive.
+    Archives,
     /// One of these words, or a list that is not empty.
     ChoiceOrList(&'static [&'static str], Items),
 }
@@ -113,7 +134,12 @@ pub(super) struct Key {
 }
 
 /// Every key, section by section, in the order of the reference.
-pub(super) const KEYS: &[Key] = &[
+pub(super) fn all() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(setup::KEYS)
+}
+
+/// The keys of what a workspace builds and keeps.
+const KEYS: &[Key] = &[
     Key {
         section: Section::Tiers,
         name: "command",

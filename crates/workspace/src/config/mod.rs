@@ -1,4 +1,4 @@
-//! `xtask.toml`: what a workspace tells the suite about its tiers, presets, affected packages and build dir.
+//! `xtask.toml`: what a workspace tells the suite about its tiers, presets, affected packages, build dir and tools.
 //!
 //! The file is optional: without it the defaults hold. Every key is described once, in the table of keys, from
 //! which the checks, the [JSON schema](json_schema) and the [reference](reference_markdown) are derived. A
@@ -20,6 +20,7 @@ mod schema;
 mod settings;
 mod sweep;
 mod tiers;
+mod tools;
 mod types;
 mod value;
 
@@ -30,6 +31,7 @@ pub use members::Members;
 pub use problem::{ConfigErrors, ConfigProblem, Position, closest};
 pub use reference::{EXAMPLE, reference_markdown};
 pub use schema::json_schema;
+pub use tools::{Archive, Effect, InstallTo, Need, Proof, Setup, ToolSettings, Way};
 pub use types::{
     Affected, OnOverBudget, OtherToolchains, Packages, Place, Preset, RunnerChoice, Sweep, Target, Targets,
     Tier, TierCommand,
@@ -57,6 +59,10 @@ pub struct Config {
     pub affected: Affected,
     /// What a sweep of the build dir keeps.
     pub sweep: Sweep,
+    /// What the setup of a machine decides by.
+    pub setup: Setup,
+    /// What the file says of tools, in file order.
+    pub tools: Vec<ToolSettings>,
 }
 
 impl Config {
@@ -139,6 +145,8 @@ impl Config {
         // Commands are run at the workspace root, where the file lies.
         let root = path.as_deref().and_then(Utf8Path::parent).unwrap_or(Utf8Path::new(""));
         let sweep = sweep::sweep(sections.sweep.as_ref(), root, problems);
-        Self { path, tiers, presets, affected, sweep }
+        let setup = tools::setup(sections.setup.as_ref());
+        let tools = tools::tools(&sections.tools);
+        Self { path, tiers, presets, affected, sweep, setup, tools }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows what a key means, so a new key needs no new code.
 
-use super::keys::{KEYS, Key, Section};
+use super::keys::{self, Key, Section};
 use super::problem::{Problems, did_you_mean};
 use super::settings::Settings;
 use super::value::Reader;
@@ -18,6 +18,8 @@ pub(super) struct Sections {
     pub(super) presets: Vec<Settings>,
     pub(super) affected: Option<Settings>,
     pub(super) sweep: Option<Settings>,
+    pub(super) setup: Option<Settings>,
+    pub(super) tools: Vec<Settings>,
 }
 
 /// Reads all tables of the file and reports what is no section, no key or of the wrong type.
@@ -34,6 +36,8 @@ pub(super) fn sections(root: &Table, problems: &mut Problems<'_>) -> Sections {
             Section::Presets => sections.presets = named(section, table, problems),
             Section::Affected => sections.affected = Some(settings(section, "", offset, table, problems)),
             Section::Sweep => sections.sweep = Some(settings(section, "", offset, table, problems)),
+            Section::Setup => sections.setup = Some(settings(section, "", offset, table, problems)),
+            Section::Tools => sections.tools = named(section, table, problems),
         }
     }
     sections
@@ -124,11 +128,11 @@ fn unknown_section_hint(name: &str) -> Option<String> {
     if let Some(hint) = did_you_mean(name, Section::ALL.into_iter().map(Section::name)) {
         return Some(hint);
     }
-    home_of(KEYS.iter(), name)
+    home_of(keys::all(), name)
 }
 
 fn unknown_key_hint(section: Section, name: &str) -> Option<String> {
-    let others = KEYS.iter().filter(|key| key.section != section);
+    let others = keys::all().filter(|key| key.section != section);
     home_of(others, name).or_else(|| did_you_mean(name, section.keys().map(|key| key.name)))
 }
 

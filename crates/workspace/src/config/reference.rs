@@ -72,6 +72,9 @@ fn kind(kind: Kind) -> String {
         Kind::Bytes => "size".to_owned(),
         Kind::List(items) => list(items),
         Kind::Variables => "table of strings".to_owned(),
+        Kind::Table(keys) => format!("table of strings under {}", one_of(keys)),
+        Kind::Requirement => "version requirement".to_owned(),
+        Kind::Archives => "list of tables".to_owned(),
         Kind::ChoiceOrList(words, items) => format!("{}; or {}", one_of(words), list(items)),
     }
 }

@@ -12,6 +12,10 @@ use serde_json::{Map, Value, json};
 /// Strings with at least one character and no control character.
 const TEXT_PATTERN: &str = r"^\P{Cc}+$";
 
+/// One or several comparisons; the whole grammar is the parser's to check.
+const REQUIREMENT_PATTERN: &str =
+    r"^ *(\*|(=|>=|<=|>|<|~|\^)? *[0-9][0-9A-Za-z.*+ -]*(, *(=|>=|<=|>|<|~|\^)? *[0-9][0-9A-Za-z.*+ -]*)*)$";
+
 /// The schema as pretty-printed JSON, draft 2020-12, with a line end.
 #[must_use]
 pub fn json_schema() -> String {
@@ -22,23 +26,20 @@ pub fn json_schema() -> String {
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": super::FILE_NAME,
-        "description": "Tiers, presets, affected packages and the build dir of a workspace that uses xtask-suite.",
+        "description": "Tiers, presets, affected packages, the build dir and tools of a workspace that uses xtask-suite.",
         "type": "object",
         "properties": properties,
         "additionalProperties": false,
-        "$defs": { "tier": keys_schema(Section::Tiers), "preset": keys_schema(Section::Presets) },
+        "$defs": { "tier": keys_schema(Section::Tiers), "preset": keys_schema(Section::Presets), "tool": keys_schema(Section::Tools) },
     });
     format!("{schema:#}\n")
 }
 
 fn section_schema(section: Section) -> Value {
     let tables = match section {
-        Section::Affected | Section::Sweep => keys_schema(section),
-        Section::Presets => json!({
-            "type": "object",
-            "propertyNames": { "pattern": NAME_PATTERN },
-            "additionalProperties": { "$ref": "#/$defs/preset" },
-        }),
+        Section::Affected | Section::Sweep | Section::Setup => keys_schema(section),
+        Section::Presets => tables_of("preset"),
+        Section::Tools => tables_of("tool"),
         Section::Tiers => {
             let overrides: Map<_, _> = default_tiers()
                 .map(|tier| (tier.name, json!({ "$ref": "#/$defs/tier" })))
@@ -53,6 +54,15 @@ fn section_schema(section: Section) -> Value {
         }
     };
     described(tables, section.doc())
+}
+
+/// A table per name, each of the kind `definition`.
+fn tables_of(definition: &str) -> Value {
+    json!({
+        "type": "object",
+        "propertyNames": { "pattern": NAME_PATTERN },
+        "additionalProperties": { "$ref": format!("#/$defs/{definition}") },
+    })
 }
 
 /// The schema of a table of the section's keys.
@@ -93,6 +103,27 @@ fn kind_schema(kind: Kind) -> Value {
             "propertyNames": { "pattern": r"^[^=\x00]+$" },
             "additionalProperties": { "type": "string", "pattern": r"^[^\x00]*$" },
         }),
+        Kind::Table(keys) => {
+            let properties: Map<_, _> =
+                keys.iter().map(|key| ((*key).to_owned(), kind_schema(Kind::Text))).collect();
+            json!({ "type": "object", "properties": properties, "additionalProperties": false })
+        }
+        Kind::Requirement => json!({ "type": "string", "pattern": REQUIREMENT_PATTERN }),
+        Kind::Archives => {
+            let text = || kind_schema(Kind::Text);
+            json!({ "type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "host": text(),
+                    "version": text(),
+                    "url": { "type": "string", "pattern": r"^https://\P{Cc}*$" },
+                    "sha256": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
+                    "binary": text(),
+                },
+                "required": ["host", "version", "url", "sha256"],
+                "additionalProperties": false,
+            } })
+        }
         Kind::ChoiceOrList(words, items) => {
             let mut list = list_schema(items);
             list["minItems"] = 1.into();

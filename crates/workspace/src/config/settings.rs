@@ -4,6 +4,7 @@
 
 use super::choice::Choice;
 use super::keys::Section;
+use super::tools::{Archive, Effect, Proof};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(super) enum Value {
     Bytes(u64),
     List(Vec<Located>),
     Variables(BTreeMap<String, String>),
+    Archives(Vec<Archive>),
 }
 
 /// A key that the file sets.
@@ -36,11 +38,11 @@ struct Setting {
     value: Option<Value>,
 }
 
-/// One table of the file: one tier, one preset, `[affected]` or `[sweep]`.
+/// One table of the file: one tier, preset or tool, `[affected]`, `[sweep]` or `[setup]`.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) section: Section,
-    /// The name of the tier or preset; empty for the others.
+    /// The name of the tier, preset or tool; empty for the others.
     pub(super) name: String,
     /// The byte offset of the name.
     pub(super) offset: usize,
@@ -99,6 +101,24 @@ impl Settings {
 
     pub(super) fn choice<T: Choice>(&self, key: &str) -> Option<T> {
         T::from_name(&self.text(key)?.text)
+    }
+
+    /// The words of a list of them.
+    pub(super) fn choices<T: Choice>(&self, key: &str) -> Option<Vec<T>> {
+        Some(self.list(key)?.iter().filter_map(|word| T::from_name(&word.text)).collect())
+    }
+
+    /// A version requirement, in its normal form.
+    pub(super) fn requirement(&self, key: &str) -> Option<String> {
+        Some(semver::VersionReq::parse(&self.text(key)?.text).ok()?.to_string())
+    }
+
+    pub(super) fn proof(&self, key: &str) -> Option<Proof> {
+        self.choice::<Effect>(key).map(Proof::Effect).or_else(|| self.strings(key).map(Proof::Command))
+    }
+
+    pub(super) fn archives(&self, key: &str) -> Option<Vec<Archive>> {
+        if let Value::Archives(archives) = self.value(key)? { Some(archives.clone()) } else { None }
     }
 
     pub(super) fn bool(&self, key: &str) -> Option<bool> {

@@ -6,6 +6,7 @@ use super::keys::{Items, Kind};
 use super::problem::{Problems, did_you_mean, one_of};
 use super::read::{entries, type_name, value_offset};
 use super::settings::{Located, Value};
+use super::tools::Archive;
 use super::{bytes, duration};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,6 +38,19 @@ impl Reader<'_, '_> {
                 self.list(items, array, offset).map(Value::List)
             }
             Kind::Variables => self.variables(item, offset).map(Value::Variables),
+            Kind::Table(keys) => self.table(keys, &[], item, offset).map(Value::Variables),
+            Kind::Requirement => {
+                let text = self.text(item.as_str(), offset, found)?;
+                match semver::VersionReq::parse(&text.text) {
+                    Ok(_) => Some(Value::Text(text)),
+                    Err(error) => self.fail(
+                        offset,
+                        &format!("expected a version requirement, found `{}`: {error}", text.text),
+                        Some("write it as in Cargo.toml: `>=1.2`, `=1.2.3`".to_owned()),
+                    ),
+                }
+            }
+            Kind::Archives => self.archives(item, offset).map(Value::Archives),
             Kind::ChoiceOrList(words, items) => match item.as_array() {
                 Some(array) if array.is_empty() => self.fail(offset, "the list is empty", None),
                 Some(array) => self.list(items, array, offset).map(Value::List),
@@ -159,6 +173,71 @@ impl Reader<'_, '_> {
             return self.fail(offset, &problem, Some(error.msg.to_owned()));
         }
         Some(located)
+    }
+
+    /// A table of strings under `keys`, of which `required` are there.
+    fn table(
+        &mut self,
+        keys: &[&str],
+        required: &[&str],
+        item: &Item,
+        offset: usize,
+    ) -> Option<BTreeMap<String, String>> {
+        let table = item.as_table_like();
+        let table = self.expect(table, "a table of strings", offset, type_name(item.type_name()))?;
+        let mut read = BTreeMap::new();
+        let mut right = true;
+        for (name, key, item) in entries(table) {
+            if !keys.contains(&name) {
+                let hint = did_you_mean(name, keys.iter().copied());
+                let problem = format!("unknown key `{}`, expected {}", name.escape_debug(), one_of(keys));
+                self.fail::<()>(key, &problem, hint);
+                right = false;
+                continue;
+            }
+            let text = self.text(item.as_str(), value_offset(item, key), type_name(item.type_name()));
+            right &= text.is_some();
+            read.extend(text.map(|text| (name.to_owned(), text.text)));
+        }
+        if let Some(missing) = required.iter().find(|key| !table.contains_key(key)) {
+            return self.fail(offset, &format!("`{missing}` is missing"), None);
+        }
+        right.then_some(read)
+    }
+
+    fn archives(&mut self, item: &Item, offset: usize) -> Option<Vec<Archive>> {
+        // `[[tools.x.archives]]` is an array of tables, `archives = [{ … }]` is an array.
+        let tables = match (item.as_array(), item.as_array_of_tables()) {
+            (Some(array), _) => array.iter().map(|value| Item::Value(value.clone())).collect::<Vec<_>>(),
+            (None, Some(tables)) => tables.iter().map(|table| Item::Table(table.clone())).collect(),
+            (None, None) => {
+                return self.expect(None, "a list of archives", offset, type_name(item.type_name()));
+            }
+        };
+        let read = tables.iter().filter_map(|item| self.archive(item, value_offset(item, offset)));
+        let archives = read.collect::<Vec<_>>();
+        (archives.len() == tables.len()).then_some(archives)
+    }
+
+    fn archive(&mut self, item: &Item, offset: usize) -> Option<Archive> {
+        const REQUIRED: [&str; 4] = ["host", "version", "url", "sha256"];
+        const KEYS: [&str; 5] = ["host", "version", "url", "sha256", "binary"];
+        let mut table = self.table(&KEYS, &REQUIRED, item, offset)?;
+        let mut take = |key: &str| table.remove(key).unwrap_or_default();
+        let (host, version, url, sha256) = (take("host"), take("version"), take("url"), take("sha256"));
+        let binary = table.remove("binary");
+        if let Err(error) = glob::Pattern::new(&host) {
+            return self.fail(offset, &format!("bad glob pattern `{host}`"), Some(error.msg.to_owned()));
+        }
+        if !url.starts_with("https://") {
+            return self.fail(offset, &format!("`url` must begin with https://, found `{url}`"), None);
+        }
+        let is_digit = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        if sha256.len() != 64 || !sha256.bytes().all(is_digit) {
+            let problem = format!("`sha256` must be 64 lowercase hexadecimal digits, found `{sha256}`");
+            return self.fail(offset, &problem, None);
+        }
+        Some(Archive { host, version, url, sha256, binary })
     }
 
     fn variables(&mut self, item: &Item, offset: usize) -> Option<BTreeMap<String, String>> {

@@ -1,7 +1,7 @@
 //! The JSON schema and the parser accept and reject the same values.
 
 use super::{members, parse};
-use crate::config::keys::{Items, KEYS, Key, Kind, Section};
+use crate::config::keys::{self, Items, Key, Kind, Section};
 use crate::config::tiers::default_tiers;
 use crate::config::{EXAMPLE, json_schema};
 use boon::{Compiler, SchemaIndex, Schemas};
@@ -66,6 +66,8 @@ fn file(key: &Key, value: &str) -> String {
         Section::Presets => "[presets.quick]\n".to_owned(),
         Section::Affected => "[affected]\n".to_owned(),
         Section::Sweep => "[sweep]\n".to_owned(),
+        Section::Setup => "[setup]\n".to_owned(),
+        Section::Tools => "[tools.quick]\n".to_owned(),
     };
     format!("{header}{} = {value}\n", key.name)
 }
@@ -107,8 +109,15 @@ fn valid(kind: Kind) -> Vec<String> {
         Kind::Bytes => quoted(&["500 MB", "20GiB", "1.5 TB", "0 B", "0.125 KiB", "999999999 kB"]),
         Kind::List(items) => lists(items).into_iter().chain(["[]".to_owned()]).collect(),
         Kind::Variables => vec!["{}".into(), "{ A = '' }".into(), "{ A = '1', 'b c' = \"\\n\" }".into()],
+        Kind::Table(keys) => vec!["{}".into(), format!("{{ {} = 'core' }}", keys[0])],
+        Kind::Requirement => quoted(&["1", ">=1.2", "=1.2.3", "^0.4, <0.9", "*", "~1.2.3-pre.4"]),
+        Kind::Archives => vec!["[]".into(), format!("[{}]", archive("https://x", &"a0".repeat(32)))],
         Kind::ChoiceOrList(words, items) => [quoted(words), lists(items)].concat(),
     }
+}
+
+fn archive(url: &str, sha256: &str) -> String {
+    format!("{{ host = '*', version = '1', url = '{url}', sha256 = '{sha256}' }}")
 }
 
 /// Values that are wrong for every kind but the ones left out.
@@ -123,10 +132,16 @@ fn invalid(kind: Kind) -> Vec<String> {
         invalid.extend(["0", "7"]);
     }
     if !is_list {
-        invalid.extend(["[]", "['core']"]);
+        invalid.push("['core']");
+    }
+    if !is_list && kind != Kind::Archives {
+        invalid.push("[]");
     }
     if kind != Kind::Variables {
-        invalid.extend(["{}", "{ A = '1' }"]);
+        invalid.push("{ A = '1' }");
+    }
+    if !matches!(kind, Kind::Variables | Kind::Table(_)) {
+        invalid.push("{}");
     }
     if kind != Kind::Text {
         invalid.push("'core'");
@@ -165,21 +180,32 @@ fn invalid(kind: Kind) -> Vec<String> {
             ]);
         }
         Kind::ChoiceOrList(..) => invalid.push("[]"),
+        Kind::Requirement => invalid.extend(["'x1'", "'>='", "'1,'", "'=>1'", "'v1.2'"]),
+        Kind::Archives => invalid.extend(["[{}]", "['a']", "[{ host = '*' }]"]),
         _ => {}
     }
-    if is_list && !matches!(kind, Kind::List(Items::Arguments)) {
+    if is_list && !matches!(kind, Kind::List(Items::Arguments) | Kind::ChoiceOrList(_, Items::Arguments)) {
         invalid.push("['lib', 'lib']");
     }
     if let Kind::ChoiceOrList(_, Items::OneOf(_)) = kind {
         invalid.push("['core']");
     }
-    invalid.into_iter().map(str::to_owned).collect()
+    let mut invalid = invalid.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    if kind == Kind::Archives {
+        let digest = "a0".repeat(32);
+        for (url, sha256) in
+            [("http://x", &*digest), ("https://x", "a0"), ("https://x", &digest.to_uppercase())]
+        {
+            invalid.push(format!("[{}]", archive(url, sha256)));
+        }
+    }
+    invalid
 }
 
 #[test]
 fn schema_and_parser_agree_on_every_key() {
     let validator = Validator::new();
-    for key in KEYS {
+    for key in keys::all() {
         validator.agree(&file(key, key.example), true);
         for value in valid(key.kind) {
             validator.agree(&file(key, &value), true);
@@ -227,12 +253,14 @@ fn schema_and_parser_agree_on_tables_and_names() {
 fn every_key_is_described_in_the_schema() {
     let schema: Value = serde_json::from_str(&json_schema()).unwrap();
     let described = |pointer: &str| schema.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    for key in KEYS {
+    for key in keys::all() {
         let table = match key.section {
             Section::Tiers => "$defs/tier",
             Section::Presets => "$defs/preset",
             Section::Affected => "properties/affected",
             Section::Sweep => "properties/sweep",
+            Section::Setup => "properties/setup",
+            Section::Tools => "$defs/tool",
         };
         assert!(
             described(&format!("/{table}/properties/{}/description", key.name)).starts_with(key.doc),

@@ -1,7 +1,7 @@
 //! What files mean: defaults, overrides and every way to write the same thing.
 
 use super::{accept, members};
-use crate::config::keys::{KEYS, Section};
+use crate::config::keys::{self, Section};
 use crate::config::{
     Affected, Config, EXAMPLE, Members, OnOverBudget, Packages, Place, Preset, RunnerChoice, Target, Targets,
     Tier, TierCommand, reference_markdown,
@@ -165,7 +165,7 @@ fn the_reference_holds_the_example_and_every_key() {
     let reference = reference_markdown();
     let example = reference.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
     accept(example);
-    for key in KEYS {
+    for key in keys::all() {
         assert!(reference.contains(&format!("\n| `{}` | {} |", key.name, key.doc)), "{}", key.name);
         assert!(example.contains(&format!("\n{} = ", key.name)), "the example lacks `{}`", key.name);
     }
@@ -176,7 +176,7 @@ fn the_reference_holds_the_example_and_every_key() {
 
 #[test]
 fn every_key_changes_the_configuration() {
-    for key in KEYS {
+    for key in keys::all() {
         let other = if key.section == Section::Tiers { "budget = 1\n" } else { "" };
         let other = if key.name == "budget" { "" } else { other };
         let command = if key.name == "command" { "" } else { "command = 'test'\n" };
@@ -185,6 +185,8 @@ fn every_key_changes_the_configuration() {
             Section::Presets => "[presets.x]\n".to_owned(),
             Section::Affected => "[affected]\n".to_owned(),
             Section::Sweep => "[sweep]\n".to_owned(),
+            Section::Setup => "[setup]\n".to_owned(),
+            Section::Tools => "[tools.quick]\n".to_owned(),
         };
         let set = accept(&format!("{header}{} = {}\n", key.name, key.example));
         assert_ne!(set, accept(&header), "`{}` has no effect", key.name);
