@@ -4,4 +4,14 @@
 //! Invariant: a tool counts as installed only when its effect was seen, and a file that was downloaded is only put in
 //! place, or even unpacked, when its SHA-256 is the pinned one.
 
+mod catalog;
+mod found;
+mod linker_name;
+mod machine;
 mod process;
+mod prove;
+
+pub use catalog::{CATALOG, LinkSettings, Tool, catalog};
+pub use found::{Found, Presence, look_for, places};
+pub use machine::{Machine, private_bin};
+pub use prove::{Proven, prove};

@@ -35,5 +35,5 @@ pub use metadata::{CargoVersion, Outline};
 pub use model::{Facts, LocalDependency, LocalPackage, TargetFacts};
 pub use progress::{Progress, Silent};
 pub use selection::{Selection, feature_args, preset_features, profile_args, target_args};
-pub use toolchain::on_path;
+pub use toolchain::{on_path, program_in};
 pub use workspace::{Workspace, has_workspace_table};

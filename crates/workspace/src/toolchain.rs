@@ -50,11 +50,16 @@ fn rustup_home(environment: &Environment) -> Option<Utf8PathBuf> {
 
 /// The file that running `program` would start, if `PATH` has one.
 pub fn on_path(program: &str, environment: &Environment) -> Option<Utf8PathBuf> {
-    let name = format!("{program}{}", std::env::consts::EXE_SUFFIX);
-    std::env::split_paths(environment.get("PATH")?)
-        .map(|folder| folder.join(&name))
-        .find(|path| is_executable(path))
-        .and_then(|path| Utf8PathBuf::from_path_buf(path).ok())
+    let folders = std::env::split_paths(environment.get("PATH")?);
+    folders
+        .filter_map(|folder| Utf8PathBuf::from_path_buf(folder).ok())
+        .find_map(|folder| program_in(&folder, program))
+}
+
+/// The executable file `program` in `folder`, if there is one.
+pub fn program_in(folder: &Utf8Path, program: &str) -> Option<Utf8PathBuf> {
+    let path = folder.join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
+    is_executable(path.as_std_path()).then_some(path)
 }
 
 #[cfg(unix)]

@@ -44,6 +44,8 @@ choice! {
     Effect {
         /// It links an executable, which says so and runs.
         Link = "link",
+        /// It links an executable, which runs, by whatever linker it chooses.
+        Driver = "driver",
         /// It answers the second of two equal compilations from its cache.
         Cache = "cache",
         /// It lists and runs the tests of a package.

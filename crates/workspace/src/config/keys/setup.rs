@@ -128,8 +128,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::List(Items::Distinct),
         default: "`[]`",
         doc: "For a linker: the ways to have it used. Each is a linker driver (`cc` is rustc's own choice) and its \
-              arguments; one that starts with `-C` is rustc's. `{path}` is the tool's program, `{gcc-ld}` the folder \
-              of rustc's own linkers. The first that proves to work is taken.",
+              arguments; one that starts with `-C` is rustc's. `{path}` is the tool's program, `{rustlib}` the \
+              toolchain's folder `lib/rustlib/HOST`. The first that proves to work is taken.",
         example: r#"["cc -fuse-ld=mold", "clang --ld-path={path}"]"#,
     },
     Key {

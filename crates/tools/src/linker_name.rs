@@ -1,0 +1,74 @@
+//! Who linked an executable: linkers leave their name and version in what they write.
+//!
+//! ELF: the strings of the section `.comment`, among them those of compilers. mold writes `mold 1.10.1 (…)`, LLD and
+//! wild write `Linker: LLD 14.0.6`; GNU ld and gold write nothing (seen in executables that each of them linked).
+
+use anyhow::{Context, Result, bail};
+use camino::Utf8Path;
+use elf::ElfStream;
+use elf::endian::AnyEndian;
+
+/// The strings that those who made the executable at `path` have left in it, compilers among them. Fails for what is no
+/// executable of a known format.
+pub(crate) fn makers(path: &Utf8Path) -> Result<Vec<String>> {
+    let failed = || format!("failed to read {path}");
+    let file = std::fs::File::open(path).with_context(failed)?;
+    let mut elf = ElfStream::<AnyEndian, _>::open_stream(file)
+        .with_context(|| format!("{path} is no executable of this system"))?;
+    let Some(header) = elf.section_header_by_name(".comment").with_context(failed)?.copied() else {
+        return Ok(Vec::new());
+    };
+    let (bytes, compression) = elf.section_data(&header).with_context(failed)?;
+    if compression.is_some() {
+        bail!("{path} has a compressed section `.comment`");
+    }
+    let strings = bytes.split(|byte| *byte == 0).filter(|string| !string.is_empty());
+    Ok(strings.map(|string| String::from_utf8_lossy(string).into_owned()).collect())
+}
+
+/// The one of `makers` that is the linker calling itself `says`. With a `version`, it must be that one too.
+pub(crate) fn named<'a>(makers: &'a [String], says: &str, version: Option<&str>) -> Option<&'a str> {
+    let is_version = |word: &str, version: &str| word.trim_matches([',', '(', ')']) == version;
+    let fits = |maker: &&String| {
+        let mut words = maker.split_whitespace();
+        words.any(|word| word == says)
+            && version.is_none_or(|version| words.any(|word| is_version(word, version)))
+    };
+    makers.iter().find(fits).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linker_is_told_by_name_and_version() {
+        let makers = |line: &str| {
+            ["rustc version 1.95.0 (59807616e 2026-04-14)", line, "GCC: (Debian 12.2.0-14) 12.2.0"]
+                .map(str::to_owned)
+                .to_vec()
+        };
+        let table = [
+            ("mold 1.10.1 (compatible with GNU ld)", "mold", Some("1.10.1"), true),
+            ("mold 1.10.1 (compatible with GNU ld)", "mold", Some("2.4.0"), false),
+            ("Linker: Debian LLD 14.0.6", "LLD", Some("14.0.6"), true),
+            ("Linker: LLD 22.1.2 (/checkout/src/llvm-project/llvm 1cb4e38)", "LLD", Some("14.0.6"), false),
+            ("Linker: LLD 22.1.2 (/checkout/src/llvm-project/llvm 1cb4e38)", "LLD", Some("22.1.2"), true),
+            ("Linker: Wild 0.10.0 non-git-build (compatible with GNU linkers)", "Wild", Some("0.10.0"), true),
+            ("Linker: LLD 22.1.2", "mold", None, false),
+            ("", "mold", None, false),
+        ];
+        for (line, says, version, is) in table {
+            assert_eq!(named(&makers(line), says, version).is_some(), is, "{line} {says} {version:?}");
+        }
+        assert!(makers("x").iter().all(|maker| named(std::slice::from_ref(maker), "LLD", None).is_none()));
+    }
+
+    #[test]
+    fn what_is_no_executable_is_an_error() {
+        let dir = xtask_testkit::TempDir::new("linker-name");
+        let path = dir.path().join("text");
+        xtask_files::write_atomic(&path, "#!/bin/sh\n", xtask_files::Durability::Cache).unwrap();
+        assert!(makers(&path).unwrap_err().to_string().contains("no executable"));
+    }
+}

@@ -1,0 +1,100 @@
+//! What the probes of this machine need to know: whose workspace, which toolchain, where to put what they make.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_files::{Durability, remove_dir, write_atomic};
+use xtask_workspace::{Call, Environment, Workspace, cargo_home};
+
+use crate::process::{output, successful};
+
+/// rustup may have to unpack a toolchain first; else this takes 50 ms.
+const RUSTC_ANSWERS: Duration = Duration::from_secs(120);
+
+/// A machine, as it looks from a workspace.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The workspace's root; probes run there, so that its toolchain file and cargo configuration count.
+    pub root: Utf8PathBuf,
+    /// The user's environment.
+    pub environment: Environment,
+    /// The host triple.
+    pub host: String,
+    /// What `rustc -vV` says in its first line.
+    pub rustc: String,
+    /// The toolchain's folder `lib/rustlib/HOST`.
+    pub rustlib: Utf8PathBuf,
+    /// Our own folder below the target dir.
+    pub state_dir: Utf8PathBuf,
+}
+
+impl Machine {
+    /// Asks the workspace's rustc where it is.
+    pub fn of(workspace: &Workspace) -> Result<Self> {
+        let (root, environment) = (workspace.root().to_owned(), workspace.environment.clone());
+        let call = Call::new(&root, "rustc", ["--version", "--print", "sysroot"]);
+        let said = successful(&call, &environment, RUSTC_ANSWERS)?.stdout;
+        let sysroot = said.lines().next().with_context(|| format!("`{call}` said nothing"))?;
+        let host = workspace.facts.host.clone();
+        let rustlib = Utf8Path::new(sysroot).join("lib/rustlib").join(&host);
+        let version = Call::new(&root, "rustc", ["--version"]);
+        let rustc = output(&version, &environment, RUSTC_ANSWERS)?.stdout.trim().to_owned();
+        Ok(Self { host, rustc, rustlib, state_dir: workspace.state_dir().join("setup"), root, environment })
+    }
+
+    /// Where a tool is put that only this workspace shall have. It is no part of the target dir: `cargo clean` must not
+    /// take away what cargo's configuration names.
+    pub fn private_bin(&self) -> Utf8PathBuf {
+        private_bin(&self.root)
+    }
+
+    /// The `bin` folder in cargo's home.
+    pub fn cargo_bin(&self) -> Option<Utf8PathBuf> {
+        cargo_home(&self.environment).map(|home| home.join("bin"))
+    }
+
+    /// A new, empty folder for what a probe makes; it goes when it is dropped. It lies below the target dir, because
+    /// what is linked there has to run.
+    pub(crate) fn scratch(&self, name: &str) -> Result<Scratch> {
+        let dir = self.state_dir.join("probes").join(format!("{name}-{}", std::process::id()));
+        remove_dir(&dir)?;
+        std::fs::create_dir_all(&dir).with_context(|| format!("failed to create folder {dir}"))?;
+        Ok(Scratch(dir))
+    }
+}
+
+/// Where the tools of the workspace at `root` lie that nobody else shall have.
+pub fn private_bin(root: &Utf8Path) -> Utf8PathBuf {
+    root.join(".cargo/xtask-tools/bin")
+}
+
+/// A folder that is removed when it is dropped.
+pub(crate) struct Scratch(Utf8PathBuf);
+
+impl Scratch {
+    pub(crate) fn path(&self) -> &Utf8Path {
+        &self.0
+    }
+
+    /// Writes a file in it, and the folders that lead there.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<Utf8PathBuf> {
+        let path = self.0.join(name);
+        write_atomic(&path, text, Durability::Cache)?;
+        Ok(path)
+    }
+
+    /// Makes a folder in it.
+    pub(crate) fn folder(&self, name: &str) -> Result<Utf8PathBuf> {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(&path).with_context(|| format!("failed to create folder {path}"))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left is below the target dir, and the next probe of that name removes it.
+        let _ = remove_dir(&self.0);
+    }
+}
