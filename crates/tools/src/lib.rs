@@ -10,6 +10,7 @@ mod linker_name;
 mod machine;
 mod process;
 mod prove;
+pub mod race;
 
 pub use catalog::{CATALOG, LinkSettings, Tool, catalog};
 pub use found::{Found, Presence, look_for, places};

@@ -1,5 +1,6 @@
 //! Short calls of programs that are not trusted to end, to answer, or to answer the truth.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -20,8 +21,25 @@ pub(crate) struct Output {
     pub(crate) success: bool,
 }
 
+/// A signal that came during a call: whoever goes on after other failures stops at this one.
+#[derive(Debug)]
+pub(crate) struct Interrupted {
+    /// Its number.
+    pub(crate) signal: i32,
+    /// The call, as it is pasted.
+    pub(crate) call: String,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "interrupted by signal {} during `{}`", self.signal, self.call)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 /// Makes the call and waits for it, at most `limit`. A call that fails is no error here; one that cannot be started, or
-/// does not end in time, is. So is a signal that came meanwhile: whoever waits for us is to see it.
+/// does not end in time, is. So is a signal that came meanwhile: whoever waits for us is to see it ([`Interrupted`]).
 pub(crate) fn output(call: &Call, environment: &Environment, limit: Duration) -> Result<Output> {
     let (mut stdout, mut stderr) = (String::new(), String::new());
     let ended = run(call, environment, Some(limit), &mut |stream, line| {
@@ -33,7 +51,7 @@ pub(crate) fn output(call: &Call, environment: &Environment, limit: Duration) ->
     })?;
     let Ended { status, signal, timed_out } = ended;
     if let Some(signal) = signal {
-        bail!("interrupted by signal {signal} during `{call}`");
+        return Err(Interrupted { signal, call: call.to_string() }.into());
     }
     if timed_out {
         bail!("`{call}` did not end within {} s", limit.as_secs());

@@ -1,0 +1,122 @@
+//! Which linker is the fastest here: the workspace's largest test program, linked over and over by each candidate.
+//!
+//! One run of the linker is all that is timed. Cargo tells how it calls rustc for that program (`capture`), rustc how
+//! it calls the linker (`link_line`), and these calls are made again in rounds, so that other work on the machine
+//! slows all of them.
+//!
+//! Invariants: nothing that is linked here is put where a build would look for it; the one unit that is compiled again
+//! in the user's own target dir ends fresh; and what the race wrote is gone when it ends. After a kill the next race
+//! removes it.
+
+mod arguments;
+mod capture;
+mod contest;
+mod link_line;
+mod subject;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use xtask_files::{FileLock, Locked, remove_dir, try_lock};
+use xtask_stats::Comparison;
+use xtask_workspace::{CargoCommand, Progress, Workspace};
+
+pub use capture::{ROLE_CAPTURE, capture};
+
+/// A way to link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// What it is called in the result.
+    pub name: String,
+    /// The program that rustc calls to link (`-C linker=…`); `None` for rustc's own choice.
+    pub linker: Option<String>,
+    /// Arguments at the end of rustc's, such as `-Clink-arg=-fuse-ld=mold`.
+    pub rustflags: Vec<String>,
+}
+
+/// How long each candidate took.
+#[derive(Debug, Clone, Serialize)]
+pub struct Race {
+    /// What was linked: package and target, `app test it`.
+    pub binary: String,
+    /// The size of that program in the user's own build, in bytes.
+    pub bytes: u64,
+    /// How many rounds were timed.
+    pub rounds: usize,
+    /// The candidates in the order they were given; the first is the baseline.
+    pub entries: Vec<Entry>,
+}
+
+/// How long one candidate took.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    /// The candidate's name.
+    pub name: String,
+    /// Milliseconds that the linker took, one value per round.
+    pub milliseconds: Vec<f64>,
+    /// Their median; `None` when it linked in no round.
+    pub median_ms: Option<f64>,
+    /// Against the baseline; `None` for the baseline itself, and for a candidate that failed.
+    pub comparison: Option<Comparison>,
+    /// Why it could not link; it takes no part from then on.
+    pub failed: Option<String>,
+}
+
+/// Times each of `candidates` in `rounds` rounds at linking the largest test program that `test_command` builds.
+///
+/// The first candidate is the baseline, what is in force now: of what the user's own settings say of the linker the
+/// others get nothing. `capture` is the program that plays [`ROLE_CAPTURE`], the suite's own.
+///
+/// `None`, with the reason as a note, where there is no test program or the tests do not build. Fails when the baseline
+/// cannot be linked again, when another race goes on in this workspace, or when a signal comes.
+pub fn race(
+    workspace: &Workspace,
+    test_command: &CargoCommand,
+    candidates: &[Candidate],
+    capture: &Utf8Path,
+    rounds: usize,
+    progress: &dyn Progress,
+) -> Result<Option<Race>> {
+    if candidates.is_empty() {
+        bail!("there is nothing to race: the first candidate is the baseline");
+    }
+    let scratch = Scratch::new(workspace)?;
+    let mut test_command = test_command.clone();
+    test_command.run_nothing();
+    let Some(program) = subject::largest(workspace, &test_command, progress)? else { return Ok(None) };
+    progress.note(&format!("linking {} over and over", program.name));
+    let call = subject::captured(workspace, &test_command, &program, capture, &scratch.dir, progress)?;
+    let mut contestants = contest::prepare(&call, candidates, &scratch.dir, progress)?;
+    contest::run(&mut contestants, rounds, progress)?;
+    let entries = contest::entries(contestants);
+    Ok(Some(Race { binary: program.name, bytes: program.bytes, rounds, entries }))
+}
+
+/// The folder for all that a race writes, removed when it is dropped; only one race at a time has it.
+struct Scratch {
+    dir: Utf8PathBuf,
+    _lock: FileLock,
+}
+
+impl Scratch {
+    fn new(workspace: &Workspace) -> Result<Self> {
+        let state_dir = workspace.state_dir();
+        let dir = state_dir.join("race");
+        std::fs::create_dir_all(&state_dir)
+            .with_context(|| format!("failed to create folder {state_dir}"))?;
+        let Locked::Held(lock) = try_lock(&state_dir.join("race.lock"))? else {
+            bail!("another race goes on in {state_dir}; wait for its end");
+        };
+        // What a race left that was killed.
+        remove_dir(&dir)?;
+        std::fs::create_dir(&dir).with_context(|| format!("failed to create folder {dir}"))?;
+        Ok(Self { dir, _lock: lock })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays is below the target dir, and the next race tries again.
+        let _ = remove_dir(&self.dir);
+    }
+}

@@ -1,0 +1,244 @@
+//! Linkers compared on a real workspace, with real cargo, rustc and linkers.
+//!
+//! Cargo starts the program under test as its compiler wrapper, and that program is this one: so the harness is our
+//! own; cargo and nextest see no difference.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_stats::Verdict;
+use xtask_testkit::{Fixture, Outcome, cargo};
+use xtask_tools::race::{Candidate, Race, capture, race};
+use xtask_units::fake::ROLE;
+use xtask_workspace::{CargoCommand, Environment, Progress, Workspace};
+
+const TESTS: [(&str, fn()); 4] = [
+    ("every_candidate_links_and_the_build_stays_fresh", every_candidate_links_and_the_build_stays_fresh),
+    (
+        "the_users_own_wrapper_and_linker_are_the_baselines",
+        the_users_own_wrapper_and_linker_are_the_baselines,
+    ),
+    ("a_test_with_a_harness_of_its_own_is_linked_too", a_test_with_a_harness_of_its_own_is_linked_too),
+    ("without_a_test_program_there_is_no_race", without_a_test_program_there_is_no_race),
+];
+
+fn main() -> ExitCode {
+    let arguments = std::env::args().skip(1).collect::<Vec<_>>();
+    if std::env::var_os(ROLE).is_some() {
+        let played = capture(&arguments);
+        #[expect(clippy::disallowed_macros, reason = "what a program says when it fails")]
+        if let Err(error) = &played {
+            eprintln!("{error:#}");
+        }
+        return ExitCode::from(u8::try_from(played.unwrap_or(101)).unwrap_or(1));
+    }
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let words = arguments.iter().enumerate().filter(|(index, word)| {
+        // nextest asks with `--list --format terse`: that word is no test.
+        !(word.starts_with('-') || *index > 0 && arguments[index - 1] == "--format")
+    });
+    let words = words.map(|(_, word)| word).collect::<Vec<_>>();
+    let chosen = |name: &str| {
+        let fits = |word: &&String| if has("--exact") { name == *word } else { name.contains(word.as_str()) };
+        // Nothing here is ignored.
+        !has("--ignored") && (words.is_empty() || words.iter().any(fits))
+    };
+    let mut out = std::io::stdout();
+    let mut failed = false;
+    for (name, test) in TESTS.into_iter().filter(|(name, _)| chosen(name)) {
+        let says = if has("--list") {
+            format!("{name}: test")
+        } else {
+            let passed = catch_unwind(test).is_ok();
+            failed |= !passed;
+            format!("test {name} ... {}", if passed { "ok" } else { "FAILED" })
+        };
+        writeln!(out, "{says}").unwrap();
+    }
+    ExitCode::from(u8::from(failed))
+}
+
+/// A library with a small test, and a test `it` that is larger as it holds more.
+fn fixture() -> Fixture {
+    let manifest = "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    let build = "fn main() { println!(\"cargo:rerun-if-env-changed=RUSTC_WRAPPER\"); }";
+    let it =
+        "static LARGE: [u8; 3 << 20] = [7; 3 << 20];\n#[test] fn t() { assert_eq!(app::f(), LARGE[1]); }";
+    Fixture::new(
+        "race",
+        &[
+            ("Cargo.toml", manifest),
+            ("build.rs", build),
+            ("src/lib.rs", "pub fn f() -> u8 { 7 }\n#[test] fn t() { f(); }"),
+            ("tests/it.rs", it),
+        ],
+    )
+}
+
+/// The environment of a fresh login, and `more`.
+fn workspace(fixture: &Fixture, more: &[(&str, &str)]) -> Workspace {
+    let mut command = cargo(fixture.root());
+    command.envs(more.iter().copied());
+    let text = |text: &std::ffi::OsStr| text.to_str().unwrap().to_owned();
+    let variables = command.get_envs().filter_map(|(name, value)| Some((text(name), text(value?))));
+    let environment = variables.collect::<Environment>();
+    Workspace::load(fixture.root(), environment).unwrap()
+}
+
+fn candidate(name: &str, linker: Option<&str>, rustflags: &[&str]) -> Candidate {
+    let rustflags = rustflags.iter().map(|&flag| flag.to_owned()).collect();
+    Candidate { name: name.to_owned(), linker: linker.map(str::to_owned), rustflags }
+}
+
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Progress for Notes {
+    fn output(&self, _line: &str) {}
+    fn note(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+    fn detail(&self, _text: &str) {}
+    fn units(&self, _done: usize, _of: Option<usize>, _unit: &str) {}
+}
+
+fn test_command(workspace: &Workspace) -> CargoCommand {
+    CargoCommand::new(workspace.root(), ["test", "--workspace"])
+}
+
+/// The race of `candidates` in `rounds` rounds, and the notes.
+fn raced(workspace: &Workspace, candidates: &[Candidate], rounds: usize) -> (Option<Race>, Vec<String>) {
+    let this = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
+    let notes = Notes::default();
+    let race = race(workspace, &test_command(workspace), candidates, &this, rounds, &notes).unwrap();
+    let state_dir = workspace.state_dir();
+    assert!(!state_dir.join("race").exists() && state_dir.join("race.lock").exists());
+    (race, notes.0.into_inner().unwrap())
+}
+
+/// A linker that writes a line to `NAME.log` and then is `cc`.
+fn linker(fixture: &Fixture, name: &str) -> Utf8PathBuf {
+    fixture.write(name, "#!/bin/sh\necho x >> \"$0.log\"\nexec cc \"$@\"\n");
+    let path = fixture.root().join(name);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn calls(linker: &Utf8Path) -> usize {
+    std::fs::read_to_string(format!("{linker}.log")).map_or(0, |log| log.lines().count())
+}
+
+/// What plain cargo compiles now.
+fn compiled(fixture: &Fixture, more: &[(&str, &str)]) -> String {
+    let mut command = cargo(fixture.root());
+    command.args(["test", "--workspace", "--no-run"]).envs(more.iter().copied());
+    let stderr = Outcome::of(&mut command).expect_code(0).stderr;
+    stderr.lines().filter(|line| line.trim_start().starts_with("Compiling")).collect()
+}
+
+fn every_candidate_links_and_the_build_stays_fresh() {
+    let fixture = fixture();
+    let workspace = workspace(&fixture, &[]);
+    let ours = linker(&fixture, "our-cc");
+    // A race that was killed.
+    fixture.write("target/xtask-suite/race/0/left.o", "");
+    let candidates = [
+        candidate("now", None, &[]),
+        candidate("mold", None, &["-Clink-arg=-fuse-ld=mold"]),
+        candidate("GNU ld", Some(ours.as_str()), &["-Clinker-features=-lld"]),
+        candidate("no program", Some("no-such-cc"), &[]),
+        candidate("no library", None, &["-Clink-arg=-lno-such-library"]),
+    ];
+    // Everything is compiled by the race itself, then nothing of it is there.
+    for round in ["all is stale", "all is fresh"] {
+        let (race, notes) = raced(&workspace, &candidates, 6);
+        let race = race.unwrap();
+        assert_eq!((race.binary.as_str(), race.rounds), ("app test it", 6), "{round}");
+        assert!(race.bytes > 3 << 20, "{}", race.bytes);
+        assert_eq!(notes, ["linking app test it over and over"], "{round}");
+        let counts = race.entries.iter().map(|entry| entry.milliseconds.len()).collect::<Vec<_>>();
+        assert_eq!(counts, [6, 6, 6, 0, 0], "{:#?}", race.entries);
+        for entry in &race.entries[..3] {
+            assert_eq!((&entry.failed, entry.median_ms.unwrap() > 0.0), (&None, true), "{round}");
+        }
+        assert!(race.entries[0].comparison.is_none());
+        assert_eq!(race.entries[1].comparison.as_ref().unwrap().rounds, 6);
+        let why = |index: usize| race.entries[index].failed.as_deref().unwrap_or_default();
+        assert!(why(3).contains("no-such-cc"), "{}", why(3));
+        assert!(why(4).contains("no-such-library"), "{}", why(4));
+        assert_eq!(compiled(&fixture, &[]), "", "{round}");
+    }
+    // Once by rustc, once to warm up, six times timed.
+    assert_eq!(calls(&ours), 2 * 8);
+}
+
+fn the_users_own_wrapper_and_linker_are_the_baselines() {
+    let fixture = fixture();
+    let theirs = linker(&fixture, "their-cc");
+    let config = format!(
+        "[target.x86_64-unknown-linux-gnu]\nlinker = \"{theirs}\"\nrustflags = [\"-Clink-arg=-fuse-ld=no-such\"]\n"
+    );
+    fixture.write("wrapper", "#!/bin/sh\nexec \"$@\"\n");
+    let wrapper = fixture.root().join("wrapper");
+    std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Works for them: their linker takes no notice of it.
+    fixture.write(
+        "their-cc",
+        "#!/bin/bash\necho x >> \"$0.log\"\nexec cc \"${@/#-fuse-ld=no-such/-fuse-ld=bfd}\"\n",
+    );
+    fixture.write(".cargo/config.toml", &config);
+    let more = [("RUSTC_WRAPPER", wrapper.as_str()), ("CARGO_INCREMENTAL", "0")];
+    let workspace = workspace(&fixture, &more);
+    assert_ne!(compiled(&fixture, &more), "");
+    let before = calls(&theirs);
+    let candidates = [candidate("now", None, &[]), candidate("plain", Some("cc"), &[])];
+    let (race, notes) = raced(&workspace, &candidates, 6);
+    // The build script watches the variable that they set: what depends on it is compiled again, and once more. So
+    // both programs are linked twice in the target dir. The rest is the race: once by rustc, once to warm up, six times.
+    assert_eq!(notes[1..], ["3 units were compiled again instead of one, and 3 after that"]);
+    assert_eq!(calls(&theirs) - before, 4 + 8);
+    let race = race.unwrap();
+    assert!(race.entries.iter().all(|entry| entry.failed.is_none()), "{:#?}", race.entries);
+    assert_ne!(race.entries[1].comparison.as_ref().unwrap().verdict, Verdict::TooFewRounds);
+    assert_eq!(compiled(&fixture, &more), "");
+}
+
+fn a_test_with_a_harness_of_its_own_is_linked_too() {
+    let fixture = fixture();
+    let manifest = fixture.read("Cargo.toml");
+    fixture.write(
+        "Cargo.toml",
+        &format!("{manifest}[[test]]\nname = \"it\"\nharness = false\n[lib]\ntest = false\n"),
+    );
+    fixture.write("tests/it.rs", "fn main() { app::f(); }");
+    let candidates = [candidate("now", None, &[])];
+    let (race, _) = raced(&workspace(&fixture, &[]), &candidates, 1);
+    let race = race.unwrap();
+    assert_eq!((race.binary.as_str(), race.entries[0].milliseconds.len()), ("app test it", 1));
+}
+
+fn without_a_test_program_there_is_no_race() {
+    let table =
+        [("src/lib.rs", "[lib]\ntest = false\n", "builds no test program"), ("tests/it.rs", "", "fails")];
+    for (path, more, expected) in table {
+        let fixture = fixture();
+        let manifest = fixture.read("Cargo.toml");
+        fixture.write("Cargo.toml", &format!("{manifest}autotests = {}\n{more}", more.is_empty()));
+        fixture.write(path, "pub fn f() -> u8 { 7 }\n#[test] fn t() -> Nothing {}");
+        if !more.is_empty() {
+            fixture.write(path, "pub fn f() -> u8 { 7 }");
+        }
+        let (race, notes) = raced(&workspace(&fixture, &[]), &[candidate("now", None, &[])], 1);
+        assert!(race.is_none());
+        let note = notes.join(", ");
+        let start = "no linkers were compared: `cargo test --no-run --workspace` ";
+        assert_eq!(note, format!("{start}{expected}"));
+    }
+}
