@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,19 +21,93 @@ pub enum Durability {
 ///
 /// Readers see the old bytes or the new ones. The temporary file is removed when anything fails.
 pub fn write_atomic(path: &Utf8Path, bytes: impl AsRef<[u8]>, durability: Durability) -> Result<()> {
-    let parent = path.parent().with_context(|| format!("{path} has no parent folder"))?;
-    fs::create_dir_all(parent).with_context(|| format!("failed to create folder {parent}"))?;
-    let temporary = Temporary::beside(path);
-    let mut file = temporary.create().with_context(|| format!("failed to create {}", temporary.0))?;
-    file.write_all(bytes.as_ref()).with_context(|| format!("failed to write {}", temporary.0))?;
-    if durability == Durability::Synced {
-        file.sync_all().with_context(|| format!("failed to sync {}", temporary.0))?;
+    let mut replacement = Replacement::of(path)?;
+    replacement.append(bytes.as_ref())?;
+    replacement.commit(durability)
+}
+
+/// A file in the making, beside the one whose place it is to take: for what is too large to be held in memory.
+///
+/// Nobody sees it under its name before [`Replacement::commit`]; dropped before that, it is removed.
+#[derive(Debug)]
+pub struct Replacement {
+    file: File,
+    temporary: Temporary,
+    path: Utf8PathBuf,
+}
+
+impl Replacement {
+    /// An empty one for `path`, creating missing parent folders. What `path` is by now does not matter: a link there
+    /// is replaced, not followed.
+    pub fn of(path: &Utf8Path) -> Result<Self> {
+        let parent = path.parent().with_context(|| format!("{path} has no parent folder"))?;
+        fs::create_dir_all(parent).with_context(|| format!("failed to create folder {parent}"))?;
+        let temporary = Temporary::beside(path);
+        let file = temporary.create().with_context(|| format!("failed to create {}", temporary.0))?;
+        Ok(Self { file, temporary, path: path.to_owned() })
     }
-    drop(file);
-    fs::rename(&temporary.0, path).with_context(|| format!("failed to replace {path}"))
+
+    /// Writes `bytes` behind what was written before.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).with_context(|| format!("failed to write {}", self.temporary.0))
+    }
+
+    /// Makes it a program that everyone can run and only its owner can change (mode 0755, whatever the umask).
+    pub fn make_executable(&mut self) -> Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let executable = fs::Permissions::from_mode(0o755);
+            let made = self.file.set_permissions(executable);
+            made.with_context(|| format!("failed to make {} executable", self.temporary.0))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the place of the old file in one step.
+    pub fn commit(self, durability: Durability) -> Result<()> {
+        let Self { file, temporary, path } = self;
+        if durability == Durability::Synced {
+            file.sync_all().with_context(|| format!("failed to sync {}", temporary.0))?;
+        }
+        // Closed first: nobody can start a program that somebody can still write to.
+        drop(file);
+        fs::rename(&temporary.0, &path).with_context(|| format!("failed to replace {path}"))
+    }
+}
+
+/// Removes the temporary files that killed writers of `path` have left, those last written before `before`.
+///
+/// A name that no writer here gives is left alone. Returns how many were removed.
+pub fn remove_abandoned(path: &Utf8Path, before: SystemTime) -> Result<usize> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(0) };
+    let entries = match parent.read_dir_utf8() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.with_context(|| format!("failed to read folder {parent}"))?,
+    };
+    let mut removed = 0;
+    for entry in entries.flatten().filter(|entry| is_temporary(entry.file_name(), name)) {
+        let modified = fs::symlink_metadata(entry.path()).and_then(|metadata| metadata.modified());
+        if modified.is_ok_and(|modified| modified < before) {
+            crate::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Whether [`Temporary::beside`] gives the name `temporary` for a file `name`.
+fn is_temporary(temporary: &str, name: &str) -> bool {
+    let rest = temporary.strip_prefix('.').and_then(|rest| rest.strip_prefix(name));
+    let numbers = rest.and_then(|rest| rest.strip_prefix('.')).and_then(|rest| rest.strip_suffix(".tmp"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers
+        .and_then(|numbers| numbers.split_once('-'))
+        .is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
 /// A temporary file that is removed when it is dropped before it was renamed.
+#[derive(Debug)]
 struct Temporary(Utf8PathBuf);
 
 impl Temporary {
@@ -88,5 +163,58 @@ mod tests {
         let error = write_atomic(&path, "x", Durability::Cache).unwrap_err();
         assert!(format!("{error:#}").contains("failed to replace"), "{error:#}");
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "the temporary file is gone");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replacement_is_seen_only_when_it_is_committed_and_replaces_a_link() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = temp_dir("atomic-replacement");
+        let (path, other) = (dir.join("program"), dir.join("other"));
+        write_atomic(&other, "other", Durability::Cache).unwrap();
+        symlink(&other, &path).unwrap();
+
+        let mut dropped = Replacement::of(&path).unwrap();
+        dropped.append(b"half").unwrap();
+        drop(dropped);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 2, "the temporary file is gone");
+
+        let mut replacement = Replacement::of(&path).unwrap();
+        replacement.append(b"whole ").unwrap();
+        replacement.append(b"file").unwrap();
+        replacement.make_executable().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "other", "not yet");
+        replacement.commit(Durability::Synced).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole file");
+        assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode(), 0o100_755);
+        assert_eq!(fs::read_to_string(&other).unwrap(), "other", "the link was not followed");
+    }
+
+    #[test]
+    fn only_old_temporary_files_of_that_name_are_removed() {
+        let dir = temp_dir("atomic-abandoned");
+        let names = [
+            (".program.12-0.tmp", true),
+            (".program.4194304-17.tmp", true),
+            (".program2.12-0.tmp", false),
+            (".program.old.12-0.tmp", false),
+            (".program.-0.tmp", false),
+            (".program.12.tmp", false),
+            (".program.1x-0.tmp", false),
+            ("program.12-0.tmp", false),
+            ("program", false),
+        ];
+        for (name, _) in names {
+            File::create(dir.join(name)).unwrap();
+        }
+        let path = dir.join("program");
+        let long_ago = SystemTime::now() - std::time::Duration::from_secs(3600);
+        assert_eq!(remove_abandoned(&path, long_ago).unwrap(), 0, "those of the living are kept");
+        let soon = SystemTime::now() + std::time::Duration::from_secs(3600);
+        assert_eq!(remove_abandoned(&path, soon).unwrap(), 2);
+        for (name, removed) in names {
+            assert_eq!(!dir.join(name).exists(), removed, "{name}");
+        }
+        assert_eq!(remove_abandoned(&dir.join("none/program"), soon).unwrap(), 0);
     }
 }

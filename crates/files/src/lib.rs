@@ -11,7 +11,7 @@ mod private;
 mod remove;
 
 pub use append::{append_line, read_lines};
-pub use atomic::{Durability, write_atomic};
+pub use atomic::{Durability, Replacement, remove_abandoned, write_atomic};
 pub use folder::{Entry, EntryKind, FileId, Folder, Status};
 pub use lock::{FileLock, Locked, lock_exclusive, try_lock};
 pub use private::private_dir;
