@@ -1,10 +1,11 @@
 //! Short calls of programs that are not trusted to end, to answer, or to answer the truth.
 
 use std::fmt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use xtask_units::process::{Ended, Stream, run};
+use xtask_units::process::{Ended, Stream, run, run_bytes};
 use xtask_workspace::{Call, Environment};
 
 /// More output than this is no answer of the programs that are asked here.
@@ -49,14 +50,45 @@ pub(crate) fn output(call: &Call, environment: &Environment, limit: Duration) ->
             text.push('\n');
         }
     })?;
-    let Ended { status, signal, timed_out } = ended;
-    if let Some(signal) = signal {
+    Ok(Output { stdout, stderr, success: by_itself(call, &ended, limit)?.success() })
+}
+
+/// How a call ended whose standard output was passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Streamed {
+    /// Standard error, at most [`MOST_BYTES`].
+    pub(crate) stderr: String,
+    /// The exit code; `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
+}
+
+/// As [`output`], for a call whose standard output is bytes: `on_bytes` gets them while it runs. When that fails, the
+/// process is killed and that error returned.
+pub(crate) fn streamed(
+    call: &Call,
+    environment: &Environment,
+    limit: Duration,
+    on_bytes: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<Streamed> {
+    let mut stderr = String::new();
+    let ended = run_bytes(call, environment, Some(limit), on_bytes, &mut |line| {
+        if stderr.len() + line.len() < MOST_BYTES {
+            stderr.push_str(line);
+            stderr.push('\n');
+        }
+    })?;
+    Ok(Streamed { stderr, code: by_itself(call, &ended, limit)?.code() })
+}
+
+/// The status of what ended by itself; an error otherwise.
+fn by_itself(call: &Call, ended: &Ended, limit: Duration) -> Result<ExitStatus> {
+    if let Some(signal) = ended.signal {
         return Err(Interrupted { signal, call: call.to_string() }.into());
     }
-    if timed_out {
+    if ended.timed_out {
         bail!("`{call}` did not end within {} s", limit.as_secs());
     }
-    Ok(Output { stdout, stderr, success: status.success() })
+    Ok(ended.status)
 }
 
 /// As [`output`]; a call that fails is an error too, which quotes the end of what it said.

@@ -1,12 +1,12 @@
-//! Runs any process with everything it starts as one tree: its output is read line by line, and a signal to
-//! us ends all of it.
+//! Runs any process with everything it starts as one tree: its output is read line by line, or byte by byte, and a
+//! signal to us ends all of it.
 //!
 //! Invariant: when [`run`] returns, the process has ended, and after a signal so has everything it started.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::ExitStatus;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -20,6 +20,10 @@ const POLL: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_secs(12);
 /// How long output is awaited after the process ended: a daemon it started may hold the pipe forever.
 const LINGER: Duration = Duration::from_millis(500);
+/// Bytes that are read at a time where they are no lines.
+const CHUNK: usize = 64 << 10;
+/// How many lines or chunks (16 MiB) may wait for whoever takes them; then the process waits too.
+const WAITING: usize = 256;
 
 /// Which of its two outputs a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,20 @@ pub struct Ended {
     pub timed_out: bool,
 }
 
+/// What was read from a process.
+enum Said {
+    Line(Stream, String),
+    /// From its standard output, where that is no text.
+    Bytes(Vec<u8>),
+}
+
+/// How standard output is read; standard error always is lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OutIs {
+    Lines,
+    Bytes,
+}
+
 /// Makes `call` with no standard input; `on_line` gets its output while it runs. What takes longer than `limit` is
 /// killed.
 ///
@@ -52,18 +70,59 @@ pub fn run(
     limit: Option<Duration>,
     on_line: &mut dyn FnMut(Stream, &str),
 ) -> Result<Ended> {
+    follow(call, environment, limit, OutIs::Lines, &mut |said| {
+        if let Said::Line(stream, line) = said {
+            on_line(stream, &line);
+        }
+        Ok(())
+    })
+}
+
+/// As [`run`], for a call whose standard output is no text: `on_bytes` gets it as it is, in pieces of any size, and
+/// `on_line` the lines of standard error. When `on_bytes` fails, the process is killed and that error returned.
+pub fn run_bytes(
+    call: &Call,
+    environment: &Environment,
+    limit: Option<Duration>,
+    on_bytes: &mut dyn FnMut(&[u8]) -> Result<()>,
+    on_line: &mut dyn FnMut(&str),
+) -> Result<Ended> {
+    follow(call, environment, limit, OutIs::Bytes, &mut |said| match said {
+        Said::Bytes(bytes) => on_bytes(&bytes),
+        Said::Line(_, line) => {
+            on_line(&line);
+            Ok(())
+        }
+    })
+}
+
+fn follow(
+    call: &Call,
+    environment: &Environment,
+    limit: Option<Duration>,
+    out_is: OutIs,
+    on_said: &mut dyn FnMut(Said) -> Result<()>,
+) -> Result<Ended> {
     let waiting = || format!("failed to wait for `{call}`");
     let signals = Signals::get()?;
     let _watch = signals.watch();
-    let (lines, handle) = start(call, environment)?;
+    let (said, handle) = start(call, environment, out_is)?;
     let pid = handle.pids().first().copied().context("a started process has a number")?;
     let mut tree = Tree { pid, descendants: Vec::new(), deadline: None };
     let mut ended: Option<Instant> = None;
     let latest = limit.map(|limit| Instant::now() + limit);
     let mut timed_out = false;
+    let mut refused = None;
     loop {
-        match lines.recv_timeout(POLL) {
-            Ok((stream, line)) => on_line(stream, &line),
+        match said.recv_timeout(POLL) {
+            Ok(_) if refused.is_some() => {}
+            Ok(said) => {
+                if let Err(error) = on_said(said) {
+                    refused = Some(error);
+                    tree.descendants = descendants(pid);
+                    tree.kill();
+                }
+            }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 if ended.is_none() && handle.try_wait().with_context(waiting)?.is_some() {
@@ -95,10 +154,13 @@ pub fn run(
     if signal.is_some() {
         tree.kill();
     }
+    if let Some(error) = refused {
+        return Err(error);
+    }
     Ok(Ended { status: output.status, signal, timed_out })
 }
 
-fn start(call: &Call, environment: &Environment) -> Result<(Receiver<(Stream, String)>, duct::Handle)> {
+fn start(call: &Call, environment: &Environment, out_is: OutIs) -> Result<(Receiver<Said>, duct::Handle)> {
     let (out_reader, out_writer) = std::io::pipe().context("failed to make a pipe")?;
     let (err_reader, err_writer) = std::io::pipe().context("failed to make a pipe")?;
     let variables = call.environment(environment);
@@ -130,10 +192,13 @@ fn start(call: &Call, environment: &Environment) -> Result<(Receiver<(Stream, St
     };
     // The expression holds our copies of the pipes' writing ends: only without them do the readers see an end.
     drop(expression);
-    let (sender, lines) = channel();
-    read_lines(Stream::Out, out_reader, sender.clone());
+    let (sender, said) = sync_channel(WAITING);
+    match out_is {
+        OutIs::Lines => read_lines(Stream::Out, out_reader, sender.clone()),
+        OutIs::Bytes => read_bytes(out_reader, sender.clone()),
+    }
     read_lines(Stream::Err, err_reader, sender);
-    Ok((lines, handle))
+    Ok((said, handle))
 }
 
 #[cfg(unix)]
@@ -146,7 +211,7 @@ fn into_file(pipe: std::io::PipeWriter) -> File {
     File::from(std::os::windows::io::OwnedHandle::from(pipe))
 }
 
-fn read_lines(stream: Stream, pipe: std::io::PipeReader, sender: Sender<(Stream, String)>) {
+fn read_lines(stream: Stream, pipe: std::io::PipeReader, sender: SyncSender<Said>) {
     std::thread::spawn(move || {
         let mut reader = BufReader::new(pipe);
         let mut line = Vec::new();
@@ -154,10 +219,22 @@ fn read_lines(stream: Stream, pipe: std::io::PipeReader, sender: Sender<(Stream,
         while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
             let text = String::from_utf8_lossy(&line);
             let text = text.strip_suffix('\n').unwrap_or(&text);
-            if sender.send((stream, text.strip_suffix('\r').unwrap_or(text).to_owned())).is_err() {
+            let text = text.strip_suffix('\r').unwrap_or(text).to_owned();
+            if sender.send(Said::Line(stream, text)).is_err() {
                 break;
             }
             line.clear();
+        }
+    });
+}
+
+fn read_bytes(mut pipe: std::io::PipeReader, sender: SyncSender<Said>) {
+    std::thread::spawn(move || {
+        let mut chunk = vec![0; CHUNK];
+        while let Ok(count) = pipe.read(&mut chunk) {
+            if count == 0 || sender.send(Said::Bytes(chunk[..count].to_vec())).is_err() {
+                break;
+            }
         }
     });
 }
@@ -243,4 +320,48 @@ fn signal_group(_pid: u32, _signal: i32) {}
 fn kill_group(pid: u32) {
     let pid = pid.to_string();
     let _ = std::process::Command::new("taskkill").args(["/PID", &pid, "/T", "/F"]).output();
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    const LIMIT: Option<Duration> = Some(Duration::from_secs(20));
+
+    fn sh(script: &str) -> Call {
+        Call::new("/", "sh", ["-c", script])
+    }
+
+    #[test]
+    fn bytes_come_as_they_are_and_standard_error_as_lines() {
+        let (mut bytes, mut lines) = (Vec::new(), Vec::new());
+        let call = sh(r"printf 'a\000\377\r\n'; echo why >&2; head -c 1000000 /dev/zero");
+        let ended = run_bytes(
+            &call,
+            &Environment::current(),
+            LIMIT,
+            &mut |piece| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            },
+            &mut |line| lines.push(line.to_owned()),
+        );
+        assert!(ended.unwrap().status.success());
+        assert_eq!(bytes[..5], *b"a\0\xff\r\n");
+        assert_eq!((bytes.len(), lines), (1_000_005, vec!["why".to_owned()]));
+    }
+
+    #[test]
+    fn who_refuses_the_bytes_ends_the_process_and_what_it_started() {
+        let started = Instant::now();
+        let call = sh("sleep 322 & cat /dev/zero");
+        let refuse = &mut |_: &[u8]| bail!("enough");
+        let ended = run_bytes(&call, &Environment::current(), LIMIT, refuse, &mut |_| {});
+        assert_eq!(ended.unwrap_err().to_string(), "enough");
+        assert!(started.elapsed() < Duration::from_secs(10));
+        let left = std::process::Command::new("pgrep").args(["-fx", "sleep 322"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+    }
 }
