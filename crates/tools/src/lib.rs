@@ -6,6 +6,8 @@
 
 mod catalog;
 mod found;
+#[cfg_attr(not(test), expect(dead_code, reason = "the setup of a machine is to call it"))]
+mod install;
 mod linker_name;
 mod machine;
 mod process;

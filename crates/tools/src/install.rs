@@ -1,0 +1,9 @@
+//! Ways of installing a tool that is not there.
+
+pub(crate) mod archive;
+mod download;
+mod listing;
+mod unpack;
+
+#[cfg(test)]
+mod tests;

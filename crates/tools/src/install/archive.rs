@@ -1,0 +1,163 @@
+//! A program from an official release archive: downloaded, checked, unpacked and put in place.
+//!
+//! Invariant: at every moment the program's path is what it was before, or the whole program out of an archive whose
+//! SHA-256 is the pinned one. Nothing is unpacked, or even listed, before that was seen of the whole file.
+//!
+//! Nothing of an archive gets a path of its own on the disk: only the bytes of the one wanted file are taken, through
+//! a pipe. So it does not matter what else lies in it: a link, a name with `..`, an owner, a mode.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_files::{Durability, Locked, Replacement, lock_exclusive, remove_abandoned, try_lock};
+use xtask_workspace::config::Archive;
+use xtask_workspace::{Environment, Progress};
+
+use super::{download, unpack};
+
+/// What to fetch, and where to put it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fetch<'a> {
+    /// The release archive, or the bare program.
+    pub(crate) archive: &'a Archive,
+    /// The file name that the program gets, with `.exe` where programs have it.
+    pub(crate) program: &'a str,
+    /// Where downloads are kept, whole and partial; made when it is missing, and ours alone.
+    pub(crate) downloads: &'a Utf8Path,
+    /// Where the program goes; made when it is missing.
+    pub(crate) folder: &'a Utf8Path,
+    /// What it may take.
+    pub(crate) limits: Limits,
+}
+
+/// What a download and its unpacking may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes of the archive.
+    pub(crate) bytes: u64,
+    /// Bytes of the program in it.
+    pub(crate) unpacked_bytes: u64,
+    /// Time for one connection to be made.
+    pub(crate) connect: Duration,
+    /// Time for the whole download, every further try included.
+    pub(crate) whole: Duration,
+    /// Bytes a second; what is slower for as long as `stall` has failed.
+    pub(crate) least_rate: u64,
+    /// Whole seconds; see `least_rate`.
+    pub(crate) stall: Duration,
+    /// How many further tries follow a failure that may pass.
+    pub(crate) retries: u32,
+    /// The pause before the first further try; it doubles with each one.
+    pub(crate) pause: Duration,
+    /// Time for unpacking.
+    pub(crate) unpack: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bytes: 256 << 20,
+            unpacked_bytes: 512 << 20,
+            connect: Duration::from_secs(15),
+            whole: Duration::from_secs(600),
+            least_rate: 1 << 10,
+            stall: Duration::from_secs(20),
+            retries: 3,
+            pause: Duration::from_secs(1),
+            unpack: Duration::from_secs(120),
+        }
+    }
+}
+
+/// A temporary file beside the program that is older than this was left by a killed run: none lives longer than the
+/// limit of unpacking.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// Downloads the archive unless a whole one is kept, checks it, and puts the program in place. Returns the program's
+/// path.
+///
+/// It replaces a link there, does not follow it; a program that is running there goes on with its old file. Of several
+/// that fetch the same archive at once one downloads it and the others wait.
+pub(crate) fn fetch(
+    fetch: &Fetch<'_>,
+    environment: &Environment,
+    progress: &dyn Progress,
+) -> Result<Utf8PathBuf> {
+    fetched(fetch, environment, progress).map_err(|error| {
+        let next = on_disk(&error);
+        error.context(format!("failed to install {} {}{next}", fetch.program, fetch.archive.version))
+    })
+}
+
+fn fetched(fetch: &Fetch<'_>, environment: &Environment, progress: &dyn Progress) -> Result<Utf8PathBuf> {
+    check(fetch)?;
+    let path = fetch.folder.join(fetch.program);
+    let locks = fetch.downloads.join(format!("{}.lock", fetch.archive.sha256));
+    std::fs::create_dir_all(fetch.downloads)
+        .with_context(|| format!("failed to create folder {}", fetch.downloads))?;
+    let _lock = match try_lock(&locks)? {
+        Locked::Held(lock) => lock,
+        Locked::Busy => {
+            progress.note(&format!("waiting for another process that fetches {}", fetch.archive.url));
+            lock_exclusive(&locks)?
+        }
+    };
+    // What would fail in the end fails before anything is downloaded.
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        bail!("{path} is a folder; move it away, then run it again");
+    }
+    drop(Replacement::of(&path)?);
+    if let Some(before) = SystemTime::now().checked_sub(ABANDONED) {
+        // What stays takes some space, and harms nobody.
+        if let Err(error) = remove_abandoned(&path, before) {
+            progress.detail(&format!("{error:#}"));
+        }
+    }
+    let archive = download::download(fetch, environment, progress)?;
+    let mut program = Replacement::of(&path)?;
+    unpack::unpack(fetch, &archive, &mut program, environment, progress)?;
+    program.make_executable()?;
+    program.commit(Durability::Synced)?;
+    Ok(path)
+}
+
+/// Refuses what would lead outside the two folders, or be read as an option by a program that is called.
+fn check(fetch: &Fetch<'_>) -> Result<()> {
+    let Fetch { archive, program, .. } = fetch;
+    let is_name = !program.is_empty()
+        && !matches!(*program, "." | "..")
+        && !program.contains(['/', '\\', ':'])
+        && !program.chars().any(char::is_control);
+    if !is_name {
+        bail!("`{}` is no name for a program; give one without folders", program.escape_debug());
+    }
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if archive.sha256.len() != 64 || !archive.sha256.bytes().all(is_digit) {
+        bail!("`sha256` must be 64 lowercase hexadecimal digits, found `{}`", archive.sha256.escape_debug());
+    }
+    let is_plain = archive.url.bytes().all(|byte| byte.is_ascii_graphic());
+    if !archive.url.starts_with("https://") || !is_plain {
+        bail!(
+            "only an https:// URL without spaces is downloaded, not `{}`; correct `url`",
+            archive.url.escape_debug()
+        );
+    }
+    Ok(())
+}
+
+/// What to do next where a disk is what fails; the error itself names the path.
+fn on_disk(error: &anyhow::Error) -> &'static str {
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match kind {
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            ": a disk is full; free some space, then run it again"
+        }
+        Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+            ": something cannot be written; make it writable for you, or choose another folder by `install-to` in \
+             xtask.toml, then run it again"
+        }
+        _ => "",
+    }
+}

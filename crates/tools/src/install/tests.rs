@@ -1,0 +1,216 @@
+//! Real archives from a real HTTPS server on this machine, by real `curl`, `tar` and `unzip`.
+
+mod download;
+mod lies;
+mod place;
+mod unpack;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_testkit::{HttpsServer, Outcome, TempDir};
+use xtask_workspace::config::Archive;
+use xtask_workspace::{Environment, Progress};
+
+use super::archive::{Fetch, Limits, fetch};
+
+/// What the program in the archives of these tests is.
+const PROGRAM: &str = "#!/bin/sh\necho new\n";
+
+/// Makes tars and zips: `PATH KIND:NAME=CONTENT... --` for each. As Python does it, because no `tar` would pack some of
+/// these members.
+const PACK: &str = r#"
+import io, sys, tarfile, zipfile
+kinds = {"file": tarfile.REGTYPE, "link": tarfile.SYMTYPE, "hard": tarfile.LNKTYPE, "dir": tarfile.DIRTYPE}
+def parts(member):
+    kind, rest = member.split(":", 1)
+    name, content = rest.split("=", 1)
+    return kind, name, content.encode()
+def pack(path, *members):
+    if path.endswith(".zip"):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for kind, name, content in map(parts, members):
+                entry = zipfile.ZipInfo(name)
+                entry.create_system = 3
+                entry.external_attr = {"file": 0o100755, "link": 0o120777, "dir": 0o040755}[kind] << 16
+                archive.writestr(entry, content)
+        return
+    with tarfile.open(path, "w") as archive:
+        for kind, name, content in map(parts, members):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = kinds[kind], 0o4777
+            if kind == "file":
+                entry.size = len(content)
+            else:
+                entry.linkname = content.decode()
+            archive.addfile(entry, io.BytesIO(content if kind == "file" else b""))
+arguments = sys.argv[1:]
+while arguments:
+    end = arguments.index("--")
+    pack(*arguments[:end])
+    arguments = arguments[end + 1:]
+"#;
+
+/// Packs members as files, whose endings tell how.
+fn pack_all(archives: &[(Utf8PathBuf, Vec<&str>)]) {
+    let packers = [("gz", "gzip"), ("xz", "xz"), ("zst", "zstd")];
+    let packer = |path: &Utf8Path| packers.iter().find(|(ending, _)| path.extension() == Some(ending));
+    let plain =
+        |path: &Utf8Path| if packer(path).is_some() { path.with_extension("") } else { path.to_owned() };
+    let mut python = Command::new("python3");
+    python.args(["-c", PACK]);
+    for (path, members) in archives {
+        python.arg(plain(path)).args(members).arg("--");
+    }
+    Outcome::of(&mut python).expect_code(0);
+    for (path, _) in archives {
+        if let Some((_, packer)) = packer(path) {
+            Outcome::of(Command::new(packer).args(["-f", plain(path).as_str()])).expect_code(0);
+        }
+    }
+}
+
+fn pack(path: &Utf8Path, members: &[&str]) {
+    pack_all(&[(path.to_owned(), members.to_vec())]);
+}
+
+/// The SHA-256 of a file, by another program than the one that is tested.
+fn sum(path: &Utf8Path) -> String {
+    let said = Outcome::of(Command::new("openssl").args(["dgst", "-sha256", "-r", path.as_str()]));
+    said.expect_code(0).stdout.split(' ').next().unwrap().to_owned()
+}
+
+fn archive(url: String, sha256: String, binary: Option<&str>) -> Archive {
+    let binary = binary.map(str::to_owned);
+    Archive { host: "*".to_owned(), version: "1.0".to_owned(), url, sha256, binary }
+}
+
+/// What was said.
+#[derive(Debug, Default)]
+struct Said {
+    details: Mutex<Vec<String>>,
+    notes: Mutex<Vec<String>>,
+}
+
+impl Progress for Said {
+    fn output(&self, line: &str) {
+        panic!("nothing is passed on: {line}");
+    }
+    fn note(&self, text: &str) {
+        self.notes.lock().unwrap().push(text.to_owned());
+    }
+    fn detail(&self, text: &str) {
+        self.details.lock().unwrap().push(text.to_owned());
+    }
+    fn units(&self, _done: usize, _of: Option<usize>, _unit: &str) {}
+}
+
+/// A machine with an empty home, a folder for programs and one for downloads.
+struct Place {
+    dir: TempDir,
+    environment: Environment,
+    limits: Limits,
+    said: Said,
+}
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let dir = TempDir::new(name);
+        let path = std::env::var("PATH").unwrap();
+        let own = dir.path().join("own");
+        fs::create_dir_all(&own).unwrap();
+        let variables = [("PATH", format!("{own}:{path}")), ("HOME", dir.path().join("home").into_string())];
+        let environment = variables.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        let limits = Limits {
+            retries: 1,
+            pause: Duration::from_millis(20),
+            stall: Duration::from_secs(1),
+            whole: Duration::from_secs(20),
+            ..Limits::default()
+        };
+        Self { dir, environment, limits, said: Said::default() }
+    }
+
+    fn trusting(name: &str, server: &HttpsServer) -> Self {
+        let mut place = Self::new(name);
+        place.environment.set("CURL_CA_BUNDLE", server.authority());
+        place
+    }
+
+    /// Where the programs go.
+    fn bin(&self) -> Utf8PathBuf {
+        self.dir.path().join("cargo home/bin")
+    }
+
+    fn downloads(&self) -> Utf8PathBuf {
+        self.dir.path().join("kept: downloads")
+    }
+
+    fn fetch(&self, archive: &Archive) -> Result<Utf8PathBuf> {
+        self.fetch_as(archive, "tool")
+    }
+
+    fn fetch_as(&self, archive: &Archive, program: &str) -> Result<Utf8PathBuf> {
+        let (downloads, folder) = (&self.downloads(), &self.bin());
+        fetch(
+            &Fetch { archive, program, downloads, folder, limits: self.limits },
+            &self.environment,
+            &self.said,
+        )
+    }
+
+    /// What it says when it fails, after which nothing is there that was not before.
+    fn refusal(&self, archive: &Archive) -> String {
+        let before = names(&self.bin());
+        let error = self.fetch(archive).expect_err(&archive.url);
+        assert_eq!(names(&self.bin()), before, "{}: nothing is half-placed", archive.url);
+        format!("{error:#}")
+    }
+
+    /// Puts a script before everything else on the `PATH`.
+    fn script(&self, name: &str, text: &str) {
+        self.dir.write(&format!("own/{name}"), &format!("#!/bin/sh\n{text}\n"));
+        let path = self.dir.path().join("own").join(name);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Leaves on the `PATH` only `programs`, and what the scripts are.
+    fn only(&mut self, programs: &[&str]) {
+        for program in programs {
+            let path = std::env::var("PATH").unwrap();
+            let found =
+                std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file());
+            std::os::unix::fs::symlink(found.unwrap(), self.dir.path().join("own").join(program)).unwrap();
+        }
+        self.environment.set("PATH", self.dir.path().join("own"));
+    }
+
+    fn details(&self) -> String {
+        self.said.details.lock().unwrap().join("\n")
+    }
+}
+
+/// The names in a folder, in order; none when there is no folder.
+fn names(folder: &Utf8Path) -> Vec<String> {
+    let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name().to_owned()).collect::<Vec<_>>();
+    names.sort();
+    names
+}
+
+/// A server with one archive, `tool.tar.gz`, and its sum.
+fn server(name: &str) -> (HttpsServer, String) {
+    let server = HttpsServer::start(name);
+    let path = server.files().join("tool.tar.gz");
+    // Something that does not pack well, so that half of the archive is half of a file.
+    let noise =
+        format!("file:noise={:?}", (0..4000_u32).map(|n| n.wrapping_mul(2_654_435_761)).collect::<Vec<_>>());
+    pack(&path, &[&noise, &format!("file:tool={PROGRAM}")]);
+    let sum = sum(&path);
+    (server, sum)
+}
