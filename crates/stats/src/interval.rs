@@ -6,13 +6,13 @@
 
 use std::f64::consts::LN_2;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How often an interval must enclose the true median.
 const LEAST_COVERAGE: f64 = 0.95;
 
 /// Where a median lies.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The lower end, one of the values.
     pub low: f64,

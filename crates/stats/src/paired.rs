@@ -1,6 +1,6 @@
 //! One comparison: two things measured in the same rounds, so that what slows the machine down slows both.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::interval::{Interval, around_median};
 use crate::median_of_sorted;
@@ -10,7 +10,7 @@ use crate::median_of_sorted;
 pub const FEWEST_ROUNDS: usize = 6;
 
 /// What a comparison says of the candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It gains at least what was asked for.
@@ -24,7 +24,7 @@ pub enum Verdict {
 }
 
 /// A candidate compared with a baseline. Medians are in the unit of the measurements, in the suite milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// How many rounds counted.
     pub rounds: usize,

@@ -6,15 +6,23 @@
 
 mod catalog;
 mod found;
-#[cfg_attr(not(test), expect(dead_code, reason = "the setup of a machine is to call it"))]
 mod install;
 mod linker_name;
+mod local;
 mod machine;
+mod memory;
 mod process;
 mod prove;
 pub mod race;
+mod setup;
+mod undo;
+mod ways;
 
 pub use catalog::{CATALOG, LinkSettings, Tool, catalog};
 pub use found::{Found, Presence, look_for, places};
+pub use local::{LOCAL_FILE, LocalSettings, add_include, includes, local_file};
 pub use machine::{Machine, private_bin};
 pub use prove::{Proven, prove};
+pub use setup::{Outcome, Overruled, PlannedTool, SetupOptions, SetupPlan, SetupReport, State, jobs};
+pub use undo::SetupUndo;
+pub use ways::Step;

@@ -37,6 +37,20 @@ pub(crate) fn named<'a>(makers: &'a [String], says: &str, version: Option<&str>)
     makers.iter().find(fits).map(String::as_str)
 }
 
+/// The linker that `makers` name, in words.
+pub(crate) fn makers_in_words(makers: &[String]) -> String {
+    let compilers = ["rustc version", "GCC:", "clang version"];
+    let linker = makers.iter().find(|maker| !compilers.iter().any(|compiler| maker.contains(compiler)));
+    linker
+        .map_or_else(|| "no linker's name (GNU ld leaves none)".to_owned(), |linker| short(linker).to_owned())
+}
+
+/// `Linker: LLD 22.1.2 (/checkout/src/llvm-project/llvm 1cb4e38…)` without what only its makers care for.
+pub(crate) fn short(maker: &str) -> &str {
+    let maker = maker.trim_start_matches("Linker: ");
+    maker.split(" (").next().unwrap_or(maker).trim()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{Durability, remove_dir, write_atomic};
 use xtask_workspace::{Call, Environment, Workspace, cargo_home};
 
-use crate::process::{output, successful};
+use crate::process::successful;
 
 /// rustup may have to unpack a toolchain first; else this takes 50 ms.
 const RUSTC_ANSWERS: Duration = Duration::from_secs(120);
@@ -21,7 +21,7 @@ pub struct Machine {
     pub environment: Environment,
     /// The host triple.
     pub host: String,
-    /// What `rustc -vV` says in its first line.
+    /// What `rustc --version` says.
     pub rustc: String,
     /// The toolchain's folder `lib/rustlib/HOST`.
     pub rustlib: Utf8PathBuf,
@@ -33,13 +33,13 @@ impl Machine {
     /// Asks the workspace's rustc where it is.
     pub fn of(workspace: &Workspace) -> Result<Self> {
         let (root, environment) = (workspace.root().to_owned(), workspace.environment.clone());
-        let call = Call::new(&root, "rustc", ["--version", "--print", "sysroot"]);
+        let call = Call::new(&root, "rustc", ["--print", "sysroot"]);
         let said = successful(&call, &environment, RUSTC_ANSWERS)?.stdout;
         let sysroot = said.lines().next().with_context(|| format!("`{call}` said nothing"))?;
         let host = workspace.facts.host.clone();
         let rustlib = Utf8Path::new(sysroot).join("lib/rustlib").join(&host);
         let version = Call::new(&root, "rustc", ["--version"]);
-        let rustc = output(&version, &environment, RUSTC_ANSWERS)?.stdout.trim().to_owned();
+        let rustc = successful(&version, &environment, RUSTC_ANSWERS)?.stdout.trim().to_owned();
         Ok(Self { host, rustc, rustlib, state_dir: workspace.state_dir().join("setup"), root, environment })
     }
 

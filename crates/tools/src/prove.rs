@@ -16,7 +16,7 @@ use crate::found::Found;
 use crate::machine::Machine;
 use crate::process::successful;
 
-pub(crate) use link::link_in_force;
+pub(crate) use link::{InForce, link_in_force};
 
 /// A command that proves a tool takes no longer.
 const COMMAND_ENDS: Duration = Duration::from_secs(120);

@@ -16,9 +16,9 @@ mod subject;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use xtask_files::{FileLock, Locked, remove_dir, try_lock};
-use xtask_stats::Comparison;
+use xtask_stats::{Comparison, Verdict};
 use xtask_workspace::{CargoCommand, Progress, Workspace};
 
 pub use capture::{ROLE_CAPTURE, capture};
@@ -35,7 +35,7 @@ pub struct Candidate {
 }
 
 /// How long each candidate took.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Race {
     /// What was linked: package and target, `app test it`.
     pub binary: String,
@@ -47,8 +47,22 @@ pub struct Race {
     pub entries: Vec<Entry>,
 }
 
+impl Race {
+    /// The name of the candidate that is faster than the baseline beyond the noise, the fastest of them if several are.
+    pub fn fastest(&self) -> Option<&str> {
+        let faster = |entry: &&Entry| {
+            entry.comparison.as_ref().is_some_and(|comparison| comparison.verdict == Verdict::Faster)
+        };
+        let by_median = |one: &&Entry, other: &&Entry| {
+            let median = |entry: &Entry| entry.median_ms.unwrap_or(f64::INFINITY);
+            median(one).total_cmp(&median(other))
+        };
+        self.entries.iter().filter(faster).min_by(by_median).map(|entry| entry.name.as_str())
+    }
+}
+
 /// How long one candidate took.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The candidate's name.
     pub name: String,

@@ -13,19 +13,21 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use xtask_files::{Locked, try_lock};
 use xtask_stats::Verdict;
 use xtask_testkit::{Fixture, Outcome, cargo};
 use xtask_tools::race::{Candidate, Race, capture, race};
 use xtask_units::fake::ROLE;
-use xtask_workspace::{CargoCommand, Environment, Progress, Workspace};
+use xtask_workspace::{CargoCommand, Environment, Progress, Silent, Workspace};
 
-const TESTS: [(&str, fn()); 4] = [
+const TESTS: [(&str, fn()); 5] = [
     ("every_candidate_links_and_the_build_stays_fresh", every_candidate_links_and_the_build_stays_fresh),
     (
         "the_users_own_wrapper_and_linker_are_the_baselines",
         the_users_own_wrapper_and_linker_are_the_baselines,
     ),
     ("a_test_with_a_harness_of_its_own_is_linked_too", a_test_with_a_harness_of_its_own_is_linked_too),
+    ("only_one_race_goes_on_in_a_workspace", only_one_race_goes_on_in_a_workspace),
     ("without_a_test_program_there_is_no_race", without_a_test_program_there_is_no_race),
 ];
 
@@ -222,6 +224,23 @@ fn a_test_with_a_harness_of_its_own_is_linked_too() {
     let (race, _) = raced(&workspace(&fixture, &[]), &candidates, 1);
     let race = race.unwrap();
     assert_eq!((race.binary.as_str(), race.entries[0].milliseconds.len()), ("app test it", 1));
+}
+
+fn only_one_race_goes_on_in_a_workspace() {
+    let fixture = fixture();
+    let workspace = workspace(&fixture, &[]);
+    let state_dir = workspace.state_dir();
+    fixture.write("target/xtask-suite/race/0/theirs.o", "");
+    let Locked::Held(_lock) = try_lock(&state_dir.join("race.lock")).unwrap() else {
+        panic!("nobody has it")
+    };
+    let candidates = [candidate("now", None, &[])];
+    let result = race(&workspace, &test_command(&workspace), &candidates, "unused".into(), 1, &Silent);
+    assert_eq!(
+        result.unwrap_err().to_string(),
+        format!("another race goes on in {state_dir}; wait for its end")
+    );
+    assert!(state_dir.join("race/0/theirs.o").exists());
 }
 
 fn without_a_test_program_there_is_no_race() {

@@ -21,6 +21,7 @@ pub struct CargoConfig {
 
 #[derive(Debug)]
 struct ConfigFile {
+    path: Utf8PathBuf,
     /// Paths in the file are relative to the parent of the folder it lies in.
     base: Utf8PathBuf,
     document: DocumentMut,
@@ -64,7 +65,7 @@ impl CargoConfig {
         let included =
             include_paths(&document).into_iter().map(|include| folder.join(include)).collect::<Vec<_>>();
         let base = folder.parent().unwrap_or(&folder).to_owned();
-        self.files.push(ConfigFile { base, document });
+        self.files.push(ConfigFile { path: path.to_owned(), base, document });
         if depth < 8 {
             // A later include is stronger than an earlier one.
             for include in included.iter().rev() {
@@ -87,6 +88,24 @@ impl CargoConfig {
             }
             Some((item.as_value()?, file))
         })
+    }
+
+    /// The files that set a key, with the value there; the strongest first. Of a scalar only the first counts; lists
+    /// are joined, the weakest first.
+    pub fn set_in<'a>(&'a self, keys: &'a [&str]) -> impl Iterator<Item = (&'a Utf8Path, &'a Value)> {
+        self.files.iter().filter_map(move |file| {
+            let mut item = file.document.as_item();
+            for key in keys {
+                item = item.get(key)?;
+            }
+            Some((file.path.as_path(), item.as_value()?))
+        })
+    }
+
+    /// The conditions `cfg(…)` and the triples under `[target]` that any file has a table for.
+    pub fn targets(&self) -> BTreeSet<String> {
+        let tables = self.files.iter().filter_map(|file| file.document.get("target")?.as_table_like());
+        tables.flat_map(|table| table.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()).collect()
     }
 
     /// A setting that is a string.

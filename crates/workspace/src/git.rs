@@ -42,6 +42,14 @@ pub struct Changes {
     snapshot: Option<Snapshot>,
 }
 
+/// Whether git leaves `path` out of `dir`'s repository. True too where there is no git or no repository: nobody commits
+/// it then.
+pub fn is_ignored(dir: &Utf8Path, path: &Utf8Path, environment: &Environment) -> bool {
+    let Some(git) = Git::new(dir, environment) else { return true };
+    let asks = |args: &[&str]| git.output(args).is_ok_and(|(success, ..)| success);
+    !asks(&["rev-parse", "--is-inside-work-tree"]) || asks(&["check-ignore", "--quiet", "--", path.as_str()])
+}
+
 /// The commit that the work tree was compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {

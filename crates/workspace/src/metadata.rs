@@ -43,6 +43,13 @@ pub struct CargoVersion {
     pub nightly: bool,
 }
 
+impl CargoVersion {
+    /// Asks the cargo that is used in `dir`. Fails as [`Outline::of`] does.
+    pub fn of(dir: &Utf8Path, environment: &Environment) -> Result<Self> {
+        Ok(cargo_version(dir, environment)?.cargo)
+    }
+}
+
 impl Outline {
     /// Asks the cargo that is used in `dir`. Fails as [`WrongUsage`] where there is no workspace or a broken one, and as
     /// [`EnvironmentLacks`] where its toolchain is not installed.

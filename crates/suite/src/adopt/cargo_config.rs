@@ -4,14 +4,11 @@
 use anyhow::Result;
 use toml_edit::Value;
 use xtask_edit::TomlText;
+use xtask_tools::{LOCAL_FILE, add_include, includes};
 use xtask_workspace::CargoVersion;
 
 use super::host::{LAUNCHERS, OWN_ALIAS};
 
-/// The file with what depends on the machine, beside cargo's own configuration. Git ignores it.
-pub(crate) const LOCAL_FILE: &str = "xtask.local.toml";
-/// Since then an `include` may be optional (cargo's changelog).
-const INCLUDES: (u32, u32) = (1, 94);
 /// Since then `--target host-tuple` is understood (cargo's changelog).
 const HOST_TUPLE: (u32, u32) = (1, 91);
 
@@ -79,8 +76,7 @@ fn start(config: &TomlText, launcher: &str, cargo: CargoVersion, notes: &mut Vec
 }
 
 fn include(config: &mut TomlText, cargo: CargoVersion, notes: &mut Vec<String>) -> Result<()> {
-    let ours = format!("{{ path = \"{LOCAL_FILE}\", optional = true }}");
-    if cargo.release < INCLUDES {
+    if !includes(cargo) {
         notes.push(format!(
             "cargo {}.{} knows no `include`, so {LOCAL_FILE} is not included: settings of this machine go into the \
              configuration in your cargo home",
@@ -88,20 +84,9 @@ fn include(config: &mut TomlText, cargo: CargoVersion, notes: &mut Vec<String>) 
         ));
         return Ok(());
     }
-    match config.value(&["include"]) {
-        None if config.contains(&["include"]) => {
-            notes.push(format!("`[[include]]` stays as it is; add one with `path = \"{LOCAL_FILE}\"`"));
-            Ok(())
-        }
-        None => config.set(&["include"], &format!("[{ours}]")),
-        Some(Value::Array(list)) if list.iter().any(names_local_file) => Ok(()),
-        Some(Value::Array(_)) => config.push(&["include"], &ours),
-        Some(value) if names_local_file(&value) => Ok(()),
-        Some(one) => config.set(&["include"], &format!("[{}, {ours}]", one.to_string().trim())),
+    if config.contains(&["include"]) && config.value(&["include"]).is_none() {
+        notes.push(format!("`[[include]]` stays as it is; add one with `path = \"{LOCAL_FILE}\"`"));
+        return Ok(());
     }
-}
-
-fn names_local_file(include: &Value) -> bool {
-    let path = include.as_str().or_else(|| include.as_inline_table()?.get("path")?.as_str());
-    path == Some(LOCAL_FILE)
+    add_include(config)
 }

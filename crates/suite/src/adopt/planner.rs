@@ -70,7 +70,7 @@ impl Planner<'_> {
 
     pub(super) fn git_ignore(&mut self) -> Result<()> {
         let path = Utf8Path::new(".gitignore");
-        let line = format!("/.cargo/{}", cargo_config::LOCAL_FILE);
+        let line = format!("/.cargo/{}", xtask_tools::LOCAL_FILE);
         let text = read_text(self.host.root(), path)?.unwrap_or_default();
         if text.lines().any(|other| other.trim_end() == line) {
             return Ok(());

@@ -6,8 +6,8 @@ use xtask_workspace::config::{Tier, age};
 use super::SHELLS;
 
 /// All but those of tiers and of the workspace's own tasks, in the order of `--help`.
-pub(super) fn own() -> [Command; 8] {
-    [clean_stale(), disk(), preset(), with(), adopt(), version(), completions(), schema()]
+pub(super) fn own() -> [Command; 9] {
+    [setup(), clean_stale(), disk(), preset(), with(), adopt(), version(), completions(), schema()]
 }
 
 /// That of a tier.
@@ -28,6 +28,24 @@ pub(super) fn tier(tier: &Tier) -> Command {
         );
     }
     command
+}
+
+fn setup() -> Command {
+    let not_with_undo = |name: &'static str, help: &'static str| flag(name, help).conflicts_with("undo");
+    Command::new("setup")
+        .about("Install and prove the tools that make builds fast, and set them for this machine")
+        .arg(flag("dry-run", "Say what would be done; change nothing"))
+        .arg(not_with_undo(
+            "yes",
+            "Let the system's package manager install without asking; never as another user",
+        ))
+        .arg(not_with_undo("offline", "Download nothing; use what is there"))
+        .arg(not_with_undo(
+            "no-measure",
+            "Do not measure linkers, which builds the tests once; keep the one in use",
+        ))
+        .arg(not_with_undo("again", "Prove and measure what was proven and measured before, too"))
+        .arg(flag("undo", "Take the settings of this machine back; tools stay"))
 }
 
 fn clean_stale() -> Command {

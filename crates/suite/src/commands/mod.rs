@@ -7,6 +7,7 @@ mod disk;
 mod overview;
 mod own_xtask;
 mod preset;
+mod setup;
 mod tier;
 mod version;
 mod with;
@@ -143,6 +144,7 @@ fn dispatch(
         "adopt" => adopt::run(arguments, &cli::directory(matches), environment, shell),
         "version" => Ok((version::run(&loaded?, environment)?, None)),
         "clean-stale" => clean_stale::run(&loaded?, arguments, &cli::directory(matches)),
+        "setup" => setup::run(&loaded?, arguments),
         "disk" => Ok((disk::run(&loaded?, arguments)?, None)),
         "preset" => Ok((preset::run(&loaded?, arguments)?, None)),
         "with" => Ok((with::run(&loaded?, arguments, &cli::directory(matches))?, None)),

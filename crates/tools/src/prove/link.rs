@@ -10,7 +10,7 @@ use xtask_workspace::config::{Effect, Proof};
 use super::{Proven, token};
 use crate::catalog::{LinkSettings, Tool};
 use crate::found::Found;
-use crate::linker_name::{makers, named};
+use crate::linker_name::{makers, makers_in_words, named, short};
 use crate::machine::{Machine, Scratch};
 use crate::process::successful;
 
@@ -68,19 +68,9 @@ fn runs(executable: &Utf8Path, token: &str, machine: &Machine) -> Result<Vec<Str
 /// The linker's name in what it linked. Fails if it names another one.
 fn used(tool: &Tool, found: &Found, makers: &[String]) -> Result<String> {
     if let Some(name) = named(makers, &tool.says, found.version.as_deref()) {
-        return Ok(format!("linked by {}", name.trim_start_matches("Linker: ")));
+        return Ok(format!("linked by {}", short(name)));
     }
-    bail!("it was not used: what was linked names {}", linker_among(makers))
-}
-
-/// The linker that `makers` name, in words.
-fn linker_among(makers: &[String]) -> String {
-    let compilers = ["rustc version", "GCC:", "clang version"];
-    let linker = makers.iter().find(|maker| !compilers.iter().any(|compiler| maker.contains(compiler)));
-    linker.map_or_else(
-        || "no linker (GNU ld leaves no name)".to_owned(),
-        |linker| format!("`{}`", linker.trim_start_matches("Linker: ")),
-    )
+    bail!("it was not used: what was linked names {}", makers_in_words(makers))
 }
 
 fn source(token: &str) -> String {

@@ -1,0 +1,191 @@
+//! The settings of this machine: `.cargo/xtask.local.toml`, which git ignores and cargo's configuration includes if it
+//! is there.
+//!
+//! Invariant: the file holds only what was proven on this machine; whoever has none builds as if there were no suite.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use toml_edit::Value;
+use xtask_edit::{Edit, Node, TomlText};
+use xtask_workspace::{CargoConfig, CargoVersion};
+
+use crate::catalog::LinkSettings;
+
+/// The file's name, beside cargo's own configuration.
+pub const LOCAL_FILE: &str = "xtask.local.toml";
+/// Since then an `include` may be optional (cargo's changelog).
+const INCLUDES_SINCE: (u32, u32) = (1, 94);
+
+/// What is set for this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LocalSettings {
+    /// How rustc links.
+    pub link: Option<LinkSettings>,
+    /// The compiler cache that wraps rustc.
+    pub rustc_wrapper: Option<Utf8PathBuf>,
+    /// How many compilers run at once; `None` leaves it to cargo, which takes the number of cores.
+    pub jobs: Option<usize>,
+}
+
+/// The table in which flags for rustc are written: cargo takes one and drops the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlagsTable {
+    /// `[target.HOST]`
+    Target,
+    /// `[build]`
+    Build,
+}
+
+/// Where flags for rustc must go so that nobody's are dropped: `target.*` silently voids `build.*`, so they go where the
+/// workspace, or the user, has theirs. Settings in `ours` do not count.
+pub(crate) fn flags_table(config: &CargoConfig, host: &str, ours: &Utf8Path) -> FlagsTable {
+    let theirs = |keys: &[&str]| config.set_in(keys).any(|(path, _)| path != ours);
+    let targets = config.targets();
+    let in_target = targets
+        .iter()
+        .filter(|name| *name == host || name.starts_with("cfg("))
+        .any(|name| theirs(&["target", name, "rustflags"]));
+    if !in_target && theirs(&["build", "rustflags"]) { FlagsTable::Build } else { FlagsTable::Target }
+}
+
+impl LocalSettings {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The file's text.
+    pub fn text(&self, host: &str, flags: FlagsTable) -> String {
+        let mut text = "\
+# The settings of this machine, written and proven by `cargo xtask setup`. Git ignores this file.
+# To take them back: cargo xtask setup --undo
+# If a program that is named here is gone, cargo cannot start rustc any more: then delete this file.
+"
+        .to_owned();
+        let quoted = |text: &str| Value::from(text).to_string();
+        let list = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
+        let link = self.link.clone().unwrap_or_default();
+        let rustflags =
+            (!link.rustflags.is_empty()).then(|| format!("rustflags = [{}]\n", list(&link.rustflags)));
+        let (in_build, in_target) = match flags {
+            FlagsTable::Build => (rustflags, None),
+            FlagsTable::Target => (None, rustflags),
+        };
+        let wrapper =
+            self.rustc_wrapper.as_ref().map(|path| format!("rustc-wrapper = {}\n", quoted(path.as_str())));
+        let jobs = self.jobs.map(|jobs| format!("jobs = {jobs}\n"));
+        let build = [wrapper, jobs, in_build].into_iter().flatten().collect::<String>();
+        if !build.is_empty() {
+            let _ = write!(text, "\n[build]\n{build}");
+        }
+        let linker = link.linker.as_ref().map(|linker| format!("linker = {}\n", quoted(linker)));
+        let target = [linker, in_target].into_iter().flatten().collect::<String>();
+        if !target.is_empty() {
+            let _ = write!(text, "\n[target.{host}]\n{target}");
+        }
+        text
+    }
+
+    /// The settings that the file at `path` holds; nothing where there is none.
+    pub fn read(path: &Utf8Path, host: &str) -> Self {
+        let file = CargoConfig::of_file(path);
+        let flags = |keys: &[&str]| {
+            let mut values = file.set_in(keys).filter_map(|(_, value)| value.as_array());
+            let list = values.next()?.iter().filter_map(Value::as_str);
+            Some(list.map(str::to_owned).collect::<Vec<_>>())
+        };
+        let link = LinkSettings {
+            linker: file.string(&["target", host, "linker"]),
+            rustflags: flags(&["target", host, "rustflags"])
+                .or_else(|| flags(&["build", "rustflags"]))
+                .unwrap_or_default(),
+        };
+        let mut jobs = file.set_in(&["build", "jobs"]).filter_map(|(_, value)| value.as_integer());
+        Self {
+            link: Some(link).filter(|link| !link.is_default()),
+            rustc_wrapper: file.string(&["build", "rustc-wrapper"]).map(Utf8PathBuf::from),
+            jobs: jobs.next().and_then(|jobs| usize::try_from(jobs).ok()),
+        }
+    }
+}
+
+/// The file that holds the settings of this machine.
+pub fn local_file(root: &Utf8Path) -> Utf8PathBuf {
+    root.join(".cargo").join(LOCAL_FILE)
+}
+
+/// Where cargo reads the workspace's own configuration, relative to its root; the name without extension is the
+/// stronger one where both exist.
+fn config_file(root: &Utf8Path) -> Utf8PathBuf {
+    let old = Utf8PathBuf::from(".cargo/config");
+    if root.join(&old).is_file() { old } else { ".cargo/config.toml".into() }
+}
+
+/// Has cargo's configuration in `config` include the local file. Fails where its include cannot be extended by an
+/// entry.
+pub fn add_include(config: &mut TomlText) -> Result<()> {
+    let ours = format!("{{ path = \"{LOCAL_FILE}\", optional = true }}");
+    match config.value(&["include"]) {
+        None if config.contains(&["include"]) => {
+            bail!(
+                "`[[include]]` stays as it is; add one with `path = \"{LOCAL_FILE}\"` and `optional = true`"
+            )
+        }
+        None => config.set(&["include"], &format!("[{ours}]")),
+        Some(Value::Array(list)) if list.iter().any(names_local_file) => Ok(()),
+        Some(Value::Array(_)) => config.push(&["include"], &ours),
+        Some(value) if names_local_file(&value) => Ok(()),
+        Some(one) => config.set(&["include"], &format!("[{}, {ours}]", one.to_string().trim())),
+    }
+}
+
+fn names_local_file(include: &Value) -> bool {
+    let path = include.as_str().or_else(|| include.as_inline_table()?.get("path")?.as_str());
+    path == Some(LOCAL_FILE)
+}
+
+/// Whether this cargo takes an optional include.
+pub fn includes(cargo: CargoVersion) -> bool {
+    cargo.release >= INCLUDES_SINCE
+}
+
+/// What has to change in the workspace at `root` so that it holds `text` as this machine's settings: the file itself,
+/// the include, and, unless git ignores it already, a line in `.gitignore`.
+pub(crate) fn edits(root: &Utf8Path, text: Option<&str>, ignored: bool) -> Result<Vec<Edit>> {
+    let local = Utf8Path::new(".cargo").join(LOCAL_FILE);
+    let before = Node::read(&root.join(&local))?;
+    let mut edits = vec![Edit { path: local.clone(), before, after: text.map(Node::file) }];
+    if text.is_none() {
+        return Ok(edits);
+    }
+    let config = config_file(root);
+    let (before, old) = read(root, &config)?;
+    let mut toml = TomlText::parse(&old).with_context(|| format!("failed to read {}", root.join(&config)))?;
+    add_include(&mut toml).with_context(|| format!("failed to extend {}", root.join(&config)))?;
+    edits.push(Edit { path: config, before, after: Some(Node::file(toml.text())) });
+    if !ignored {
+        let path = Utf8PathBuf::from(".gitignore");
+        let (before, old) = read(root, &path)?;
+        let end = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
+        edits.push(Edit { path, before, after: Some(Node::file(format!("{old}{end}/{local}\n"))) });
+    }
+    edits.retain(|edit| !edit.is_empty());
+    Ok(edits)
+}
+
+/// A text file, and its text, which is empty where there is none.
+fn read(root: &Utf8Path, path: &Utf8Path) -> Result<(Option<Node>, String)> {
+    let node = Node::read(&root.join(path))?;
+    let text = match &node {
+        Some(Node::File(file)) => String::from_utf8(file.bytes.clone())
+            .with_context(|| format!("{} is not UTF-8", root.join(path)))?,
+        Some(Node::Folder(_)) => bail!("{} is a folder", root.join(path)),
+        None => String::new(),
+    };
+    Ok((node, text))
+}

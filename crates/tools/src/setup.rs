@@ -1,0 +1,121 @@
+//! `setup`: the tools of a machine installed and proven, and what they proved to be good for set for this machine.
+//!
+//! Invariant: a setting is written only for a tool whose effect was seen, and stays only if the effect is seen again
+//! with everything in force that a build of the workspace has.
+
+mod decide;
+mod execute;
+mod known;
+mod report;
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use serde::Serialize;
+use xtask_workspace::config::{Need, Setup};
+use xtask_workspace::{CargoCommand, CargoVersion, Workspace};
+
+use crate::catalog::Tool;
+use crate::found::{Presence, look_for};
+use crate::local::{LocalSettings, includes, local_file};
+use crate::machine::Machine;
+use crate::ways::{Step, steps};
+
+pub(crate) use decide::variables_that_void_flags;
+pub use decide::{Overruled, jobs};
+pub(crate) use known::Known;
+pub use report::{Outcome, SetupReport, State};
+
+/// What a setup is to do.
+#[derive(Debug, Clone)]
+pub struct SetupOptions {
+    /// The tools, in the order in which they are looked at.
+    pub tools: Vec<Tool>,
+    /// What `[setup]` says.
+    pub setup: Setup,
+    /// The command that builds all tests; the largest of them is what linkers are measured by.
+    pub test_command: CargoCommand,
+    /// The suite's own program, which plays the compiler while a link is captured.
+    pub exe: Utf8PathBuf,
+    /// Whether proofs and measurements are made again that were made before.
+    pub again: bool,
+    /// Whether linkers are measured; else the linker stays as it is.
+    pub measure: bool,
+    /// Whether nothing may be downloaded.
+    pub offline: bool,
+    /// How many units cargo compiles at once, if nobody says otherwise.
+    pub cores: usize,
+}
+
+/// What a setup would do. It changes nothing.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SetupPlan<'a> {
+    /// The tools of this host, in the catalog's order.
+    pub tools: Vec<PlannedTool>,
+    /// Where the settings go.
+    pub local_file: Utf8PathBuf,
+    /// The settings that are there now.
+    pub settings: LocalSettings,
+    /// Whether this cargo can include them.
+    pub includes: bool,
+    /// Variables of the environment that void flags for rustc from any file.
+    pub voids_flags: Vec<&'static str>,
+    #[serde(skip)]
+    machine: Machine,
+    #[serde(skip)]
+    workspace: &'a Workspace,
+    #[serde(skip)]
+    options: SetupOptions,
+}
+
+/// A tool as the plan has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedTool {
+    /// What the catalog says.
+    #[serde(flatten)]
+    pub tool: Tool,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// How it would be installed if it is not: the first that works is taken.
+    pub steps: Vec<Step>,
+    /// What was seen of it before, if nothing changed since.
+    pub evidence: Option<String>,
+}
+
+impl SetupOptions {
+    /// Looks what is there, and says what would be done.
+    pub fn plan(self, workspace: &Workspace) -> Result<SetupPlan<'_>> {
+        let machine = Machine::of(workspace)?;
+        let cargo = CargoVersion::of(workspace.root(), &workspace.environment)?;
+        let known = if self.again { Known::default() } else { Known::read(&machine.state_dir) };
+        let planned = |tool: &Tool| {
+            let presence = look_for(tool, &machine);
+            let there = matches!(presence, Presence::Found(_));
+            let unwanted = tool.need == Need::Unwanted;
+            let steps = if there || unwanted || self.offline {
+                Vec::new()
+            } else {
+                steps(tool, &machine, self.setup.install_to)
+            };
+            let evidence = match &presence {
+                Presence::Found(found) if !unwanted => {
+                    known.proof(tool, found, &machine).map(|proven| proven.evidence.clone())
+                }
+                _ => None,
+            };
+            PlannedTool { tool: tool.clone(), presence, steps, evidence }
+        };
+        let local_file = local_file(workspace.root());
+        Ok(SetupPlan {
+            tools: self.tools.iter().map(planned).collect(),
+            settings: LocalSettings::read(&local_file, &machine.host),
+            local_file,
+            includes: includes(cargo),
+            voids_flags: variables_that_void_flags(&workspace.environment),
+            machine,
+            workspace,
+            options: self,
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! What is to be set, and what would overrule it: decisions without side effects.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use xtask_workspace::{CargoConfig, Environment};
+
+use crate::local::LocalSettings;
+
+/// The number of compilers to run at once, where all cores at `memory_per_job` bytes each would take more memory than
+/// the machine has; `None` leaves it to cargo.
+pub fn jobs(cores: usize, memory_bytes: u64, memory_per_job: u64) -> Option<usize> {
+    let fit = usize::try_from(memory_bytes / memory_per_job.max(1)).unwrap_or(usize::MAX).max(1);
+    (fit < cores).then_some(fit)
+}
+
+/// The variables of the environment that void flags for rustc from any configuration file.
+pub(crate) fn variables_that_void_flags(environment: &Environment) -> Vec<&'static str> {
+    let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
+    names.into_iter().filter(|name| environment.get(name).is_some()).collect()
+}
+
+/// A setting of this machine that does not count, because a stronger one says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Overruled {
+    /// The key, such as `build.jobs`.
+    pub key: String,
+    /// What it is set to for this machine.
+    pub ours: String,
+    /// What counts instead.
+    pub theirs: String,
+    /// The file that says so; `None` for a variable.
+    pub file: Option<Utf8PathBuf>,
+    /// The variable that says so.
+    pub variable: Option<String>,
+}
+
+impl Overruled {
+    /// Who overrules it, as people read it.
+    pub fn by(&self) -> String {
+        match (&self.file, &self.variable) {
+            (Some(file), _) => file.to_string(),
+            (None, Some(variable)) => format!("the variable {variable}"),
+            (None, None) => "something stronger".to_owned(),
+        }
+    }
+}
+
+/// Which of `settings`, in the file `ours`, do not count: cargo takes a scalar from the including file before the
+/// included one, and from a variable before any file.
+pub(crate) fn overruled(
+    settings: &LocalSettings,
+    ours: &Utf8Path,
+    host: &str,
+    config: &CargoConfig,
+    environment: &Environment,
+) -> Vec<Overruled> {
+    let triple = host.to_uppercase().replace(['-', '.'], "_");
+    let overruled = |keys: &[&str], ours_says: Option<String>, variables: &[&str]| {
+        let ours_says = ours_says?;
+        // Set but empty counts too: it means none, whatever the files say.
+        let set = variables.iter().find_map(|name| Some((*name, environment.get(name)?)));
+        let (theirs, file, variable) = if let Some((name, value)) = set {
+            (value.to_owned(), None, Some(name.to_owned()))
+        } else {
+            let (path, value) = config.set_in(keys).next().filter(|(path, _)| *path != ours)?;
+            let text = value.as_str().map_or_else(|| value.to_string().trim().to_owned(), str::to_owned);
+            (text, Some(path.to_owned()), None)
+        };
+        let key = keys.join(".");
+        (theirs != ours_says).then_some(Overruled { key, ours: ours_says, theirs, file, variable })
+    };
+    let linker = settings.link.as_ref().and_then(|link| link.linker.clone());
+    let wrapper = settings.rustc_wrapper.as_ref().map(ToString::to_string);
+    let jobs = settings.jobs.map(|jobs| jobs.to_string());
+    let all = [
+        overruled(&["target", host, "linker"], linker, &[&format!("CARGO_TARGET_{triple}_LINKER")]),
+        overruled(&["build", "rustc-wrapper"], wrapper, &["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"]),
+        overruled(&["build", "jobs"], jobs, &["CARGO_BUILD_JOBS"]),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::LinkSettings;
+
+    #[test]
+    fn jobs_are_lowered_only_where_memory_is_short() {
+        let gib = 1 << 30;
+        // cores, GiB of memory, GiB per job, what is set
+        let table = [
+            (2, 24, 2, None),
+            (16, 16, 2, Some(8)),
+            (16, 32, 2, None),
+            (8, 1, 2, Some(1)),
+            (1, 1, 2, None),
+            (4, 7, 2, Some(3)),
+        ];
+        for (cores, memory, per_job, expected) in table {
+            assert_eq!(jobs(cores, memory * gib, per_job * gib), expected, "{cores} {memory} {per_job}");
+        }
+        assert_eq!(jobs(4, gib, 0), None);
+    }
+
+    #[test]
+    fn what_is_stronger_than_our_settings_is_named() {
+        let host = "x86_64-unknown-linux-gnu";
+        let dir = xtask_testkit::TempDir::new("overruled");
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            xtask_files::write_atomic(&path, text, xtask_files::Durability::Cache).unwrap();
+        };
+        let ours = dir.path().join(".cargo/xtask.local.toml");
+        let settings = LocalSettings {
+            link: Some(LinkSettings { linker: Some("/usr/bin/clang".into()), rustflags: Vec::new() }),
+            rustc_wrapper: Some("/usr/bin/sccache".into()),
+            jobs: Some(2),
+        };
+        write(".cargo/xtask.local.toml", &settings.text(host, crate::local::FlagsTable::Target));
+        let include = "include = [{ path = \"xtask.local.toml\", optional = true }]\n";
+        let keys = |theirs: &str, variables: &[(&str, &str)]| {
+            write(".cargo/config.toml", &format!("{include}{theirs}"));
+            let mut environment: Environment =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            environment.set("CARGO_HOME", dir.path().join("home").as_str());
+            let config = CargoConfig::load(dir.path(), &environment);
+            let found = overruled(&settings, &ours, host, &config, &environment);
+            found.into_iter().map(|one| format!("{} by {}", one.key, one.by())).collect::<Vec<_>>()
+        };
+        let file = dir.path().join(".cargo/config.toml");
+        assert_eq!(keys("", &[]), [""; 0]);
+        assert_eq!(keys("[build]\njobs = 4\n", &[]), [format!("build.jobs by {file}")]);
+        assert_eq!(keys("[build]\njobs = 2\n", &[]), [""; 0]);
+        assert_eq!(
+            keys("[target.x86_64-unknown-linux-gnu]\nlinker = 'gcc'\n", &[]),
+            [format!("target.{host}.linker by {file}")]
+        );
+        assert_eq!(keys("", &[("RUSTC_WRAPPER", "")]), ["build.rustc-wrapper by the variable RUSTC_WRAPPER"]);
+        assert_eq!(
+            keys("", &[("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "ld")]),
+            [format!("target.{host}.linker by the variable CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER")]
+        );
+        // The user's own configuration is weaker.
+        write("home/config.toml", "[build]\njobs = 7\nrustc-wrapper = 'other'\n");
+        assert_eq!(keys("", &[]), [""; 0]);
+    }
+}
