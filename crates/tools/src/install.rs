@@ -5,5 +5,5 @@ mod download;
 mod listing;
 mod unpack;
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

@@ -89,7 +89,9 @@ impl Download<'_> {
         let archive = self.fetch.archive;
         if found != archive.sha256 && pieces == Pieces::Several {
             // The file on the server may have changed between the pieces.
-            self.detail("what was put together from several tries has another SHA-256: downloaded once more as a whole");
+            self.detail(
+                "the pieces of several tries have another SHA-256 together: downloaded once more as a whole",
+            );
             remove_file(self.part)?;
             // A further failure leaves pieces again; then the sum is the verdict all the same.
             self.complete(deadline)?;

@@ -31,11 +31,12 @@ use xtask_testkit::{Call, Fault, Faults, Injected, Outcome, TempDir, assert_all_
 use xtask_workspace::config::Archive;
 use xtask_workspace::{Environment, Silent};
 
-const TESTS: [(&str, fn()); 4] = [
+const TESTS: [(&str, fn()); 5] = [
     ("killed_at_any_call_the_old_program_or_the_new_one_is_there", killed_at_any_call),
     ("a_full_or_broken_disk_at_any_call_is_told_and_nothing_is_half_placed", a_broken_disk_at_any_call),
     ("a_folder_that_refuses_writing_is_told_with_the_next_step", a_folder_that_refuses_writing),
     ("several_processes_at_once_all_succeed", several_processes_at_once),
+    ("an_interrupt_ends_curl_too_and_what_came_is_kept", an_interrupt),
 ];
 
 /// Its presence says that this is the program under test; it is the SHA-256 of the archive.
@@ -270,4 +271,25 @@ fn several_processes_at_once() {
     place.is_new("several");
     assert_eq!(place.beside(), [""; 0]);
     assert_eq!(place.dir.read("log"), "curl\n", "downloaded once");
+}
+
+fn an_interrupt() {
+    let place = Place::new("fetch-interrupt");
+    // More than is written at a time, so that some of it is on the disk already.
+    place.dir.write("own/curl", "#!/bin/sh\nhead -c 500000 /dev/zero\necho $$ >\"$LOG\"\nexec sleep 60\n");
+    let mut process = place.prepare().stderr(Stdio::piped()).spawn().unwrap();
+    let log = place.dir.path().join("log");
+    while !fs::read_to_string(&log).is_ok_and(|pid| pid.ends_with('\n')) {
+        assert!(process.try_wait().unwrap().is_none(), "it waits for curl");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let kill = |signal: &str, pid: &str| Outcome::of(Command::new("kill").args([signal, pid])).code;
+    assert_eq!(kill("-INT", &process.id().to_string()), Some(0));
+    let output = process.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("interrupted by signal 2 during `curl "), "{said}");
+    assert_ne!(kill("-0", place.dir.read("log").trim()), Some(0), "curl has ended");
+    assert!(!place.holds_new("interrupted") && place.beside().is_empty());
+    let part = place.root().join("downloads").join(format!("{}.part", place.sha256));
+    assert_eq!(fs::metadata(part).unwrap().len(), 500_000, "kept to be gone on with");
 }

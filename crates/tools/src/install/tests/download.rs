@@ -118,6 +118,21 @@ fn what_stalls_or_takes_too_long_is_given_up() {
 }
 
 #[test]
+fn who_does_not_answer_is_given_up() {
+    // The kernel takes the connection; nobody answers in it.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://127.0.0.1:{}/tool", deaf.local_addr().unwrap().port());
+    let mut place = Place::new("deaf");
+    place.limits.connect = Duration::from_millis(300);
+    let started = std::time::Instant::now();
+    let said = place.refusal(&archive(url, "0".repeat(64), None));
+    assert!(said.contains("curl: (28)"), "{said}");
+    let tries = place.details().lines().filter(|line| line.starts_with("curl ")).count();
+    assert_eq!(tries, 2, "once more, as it may pass: {}", place.details());
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}
+
+#[test]
 fn what_is_left_of_an_earlier_download_is_gone_on_with_or_thrown_away() {
     let (server, sum) = server("fetch-part");
     let whole = fs::read(server.files().join("tool.tar.gz")).unwrap();
