@@ -41,10 +41,7 @@ impl BareMachine {
             }
         }
         for program in SYSTEM {
-            let found = std::env::var_os("PATH").and_then(|path| {
-                std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
-            });
-            machine.link(program, found.unwrap_or_else(|| panic!("{program} is not on the PATH")));
+            machine.install(program);
         }
         machine
     }
@@ -64,6 +61,17 @@ impl BareMachine {
     /// The home folder.
     pub fn home(&self) -> Utf8PathBuf {
         self.dir.path().join("home")
+    }
+
+    /// Puts a program on the `PATH` that whoever runs the tests has.
+    ///
+    /// # Panics
+    /// When they do not have it.
+    pub fn install(&self, program: &str) {
+        let found = std::env::var_os("PATH").and_then(|path| {
+            std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
+        });
+        self.link(program, found.unwrap_or_else(|| panic!("{program} is not on the PATH")));
     }
 
     /// Puts a shell script on the `PATH`.

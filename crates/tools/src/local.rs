@@ -53,6 +53,16 @@ pub(crate) fn flags_table(config: &CargoConfig, host: &str, ours: &Utf8Path) -> 
     if !in_target && theirs(&["build", "rustflags"]) { FlagsTable::Build } else { FlagsTable::Target }
 }
 
+impl FlagsTable {
+    /// The keys that lead to the flags.
+    pub(crate) fn keys(self, host: &str) -> Vec<&str> {
+        match self {
+            Self::Target => vec!["target", host, "rustflags"],
+            Self::Build => vec!["build", "rustflags"],
+        }
+    }
+}
+
 impl LocalSettings {
     /// Whether nothing is set.
     pub fn is_empty(&self) -> bool {
@@ -155,18 +165,30 @@ pub fn includes(cargo: CargoVersion) -> bool {
 }
 
 /// What has to change in the workspace at `root` so that it holds `text` as this machine's settings: the file itself,
-/// the include, and, unless git ignores it already, a line in `.gitignore`.
-pub(crate) fn edits(root: &Utf8Path, text: Option<&str>, ignored: bool) -> Result<Vec<Edit>> {
+/// the include, and, unless git ignores it already, a line in `.gitignore`. With `flags` of ours, the workspace's own
+/// under the same key become a list: cargo joins lists, and refuses to join one with a string.
+pub(crate) fn edits(
+    root: &Utf8Path,
+    text: Option<&str>,
+    flags: Option<&[&str]>,
+    ignored: bool,
+) -> Result<Vec<Edit>> {
     let local = Utf8Path::new(".cargo").join(LOCAL_FILE);
     let before = Node::read(&root.join(&local))?;
     let mut edits = vec![Edit { path: local.clone(), before, after: text.map(Node::file) }];
     if text.is_none() {
+        edits.retain(|edit| !edit.is_empty());
         return Ok(edits);
     }
     let config = config_file(root);
     let (before, old) = read(root, &config)?;
     let mut toml = TomlText::parse(&old).with_context(|| format!("failed to read {}", root.join(&config)))?;
     add_include(&mut toml).with_context(|| format!("failed to extend {}", root.join(&config)))?;
+    let own = flags.and_then(|keys| Some((keys, toml.value(keys)?.as_str()?.to_owned())));
+    if let Some((keys, own)) = own {
+        let words = own.split_whitespace().map(|word| Value::from(word).to_string()).collect::<Vec<_>>();
+        toml.set(keys, &format!("[{}]", words.join(", ")))?;
+    }
     edits.push(Edit { path: config, before, after: Some(Node::file(toml.text())) });
     if !ignored {
         let path = Utf8PathBuf::from(".gitignore");

@@ -49,6 +49,13 @@ impl Machine {
         private_bin(&self.root)
     }
 
+    /// Has git ignore that folder: by a file in it, so that no file of the user's changes.
+    pub(crate) fn ignore_private_bin(&self) -> Result<()> {
+        let bin = self.private_bin();
+        let folder = bin.parent().unwrap_or(&bin);
+        write_atomic(&folder.join(".gitignore"), "*\n", Durability::Cache)
+    }
+
     /// The `bin` folder in cargo's home.
     pub fn cargo_bin(&self) -> Option<Utf8PathBuf> {
         cargo_home(&self.environment).map(|home| home.join("bin"))

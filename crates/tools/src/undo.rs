@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_edit::{Edit, Kept, Node, Reversal, Transaction, plan_undo, reversal};
+use xtask_edit::{Edit, Kept, Node, Reversal, Transaction, pending, plan_undo, reversal};
 use xtask_files::{Durability, remove_file, write_atomic};
 
 use crate::local::LOCAL_FILE;
@@ -51,6 +51,10 @@ pub struct SetupUndo {
 impl SetupUndo {
     /// Looks what there is to be undone in the workspace at `root`.
     pub fn plan(root: &Utf8Path, state_dir: &Utf8Path) -> Result<Self> {
+        if pending(root) {
+            // Puts back what a killed setup has left: the plan is about the workspace as it was before that.
+            Transaction::begin(root)?;
+        }
         let path = Utf8Path::new(".cargo").join(LOCAL_FILE);
         let before = Node::read(&root.join(&path))?;
         let local = Edit { path, before, after: None };

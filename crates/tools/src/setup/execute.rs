@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use xtask_edit::Transaction;
 use xtask_files::lock_exclusive;
 use xtask_units::whole_milliseconds;
-use xtask_workspace::config::{Effect, Need, Proof, Setup};
+use xtask_workspace::config::{Effect, InstallTo, Need, Proof, Setup};
 use xtask_workspace::{Call, CargoConfig, Digest, Environment, Hasher, Progress};
 
 use super::decide::{jobs, overruled};
@@ -117,6 +117,9 @@ impl SetupPlan<'_> {
                 break;
             }
             progress.note(&format!("{}: {step}", tool.name));
+            if self.options.setup.install_to == InstallTo::Workspace {
+                self.machine.ignore_private_bin()?;
+            }
             match take(step, &self.machine, confirm, progress) {
                 Ok(()) => {
                     found = self.present(planned, &mut why);
@@ -315,14 +318,19 @@ impl SetupPlan<'_> {
     ) -> Result<()> {
         let (root, machine) = (&self.machine.root, &self.machine);
         let config = CargoConfig::load(root, &machine.environment);
-        let text = settings.text(&machine.host, flags_table(&config, &machine.host, &self.local_file));
+        let table = flags_table(&config, &machine.host, &self.local_file);
+        let text = settings.text(&machine.host, table);
         let text = (!settings.is_empty()).then_some(text);
         if !self.includes {
             report.for_user_config = text;
             return Ok(());
         }
+        // First: it puts back what a killed one has left.
+        let (transaction, _) = Transaction::begin(root)?;
         let ignored = xtask_workspace::is_ignored(root, &self.local_file, &machine.environment);
-        let changes = edits(root, text.as_deref(), ignored)?;
+        let sets_flags = settings.link.as_ref().is_some_and(|link| !link.rustflags.is_empty());
+        let keys = sets_flags.then(|| table.keys(&machine.host));
+        let changes = edits(root, text.as_deref(), keys.as_deref(), ignored)?;
         let key = in_force_key(&config, text.as_deref(), &machine.rustc, &machine.environment);
         let mut seen = known.in_force(&key).map(str::to_owned).filter(|_| changes.is_empty());
         let check = |seen: &mut Option<String>| {
@@ -335,7 +343,6 @@ impl SetupPlan<'_> {
                 check(&mut seen)?;
             }
         } else {
-            let (transaction, _) = Transaction::begin(root)?;
             undo::keep(&machine.state_dir, root, &changes)?;
             transaction.commit(&changes, || check(&mut seen)).context("failed to set")?;
             report.changed = changes.into_iter().map(|edit| edit.path).collect();

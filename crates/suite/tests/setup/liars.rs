@@ -1,0 +1,85 @@
+//! Tools that say what they are not.
+
+use std::time::Instant;
+
+use crate::support::{Suite, program, tool};
+
+/// What a linker says, that does `what` when it is called to link.
+fn script(what: &str) -> String {
+    format!("case \"$1\" in --version|-v) echo 'mold 9.9.9 (compatible with GNU ld)'; exit 0;; esac\n{what}")
+}
+
+fn mold_that(name: &str, text: &str) -> Suite {
+    let suite = Suite::new(name, &["rust-lld"], "[setup]\nlinker = \"mold\"\n");
+    let config = suite.fixture.read("xtask.toml").replace("[tools.mold]\nneed = \"unwanted\"\n", "");
+    suite.fixture.write("xtask.toml", &config);
+    suite.machine.install_script("mold", text);
+    suite.machine.install_script("ld.mold", text);
+    suite
+}
+
+#[test]
+fn the_right_version_and_another_linker_is_seen() {
+    let ld = program("ld");
+    let suite = mold_that("liar", &script(&format!("exec {ld} \"$@\"")));
+    let report = suite.setup(&["--offline"]);
+    let mold = tool(&report, "mold");
+    assert_eq!((&mold["state"], &mold["path"].as_str().is_some()), (&"unproven".into(), &true), "{mold:#}");
+    assert!(mold["why"].as_str().unwrap().contains("it was not used"), "{mold:#}");
+    assert_eq!(suite.local(), "");
+}
+
+#[test]
+fn another_version_of_the_linker_is_seen() {
+    let mold = program("mold");
+    let suite = mold_that("version", &script(&format!("exec {mold} \"$@\"")));
+    let report = suite.setup(&["--offline"]);
+    assert_eq!(tool(&report, "mold")["state"], "unproven", "{report:#}");
+}
+
+#[test]
+fn success_without_linking_is_seen() {
+    let suite = mold_that("nothing", &script("exit 0"));
+    let report = suite.setup(&["--offline"]);
+    assert!(tool(&report, "mold")["why"].as_str().unwrap().contains("linked nothing"), "{report:#}");
+}
+
+#[test]
+fn what_hangs_at_its_version_is_given_up() {
+    let suite = mold_that("hang", "sleep 1000");
+    suite.machine.install("sleep");
+    let started = Instant::now();
+    let report = suite.setup(&["--offline"]);
+    let why = tool(&report, "mold")["why"].to_string();
+    assert!(why.contains("did not end within"), "{report:#}");
+    // Twice: when it is planned and when it is done.
+    assert!(started.elapsed().as_secs() < 100);
+}
+
+#[test]
+fn a_cache_that_only_passes_on_is_seen() {
+    let suite = Suite::new("no-cache", &[], "");
+    let config = suite.fixture.read("xtask.toml").replace("[tools.sccache]\nneed = \"unwanted\"\n", "");
+    suite.fixture.write("xtask.toml", &config);
+    let text = "case \"$1\" in\n--version) echo 'sccache 9.9.9';;\n--start-server|--stop-server) ;;\n\
+                --show-stats) echo '{\"stats\":{\"cache_hits\":{\"counts\":{}}}}';;\n*) exec \"$@\";;\nesac";
+    suite.machine.install_script("sccache", text);
+    let report = suite.setup(&["--offline"]);
+    assert!(tool(&report, "sccache")["why"].as_str().unwrap().contains("was no hit"), "{report:#}");
+    assert_eq!(suite.local(), "");
+}
+
+#[test]
+fn a_runner_that_runs_nothing_is_seen() {
+    let suite = Suite::new("no-runner", &[], "");
+    let config = suite.fixture.read("xtask.toml").replace("[tools.cargo-nextest]\nneed = \"unwanted\"\n", "");
+    suite.fixture.write("xtask.toml", &config);
+    let text =
+        "case \"$2\" in\n--version) echo 'cargo-nextest 9.9.9';;\nlist) echo '{\"test-count\":2}';;\nesac";
+    suite.machine.install_script("cargo-nextest", text);
+    let report = suite.setup(&["--offline"]);
+    assert!(
+        tool(&report, "cargo-nextest")["why"].as_str().unwrap().contains("has run no test"),
+        "{report:#}"
+    );
+}

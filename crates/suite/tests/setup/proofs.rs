@@ -1,0 +1,113 @@
+//! Real tools, whose effect is seen.
+
+use xtask_testkit::Outcome;
+
+use crate::support::{Suite, tool};
+
+#[test]
+fn every_linker_that_is_there_is_seen_in_what_it_links() {
+    let suite = Suite::new("linkers", &["rust-lld", "mold", "lld", "clang"], "");
+    let report = suite.setup(&[]);
+    for (name, says) in [("rust-lld", "LLD"), ("mold", "mold"), ("lld", "LLD 14")] {
+        let tool = tool(&report, name);
+        assert_eq!(tool["state"], "proven", "{tool:#}");
+        let evidence = tool["evidence"].as_str().unwrap();
+        assert!(evidence.contains("linked by") && evidence.contains(says), "{evidence}");
+        let version = tool["version"].as_str().unwrap();
+        assert!(evidence.contains(version), "{evidence} names {version}");
+    }
+    assert_eq!(tool(&report, "clang")["evidence"], "what it links runs");
+    // LLD of the system is told from LLD of the toolchain.
+    assert_ne!(tool(&report, "lld")["version"], tool(&report, "rust-lld")["version"]);
+    assert_eq!(tool(&report, "wild")["state"], "unwanted");
+}
+
+#[test]
+fn a_linker_that_was_chosen_links_the_workspace_by_plain_cargo_too() {
+    for (linker, says) in [("mold", "mold 1."), ("lld", "LLD 14")] {
+        let suite =
+            Suite::new(linker, &["mold", "lld", "clang"], &format!("[setup]\nlinker = \"{linker}\"\n"));
+        let report = suite.setup(&[]);
+        assert!(report["in-force"].as_str().unwrap().contains(says), "{report:#}");
+        suite.cargo(&["build"]).expect_code(0);
+        let comment = suite.linker_of("target/debug/app");
+        assert!(comment.contains(says), "{comment}");
+        // The suite's own runs share every unit with plain cargo's.
+        let tests = suite.cargo(&["test", "--no-run", "--workspace"]).expect_code(0);
+        assert!(tests.stderr.contains("Compiling"), "{}", tests.stderr);
+        let run = suite.run(&["test-common"]).expect_code(0);
+        assert!(!run.stderr.contains("Compiling"), "{}", run.stderr);
+        let again = suite.cargo(&["test", "--no-run", "--workspace"]).expect_code(0);
+        assert!(!again.stderr.contains("Compiling"), "{}", again.stderr);
+    }
+}
+
+#[test]
+fn sccache_is_proven_by_a_hit_and_hits_after_a_clean_build() {
+    let suite = Suite::new("cache", &["sccache"], "");
+    let cache = suite.machine.home().join("cache");
+    let suite = suite
+        .with("SCCACHE_DIR", cache.as_str())
+        .with("SCCACHE_SERVER_PORT", free_port())
+        .with("SCCACHE_IDLE_TIMEOUT", "30")
+        // Incremental units pass through; without dependencies nothing else is left here.
+        .with("CARGO_PROFILE_DEV_INCREMENTAL", "false");
+    let report = suite.setup(&[]);
+    let evidence = tool(&report, "sccache")["evidence"].as_str().unwrap_or_default().to_owned();
+    assert!(evidence.starts_with("a hit in") && evidence.contains(cache.as_str()), "{report:#}");
+    assert!(suite.local().contains("rustc-wrapper = "), "{}", suite.local());
+    suite.cargo(&["build"]).expect_code(0);
+    suite.cargo(&["clean"]).expect_code(0);
+    suite.cargo(&["build"]).expect_code(0);
+    let mut statistics = suite.machine.command("sccache", suite.root());
+    statistics.args(["--show-stats", "--stats-format=json"]);
+    statistics.envs(suite.variables.iter().map(|(name, value)| (name, value)));
+    let statistics = Outcome::of(&mut statistics).expect_code(0).stdout;
+    let statistics: serde_json::Value = serde_json::from_str(&statistics).unwrap();
+    assert_eq!(statistics["stats"]["cache_hits"]["counts"]["Rust"], 1, "{statistics:#}");
+}
+
+fn free_port() -> String {
+    let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    socket.local_addr().unwrap().port().to_string()
+}
+
+#[test]
+fn a_variable_that_makes_sccache_useless_is_named() {
+    let suite = Suite::new("incremental", &["sccache"], "").with("CARGO_INCREMENTAL", "1");
+    let report = suite.setup(&[]);
+    assert_eq!(tool(&report, "sccache")["state"], "unproven");
+    assert!(tool(&report, "sccache")["why"].as_str().unwrap().contains("CARGO_INCREMENTAL"), "{report:#}");
+    assert_eq!(suite.local(), "");
+}
+
+#[test]
+fn nextest_is_proven_by_tests_that_it_lists_and_runs() {
+    let suite = Suite::new("nextest", &["cargo-nextest"], "[tools.cargo-nextest]\nneed = \"required\"\n");
+    let report = suite.setup(&[]);
+    assert_eq!(tool(&report, "cargo-nextest")["evidence"], "lists and runs 2 tests", "{report:#}");
+}
+
+#[test]
+fn linkers_are_measured_on_the_largest_test_and_the_table_is_shown() {
+    let suite = Suite::new("measured", &["rust-lld", "mold"], "");
+    let outcome = suite.run(&["setup", "--json"]).expect_code(0);
+    let report = crate::support::json(&outcome);
+    let race = &report["race"];
+    assert_eq!(race["rounds"], 11, "{report:#}\n{}", outcome.stderr);
+    let entries = race["entries"].as_array().unwrap();
+    assert!(entries[0]["name"].as_str().unwrap().starts_with("in use: "), "{race:#}");
+    assert_eq!(entries[1]["name"], "mold");
+    assert_eq!(entries[1]["milliseconds"].as_array().unwrap().len(), 11);
+    // mold is set exactly if it was faster beyond the noise.
+    let faster = entries[1]["comparison"]["verdict"] == "faster";
+    assert_eq!(suite.local().contains("mold"), faster, "{race:#}\n{}", suite.local());
+    assert!(outcome.stderr.contains("medians of 11 rounds"), "{}", outcome.stderr);
+    // The next one remembers, and a build after it has nothing to compile.
+    let again = crate::support::json(&suite.run(&["setup", "--json"]).expect_code(0));
+    assert_eq!(again["race"], *race);
+    if !faster {
+        let tests = suite.cargo(&["test", "--no-run", "--workspace"]).expect_code(0);
+        assert!(!tests.stderr.contains("Compiling"), "{}", tests.stderr);
+    }
+}

@@ -1,0 +1,178 @@
+//! The settings of a machine: what they merge with, who does not get them, and that they go again.
+
+use std::fs;
+
+use xtask_testkit::{BareMachine, Outcome, Snapshot, TempDir};
+
+use crate::support::{Suite, host, json, tool};
+
+const MOLD: &str = "[setup]\nlinker = \"mold\"\n";
+
+#[test]
+fn a_dry_run_changes_nothing_and_a_second_setup_neither() {
+    let suite = Suite::new("again", &["rust-lld", "mold"], MOLD);
+    let before = Snapshot::of(suite.root()).without("target");
+    let dry = suite.run(&["setup", "--dry-run"]).expect_code(0);
+    assert!(dry.stdout.contains("to be proven"), "{}", dry.stdout);
+    Snapshot::of(suite.root()).without("target").assert_same(&before, "after a dry run");
+
+    let first = suite.setup(&[]);
+    assert!(first["changed"].as_array().unwrap().len() >= 2, "{first:#}");
+    assert_eq!(tool(&first, "mold")["proven-now"], true);
+    let set = Snapshot::of(suite.root()).without("target");
+    let second = suite.setup(&[]);
+    assert_eq!(second["changed"], serde_json::json!([]), "{second:#}");
+    assert!(second["tools"].as_array().unwrap().iter().all(|tool| tool["proven-now"] == false), "{second:#}");
+    Snapshot::of(suite.root()).without("target").assert_same(&set, "after a second setup");
+    let asked = suite.setup(&["--again"]);
+    assert_eq!(tool(&asked, "mold")["proven-now"], true);
+}
+
+#[test]
+fn undo_brings_every_byte_back() {
+    let suite = Suite::new("undo", &["mold"], MOLD);
+    suite.fixture.write(".cargo/config.toml", "# mine\r\n[alias]\r\nb = \"build\"  # short\r\n");
+    let before = Snapshot::of(suite.root()).without("target");
+    suite.setup(&[]);
+    assert!(suite.local().contains("mold"));
+    let dry = suite.run(&["setup", "--undo", "--dry-run"]).expect_code(0);
+    assert!(dry.stdout.contains("would change"), "{}", dry.stdout);
+    suite.run(&["setup", "--undo"]).expect_code(0);
+    Snapshot::of(suite.root()).without("target").assert_same(&before, "after an undo");
+    let nothing = suite.run(&["setup", "--undo"]).expect_code(0);
+    assert!(nothing.stdout.contains("nothing to undo"), "{}", nothing.stdout);
+}
+
+#[test]
+fn whoever_has_no_tools_clones_and_builds() {
+    let suite = Suite::new("teammate", &["mold", "clang", "sccache"], MOLD);
+    suite.setup(&[]);
+    assert!(suite.local().contains("mold") && suite.local().contains("sccache"), "{}", suite.local());
+    suite.fixture.commit("what setup has changed");
+    assert_eq!(suite.fixture.git(&["status", "--porcelain"]), "");
+    let tracked = suite.fixture.git(&["ls-files"]);
+    assert!(!tracked.contains("xtask.local.toml") && tracked.contains(".cargo/config.toml"), "{tracked}");
+
+    let other = BareMachine::new("teammate-other");
+    let dir = TempDir::new("teammate-clone");
+    let clone = dir.path().join("clone");
+    let mut git = other.command("git", dir.path());
+    Outcome::of(git.args(["clone", "--quiet", suite.root().as_str(), clone.as_str()])).expect_code(0);
+    let built = Outcome::of(other.command("cargo", &clone).args(["run", "--quiet"])).expect_code(0);
+    assert_eq!(built.stdout, "1\n");
+    assert_eq!(built.stderr, "");
+}
+
+#[test]
+fn flags_that_the_workspace_has_stay_in_force_beside_ours() {
+    let host = host();
+    // the workspace's own configuration, and the flag of it that has to stay
+    let theirs = [
+        "[build]\nrustflags = [\"--cfg\", \"theirs\"]\n".to_owned(),
+        format!("[target.{host}]\nrustflags = [\"--cfg\", \"theirs\"]\n"),
+        "[target.'cfg(unix)']\nrustflags = [\"--cfg\", \"theirs\"]\n".to_owned(),
+        "build.rustflags = \"--cfg theirs\"\n".to_owned(),
+    ];
+    for config in theirs {
+        let suite = Suite::new("merge", &["mold"], MOLD);
+        suite.fixture.write(".cargo/config.toml", &config);
+        let report = suite.setup(&[]);
+        assert!(report["in-force"].as_str().unwrap().contains("mold"), "{config}\n{report:#}");
+        let built = suite.cargo(&["build", "-v"]).expect_code(0).stderr;
+        let running = built.lines().find(|line| line.contains("--crate-name app")).unwrap();
+        let ours = running.find("-Clink-arg=-fuse-ld=mold").unwrap_or_else(|| panic!("{config}\n{running}"));
+        let theirs = running.find("--cfg theirs").unwrap_or_else(|| panic!("{config}\n{running}"));
+        assert!(ours < theirs, "ours come first: {running}");
+        let kept = suite.fixture.read(".cargo/config.toml");
+        // A string cannot be joined with a list, so it has become one.
+        let list = config.replace("\"--cfg theirs\"", "[\"--cfg\", \"theirs\"]");
+        assert!(kept.contains(list.trim_end()), "{kept}");
+        suite.run(&["setup", "--undo"]).expect_code(0);
+        assert_eq!(suite.fixture.read(".cargo/config.toml"), config);
+    }
+}
+
+#[test]
+fn a_scalar_of_the_workspace_that_counts_instead_of_ours_is_said() {
+    let suite = Suite::new("scalar", &["sccache"], "[setup]\nmemory-per-job = \"900 TB\"\n");
+    suite.fixture.write(".cargo/config.toml", "[build]\njobs = 3\n");
+    let report = suite.setup(&[]);
+    let overruled = report["overruled"].as_array().unwrap();
+    assert_eq!(overruled.len(), 1, "{report:#}");
+    assert_eq!(overruled[0]["key"], "build.jobs");
+    assert_eq!((&overruled[0]["ours"], &overruled[0]["theirs"]), (&"1".into(), &"3".into()));
+    assert!(suite.local().contains("jobs = 1"), "{}", suite.local());
+}
+
+#[test]
+fn flags_in_the_environment_void_files_so_none_are_written() {
+    let suite = Suite::new("void", &["mold"], MOLD).with("RUSTFLAGS", "--cfg mine");
+    let outcome = suite.run(&["setup", "--no-measure"]).expect_code(0);
+    assert!(outcome.stderr.contains("RUSTFLAGS is set"), "{}", outcome.stderr);
+    assert_eq!(suite.local(), "");
+}
+
+#[test]
+fn a_linker_that_does_not_take_effect_is_replaced_by_the_next_one() {
+    let suite = Suite::new("fallback", &["mold", "lld"], MOLD);
+    // The last one counts for the C compiler, and theirs come last.
+    let theirs = format!("[target.{}]\nrustflags = [\"-Clink-arg=-fuse-ld=lld\"]\n", host());
+    suite.fixture.write(".cargo/config.toml", &theirs);
+    let outcome = suite.run(&["setup", "--no-measure", "--json"]).expect_code(0);
+    let report = json(&outcome);
+    let fallbacks = report["fallbacks"].as_array().unwrap();
+    assert!(fallbacks[0].as_str().unwrap().starts_with("mold: "), "{report:#}");
+    assert!(outcome.stderr.contains("falling back"), "{}", outcome.stderr);
+    assert!(report["in-force"].as_str().unwrap().contains("LLD 14"), "{report:#}");
+    assert!(!suite.local().contains("mold"), "{}", suite.local());
+}
+
+#[test]
+fn what_stands_in_the_way_of_the_include_is_an_error_and_nothing_is_changed() {
+    let suite = Suite::new("in-the-way", &["mold"], MOLD);
+    // (file, text, what the error names)
+    let table = [
+        (".cargo/config.toml", "[build\n", ".cargo/config.toml"),
+        (".cargo/config.toml", "[[include]]\npath = \"other.toml\"\noptional = true\n", "add one with"),
+    ];
+    for (path, text, named) in table {
+        suite.fixture.write(path, text);
+        let before = Snapshot::of(suite.root()).without("target");
+        let outcome = suite.run(&["setup", "--no-measure"]);
+        assert_ne!(outcome.code, Some(0), "{text}");
+        assert!(outcome.stderr.contains(named), "{}", outcome.stderr);
+        Snapshot::of(suite.root()).without("target").assert_same(&before, "after a failure");
+    }
+}
+
+#[test]
+fn two_at_once_both_succeed() {
+    let suite = Suite::new("two", &["rust-lld", "mold"], MOLD);
+    let start = || {
+        let mut command = suite.command(&["setup", "--no-measure", "--json"]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    for output in &both {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(suite.local().contains("mold"));
+    let config = suite.fixture.read(".cargo/config.toml");
+    assert_eq!(config.matches("xtask.local.toml").count(), 1, "{config}");
+    assert_eq!(suite.fixture.read(".gitignore").matches("xtask.local.toml").count(), 1);
+}
+
+#[test]
+fn a_tool_that_is_gone_is_taken_out_of_the_settings() {
+    let suite = Suite::new("gone", &["mold"], MOLD);
+    suite.setup(&[]);
+    assert!(suite.local().contains("mold"));
+    for program in ["mold", "ld.mold"] {
+        fs::remove_file(suite.machine.bin().join(program)).unwrap();
+    }
+    let report = suite.setup(&["--offline"]);
+    assert_eq!(tool(&report, "mold")["state"], "missing", "{report:#}");
+    assert_eq!(suite.local(), "");
+    suite.cargo(&["build"]).expect_code(0);
+}
