@@ -22,7 +22,9 @@ struct Place {
 impl Place {
     fn new(name: &str) -> Self {
         let suite = Suite::new(name, &["mold"], "[setup]\nlinker = \"mold\"\n");
-        ["strace", "taskset"].iter().for_each(|program| suite.machine.install(program));
+        for program in ["strace", "taskset"] {
+            suite.machine.install(program);
+        }
         suite.fixture.write(".cargo/config.toml", "[build]\nrustflags = \"--cfg theirs\"\n");
         let before = files(&suite);
         suite.setup(&[]);

@@ -114,7 +114,9 @@ fn a_package_that_is_not_known_is_asked_for_again_with_a_fresh_list() {
          printf '#!/bin/sh\\necho stamp 1.2.3\\n' > {bin}/stamp; chmod 755 {bin}/stamp"
     );
     suite.machine.install_script("apt-get", &script);
-    ["touch", "chmod", "printf"].iter().for_each(|program| suite.machine.install(program));
+    for program in ["touch", "chmod", "printf"] {
+        suite.machine.install(program);
+    }
     let report = suite.setup(&["--yes"]);
     assert_eq!(tool(&report, "stamp")["installed"], "packages", "{report:#}");
 }

@@ -37,11 +37,13 @@ impl Suite {
                 "rust-lld" => &[],
                 other => &[other],
             };
-            programs.iter().for_each(|program| machine.install(program));
+            for program in programs {
+                machine.install(program);
+            }
         }
         let unwanted = UNWANTED.iter().filter(|tool| !wanted.contains(tool));
-        let unwanted =
-            unwanted.map(|tool| format!("[tools.{tool}]\nneed = \"unwanted\"\n")).collect::<String>();
+        let unwanted = unwanted.map(|tool| format!("[tools.{tool}]\nneed = \"unwanted\"\n"));
+        let unwanted = unwanted.collect::<Vec<_>>().concat();
         let package = |name: &str, rest: &str| {
             format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{rest}")
         };

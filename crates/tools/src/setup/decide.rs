@@ -13,10 +13,10 @@ pub fn jobs(cores: usize, memory_bytes: u64, memory_per_job: u64) -> Option<usiz
     (fit < cores).then_some(fit)
 }
 
-/// The variables of the environment that void flags for rustc from any configuration file.
+/// The variables of the environment that void flags for rustc from any configuration file; an empty one does too.
 pub(crate) fn variables_that_void_flags(environment: &Environment) -> Vec<&'static str> {
     let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
-    names.into_iter().filter(|name| environment.get(name).is_some()).collect()
+    names.into_iter().filter(|name| environment.even_empty(name).is_some()).collect()
 }
 
 /// A setting of this machine that does not count, because a stronger one says otherwise.
@@ -59,7 +59,7 @@ pub(crate) fn overruled(
     let overruled = |keys: &[&str], ours_says: Option<String>, variables: &[&str]| {
         let ours_says = ours_says?;
         // Set but empty counts too: it means none, whatever the files say.
-        let set = variables.iter().find_map(|name| Some((*name, environment.get(name)?)));
+        let set = variables.iter().find_map(|name| Some((*name, environment.even_empty(name)?)));
         let (theirs, file, variable) = if let Some((name, value)) = set {
             (value.to_owned(), None, Some(name.to_owned()))
         } else {

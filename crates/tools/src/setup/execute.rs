@@ -368,7 +368,8 @@ impl SetupPlan<'_> {
     ) -> Result<String> {
         if let Some(wrapper) = &settings.rustc_wrapper {
             let overruled = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"];
-            let by_variable = overruled.iter().any(|name| self.machine.environment.get(name).is_some());
+            let by_variable =
+                overruled.iter().any(|name| self.machine.environment.even_empty(name).is_some());
             let used = in_force.words.first().is_some_and(|word| word == wrapper);
             let config = CargoConfig::load(&self.machine.root, &self.machine.environment);
             let shadowed = config
