@@ -20,8 +20,8 @@ use generated::{assert_current, repository};
 const SUITE: &str = env!("CARGO_BIN_EXE_xtask-suite");
 
 /// Subcommands of our own, which no tier may be named after.
-const COMMANDS: [&str; 8] =
-    ["clean-stale", "disk", "preset", "with", "adopt", "version", "completions", "schema"];
+const COMMANDS: [&str; 9] =
+    ["setup", "clean-stale", "disk", "preset", "with", "adopt", "version", "completions", "schema"];
 
 #[test]
 fn the_configuration_reference_is_current() {
@@ -155,7 +155,12 @@ fn every_link_leads_somewhere() {
 fn every_file_that_is_named_is_there() {
     // Names that a reader fills in, files of a workspace that adopted the suite, and crates that do not exist yet.
     let to_come =
-        ["crates/suite/src/commands/NAME.rs", ".cargo/xtask.local.toml", "crates/advise/", "crates/tools/"];
+        [
+        "crates/suite/src/commands/NAME.rs",
+        ".cargo/xtask.local.toml",
+        ".cargo/xtask-tools",
+        "crates/advise/",
+    ];
     let adopted = ["xtask/tasks/", "xtask/suite/", "xtask/adopted.json"];
     let mut missing = BTreeSet::new();
     let mut named = 0;

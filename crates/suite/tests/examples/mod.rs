@@ -3,7 +3,7 @@
 //! In a block, `$ ` begins a command and the lines below are its output, where `...` stands for any text in a line
 //! and alone for any lines. Times, sizes and the width of gaps do not count. A command ends with 0, unless
 //! `$ echo $?` follows. All blocks of a document run in one home folder, each from `~/my-workspace`, on a machine
-//! that has only cargo and git; `cargo xtask` is the suite's binary.
+//! that has only cargo and git (`setup.md` also mold); `cargo xtask` is the suite's binary.
 
 use std::fmt::Write as _;
 
@@ -115,6 +115,12 @@ pub(crate) fn run(path: &Utf8Path, text: &str, suite: &str) -> (String, String) 
 
 fn machine(name: &str, suite: &str) -> BareMachine {
     let machine = BareMachine::new(name);
+    if name == "setup" {
+        // The C compiler looks for it by its second name.
+        for program in ["mold", "ld.mold"] {
+            machine.install(program);
+        }
+    }
     // `cargo xtask` finds it as it finds `cargo-nextest`; its first argument is the word `xtask`.
     machine.install_script("cargo-xtask", &format!("shift\nexec '{suite}' \"$@\""));
     for (path, text) in WORKSPACE {
