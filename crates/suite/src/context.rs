@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use xtask_tools::private_bin;
 use xtask_workspace::config::{Config, Members, Preset, closest};
 use xtask_workspace::{
     CargoCommand, CargoConfig, Environment, EnvironmentLacks, Launch, Workspace, WrongUsage,
@@ -48,7 +49,12 @@ impl<'a> Context<'a> {
             // What cargo prints passes through us, so it cannot see the terminal.
             environment.set("CARGO_TERM_COLOR", "always");
         }
-        let workspace = Workspace::load(dir, environment)?;
+        let mut workspace = Workspace::load(dir, environment)?;
+        // At the end, so that nothing of the user's is hidden: cargo looks there for `cargo-nextest`.
+        let own_tools = private_bin(workspace.root());
+        if own_tools.is_dir() {
+            workspace.environment.append_path(&own_tools);
+        }
         let config = Config::load(workspace.root(), &members(&workspace), reserved)?;
         let exe = std::env::current_exe().context("failed to find this program's file")?;
         let exe = Utf8PathBuf::from_path_buf(exe)

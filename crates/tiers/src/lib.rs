@@ -1,6 +1,5 @@
 //! Runs a tier: which members, what is built for them, their tests, a budget, and what is remembered.
 
-mod cfg;
 mod commands;
 mod execute;
 mod junit;

@@ -16,8 +16,8 @@ use xtask_files::append_line;
 use xtask_units::fake::ROLE;
 use xtask_workspace::{CargoCommand, Environment, Workspace};
 
-use crate::cfg;
 use crate::commands::{Kind, Step};
+use xtask_workspace::cfg;
 
 /// [`ROLE`] of the binary when it starts test programs and rustdoc's doc tests.
 pub const ROLE_TESTS: &str = "run-tests";
@@ -173,7 +173,7 @@ fn user_runner(
     if conditional.is_empty() {
         return Vec::new();
     }
-    let settings = cfg::settings(workspace, environment, triple);
+    let settings = cfg::settings(workspace.root(), environment, triple);
     // Cargo refuses two that match, so the first is the only one.
     let matching = conditional.into_iter().find(|(condition, _)| cfg::holds(condition, &settings));
     matching.map(|(_, words)| words).unwrap_or_default()

@@ -58,8 +58,7 @@ pub(crate) fn choose(workspace: &Workspace, choice: RunnerChoice) -> Result<Choi
         },
     };
     if choice == RunnerChoice::Nextest {
-        let message =
-            format!("{why_not}, and this tier wants it; run `cargo install --locked cargo-nextest`");
+        let message = format!("{why_not}, and this tier wants it; run `cargo xtask setup`");
         return Err(EnvironmentLacks(message).into());
     }
     Ok(Choice { runner: Runner::Cargo, note: Some(format!("{why_not}: using `cargo test`")) })

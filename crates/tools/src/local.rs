@@ -42,14 +42,19 @@ pub enum FlagsTable {
 }
 
 /// Where flags for rustc must go so that nobody's are dropped: `target.*` silently voids `build.*`, so they go where the
-/// workspace, or the user, has theirs. Settings in `ours` do not count.
-pub(crate) fn flags_table(config: &CargoConfig, host: &str, ours: &Utf8Path) -> FlagsTable {
+/// workspace, or the user, has theirs. Settings in `ours` do not count. `holds` says whether a condition `cfg(…)` does.
+pub(crate) fn flags_table(
+    config: &CargoConfig,
+    host: &str,
+    ours: &Utf8Path,
+    holds: &dyn Fn(&str) -> bool,
+) -> FlagsTable {
     let theirs = |keys: &[&str]| config.set_in(keys).any(|(path, _)| path != ours);
     let targets = config.targets();
     let in_target = targets
         .iter()
-        .filter(|name| *name == host || name.starts_with("cfg("))
-        .any(|name| theirs(&["target", name, "rustflags"]));
+        .filter(|name| theirs(&["target", name, "rustflags"]))
+        .any(|name| name == host || (name.starts_with("cfg(") && holds(name)));
     if !in_target && theirs(&["build", "rustflags"]) { FlagsTable::Build } else { FlagsTable::Target }
 }
 
@@ -210,4 +215,85 @@ fn read(root: &Utf8Path, path: &Utf8Path) -> Result<(Option<Node>, String)> {
         None => String::new(),
     };
     Ok((node, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use xtask_testkit::TempDir;
+    use xtask_workspace::Environment;
+
+    use super::*;
+
+    const HOST: &str = "x86_64-unknown-linux-gnu";
+
+    #[test]
+    fn an_optional_include_needs_cargo_1_94() {
+        for (release, does) in [((1, 89), false), ((1, 93), false), ((1, 94), true), ((2, 0), true)] {
+            assert_eq!(includes(CargoVersion { release, nightly: false }), does, "{release:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_whatever_is_in_it() {
+        let dir = TempDir::new("local");
+        let path = dir.path().join("xtask.local.toml");
+        let all = LocalSettings {
+            link: Some(LinkSettings {
+                linker: Some("/opt/ä b/\"clang\"".to_owned()),
+                rustflags: vec!["-Clink-arg=-fuse-ld=mold".to_owned(), "-Clink-arg=a'b\\c".to_owned()],
+            }),
+            rustc_wrapper: Some("/opt/s c/sccache".into()),
+            jobs: Some(3),
+        };
+        let none = LocalSettings::default();
+        let only_jobs = LocalSettings { jobs: Some(1), ..LocalSettings::default() };
+        for settings in [all, none, only_jobs] {
+            for table in [FlagsTable::Target, FlagsTable::Build] {
+                dir.write("xtask.local.toml", &settings.text(HOST, table));
+                assert_eq!(LocalSettings::read(&path, HOST), settings, "{table:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn flags_go_where_they_void_nobodys() {
+        let table = [
+            ("", FlagsTable::Target),
+            ("[build]\nrustflags = ['-g']\n", FlagsTable::Build),
+            (
+                "[build]\nrustflags = ['-g']\n[target.x86_64-unknown-linux-gnu]\nrustflags = ['-g']\n",
+                FlagsTable::Target,
+            ),
+            ("[build]\nrustflags = ['-g']\n[target.'cfg(unix)']\nrustflags = ['-g']\n", FlagsTable::Target),
+            ("[build]\nrustflags = ['-g']\n[target.'cfg(windows)']\nrustflags = ['-g']\n", FlagsTable::Build),
+            // Another target's flags are none of this one's.
+            (
+                "[build]\nrustflags = ['-g']\n[target.wasm32-unknown-unknown]\nrustflags = ['-g']\n",
+                FlagsTable::Build,
+            ),
+            (
+                "[build]\nrustflags = ['-g']\n[target.x86_64-unknown-linux-gnu]\nrunner = 'x'\n",
+                FlagsTable::Build,
+            ),
+        ];
+        let dir = TempDir::new("flags-table");
+        let ours = dir.path().join(".cargo").join(LOCAL_FILE);
+        let environment = Environment::default();
+        for (config, expected) in table {
+            let include = "include = [{ path = \"xtask.local.toml\", optional = true }]\n";
+            dir.write(".cargo/config.toml", &format!("{include}{config}"));
+            // Ours do not count, wherever they were written before.
+            for before in [FlagsTable::Target, FlagsTable::Build] {
+                let link = LinkSettings { linker: None, rustflags: vec!["-Cours".to_owned()] };
+                let settings = LocalSettings { link: Some(link), ..LocalSettings::default() };
+                dir.write(".cargo/xtask.local.toml", &settings.text(HOST, before));
+                let read = CargoConfig::load(dir.path(), &environment);
+                assert_eq!(
+                    flags_table(&read, HOST, &ours, &|condition| condition == "cfg(unix)"),
+                    expected,
+                    "{config}"
+                );
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use camino::Utf8Path;
 use serde::Serialize;
 
 /// Environment variables by name. Names and values that are not Unicode are carried lossily: cargo itself
@@ -46,6 +47,16 @@ impl Environment {
     /// Removes `name`.
     pub fn remove(&mut self, name: &str) {
         self.0.remove(name);
+    }
+
+    /// Adds a folder at the end of `PATH`.
+    pub fn append_path(&mut self, folder: &Utf8Path) {
+        let path = self.get("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(path).chain([folder.as_std_path().to_owned()]);
+        // A folder whose name cannot stand in PATH is not found there, as before.
+        if let Some(path) = std::env::join_paths(folders).ok().and_then(|path| path.into_string().ok()) {
+            self.set("PATH", path);
+        }
     }
 
     /// All variables in the order of their names.

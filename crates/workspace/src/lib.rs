@@ -7,6 +7,7 @@ mod affected;
 mod call;
 mod cargo_command;
 mod cargo_config;
+pub mod cfg;
 pub mod config;
 mod environment;
 mod error;

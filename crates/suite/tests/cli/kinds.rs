@@ -90,7 +90,7 @@ fn a_tier_that_demands_nextest_cannot_run_without_it() {
     let suite = Suite::trio("[tiers.n]\ncommand = \"test\"\nrunner = \"nextest\"\n").without_nextest();
     let outcome = suite.run(&["n"], 3);
     assert!(outcome.stderr.contains("error: cargo-nextest is not installed"), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("cargo install --locked cargo-nextest"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("cargo xtask setup"), "{}", outcome.stderr);
     assert_eq!(suite.ran(), [""; 0]);
 }
 

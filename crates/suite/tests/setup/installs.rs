@@ -68,6 +68,8 @@ fn into_the_workspaces_own_folder_when_it_says_so() {
     assert!(path.ends_with(".cargo/xtask-tools/bin/stamp"), "{path}");
     let status = suite.fixture.git(&["status", "--porcelain", "--untracked-files=all"]);
     assert!(!status.contains("stamp"), "{status}");
+    let again = suite.setup(&[]);
+    assert_eq!(tool(&again, "stamp")["proven-now"], false, "{again:#}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Doing what a plan says: install, prove, measure, set, and look whether it took effect.
 
+use std::cell::OnceCell;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -7,7 +8,7 @@ use xtask_edit::Transaction;
 use xtask_files::lock_exclusive;
 use xtask_units::whole_milliseconds;
 use xtask_workspace::config::{Effect, InstallTo, Need, Proof, Setup};
-use xtask_workspace::{Call, CargoConfig, Digest, Environment, Hasher, Progress};
+use xtask_workspace::{Call, CargoConfig, Digest, Environment, Hasher, Progress, cfg};
 
 use super::decide::{jobs, overruled};
 use super::known::Known;
@@ -318,7 +319,12 @@ impl SetupPlan<'_> {
     ) -> Result<()> {
         let (root, machine) = (&self.machine.root, &self.machine);
         let config = CargoConfig::load(root, &machine.environment);
-        let table = flags_table(&config, &machine.host, &self.local_file);
+        let conditions = OnceCell::new();
+        let holds = |condition: &str| {
+            let ask = || cfg::settings(root, &machine.environment, &machine.host);
+            cfg::holds(condition, conditions.get_or_init(ask))
+        };
+        let table = flags_table(&config, &machine.host, &self.local_file, &holds);
         let text = settings.text(&machine.host, table);
         let text = (!settings.is_empty()).then_some(text);
         if !self.includes {

@@ -91,9 +91,15 @@ fn proof_key(tool: &Tool, found: &Found, machine: &Machine) -> Digest {
     hasher.optional(stamp(&found.path));
     hasher.field(&machine.rustc).field(machine.rustlib.as_str());
     for (name, value) in machine.environment.iter() {
-        if name.starts_with("SCCACHE_") || name.starts_with("NEXTEST_") || name == "PATH" {
+        if name.starts_with("SCCACHE_") || name.starts_with("NEXTEST_") {
             hasher.field(name).field(value);
         }
+    }
+    // The C compiler is found there, and it finds linkers there. Our own folder has neither.
+    let path = machine.environment.get("PATH").unwrap_or_default();
+    let own = machine.private_bin();
+    for folder in std::env::split_paths(path).filter(|folder| folder != own.as_std_path()) {
+        hasher.field(folder.to_string_lossy().as_bytes());
     }
     for (name, value) in machine.environment.build_relevant() {
         hasher.field(name).field(value);

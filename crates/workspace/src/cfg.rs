@@ -4,20 +4,22 @@
 
 use std::collections::BTreeSet;
 
-use xtask_workspace::{Environment, Workspace};
+use camino::Utf8Path;
 
-/// What rustc says of `triple`: `unix`, `target_os="linux"` and the like. Nothing when it cannot be asked.
-pub(crate) fn settings(workspace: &Workspace, environment: &Environment, triple: &str) -> BTreeSet<String> {
+use crate::Environment;
+
+/// What the rustc that is used in `dir` says of `triple`: `unix`, `target_os="linux"` and the like. Nothing when it cannot be asked.
+pub fn settings(dir: &Utf8Path, environment: &Environment, triple: &str) -> BTreeSet<String> {
     let rustc = environment.get("RUSTC").unwrap_or("rustc");
     let mut command = std::process::Command::new(rustc);
-    command.args(["--print", "cfg", "--target", triple]).current_dir(workspace.root());
+    command.args(["--print", "cfg", "--target", triple]).current_dir(dir);
     let output = command.env_clear().envs(environment.iter()).output();
     let said = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
     String::from_utf8_lossy(&said.unwrap_or_default()).lines().map(str::to_owned).collect()
 }
 
 /// Whether `condition` (`cfg(all(unix, not(target_os = "macos")))`) holds under `settings`.
-pub(crate) fn holds(condition: &str, settings: &BTreeSet<String>) -> bool {
+pub fn holds(condition: &str, settings: &BTreeSet<String>) -> bool {
     // No value of a target has a space in it.
     let condition = condition.split_whitespace().collect::<String>();
     let inner = condition.strip_prefix("cfg(").and_then(|rest| rest.strip_suffix(')'));
