@@ -14,10 +14,9 @@ use serde::{Deserialize, Serialize};
 use toml_edit::Value;
 use xtask_files::append_line;
 use xtask_units::fake::ROLE;
-use xtask_workspace::{CargoCommand, Environment, Workspace};
+use xtask_workspace::{CargoCommand, Environment, Workspace, cfg};
 
 use crate::commands::{Kind, Step};
-use xtask_workspace::cfg;
 
 /// [`ROLE`] of the binary when it starts test programs and rustdoc's doc tests.
 pub const ROLE_TESTS: &str = "run-tests";

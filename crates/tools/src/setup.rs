@@ -3,6 +3,8 @@
 //! Invariant: a setting is written only for a tool whose effect was seen, and stays only if the effect is seen again
 //! with everything in force that a build of the workspace has.
 
+mod apply;
+mod choose;
 mod decide;
 mod execute;
 mod known;

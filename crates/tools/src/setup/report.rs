@@ -54,6 +54,10 @@ pub struct Outcome {
     pub installed: Option<Way>,
     /// Whether its proof was made just now, not earlier.
     pub proven_now: bool,
+    /// How long installing it took, in milliseconds.
+    pub install_ms: u64,
+    /// How long its proof took, in milliseconds; 0 for one that was made earlier.
+    pub proof_ms: u64,
     /// What is true of it.
     #[serde(flatten)]
     pub state: State,
@@ -96,7 +100,11 @@ pub struct SetupReport {
     pub for_user_config: Option<String>,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// How long it took, in milliseconds.
+    /// How long measuring linkers took, in milliseconds, building the tests for it included.
+    pub race_ms: u64,
+    /// How long it took to set everything and to see it in force, in milliseconds.
+    pub set_ms: u64,
+    /// How long all of it took, in milliseconds.
     pub took_ms: u64,
 }
 

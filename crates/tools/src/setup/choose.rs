@@ -1,0 +1,146 @@
+//! Which linker is to be used: the one that is named, or the one that is measured to be the fastest.
+
+use anyhow::Result;
+use xtask_workspace::config::Setup;
+use xtask_workspace::{Digest, Hasher, Progress};
+
+use super::SetupPlan;
+use super::known::Known;
+use super::report::{Outcome, SetupReport, State};
+use crate::catalog::LinkSettings;
+use crate::linker_name::makers_in_words;
+use crate::process::Interrupted;
+use crate::prove::link_in_force;
+use crate::race::{Candidate, Race, race};
+
+/// So many rounds tell a difference of a few percent from noise.
+const ROUNDS: usize = 11;
+/// What is tried in turn when a linker that was chosen fails on a real link.
+pub(super) const FALLBACK: [&str; 2] = ["mold", "lld"];
+
+/// A choice of linker: its tool and how it is used; no tool means what is used without the suite.
+pub(super) type Choice = Option<(String, LinkSettings)>;
+
+impl SetupPlan<'_> {
+    /// The linker that is to be used.
+    pub(super) fn choose(
+        &self,
+        report: &mut SetupReport,
+        known: &mut Known,
+        progress: &dyn Progress,
+    ) -> Result<Choice> {
+        let linkers = linkers(&report.tools);
+        let chosen = self.options.setup.linker.as_str();
+        if let Some(variable) = self.voids_flags.first() {
+            progress.note(&format!(
+                "{variable} is set, and with it cargo takes flags for rustc from no file: the linker stays as it is"
+            ));
+            return Ok(None);
+        }
+        match chosen {
+            Setup::DEFAULT => Ok(None),
+            Setup::MEASURED => self.measured(&linkers, report, known, progress),
+            name => {
+                let proven = linkers.into_iter().find(|(linker, _)| linker == name);
+                if proven.is_none() {
+                    report.fallbacks.push(format!("{name} is not proven to link here"));
+                }
+                Ok(proven.or_else(|| fallback(&report.tools)))
+            }
+        }
+    }
+
+    /// The linker that is faster than what is in use, beyond the noise; what is in use now, if none is.
+    fn measured(
+        &self,
+        linkers: &[(String, LinkSettings)],
+        report: &mut SetupReport,
+        known: &mut Known,
+        progress: &dyn Progress,
+    ) -> Result<Choice> {
+        let in_use = self.settings.link.clone().unwrap_or_default();
+        let now = linkers.iter().find(|(_, settings)| *settings == in_use).cloned();
+        let others = linkers.iter().filter(|(_, settings)| *settings != in_use).collect::<Vec<_>>();
+        let now = now.filter(|(_, settings)| !settings.is_default());
+        let key = race_key(&report.tools, &self.machine.rustc);
+        let raced = match known.race(&key) {
+            Some(raced) => Some(raced.clone()),
+            None if !self.options.measure || others.is_empty() => None,
+            None => self.race(&in_use, &others, progress)?,
+        };
+        let Some(raced) = raced else { return Ok(now) };
+        known.keep_race(key, &raced);
+        let fastest = raced.fastest().and_then(|name| linkers.iter().find(|(linker, _)| linker == name));
+        report.race = Some(raced);
+        Ok(fastest.cloned().or(now))
+    }
+
+    fn race(
+        &self,
+        in_use: &LinkSettings,
+        others: &[&(String, LinkSettings)],
+        progress: &dyn Progress,
+    ) -> Result<Option<Race>> {
+        let baseline = match link_in_force(&self.machine) {
+            Ok(in_force) => format!("in use: {}", makers_in_words(&in_force.makers)),
+            Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+            // What is in use does not link: there is nothing to compare with.
+            Err(error) => {
+                progress.note(&format!("linkers were not measured: {error:#}"));
+                return Ok(None);
+            }
+        };
+        progress.note(&format!(
+            "measuring linkers: `{}` is built once, then its largest test is linked {ROUNDS} times by each",
+            self.options.test_command
+        ));
+        let candidate = |name: &str, settings: &LinkSettings| Candidate {
+            name: name.to_owned(),
+            linker: settings.linker.clone(),
+            rustflags: settings.rustflags.clone(),
+        };
+        let candidates = [candidate(&baseline, in_use)]
+            .into_iter()
+            .chain(others.iter().map(|(name, settings)| candidate(name, settings)))
+            .collect::<Vec<_>>();
+        let raced = race(
+            self.workspace,
+            &self.options.test_command,
+            &candidates,
+            &self.options.exe,
+            ROUNDS,
+            progress,
+        );
+        match raced {
+            Err(error) if error.downcast_ref::<Interrupted>().is_some() => Err(error),
+            Err(error) => {
+                progress.note(&format!("linkers were not measured: {error:#}"));
+                Ok(None)
+            }
+            raced => raced,
+        }
+    }
+}
+
+/// The proven linkers.
+pub(super) fn linkers(tools: &[Outcome]) -> Vec<(String, LinkSettings)> {
+    tools.iter().filter_map(|outcome| Some((outcome.name.clone(), outcome.link()?.clone()))).collect()
+}
+
+fn fallback(tools: &[Outcome]) -> Choice {
+    let linkers = linkers(tools);
+    FALLBACK.iter().find_map(|name| linkers.iter().find(|(linker, _)| linker == name)).cloned()
+}
+
+/// What a measurement depends on: the linkers and the toolchain.
+fn race_key(tools: &[Outcome], rustc: &str) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.field(rustc);
+    for outcome in tools {
+        if let (Some(link), State::Proven { path, version, .. }) = (outcome.link(), &outcome.state) {
+            hasher.field(&outcome.name).field(path.as_str()).optional(version.as_deref());
+            hasher.field(link.to_string());
+        }
+    }
+    hasher.finish()
+}
