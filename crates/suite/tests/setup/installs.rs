@@ -1,7 +1,9 @@
 //! Ways of installing: the first that works is taken, and what fails is said in a line.
 
 use std::fs;
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use xtask_testkit::{HttpsServer, Outcome};
 
@@ -164,4 +166,31 @@ fn another_version_than_the_pinned_one_is_replaced() {
     assert!(dry.stdout.contains("it is 1.0.0, and =1.2.3 is required; download "), "{}", dry.stdout);
     let report = suite.setup(&[]);
     assert_eq!(tool(&report, "stamp")["version"], "1.2.3", "{report:#}");
+}
+
+#[test]
+fn an_interrupt_ends_all_of_it_and_the_next_setup_goes_on() {
+    let suite = Suite::new("interrupt", &["rust-lld"], "[tools.stamp]\npackages = { apt = \"stamp\" }\n");
+    let bin = suite.machine.bin();
+    for program in ["touch", "sleep", "chmod", "printf"] {
+        suite.machine.install(program);
+    }
+    suite.machine.install_script("apt-get", &format!("touch {bin}/started\nsleep 4321"));
+    let mut setup = suite.command(&["setup", "--no-measure", "--yes"]);
+    let mut setup = setup.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while !bin.join("started").exists() {
+        assert!(begun.elapsed().as_secs() < 60 && setup.try_wait().unwrap().is_none(), "it never began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Outcome::of(Command::new("kill").args(["-INT", &setup.id().to_string()])).expect_code(0);
+    assert_eq!(setup.wait().unwrap().signal(), Some(2), "a shell sees the interruption");
+    let left = Outcome::of(Command::new("pgrep").args(["-fx", "sleep 4321"])).stdout;
+    assert_eq!(left, "", "what it started has ended");
+
+    let script = format!("printf '#!/bin/sh\\necho stamp 1.2.3\\n' > {bin}/stamp; chmod 755 {bin}/stamp");
+    suite.machine.install_script("apt-get", &script);
+    let report = suite.setup(&["--yes"]);
+    assert_eq!(tool(&report, "stamp")["state"], "proven", "{report:#}");
+    assert_eq!(tool(&report, "rust-lld")["proven-now"], false, "{report:#}");
 }
