@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what docs/performance.md claims, and writes that page.
 
-    scripts/performance.py [--quick] [--sweep-only] [--out docs/performance.md]
+    scripts/performance.py [--quick] [--only SECTION] [--out docs/performance.md]
 
 Needs hyperfine, cargo-nextest, cargo-sweep, git, a nightly toolchain, and crates.io for the peer's dependencies. Every figure is a ratio of medians of
 commands that ran side by side in one run, because machines are shared and noisy. It works on generated workspaces in
@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import time
 
+import setup_performance
 import sweep_performance
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -213,16 +214,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few runs: to try the script, not to publish")
     parser.add_argument("--out", default=str(ROOT / "docs/performance.md"))
-    parser.add_argument("--sweep-only", action="store_true", help="measure the section about sweeping again, keep the rest")
+    parser.add_argument("--only", choices=SECTIONS, help="measure one section again, keep the rest")
     arguments = parser.parse_args()
     few = arguments.quick
     out = pathlib.Path(arguments.out)
     with tempfile.TemporaryDirectory(prefix="xtask-suite-performance-") as folder:
         work = pathlib.Path(folder)
-        if arguments.sweep_only:
+        if arguments.only:
             suite = clone(work / "suite")
             run(["cargo", "xtask", "--version"], suite)
-            page = out.read_text().split("\n## Sweeping")[0] + "\n" + sweep(work, suite, few)
+            new = section(arguments.only, work, suite, few)
+            old = ["## " + text for text in out.read_text().split("\n## ")]
+            title = new.split("\n")[0]
+            kept = [new if text.split("\n")[0] == title else text for text in old]
+            page = "\n".join(kept if new in kept else [*kept, new]).removeprefix("## ")
             out.write_text(page)
             print(page)
             return
@@ -231,15 +236,19 @@ def main():
         costs = adopted(work, suite, 1 if few else 5, 5 if few else 31)
         units, shadows = shadow(work, suite, 2 if few else 11)
         locked, pairs, memory, planned, metadata = overhead(work, suite, 3 if few else 21)
-        sweeping = sweep(work, suite, few)
-    page = render(built, warm, costs, units, shadows, locked, pairs, memory, planned, metadata) + "\n" + sweeping
+        sections = [section(name, work, suite, few) for name in SECTIONS]
+    page = render(built, warm, costs, units, shadows, locked, pairs, memory, planned, metadata) + "\n" + "\n".join(sections)
     out.write_text(page)
     print(page)
 
 
-def sweep(work, suite, few):
-    found = sweep_performance.measure(work, suite, generated, hyperfine, environment(), few)
-    return sweep_performance.render(found, verdict)
+# Sections with a script of their own, in the order of the page.
+SECTIONS = {"sweep": sweep_performance, "setup": setup_performance}
+
+
+def section(name, work, suite, few):
+    script = SECTIONS[name]
+    return script.render(script.measure(work, suite, generated, hyperfine, environment(), few), verdict)
 
 
 def verdict(holds):
