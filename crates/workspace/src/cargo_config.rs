@@ -102,6 +102,11 @@ impl CargoConfig {
         })
     }
 
+    /// The files that were read, as they are; the strongest first.
+    pub fn documents(&self) -> impl Iterator<Item = (&Utf8Path, &DocumentMut)> {
+        self.files.iter().map(|file| (file.path.as_path(), &file.document))
+    }
+
     /// The conditions `cfg(…)` and the triples under `[target]` that any file has a table for.
     pub fn targets(&self) -> BTreeSet<String> {
         let tables = self.files.iter().filter_map(|file| file.document.get("target")?.as_table_like());
@@ -242,6 +247,8 @@ mod tests {
         let runner = &config.conditional_runners()["cfg(unix)"];
         assert_eq!(runner, &[dir.path().join("ws/tools/run").into_string(), "-q".to_owned()]);
         assert_eq!(config.paths().count(), 3);
+        let read = config.documents().map(|(path, _)| path.file_name().unwrap_or_default());
+        assert_eq!(read.collect::<Vec<_>>(), ["config.toml", "local.toml", "config.toml"]);
     }
 
     #[test]

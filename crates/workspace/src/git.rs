@@ -50,6 +50,12 @@ pub fn is_ignored(dir: &Utf8Path, path: &Utf8Path, environment: &Environment) ->
     !asks(&["rev-parse", "--is-inside-work-tree"]) || asks(&["check-ignore", "--quiet", "--", path.as_str()])
 }
 
+/// The files below `dir` that git tracks, relative to it; `None` where there is no git or no repository.
+pub fn tracked(dir: &Utf8Path, environment: &Environment) -> Option<Vec<Utf8PathBuf>> {
+    let listed = Git::new(dir, environment)?.run(&["ls-files", "-z"]).ok()?;
+    Some(status::paths(&listed, Utf8Path::new("")))
+}
+
 /// The commit that the work tree was compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {

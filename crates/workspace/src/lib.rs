@@ -28,7 +28,7 @@ pub use cargo_command::CargoCommand;
 pub use cargo_config::{CargoConfig, cargo_home, config_candidates, home};
 pub use environment::{Environment, Launch};
 pub use error::{EnvironmentLacks, WrongUsage};
-pub use git::{Base, Changes, Contents, LockBefore, changes, is_ignored, stamp};
+pub use git::{Base, Changes, Contents, LockBefore, changes, is_ignored, stamp, tracked};
 pub use hash::{Digest, Hasher, digest};
 pub use lock_graph::{LockGraph, changed_members};
 pub use member_inputs::{InputsQuestion, member_inputs};

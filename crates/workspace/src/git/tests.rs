@@ -388,3 +388,12 @@ fn a_stamp_changes_when_something_below_is_written() {
     dir.write("d/sub/y", "2");
     assert_ne!(before, at("d"));
 }
+
+#[test]
+fn tracked_files_are_relative_to_the_folder() {
+    let fixture = fixture();
+    fixture.write("a/new.rs", "");
+    let below = |dir: &Utf8Path| tracked(dir, &environment());
+    assert_eq!(below(&fixture.root().join("a")), Some(vec!["src/lib.rs".into()]));
+    assert_eq!(below(TempDir::new("no-git").path()), None);
+}
