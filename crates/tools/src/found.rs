@@ -77,7 +77,8 @@ pub fn places(tool: &Tool, machine: &Machine) -> Vec<Utf8PathBuf> {
     found
 }
 
-fn ask(tool: &Tool, machine: &Machine, path: Utf8PathBuf) -> Presence {
+/// Has the program at `path` say its version, and looks whether that will do.
+pub(crate) fn ask(tool: &Tool, machine: &Machine, path: Utf8PathBuf) -> Presence {
     let call = Call::new(&machine.root, path.as_str(), tool.version_args.clone());
     let said = match output(&call, &machine.environment, VERSION_ANSWERS) {
         Ok(said) if said.success => said,

@@ -5,6 +5,7 @@
 //! place, or even unpacked, when its SHA-256 is the pinned one.
 
 mod catalog;
+pub mod doctor;
 mod found;
 mod install;
 mod linker_name;

@@ -136,7 +136,7 @@ pub fn local_file(root: &Utf8Path) -> Utf8PathBuf {
 
 /// Where cargo reads the workspace's own configuration, relative to its root; the name without extension is the
 /// stronger one where both exist.
-fn config_file(root: &Utf8Path) -> Utf8PathBuf {
+pub(crate) fn config_file(root: &Utf8Path) -> Utf8PathBuf {
     let old = Utf8PathBuf::from(".cargo/config");
     if root.join(&old).is_file() { old } else { ".cargo/config.toml".into() }
 }
@@ -206,7 +206,7 @@ pub(crate) fn edits(
 }
 
 /// A text file, and its text, which is empty where there is none.
-fn read(root: &Utf8Path, path: &Utf8Path) -> Result<(Option<Node>, String)> {
+pub(crate) fn read(root: &Utf8Path, path: &Utf8Path) -> Result<(Option<Node>, String)> {
     let node = Node::read(&root.join(path))?;
     let text = match &node {
         Some(Node::File(file)) => String::from_utf8(file.bytes.clone())

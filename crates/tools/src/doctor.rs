@@ -1,0 +1,285 @@
+//! `doctor`: what holds a workspace back on this machine, each with its evidence and the command that mends it.
+//!
+//! Invariant: a diagnosis compiles nothing, starts no daemon and changes nothing but a file of its own below the target
+//! dir, which it removes; only [`fix`] changes files, as one transaction that `setup --undo` takes back.
+
+mod cache;
+mod clock;
+mod config_keys;
+mod disk;
+mod fixes;
+mod flags;
+mod known_keys;
+mod layout;
+mod manifests;
+mod memory;
+mod mounts;
+mod processes;
+mod settings;
+mod sharing;
+mod toolchain;
+mod tools;
+mod unloaded;
+mod wrapper;
+
+use std::time::{Instant, SystemTime};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use xtask_units::{parallel, whole_milliseconds};
+use xtask_workspace::config::Setup;
+use xtask_workspace::{CargoVersion, Workspace, tracked};
+
+use crate::catalog::Tool;
+use crate::machine::Machine;
+use crate::process::Interrupted;
+
+pub use fixes::{Fixed, SafeFix, fix};
+pub use unloaded::diagnose_unloaded;
+
+/// So many checks run at once: most of them wait for a process.
+const AT_ONCE: usize = 6;
+
+/// What a diagnosis is to look at.
+#[derive(Debug, Clone)]
+pub struct DoctorOptions {
+    /// The tools, in the order in which they are looked at.
+    pub tools: Vec<Tool>,
+    /// What `[setup]` says.
+    pub setup: Setup,
+    /// How many units cargo compiles at once, if nobody says otherwise.
+    pub cores: usize,
+    /// What time it is.
+    pub now: SystemTime,
+}
+
+/// How well something is; ordered from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// It holds nothing back.
+    Ok,
+    /// It costs time, space or certainty.
+    Warn,
+    /// Builds fail, or are not what the workspace says they are.
+    Fail,
+}
+
+/// What mends something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Fix {
+    /// A command to paste, or a sentence.
+    pub text: String,
+    /// The same as a change that [`fix`] makes.
+    pub safe: Option<SafeFix>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Check {
+    /// What it is about, such as `toolchain`.
+    pub name: String,
+    /// How well it is.
+    pub status: Status,
+    /// What was seen, in one line.
+    pub evidence: String,
+    /// More of it, a line each.
+    pub more: Vec<String>,
+    /// What mends it; only where it is not well.
+    pub fix: Option<Fix>,
+}
+
+impl Check {
+    fn new(name: &str, status: Status, evidence: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), status, evidence: evidence.into(), more: Vec::new(), fix: None }
+    }
+
+    fn ok(name: &str, evidence: impl Into<String>) -> Self {
+        Self::new(name, Status::Ok, evidence)
+    }
+
+    fn warn(name: &str, evidence: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::new(name, Status::Warn, evidence).with_fix(fix)
+    }
+
+    fn fail(name: &str, evidence: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::new(name, Status::Fail, evidence).with_fix(fix)
+    }
+
+    fn with_fix(mut self, text: impl Into<String>) -> Self {
+        self.fix = Some(Fix { text: text.into(), safe: None });
+        self
+    }
+
+    fn with_safe(mut self, safe: SafeFix) -> Self {
+        if let Some(fix) = &mut self.fix {
+            fix.safe = Some(safe);
+        }
+        self
+    }
+
+    fn with_more(mut self, more: impl IntoIterator<Item = String>) -> Self {
+        self.more.extend(more);
+        self
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DoctorReport {
+    /// Everything that was looked at.
+    pub checks: Vec<Check>,
+    /// The files that a fix has changed before, relative to the workspace's root.
+    pub changed: Vec<Utf8PathBuf>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+impl DoctorReport {
+    /// How many checks have this status.
+    pub fn count(&self, status: Status) -> usize {
+        self.checks.iter().filter(|check| check.status == status).count()
+    }
+
+    /// Whether anything fails.
+    pub fn fails(&self) -> bool {
+        self.count(Status::Fail) > 0
+    }
+
+    /// What [`fix`] would do, each once.
+    pub fn safe_fixes(&self) -> Vec<&SafeFix> {
+        let all = self.checks.iter().filter_map(|check| check.fix.as_ref()?.safe.as_ref());
+        all.fold(Vec::new(), |mut fixes, fix| {
+            if !fixes.contains(&fix) {
+                fixes.push(fix);
+            }
+            fixes
+        })
+    }
+}
+
+/// What all checks look at.
+struct Patient<'a> {
+    workspace: &'a Workspace,
+    options: &'a DoctorOptions,
+    machine: Machine,
+    cargo: CargoVersion,
+    /// The files that git tracks, relative to the root; `None` without git.
+    tracked: Option<Vec<Utf8PathBuf>>,
+}
+
+impl Patient<'_> {
+    fn root(&self) -> &Utf8Path {
+        self.workspace.root()
+    }
+
+    /// `path` as people read it: relative to the root where it lies there.
+    fn shown<'a>(&self, path: &'a Utf8Path) -> &'a str {
+        shown(path, self.root())
+    }
+}
+
+fn shown<'a>(path: &'a Utf8Path, root: &Utf8Path) -> &'a str {
+    path.strip_prefix(root).unwrap_or(path).as_str()
+}
+
+/// Checks that are made together.
+#[derive(Clone, Copy)]
+enum Group {
+    /// What files and the system tell.
+    Told(fn(&Patient<'_>) -> Vec<Check>),
+    /// What has to be asked, and may not be answered: then one check of this name says so.
+    Asked(&'static str, fn(&Patient<'_>) -> Result<Vec<Check>>),
+}
+
+/// In the order of the report.
+const GROUPS: [Group; 17] = [
+    Group::Asked("toolchain", toolchain::check),
+    Group::Told(toolchain::check_cargo),
+    Group::Told(tools::check),
+    Group::Asked("sccache", cache::check),
+    Group::Told(settings::check),
+    Group::Told(flags::check),
+    Group::Asked("wrapper", wrapper::check),
+    Group::Told(config_keys::check),
+    Group::Told(manifests::check),
+    Group::Told(memory::check),
+    Group::Told(disk::check),
+    Group::Told(mounts::check),
+    Group::Told(processes::check),
+    Group::Told(clock::check),
+    Group::Asked("file clock", clock::check_file_system),
+    Group::Told(sharing::check),
+    Group::Told(layout::check),
+];
+
+impl Group {
+    /// What the patient looks like. Fails only for a signal that came meanwhile.
+    fn look(self, patient: &Patient<'_>) -> Result<Vec<Check>, Interrupted> {
+        let (name, check) = match self {
+            Self::Told(check) => return Ok(check(patient)),
+            Self::Asked(name, check) => (name, check),
+        };
+        check(patient).or_else(|error| {
+            let error = error.downcast::<Interrupted>().map_or_else(Ok, Err);
+            error.map(|error| {
+                let evidence = format!("it could not be looked at: {error:#}");
+                vec![Check::warn(name, evidence, "mend what the error names")]
+            })
+        })
+    }
+}
+
+/// Looks at everything.
+///
+/// Fails where not even the compiler can be asked. What single checks fail at is in the report.
+pub fn diagnose(workspace: &Workspace, options: &DoctorOptions) -> Result<DoctorReport> {
+    let started = Instant::now();
+    let (root, environment) = (workspace.root(), &workspace.environment);
+    let (machine, cargo, tracked) = std::thread::scope(|scope| {
+        let machine = scope.spawn(|| Machine::of(workspace));
+        let cargo = scope.spawn(|| CargoVersion::of(root, environment));
+        let tracked = tracked(root, environment);
+        (join(machine), join(cargo), tracked)
+    });
+    let patient = Patient { workspace, options, machine: machine?, cargo: cargo?, tracked };
+    let mut report = DoctorReport { checks: Vec::new(), changed: Vec::new(), signal: None, took_ms: 0 };
+    for looked in parallel(AT_ONCE, &GROUPS, |group| group.look(&patient)) {
+        match looked {
+            Ok(checks) => report.checks.extend(checks),
+            Err(interrupted) => report.signal = Some(interrupted.signal),
+        }
+    }
+    report.took_ms = whole_milliseconds(started.elapsed());
+    Ok(report)
+}
+
+/// A panic of the other thread goes on in this one.
+fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Bytes as people read them: whole MiB below 10 GiB, GiB with one digit above.
+fn size(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    if bytes < 10 << 30 {
+        format!("{} MiB", bytes / MIB)
+    } else {
+        format!("{:.1} GiB", bytes as f64 / (1_u64 << 30) as f64)
+    }
+}
+
+/// The first few of `things`, and how many more there are.
+fn some<T: AsRef<str>>(things: &[T], most: usize) -> String {
+    let first = things.iter().take(most).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match things.len().saturating_sub(most) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}

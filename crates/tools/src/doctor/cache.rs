@@ -1,0 +1,173 @@
+//! The compiler cache, where one is in use: nothing that makes it refuse, room in it, and a server that answers.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+use xtask_workspace::{Call, Environment};
+
+use super::settings::wrapper;
+use super::wrapper::is_sccache;
+use super::{Check, Patient, size};
+use crate::process::{Interrupted, output};
+
+const NAME: &str = "sccache";
+/// Its server answers in 10 ms.
+const ANSWERS: Duration = Duration::from_secs(3);
+/// On this machine; nobody there refuses at once.
+const CONNECTS: Duration = Duration::from_millis(200);
+/// The port that it takes unless told otherwise.
+const PORT: u16 = 4226;
+
+pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
+    let (config, environment) = (&patient.workspace.cargo_config, &patient.workspace.environment);
+    let wrapped =
+        wrapper(["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"], "rustc-wrapper", config, environment);
+    let Some((program, _)) = wrapped.filter(|(program, _)| is_sccache(program)) else {
+        return Ok(Vec::new());
+    };
+    let mut checks = Vec::new();
+    let by_table = config.env().remove("CARGO_INCREMENTAL");
+    checks.extend(judge_incremental(environment.get("CARGO_INCREMENTAL"), by_table.as_deref()));
+    let port = environment.get("SCCACHE_SERVER_PORT").and_then(|port| port.parse().ok()).unwrap_or(PORT);
+    // To ask for statistics would start a server where none runs.
+    let runs = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), CONNECTS).is_ok();
+    if !runs {
+        let folder = local_folder(environment, None);
+        checks.push(judge(None, folder.as_deref(), folder.as_deref().is_none_or(writable)));
+        return Ok(checks);
+    }
+    let call = Call::new(patient.root(), program, ["--show-stats", "--stats-format=json"]);
+    match output(&call, environment, ANSWERS) {
+        Ok(said) if said.success => {
+            let statistics = serde_json::from_str::<Value>(&said.stdout).ok();
+            let folder = local_folder(environment, statistics.as_ref());
+            checks.push(judge(
+                statistics.as_ref(),
+                folder.as_deref(),
+                folder.as_deref().is_none_or(writable),
+            ));
+        }
+        Ok(_) => checks.push(unreachable(port, &format!("`{call}` failed"))),
+        Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+        Err(error) => checks.push(unreachable(port, &format!("{error:#}"))),
+    }
+    Ok(checks)
+}
+
+fn unreachable(port: u16, why: &str) -> Check {
+    let evidence = format!("something answers on port {port}, but as no server of this sccache: {why}");
+    Check::warn(NAME, evidence, "sccache --stop-server")
+}
+
+fn judge_incremental(variable: Option<&str>, table: Option<&str>) -> Option<Check> {
+    let (by, value, fix) = match (variable, table) {
+        (Some(value), _) => ("the environment", value, "unset CARGO_INCREMENTAL"),
+        (None, Some(value)) => {
+            ("[env] in cargo's configuration", value, "remove CARGO_INCREMENTAL from [env]")
+        }
+        (None, None) => return None,
+    };
+    (value != "0").then(|| {
+        let evidence = format!("{by} sets CARGO_INCREMENTAL={value}, and with it sccache caches nothing");
+        Check::warn("sccache incremental", evidence, fix)
+    })
+}
+
+/// The folder of a cache on this disk; `None` where it lies elsewhere or nothing tells.
+fn local_folder(environment: &Environment, statistics: Option<&Value>) -> Option<Utf8PathBuf> {
+    if let Some(location) = statistics.and_then(|statistics| statistics["cache_location"].as_str()) {
+        let path = location.strip_prefix("Local disk: ")?.trim_matches('"');
+        return Some(path.into());
+    }
+    environment.get("SCCACHE_DIR").map(Utf8PathBuf::from)
+}
+
+/// Whether it can be written, or made where it is not there.
+#[cfg(unix)]
+fn writable(folder: &Utf8Path) -> bool {
+    let there = folder.ancestors().find(|folder| folder.exists());
+    there.is_some_and(|folder| rustix::fs::access(folder.as_std_path(), rustix::fs::Access::WRITE_OK).is_ok())
+}
+
+#[cfg(not(unix))]
+fn writable(_folder: &Utf8Path) -> bool {
+    true
+}
+
+fn judge(statistics: Option<&Value>, folder: Option<&Utf8Path>, writable: bool) -> Check {
+    if let Some(folder) = folder.filter(|_| !writable) {
+        return Check::warn(
+            NAME,
+            format!("{folder} cannot be written: every compilation misses"),
+            format!("chown -R $USER {folder}"),
+        );
+    }
+    let Some(statistics) = statistics else {
+        return Check::ok(NAME, "in use; no server runs now, the next build starts it");
+    };
+    let location = statistics["cache_location"].as_str().unwrap_or("its cache").replace('"', "");
+    let (used, most) = (statistics["cache_size"].as_u64(), statistics["max_cache_size"].as_u64());
+    let (Some(used), Some(most)) = (used, most) else {
+        return Check::ok(NAME, format!("the server answers; {location}"));
+    };
+    let evidence = format!("{location}: {} of at most {}", size(used), size(most));
+    // What is over the limit goes, the oldest first: just below it the cache already loses.
+    if used >= most / 20 * 19 {
+        return Check::warn(
+            NAME,
+            format!("{evidence}: it is full, and forgets"),
+            "set SCCACHE_CACHE_SIZE higher, then sccache --stop-server",
+        );
+    }
+    Check::ok(NAME, evidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Status;
+
+    #[test]
+    fn incremental_compilation_forced_on_is_a_conflict() {
+        let table = [
+            (None, None, false),
+            (Some("0"), None, false),
+            (Some("1"), None, true),
+            (None, Some("1"), true),
+            (Some("0"), Some("1"), false),
+        ];
+        for (variable, in_table, conflict) in table {
+            assert_eq!(
+                judge_incremental(variable, in_table).is_some(),
+                conflict,
+                "{variable:?} {in_table:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cache_that_is_full_or_not_writable_is_said() {
+        let statistics = |used: u64, location: &str| serde_json::json!({ "cache_location": location, "cache_size": used, "max_cache_size": 10_u64 << 30 });
+        let folder = Utf8Path::new("/c");
+        let disk = "Local disk: \"/c\"";
+        let table = [
+            (None, None, true, Status::Ok, "no server runs"),
+            (None, Some(folder), true, Status::Ok, "no server runs"),
+            (None, Some(folder), false, Status::Warn, "cannot be written"),
+            (Some(statistics(1 << 30, disk)), Some(folder), true, Status::Ok, "1024 MiB of at most 10.0 GiB"),
+            (Some(statistics(10 << 30, disk)), Some(folder), true, Status::Warn, "it is full"),
+            (Some(serde_json::json!({ "cache_location": "Redis" })), None, true, Status::Ok, "Redis"),
+        ];
+        for (statistics, folder, writable, status, evidence) in table {
+            let check = judge(statistics.as_ref(), folder, writable);
+            assert_eq!(check.status, status, "{check:?}");
+            assert!(check.evidence.contains(evidence), "{check:?}");
+        }
+        let environment = Environment::default();
+        assert_eq!(local_folder(&environment, Some(&statistics(0, disk))), Some("/c".into()));
+        assert_eq!(local_folder(&environment, Some(&statistics(0, "Redis: x"))), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! Whether the compilers that run at once have the memory that they are counted with.
+
+use xtask_workspace::{CargoConfig, Environment};
+
+use super::{Check, Patient, size};
+use crate::memory::{free_bytes, total_bytes};
+use crate::setup;
+
+pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
+    let (jobs, by) =
+        jobs(&patient.workspace.cargo_config, &patient.workspace.environment, patient.options.cores);
+    let memory = Memory {
+        jobs,
+        by,
+        per_job: patient.options.setup.memory_per_job,
+        total: total_bytes(),
+        free: free_bytes(),
+    };
+    vec![memory.judge()]
+}
+
+/// How many compilers cargo runs at once, and who says so.
+fn jobs(config: &CargoConfig, environment: &Environment, cores: usize) -> (usize, String) {
+    // A negative number is counted from that of the cores.
+    let read = |text: &str| {
+        let number = text.parse::<i64>().ok()?;
+        let cores = i64::try_from(cores).ok()?;
+        usize::try_from(if number < 0 { (cores + number).max(1) } else { number }).ok()
+    };
+    if let Some(jobs) = environment.get("CARGO_BUILD_JOBS").and_then(read) {
+        return (jobs, "CARGO_BUILD_JOBS".to_owned());
+    }
+    let keys = ["build", "jobs"];
+    let in_file = config.set_in(&keys).next();
+    match in_file.and_then(|(file, value)| Some((read(&value.as_integer()?.to_string())?, file.to_string())))
+    {
+        Some((jobs, file)) => (jobs, file),
+        None => (cores, "one for each core".to_owned()),
+    }
+}
+
+struct Memory {
+    jobs: usize,
+    by: String,
+    per_job: u64,
+    total: Option<u64>,
+    free: Option<u64>,
+}
+
+impl Memory {
+    fn judge(&self) -> Check {
+        const NAME: &str = "memory";
+        let Self { jobs, by, per_job, total, free } = self;
+        let need = per_job.saturating_mul(u64::try_from(*jobs).unwrap_or(u64::MAX));
+        let claim = format!("{jobs} jobs ({by}) of {} each", size(*per_job));
+        let Some(total) = *total else {
+            return Check::ok(NAME, format!("{claim}; this system does not say what it has"));
+        };
+        let fitting = setup::jobs(*jobs, total, *per_job);
+        if let Some(fitting) = fitting {
+            let evidence = format!("{claim} need {}, and there are {}", size(need), size(total));
+            return Check::warn(
+                NAME,
+                evidence,
+                format!("cargo xtask setup, which sets jobs = {fitting} for this machine"),
+            );
+        }
+        match *free {
+            Some(free) if free < need => {
+                let now = setup::jobs(*jobs, free, *per_job).unwrap_or(*jobs);
+                let evidence = format!(
+                    "{claim} need {}, and {} of {} are free now",
+                    size(need),
+                    size(free),
+                    size(total)
+                );
+                Check::warn(NAME, evidence, format!("close other programs, or build with --jobs {now}"))
+            }
+            Some(free) => Check::ok(NAME, format!("{claim}; {} of {} are free", size(free), size(total))),
+            None => Check::ok(NAME, format!("{claim}; there are {}", size(total))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Status;
+
+    #[test]
+    fn jobs_are_weighed_against_memory() {
+        let gib = 1_u64 << 30;
+        // jobs, GiB in all, GiB free; how it is, a part of the fix
+        let table = [
+            (2, Some(16), Some(8), Status::Ok, ""),
+            (16, Some(16), Some(16), Status::Warn, "jobs = 8"),
+            (4, Some(16), Some(5), Status::Warn, "--jobs 2"),
+            (4, Some(16), None, Status::Ok, ""),
+            (4, None, None, Status::Ok, ""),
+        ];
+        for (jobs, total, free, status, fix) in table {
+            let memory = Memory {
+                jobs,
+                by: "x".into(),
+                per_job: 2 * gib,
+                total: total.map(|n: u64| n * gib),
+                free: free.map(|n: u64| n * gib),
+            };
+            let check = memory.judge();
+            assert_eq!(check.status, status, "{check:?}");
+            assert!(check.fix.map_or(String::new(), |fix| fix.text).contains(fix));
+        }
+    }
+
+    #[test]
+    fn the_number_of_jobs_is_the_one_that_cargo_takes() {
+        // [build] jobs, CARGO_BUILD_JOBS, what it comes to with 8 cores
+        let table = [
+            ("", None, 8),
+            ("[build]\njobs = 3\n", None, 3),
+            ("[build]\njobs = -2\n", None, 6),
+            ("[build]\njobs = 3\n", Some("5"), 5),
+            ("[build]\njobs = 'default'\n", None, 8),
+        ];
+        for (text, variable, expected) in table {
+            let dir = xtask_testkit::TempDir::new("doctor-jobs");
+            dir.write(".cargo/config.toml", text);
+            let mut environment = Environment::default();
+            environment.set("CARGO_HOME", dir.path().join("home").as_str());
+            if let Some(variable) = variable {
+                environment.set("CARGO_BUILD_JOBS", variable);
+            }
+            assert_eq!(
+                jobs(&CargoConfig::load(dir.path(), &environment), &environment, 8).0,
+                expected,
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The settings of this machine: whether they are kept out of git, read by cargo, and in force.
+
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_workspace::{CargoConfig, Environment, is_ignored};
+
+use super::{Check, Patient, SafeFix};
+use crate::local::{LOCAL_FILE, LocalSettings, includes, local_file};
+use crate::setup::{Known, Overruled, in_force_key, overruled};
+
+const SETUP: &str = "cargo xtask setup";
+
+pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
+    let (root, machine, environment) = (patient.root(), &patient.machine, &patient.workspace.environment);
+    let config = &patient.workspace.cargo_config;
+    let file = local_file(root);
+    let known = Known::read(&machine.state_dir);
+    if !file.is_file() {
+        let check = if known == Known::default() {
+            Check::warn("settings", "nothing was measured or set for this machine yet", SETUP)
+        } else {
+            Check::ok("settings", "setup found nothing that is worth setting here")
+        };
+        return vec![check];
+    }
+    let settings = LocalSettings::read(&file, &machine.host);
+    let relative = Utf8Path::new(".cargo").join(LOCAL_FILE);
+    let tracked = patient.tracked.as_ref().is_some_and(|files| files.contains(&relative));
+    let listed =
+        fs::read_to_string(root.join(".gitignore")).is_ok_and(|text| text.lines().any(names_local_file));
+    let git = Git { tracked, ignored: tracked || is_ignored(root, &file, environment), listed };
+    let mut checks = vec![git.judge(&relative)];
+    checks.push(judge_programs(&missing_programs(&settings)));
+    let included = config.paths().any(|path| path == file);
+    if !included && includes(patient.cargo) {
+        let evidence = format!("cargo does not read {relative}: no configuration file includes it");
+        checks.push(Check::warn("settings include", evidence, "add the include").with_safe(SafeFix::Include));
+    } else if included {
+        checks.push(Check::ok("settings include", format!("cargo reads {relative}")));
+    }
+    // Where they cannot be included, what is stronger is all that counts.
+    if included || includes(patient.cargo) {
+        let overruled = overruled(&settings, &file, &machine.host, config, environment);
+        checks.extend(overruled.iter().map(|one| judge_overruled(one, root, &machine.host)));
+    }
+    if included {
+        let text = fs::read_to_string(&file).ok();
+        let key = in_force_key(config, text.as_deref(), &machine.rustc, environment);
+        checks.push(match known.in_force(&key) {
+            Some(seen) => Check::ok("settings in force", seen),
+            None => Check::warn(
+                "settings in force",
+                "not seen in a build since the configuration, the toolchain or the environment has changed",
+                SETUP,
+            ),
+        });
+    }
+    checks
+}
+
+/// Whether a line of `.gitignore` is the one that setup writes.
+fn names_local_file(line: &str) -> bool {
+    let line = line.trim().trim_start_matches('/');
+    line.strip_prefix(".cargo/") == Some(LOCAL_FILE)
+}
+
+/// What git makes of the local file.
+#[derive(Debug, Clone, Copy)]
+struct Git {
+    tracked: bool,
+    ignored: bool,
+    /// Whether `.gitignore` in the root has it.
+    listed: bool,
+}
+
+impl Git {
+    fn judge(self, file: &Utf8Path) -> Check {
+        if self.tracked {
+            let check = Check::fail(
+                "settings",
+                format!("{file} is committed: it breaks every machine that lacks these programs"),
+                format!("git rm --cached {file}"),
+            );
+            return if self.listed { check } else { check.with_safe(SafeFix::Ignore) };
+        }
+        if !self.ignored {
+            let evidence = format!("git does not ignore {file}: the next `git add .` commits it");
+            return Check::fail("settings", evidence, format!("add /{file} to .gitignore"))
+                .with_safe(SafeFix::Ignore);
+        }
+        Check::ok("settings", format!("{file}, which git ignores"))
+    }
+}
+
+/// The programs that the settings name by their paths, and that are gone.
+pub(super) fn missing_programs(settings: &LocalSettings) -> Vec<Utf8PathBuf> {
+    let link = settings.link.iter();
+    let linker = link.clone().filter_map(|link| link.linker.as_deref());
+    let flags =
+        link.flat_map(|link| &link.rustflags).filter_map(|flag| flag.rsplit_once('=').map(|(_, path)| path));
+    let wrapper = settings.rustc_wrapper.as_deref().map(Utf8Path::as_str);
+    let paths = linker.chain(flags).chain(wrapper).map(Utf8Path::new);
+    paths.filter(|path| path.is_absolute() && !path.exists()).map(Utf8Path::to_owned).collect()
+}
+
+pub(super) fn judge_programs(missing: &[Utf8PathBuf]) -> Check {
+    let names = missing.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
+    if missing.is_empty() {
+        return Check::ok("settings programs", "every program that is named is there");
+    }
+    let evidence = format!("{LOCAL_FILE} names what is gone, so cargo cannot build: {names}");
+    Check::fail("settings programs", evidence, SETUP)
+}
+
+fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check {
+    let Overruled { key, ours, theirs, file, variable } = overruled;
+    let name = format!("setting {key}");
+    let evidence =
+        format!("{ours}, set for this machine, does not count: {} says `{theirs}`", overruled.by());
+    let inside = file.as_deref().and_then(|file| file.strip_prefix(root).ok());
+    match (inside, file, variable) {
+        (Some(inside), ..) => {
+            // The one part with dots in it would be the triple's.
+            let last = key.rsplit('.').next().unwrap_or(key);
+            let parts =
+                if key.starts_with("target.") { vec!["target", host, last] } else { vec!["build", last] };
+            let key = parts.into_iter().map(str::to_owned).collect();
+            Check::fail(&name, evidence, format!("remove it from {inside}"))
+                .with_safe(SafeFix::RemoveKey { file: inside.to_owned(), key })
+        }
+        (None, Some(file), _) => Check::fail(&name, evidence, format!("remove `{key}` from {file}")),
+        (None, None, Some(variable)) => Check::fail(&name, evidence, format!("unset {variable}")),
+        (None, None, None) => Check::fail(&name, evidence, SETUP),
+    }
+}
+
+/// The program that wraps rustc, and who says so: a variable before any file, as cargo has it.
+pub(super) fn wrapper(
+    variables: [&str; 2],
+    key: &str,
+    config: &CargoConfig,
+    environment: &Environment,
+) -> Option<(String, String)> {
+    // Set but empty means none, whatever the files say.
+    let mut set = environment.iter().filter(|(name, _)| variables.contains(name));
+    if let Some((name, value)) = set.next() {
+        return (!value.is_empty()).then(|| (value.to_owned(), format!("the variable {name}")));
+    }
+    let keys = ["build", key];
+    let (file, value) = config.set_in(&keys).next()?;
+    let value = value.as_str().filter(|value| !value.is_empty())?;
+    let path = if value.contains('/') { config.path(&keys)?.into_string() } else { value.to_owned() };
+    Some((path, file.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::LinkSettings;
+    use crate::doctor::Status;
+
+    #[test]
+    fn the_local_file_is_git_ignored_or_that_is_mended() {
+        let file = Utf8Path::new(".cargo/xtask.local.toml");
+        // tracked, ignored, in .gitignore; how it is, what --fix does
+        let table = [
+            (false, true, true, Status::Ok, None),
+            (false, true, false, Status::Ok, None),
+            (false, false, false, Status::Fail, Some(SafeFix::Ignore)),
+            (true, true, true, Status::Fail, None),
+            (true, true, false, Status::Fail, Some(SafeFix::Ignore)),
+        ];
+        for (tracked, ignored, listed, status, safe) in table {
+            let check = Git { tracked, ignored, listed }.judge(file);
+            assert_eq!(
+                (check.status, check.fix.and_then(|fix| fix.safe)),
+                (status, safe),
+                "{tracked} {ignored}"
+            );
+        }
+        for (line, names) in
+            [("/.cargo/xtask.local.toml", true), (".cargo/xtask.local.toml ", true), ("/target", false)]
+        {
+            assert_eq!(names_local_file(line), names, "{line}");
+        }
+    }
+
+    #[test]
+    fn programs_that_are_gone_are_named() {
+        let settings = |linker: &str, flag: &str, wrapper: Option<&str>| LocalSettings {
+            link: Some(LinkSettings { linker: Some(linker.into()), rustflags: vec![flag.into()] }),
+            rustc_wrapper: wrapper.map(Utf8PathBuf::from),
+            jobs: None,
+        };
+        let table = [
+            (settings("/bin/sh", "-Clink-arg=--ld-path=/bin/sh", None), &[][..]),
+            (settings("clang", "-Clink-arg=-fuse-ld=mold", None), &[]),
+            (
+                settings("/bin/sh", "-Clink-arg=--ld-path=/gone/wild", Some("/gone/sccache")),
+                &["/gone/wild", "/gone/sccache"],
+            ),
+            (settings("/gone/clang", "-g", Some("/bin/sh")), &["/gone/clang"]),
+        ];
+        for (settings, gone) in table {
+            let missing = missing_programs(&settings);
+            assert_eq!(missing, gone.iter().map(Utf8PathBuf::from).collect::<Vec<_>>());
+            let status = if gone.is_empty() { Status::Ok } else { Status::Fail };
+            assert_eq!(judge_programs(&missing).status, status);
+        }
+    }
+
+    #[test]
+    fn what_overrules_a_setting_is_moved_only_where_it_is_ours_to_move() {
+        let host = "x86_64-unknown-linux-gnu";
+        let overruled = |key: &str, file: Option<&str>, variable: Option<&str>| Overruled {
+            key: key.into(),
+            ours: "2".into(),
+            theirs: "4".into(),
+            file: file.map(Utf8PathBuf::from),
+            variable: variable.map(str::to_owned),
+        };
+        let linker = format!("target.{host}.linker");
+        // who overrules which key, what to do, which key --fix removes
+        let table = [
+            (
+                overruled("build.jobs", Some("/w/.cargo/config.toml"), None),
+                "remove it from .cargo/config.toml",
+                Some(vec!["build", "jobs"]),
+            ),
+            (
+                overruled(&linker, Some("/w/.cargo/config.toml"), None),
+                "remove it from .cargo/config.toml",
+                Some(vec!["target", host, "linker"]),
+            ),
+            (
+                overruled("build.jobs", Some("/shared.toml"), None),
+                "remove `build.jobs` from /shared.toml",
+                None,
+            ),
+            (overruled("build.jobs", None, Some("CARGO_BUILD_JOBS")), "unset CARGO_BUILD_JOBS", None),
+        ];
+        for (overruled, text, key) in table {
+            let check = judge_overruled(&overruled, "/w".into(), host);
+            let fix = check.fix.unwrap();
+            let removed = fix.safe.map(|safe| match safe {
+                SafeFix::RemoveKey { key, .. } => key,
+                other => panic!("{other}"),
+            });
+            assert_eq!((check.status, fix.text.as_str()), (Status::Fail, text));
+            assert_eq!(removed, key.map(|key| key.into_iter().map(str::to_owned).collect::<Vec<_>>()));
+        }
+    }
+}
