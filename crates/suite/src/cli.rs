@@ -11,8 +11,19 @@ use crate::shell::{Colour, OutputOptions};
 use crate::task::Task;
 
 /// Subcommands that no tier may be named after.
-pub(crate) const RESERVED: [&str; 10] =
-    ["setup", "clean-stale", "disk", "preset", "with", "completions", "schema", "help", "adopt", "version"];
+pub(crate) const RESERVED: [&str; 11] = [
+    "setup",
+    "doctor",
+    "clean-stale",
+    "disk",
+    "preset",
+    "with",
+    "completions",
+    "schema",
+    "help",
+    "adopt",
+    "version",
+];
 
 /// The shells that completions are made for.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];

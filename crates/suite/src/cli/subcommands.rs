@@ -6,8 +6,8 @@ use xtask_workspace::config::{Tier, age};
 use super::SHELLS;
 
 /// All but those of tiers and of the workspace's own tasks, in the order of `--help`.
-pub(super) fn own() -> [Command; 9] {
-    [setup(), clean_stale(), disk(), preset(), with(), adopt(), version(), completions(), schema()]
+pub(super) fn own() -> [Command; 10] {
+    [setup(), doctor(), clean_stale(), disk(), preset(), with(), adopt(), version(), completions(), schema()]
 }
 
 /// That of a tier.
@@ -46,6 +46,12 @@ fn setup() -> Command {
         ))
         .arg(not_with_undo("again", "Prove and measure what was proven and measured before, too"))
         .arg(flag("undo", "Take the settings of this machine back; tools stay"))
+}
+
+fn doctor() -> Command {
+    Command::new("doctor")
+        .about("Say what holds builds back on this machine, and how to fix it")
+        .arg(flag("fix", "Make the changes that are safe, to this workspace's own files, and look again"))
 }
 
 fn clean_stale() -> Command {

@@ -4,6 +4,7 @@ mod adopt;
 mod clean_stale;
 mod completions;
 mod disk;
+mod doctor;
 mod overview;
 mod own_xtask;
 mod preset;
@@ -145,6 +146,7 @@ fn dispatch(
         "version" => Ok((version::run(&loaded?, environment)?, None)),
         "clean-stale" => clean_stale::run(&loaded?, arguments, &cli::directory(matches)),
         "setup" => setup::run(&loaded?, arguments),
+        "doctor" => doctor::run(loaded, arguments, &cli::directory(matches), environment, shell),
         "disk" => Ok((disk::run(&loaded?, arguments)?, None)),
         "preset" => Ok((preset::run(&loaded?, arguments)?, None)),
         "with" => Ok((with::run(&loaded?, arguments, &cli::directory(matches))?, None)),
