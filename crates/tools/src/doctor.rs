@@ -170,6 +170,8 @@ struct Patient<'a> {
     options: &'a DoctorOptions,
     machine: Machine,
     cargo: CargoVersion,
+    /// When the diagnosis began, at the time `now` of the options.
+    started: Instant,
     /// The files that git tracks, relative to the root; `None` without git.
     tracked: Option<Vec<Utf8PathBuf>>,
 }
@@ -248,7 +250,7 @@ pub fn diagnose(workspace: &Workspace, options: &DoctorOptions) -> Result<Doctor
         let tracked = tracked(root, environment);
         (join(machine), join(cargo), tracked)
     });
-    let patient = Patient { workspace, options, machine: machine?, cargo: cargo?, tracked };
+    let patient = Patient { workspace, options, machine: machine?, cargo: cargo?, started, tracked };
     let mut report = DoctorReport { checks: Vec::new(), changed: Vec::new(), signal: None, took_ms: 0 };
     for looked in parallel(AT_ONCE, &GROUPS, |group| group.look(&patient)) {
         match looked {

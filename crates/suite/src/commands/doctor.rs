@@ -40,7 +40,9 @@ pub(super) fn run(
         for done in &fixed.done {
             shell.result(&format!("{} {done}", shell.paint("fixed", AnsiColor::Green)));
         }
-        if !fixed.edits.is_empty() {
+        if fixed.edits.is_empty() {
+            shell.note("nothing here is to be mended by --fix");
+        } else {
             // What cargo reads is another configuration now.
             let workspace = Workspace::load(context.workspace.root(), context.workspace.environment.clone())?;
             report = diagnose(&workspace, &DoctorOptions { now: SystemTime::now(), ..options })?;

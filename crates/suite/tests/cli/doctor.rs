@@ -2,9 +2,10 @@
 //! the next time, with every other byte as it was.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use camino::Utf8PathBuf;
 use serde_json::Value;
 use xtask_testkit::{Fixture, Outcome, Snapshot};
 
@@ -118,7 +119,10 @@ fn settings_that_are_committed_or_name_what_is_gone_fail() {
     suite.fixture.write(LOCAL, "[build]\nrustc-wrapper = \"/gone/sccache\"\n");
     let report = suite.json(&["doctor"], 1);
     assert_check(&report, "settings programs", "fail", "/gone/sccache");
-    assert_eq!(named(&report, "settings programs")[0]["fix"]["text"], "cargo xtask setup");
+    assert_eq!(
+        named(&report, "settings programs")[0]["fix"]["text"],
+        "rm .cargo/xtask.local.toml && cargo xtask setup"
+    );
 }
 
 #[test]
@@ -171,6 +175,9 @@ fn what_cargo_drops_in_silence_is_said() {
     assert_check(&report, "layout", "warn", "scripts/sizes.sh:2");
     assert_check(&report, "memory", "warn", "100000 jobs (CARGO_BUILD_JOBS)");
 
+    suite.fixture.write(".cargo/config.toml", "[build]\njobs = 0\n");
+    assert_check(&suite.json(&["doctor"], 1), "cargo config", "fail", "build.jobs = 0");
+    suite.fixture.write(".cargo/config.toml", "[build]\njobs = 1\n");
     fs::rename(suite.root().join(".cargo/config.toml"), suite.root().join(".cargo/config")).unwrap();
     assert_check(
         &suite.json(&["doctor"], 0),
@@ -200,18 +207,76 @@ fn a_wrapper_that_hangs_is_ended_and_one_that_is_gone_is_named() {
     );
 }
 
+/// A cache and a server that are this test's alone; where the cache lies.
+fn own_cache(suite: &mut Suite) -> Utf8PathBuf {
+    let folder = suite.root().join("target/cache");
+    let port = (20_000 + std::process::id() % 20_000).to_string();
+    let variables =
+        [("SCCACHE_DIR", folder.as_str()), ("SCCACHE_SERVER_PORT", &port), ("SCCACHE_IDLE_TIMEOUT", "60")];
+    for (name, value) in variables {
+        suite.set(name, value);
+    }
+    folder
+}
+
+#[test]
+fn what_setup_has_proven_and_set_is_well_until_it_changes() {
+    let unwanted = ["rust-lld", "mold", "wild", "lld", "clang", "cargo-nextest"];
+    let config = unwanted.map(|name| format!("[tools.{name}]\nneed = \"unwanted\"\n")).concat();
+    let mut suite = suite(&[], &config);
+    own_cache(&mut suite);
+    assert_check(&suite.json(&["doctor"], 0), "tool sccache", "warn", "not proven");
+    assert_check(&suite.json(&["doctor"], 0), "settings", "warn", "nothing was measured");
+    suite.run(&["setup", "--offline", "--no-measure"], 0);
+    let report = suite.json(&["doctor"], 0);
+    for name in
+        ["tool sccache", "sccache", "settings", "settings programs", "settings include", "settings in force"]
+    {
+        assert_eq!(named(&report, name)[0]["status"], "ok", "{name}: {report:#}");
+    }
+    suite.set("RUSTC_WRAPPER", "sccache");
+    let report = suite.json(&["doctor"], 0);
+    assert!(named(&report, "setting build.rustc-wrapper").is_empty(), "the same program: {report:#}");
+    suite.set("RUSTC_WRAPPER", "/usr/bin/env");
+    assert_check(
+        &suite.json(&["doctor"], 0),
+        "setting build.rustc-wrapper",
+        "warn",
+        "the variable RUSTC_WRAPPER",
+    );
+    let text = suite.fixture.read(".cargo/config.toml");
+    suite.fixture.write(".cargo/config.toml", &format!("{text}[term]\nquiet = true\n"));
+    assert_check(&suite.json(&["doctor"], 0), "settings in force", "warn", "not seen in a build since");
+    let _ = Outcome::of(&mut suite.program("sccache", &["--stop-server"]));
+}
+
+#[test]
+fn several_versions_of_a_tool_and_a_toolchain_that_is_overruled_are_named() {
+    let release = Outcome::of(Command::new("rustc").arg("--version")).stdout;
+    let release = release.split(' ').nth(1).unwrap();
+    let pin = format!("[toolchain]\nchannel = \"{release}\"\n");
+    let mut suite = suite(&[("rust-toolchain.toml", &pin)], "[tools.dupe]\n");
+    let folders = ["a", "b"].map(|name| suite.root().join("target").join(name));
+    for (folder, version) in folders.iter().zip(["1.2.3", "2.0.0"]) {
+        script(&folder.join("dupe"), &format!("echo dupe {version}\n"));
+    }
+    let path = std::env::var("PATH").unwrap();
+    suite.set("PATH", &format!("{}:{}:{path}", folders[0], folders[1]));
+    assert_check(&suite.json(&["doctor"], 0), "toolchain", "ok", "rust-toolchain.toml pins");
+    suite.set("RUSTUP_TOOLCHAIN", "stable");
+    let report = suite.json(&["doctor"], 0);
+    let expected =
+        format!("several versions: 1.2.3 ({}/dupe) is taken before 2.0.0 ({}/dupe)", folders[0], folders[1]);
+    assert_check(&report, "tool dupe", "warn", &expected);
+    let expected = format!("RUSTUP_TOOLCHAIN=stable overrules rust-toolchain.toml, which pins {release}");
+    assert_check(&report, "toolchain", "warn", &expected);
+}
+
 #[test]
 fn a_compiler_cache_is_asked_and_a_conflict_with_it_is_said() {
     let mut suite = suite(&[], "");
-    let folder = suite.root().join("target/cache");
-    for (name, value) in [
-        ("RUSTC_WRAPPER", "sccache"),
-        ("SCCACHE_DIR", folder.as_str()),
-        ("SCCACHE_SERVER_PORT", "4399"),
-        ("SCCACHE_IDLE_TIMEOUT", "60"),
-    ] {
-        suite.set(name, value);
-    }
+    let folder = own_cache(&mut suite);
+    suite.set("RUSTC_WRAPPER", "sccache");
     let stop = || Outcome::of(&mut suite.program("sccache", &["--stop-server"]));
     suite.run(&["doctor"], 0);
     let _ = stop();

@@ -18,8 +18,8 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
     let root = patient.root();
     let tracked = patient.tracked.iter().flatten().take(MOST).map(|path| root.join(path));
     let built = fingerprints(&patient.workspace.facts.build_dir);
-    // Not the time that the diagnosis began: others build meanwhile.
-    let now = SystemTime::now().max(patient.options.now);
+    // Not the time at which the diagnosis began: others build meanwhile.
+    let now = patient.options.now + patient.started.elapsed();
     let mut seen = 0_usize;
     let mut late = Vec::new();
     for path in tracked.chain(built) {

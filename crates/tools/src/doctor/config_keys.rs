@@ -24,7 +24,13 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
         checks.extend(judge_keys(&unread(document), shown));
     }
     if checks.is_empty() {
-        checks.push(Check::ok(NAME, format!("every key of {} is one that cargo reads", count(read))));
+        checks.push(Check::ok(
+            NAME,
+            match read {
+                0 => "there is no configuration file".to_owned(),
+                read => format!("every key of {} is one that cargo reads", count(read)),
+            },
+        ));
     }
     checks
 }

@@ -5,11 +5,14 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{CargoConfig, Environment, is_ignored};
 
+use super::wrapper::located;
 use super::{Check, Patient, SafeFix};
 use crate::local::{LOCAL_FILE, LocalSettings, includes, local_file};
 use crate::setup::{Known, Overruled, in_force_key, overruled};
 
 const SETUP: &str = "cargo xtask setup";
+/// Where cargo cannot start rustc, it cannot start us either, unless these settings are gone first.
+pub(super) const SETUP_ANEW: &str = "rm .cargo/xtask.local.toml && cargo xtask setup";
 
 pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
     let (root, machine, environment) = (patient.root(), &patient.machine, &patient.workspace.environment);
@@ -31,7 +34,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
         fs::read_to_string(root.join(".gitignore")).is_ok_and(|text| text.lines().any(names_local_file));
     let git = Git { tracked, ignored: tracked || is_ignored(root, &file, environment), listed };
     let mut checks = vec![git.judge(&relative)];
-    checks.push(judge_programs(&missing_programs(&settings)));
+    checks.push(judge_programs(&missing_programs(&settings), SETUP));
     let included = config.paths().any(|path| path == file);
     if !included && includes(patient.cargo) {
         let evidence = format!("cargo does not read {relative}: no configuration file includes it");
@@ -42,7 +45,13 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
     // Where they cannot be included, what is stronger is all that counts.
     if included || includes(patient.cargo) {
         let overruled = overruled(&settings, &file, &machine.host, config, environment);
-        checks.extend(overruled.iter().map(|one| judge_overruled(one, root, &machine.host)));
+        // `sccache` and `/usr/bin/sccache` are one program.
+        let same = |one: &&Overruled| {
+            let theirs = located(&one.theirs, environment);
+            one.key == "build.rustc-wrapper" && theirs.is_some() && theirs == located(&one.ours, environment)
+        };
+        let differing = overruled.iter().filter(|one| !same(one));
+        checks.extend(differing.map(|one| judge_overruled(one, root, &machine.host)));
     }
     if included {
         let text = fs::read_to_string(&file).ok();
@@ -104,13 +113,13 @@ pub(super) fn missing_programs(settings: &LocalSettings) -> Vec<Utf8PathBuf> {
     paths.filter(|path| path.is_absolute() && !path.exists()).map(Utf8Path::to_owned).collect()
 }
 
-pub(super) fn judge_programs(missing: &[Utf8PathBuf]) -> Check {
+pub(super) fn judge_programs(missing: &[Utf8PathBuf], fix: &str) -> Check {
     let names = missing.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
     if missing.is_empty() {
         return Check::ok("settings programs", "every program that is named is there");
     }
     let evidence = format!("{LOCAL_FILE} names what is gone, so cargo cannot build: {names}");
-    Check::fail("settings programs", evidence, SETUP)
+    Check::fail("settings programs", evidence, fix)
 }
 
 fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check {
@@ -130,7 +139,8 @@ fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check 
                 .with_safe(SafeFix::RemoveKey { file: inside.to_owned(), key })
         }
         (None, Some(file), _) => Check::fail(&name, evidence, format!("remove `{key}` from {file}")),
-        (None, None, Some(variable)) => Check::fail(&name, evidence, format!("unset {variable}")),
+        // Whoever sets a variable may mean it.
+        (None, None, Some(variable)) => Check::warn(&name, evidence, format!("unset {variable}")),
         (None, None, None) => Check::fail(&name, evidence, SETUP),
     }
 }
@@ -143,8 +153,8 @@ pub(super) fn wrapper(
     environment: &Environment,
 ) -> Option<(String, String)> {
     // Set but empty means none, whatever the files say.
-    let mut set = environment.iter().filter(|(name, _)| variables.contains(name));
-    if let Some((name, value)) = set.next() {
+    let set = |name: &str| environment.iter().find(|(set, _)| *set == name);
+    if let Some((name, value)) = variables.into_iter().find_map(set) {
         return (!value.is_empty()).then(|| (value.to_owned(), format!("the variable {name}")));
     }
     let keys = ["build", key];
@@ -206,7 +216,7 @@ mod tests {
             let missing = missing_programs(&settings);
             assert_eq!(missing, gone.iter().map(Utf8PathBuf::from).collect::<Vec<_>>());
             let status = if gone.is_empty() { Status::Ok } else { Status::Fail };
-            assert_eq!(judge_programs(&missing).status, status);
+            assert_eq!(judge_programs(&missing, SETUP).status, status);
         }
     }
 
@@ -221,34 +231,67 @@ mod tests {
             variable: variable.map(str::to_owned),
         };
         let linker = format!("target.{host}.linker");
-        // who overrules which key, what to do, which key --fix removes
+        // who overrules which key, how bad that is, what to do, which key --fix removes
         let table = [
             (
                 overruled("build.jobs", Some("/w/.cargo/config.toml"), None),
+                Status::Fail,
                 "remove it from .cargo/config.toml",
                 Some(vec!["build", "jobs"]),
             ),
             (
                 overruled(&linker, Some("/w/.cargo/config.toml"), None),
+                Status::Fail,
                 "remove it from .cargo/config.toml",
                 Some(vec!["target", host, "linker"]),
             ),
             (
                 overruled("build.jobs", Some("/shared.toml"), None),
+                Status::Fail,
                 "remove `build.jobs` from /shared.toml",
                 None,
             ),
-            (overruled("build.jobs", None, Some("CARGO_BUILD_JOBS")), "unset CARGO_BUILD_JOBS", None),
+            (
+                overruled("build.jobs", None, Some("CARGO_BUILD_JOBS")),
+                Status::Warn,
+                "unset CARGO_BUILD_JOBS",
+                None,
+            ),
         ];
-        for (overruled, text, key) in table {
+        for (overruled, status, text, key) in table {
             let check = judge_overruled(&overruled, "/w".into(), host);
             let fix = check.fix.unwrap();
             let removed = fix.safe.map(|safe| match safe {
                 SafeFix::RemoveKey { key, .. } => key,
                 other => panic!("{other}"),
             });
-            assert_eq!((check.status, fix.text.as_str()), (Status::Fail, text));
+            assert_eq!((check.status, fix.text.as_str()), (status, text));
             assert_eq!(removed, key.map(|key| key.into_iter().map(str::to_owned).collect::<Vec<_>>()));
+        }
+    }
+
+    #[test]
+    fn the_wrapper_is_the_one_that_cargo_takes() {
+        let dir = xtask_testkit::TempDir::new("doctor-wrapper");
+        dir.write(".cargo/config.toml", "[build]\nrustc-wrapper = \"bin/wrap\"\n");
+        let in_file = dir.path().join("bin/wrap").into_string();
+        // variables, the wrapper
+        let table = [
+            (&[][..], Some(in_file.as_str())),
+            (&[("RUSTC_WRAPPER", "one"), ("CARGO_BUILD_RUSTC_WRAPPER", "two")], Some("one")),
+            (&[("CARGO_BUILD_RUSTC_WRAPPER", "two")], Some("two")),
+            (&[("RUSTC_WRAPPER", "")], None),
+        ];
+        for (variables, expected) in table {
+            let mut environment = variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect::<Environment>();
+            environment.set("CARGO_HOME", dir.path().join("home").as_str());
+            let config = CargoConfig::load(dir.path(), &environment);
+            let names = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"];
+            let found = wrapper(names, "rustc-wrapper", &config, &environment);
+            assert_eq!(found.map(|(program, _)| program).as_deref(), expected, "{variables:?}");
         }
     }
 }

@@ -17,10 +17,16 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
     let (root, target) = (patient.root(), &facts.target_dir);
     let mut known = facts.packages.iter().map(|package| package.dir.clone()).collect::<Vec<_>>();
     known.extend(cargo_home(&patient.workspace.environment));
+    // The standard library, where it was built from its sources.
+    known.extend(patient.machine.rustlib.parent().map(Utf8Path::to_owned));
     known.push(target.clone());
     known.push(facts.build_dir.clone());
     let foreign = sources(target).into_iter().filter(|source| {
-        !source.starts_with(root) && !known.iter().any(|dir| source.starts_with(dir)) && source.is_file()
+        // What is only included, such as a text, may be anybody's.
+        source.extension() == Some("rs")
+            && !source.starts_with(root)
+            && !known.iter().any(|dir| source.starts_with(dir))
+            && source.is_file()
     });
     let ours = facts.packages.iter().flat_map(|package| &package.targets);
     let ours = ours.filter_map(|target| target.path.strip_prefix(root).ok()).collect::<Vec<_>>();

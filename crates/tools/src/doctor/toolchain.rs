@@ -91,15 +91,13 @@ impl Choice<'_> {
                     "unset RUSTUP_TOOLCHAIN",
                 )
             }
-            (None, Some((folder, toolchain)), pinned)
-                if pinned.is_none_or(|(_, channel)| without_host(channel) != toolchain) =>
+            (None, Some((folder, toolchain)), Some((file, channel)))
+                if without_host(channel) != toolchain =>
             {
-                let over = pinned
-                    .map_or(String::new(), |(file, channel)| format!(" over {file}, which pins {channel}"));
                 Check::warn(
                     NAME,
                     format!(
-                        "{rustc}: a rustup override of {folder} sets {toolchain}{over}; others build with another"
+                        "{rustc}: a rustup override of {folder} sets {toolchain}, and {file} pins {channel}"
                     ),
                     format!("rustup override unset --path {folder}"),
                 )
@@ -120,7 +118,10 @@ impl Choice<'_> {
             }
             (_, _, Some((file, channel))) => Check::ok(NAME, format!("{rustc}; {file} pins {channel}")),
             (Some(variable), _, None) => Check::ok(NAME, format!("{rustc}; RUSTUP_TOOLCHAIN={variable}")),
-            _ => Check::ok(NAME, format!("{rustc}; nothing is pinned")),
+            (None, Some((folder, _)), None) => {
+                Check::ok(NAME, format!("{rustc}; a rustup override of {folder} says so"))
+            }
+            (None, None, None) => Check::ok(NAME, format!("{rustc}; nothing is pinned")),
         }
     }
 }
@@ -141,8 +142,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
     }
     let folder = rustup.and_then(|_| {
         let settings = fs::read_to_string(rustup_home(environment)?.join("settings.toml")).ok()?;
-        folder_override(&settings, root, pin.as_ref()?.file.parent().or(Some(root)))
-            .or_else(|| pin.is_none().then(|| folder_override(&settings, root, None)).flatten())
+        folder_override(&settings, root, pin.as_ref().and_then(|pin| pin.file.parent()))
     });
     let choice = Choice {
         pin: pin.as_ref(),
@@ -271,6 +271,8 @@ mod tests {
                 Some("rustup override unset --path /w"),
             ),
             (Some(&stable), None, folder("stable"), &[], Status::Ok, "pins stable", None),
+            (None, None, folder("beta"), &[], Status::Ok, "override of /w", None),
+            (None, Some("beta"), None, &[], Status::Ok, "RUSTUP_TOOLCHAIN=beta", None),
             (
                 Some(&stable),
                 None,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 use xtask_workspace::{CargoConfig, Environment, EnvironmentLacks};
 
-use super::settings::{judge_programs, wrapper};
+use super::settings::{SETUP_ANEW, judge_programs, missing_programs, wrapper};
 use super::toolchain::Pin;
 use super::{Check, DoctorReport};
 use crate::local::{LocalSettings, local_file};
@@ -42,9 +42,9 @@ fn gone(dir: &Utf8Path, environment: &Environment) -> Option<Check> {
     let local = dir.ancestors().map(local_file).find(|file| file.is_file());
     if let Some(local) = local {
         // The linker is not needed to read a workspace, and its table's name depends on the host.
-        let missing = super::settings::missing_programs(&LocalSettings::read(&local, ""));
+        let missing = missing_programs(&LocalSettings::read(&local, ""));
         if !missing.is_empty() {
-            return Some(judge_programs(&missing));
+            return Some(judge_programs(&missing, SETUP_ANEW));
         }
     }
     let config = CargoConfig::load(dir, environment);

@@ -8,7 +8,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{Call, Environment, on_path};
 
-use super::settings::wrapper;
+use super::settings::{SETUP_ANEW, wrapper};
 use super::{Check, Patient};
 use crate::process::{Interrupted, last_lines, output};
 
@@ -42,7 +42,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
 }
 
 /// Where the program lies, without links.
-fn located(program: &str, environment: &Environment) -> Option<Utf8PathBuf> {
+pub(super) fn located(program: &str, environment: &Environment) -> Option<Utf8PathBuf> {
     let path = if program.contains('/') { Some(program.into()) } else { on_path(program, environment) }?;
     path.is_file().then(|| path.canonicalize_utf8().unwrap_or(path))
 }
@@ -52,7 +52,7 @@ fn look(name: &str, program: &str, by: &str, patient: &Patient<'_>) -> Result<Ch
     let Some(path) = located(program, environment) else {
         let evidence = format!("{program}, set by {by}, is not there: cargo cannot start rustc");
         let fix = if by.ends_with(crate::local::LOCAL_FILE) {
-            "cargo xtask setup".to_owned()
+            SETUP_ANEW.to_owned()
         } else {
             format!("remove it from {by}, or install it")
         };
