@@ -267,6 +267,19 @@ fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// The folders that may be those of profiles, right in a target dir or below a triple.
+fn profile_dirs(target: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let folders = |dir: &Utf8Path| {
+        let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders.map(|entry| entry.path().to_owned()).collect::<Vec<_>>()
+    };
+    let top = folders(target);
+    let triples = top.iter().filter(|dir| dir.file_name().is_some_and(|name| name.contains('-')));
+    let below = triples.flat_map(|dir| folders(dir)).collect::<Vec<_>>();
+    top.into_iter().chain(below).collect()
+}
+
 /// Bytes as people read them: whole MiB below 10 GiB, GiB with one digit above.
 fn size(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;

@@ -87,6 +87,9 @@ fn show_check(shell: &Shell, check: &Check, width: usize) {
         let by_us = if fix.safe.is_some() { " (or cargo xtask doctor --fix)" } else { "" };
         shell.result(&format!("{:>width$}fix: {}{by_us}", "", fix.text, width = width + 8));
     }
+    if check.status == Status::Fail {
+        shell.annotate(&format!("doctor: {}", check.name), &check.evidence);
+    }
     for line in &check.more {
         shell.detail(&format!("{:>width$}{line}", "", width = width + 6));
     }

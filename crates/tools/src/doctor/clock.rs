@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{Durability, remove_file, write_atomic};
 
-use super::{Check, Patient, some};
+use super::{Check, Patient, profile_dirs, some};
 
 /// Clocks of machines in one network differ by less.
 const TOLERATED: Duration = Duration::from_secs(2);
@@ -38,10 +38,7 @@ fn fingerprints(build_dir: &Utf8Path) -> Vec<Utf8PathBuf> {
         let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
         entries.map(|entry| entry.path().to_owned()).take(MOST).collect::<Vec<_>>()
     };
-    let profiles = entries(build_dir)
-        .into_iter()
-        .filter(|path| path.join(".fingerprint").is_dir() || path.join("build").is_dir());
-    let units = profiles.flat_map(|profile| {
+    let units = profile_dirs(build_dir).into_iter().flat_map(|profile| {
         let packages = entries(&profile.join("build")).into_iter().flat_map(|package| entries(&package));
         entries(&profile.join(".fingerprint")).into_iter().chain(packages).take(MOST).collect::<Vec<_>>()
     });
@@ -131,8 +128,10 @@ mod tests {
         let dir = xtask_testkit::TempDir::new("doctor-clock");
         dir.write("debug/.fingerprint/a-1/lib-a", "");
         dir.write("release/build/b/2/fingerprint/lib-b", "");
+        dir.write("wasm32-wasip1/debug/.fingerprint/c-3/lib-c", "");
         let mut found = fingerprints(dir.path());
         found.sort();
-        assert_eq!(found, [dir.path().join("debug/.fingerprint/a-1"), dir.path().join("release/build/b/2")]);
+        let paths = ["debug/.fingerprint/a-1", "release/build/b/2", "wasm32-wasip1/debug/.fingerprint/c-3"];
+        assert_eq!(found, paths.map(|path| dir.path().join(path)));
     }
 }

@@ -55,6 +55,11 @@ impl Sources {
     }
 
     fn judge(&self) -> Check {
+        let Self { variables, target, build } = self;
+        self.judge_kinds().with_more(variables.iter().chain(target).chain(build).cloned())
+    }
+
+    fn judge_kinds(&self) -> Check {
         const NAME: &str = "rustflags";
         let Self { variables, target, build } = self;
         let files = target.iter().chain(build).cloned().collect::<Vec<_>>();

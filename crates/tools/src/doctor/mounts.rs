@@ -53,7 +53,7 @@ fn mount(_dir: &Utf8Path) -> Option<Mount> {
 
 /// The mount that holds `dir` in the lines of `/proc/self/mountinfo` (proc(5)):
 /// `36 35 98:0 /root /point options optional… - type source options`. Of two at one point the later is on top.
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has the file"))]
+#[cfg_attr(not(any(test, target_os = "linux")), expect(dead_code, reason = "only Linux has the file"))]
 fn mount_of(mountinfo: &str, dir: &Utf8Path) -> Option<Mount> {
     let mounts = mountinfo.lines().filter_map(|line| {
         let (mount, system) = line.split_once(" - ")?;

@@ -7,7 +7,7 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{cargo_home, has_workspace_table};
 
-use super::{Check, Patient, some};
+use super::{Check, Patient, profile_dirs, some};
 
 /// So many lists of sources are read for each profile; they are a few kilobytes each.
 const MOST: usize = 100;
@@ -49,8 +49,8 @@ struct Other {
 fn sources(target: &Utf8Path) -> Vec<Utf8PathBuf> {
     let entries = |dir: &Utf8Path| dir.read_dir_utf8().into_iter().flatten().flatten().collect::<Vec<_>>();
     let mut sources = Vec::new();
-    for profile in entries(target) {
-        let lists = entries(profile.path()).into_iter().filter(|entry| entry.path().extension() == Some("d"));
+    for profile in profile_dirs(target) {
+        let lists = entries(&profile).into_iter().filter(|entry| entry.path().extension() == Some("d"));
         for list in lists.take(MOST) {
             let Ok(text) = fs::read_to_string(list.path()) else { continue };
             sources.extend(listed(&text));
@@ -89,17 +89,21 @@ fn judge(target: &Utf8Path, root: &Utf8Path, others: &[Other], ours: &[&Utf8Path
         |other: &&Other| other.source.strip_prefix(&other.root).is_ok_and(|source| ours.contains(&source));
     let names =
         |others: &[&Other]| some(&others.iter().map(|other| other.root.as_str()).collect::<Vec<_>>(), 3);
+    let witnesses = |others: &[&Other]| {
+        let lines = others.iter().map(|other| format!("built from {}", other.source));
+        lines.collect::<Vec<_>>()
+    };
     let (twins, strangers) = others.iter().partition::<Vec<_>, _>(is_twin);
     if !twins.is_empty() {
         let evidence = format!(
             "{target} holds builds of another checkout too, with the same unit ids: {}",
             names(&twins)
         );
-        return Check::fail(NAME, evidence, fix);
+        return Check::fail(NAME, evidence, fix).with_more(witnesses(&twins));
     }
     if !strangers.is_empty() {
         let evidence = format!("{target} also serves {}: builds wait for each other", names(&strangers));
-        return Check::warn(NAME, evidence, fix);
+        return Check::warn(NAME, evidence, fix).with_more(witnesses(&strangers));
     }
     let place = if target.starts_with(root) { "in the workspace" } else { "outside of the workspace" };
     Check::ok(NAME, format!("{target}, {place}, holds builds of this one only"))
