@@ -20,8 +20,8 @@ use generated::{assert_current, repository};
 const SUITE: &str = env!("CARGO_BIN_EXE_xtask-suite");
 
 /// Subcommands of our own, which no tier may be named after.
-const COMMANDS: [&str; 9] =
-    ["setup", "clean-stale", "disk", "preset", "with", "adopt", "version", "completions", "schema"];
+const COMMANDS: [&str; 10] =
+    ["setup", "doctor", "clean-stale", "disk", "preset", "with", "adopt", "version", "completions", "schema"];
 
 #[test]
 fn the_configuration_reference_is_current() {

@@ -22,9 +22,9 @@ use crate::local::{LocalSettings, includes, local_file};
 use crate::machine::Machine;
 use crate::ways::{Step, steps};
 
+pub(crate) use apply::in_force_key;
 pub use decide::{Overruled, jobs};
 pub(crate) use decide::{overruled, variables_that_void_flags};
-pub(crate) use apply::in_force_key;
 pub(crate) use known::Known;
 pub use report::{Outcome, SetupReport, State};
 

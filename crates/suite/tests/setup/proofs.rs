@@ -48,8 +48,6 @@ fn sccache_is_proven_by_a_hit_and_hits_after_a_clean_build() {
     let cache = suite.machine.home().join("cache");
     let suite = suite
         .with("SCCACHE_DIR", cache.as_str())
-        .with("SCCACHE_SERVER_PORT", free_port())
-        .with("SCCACHE_IDLE_TIMEOUT", "30")
         // Incremental units pass through; without dependencies nothing else is left here.
         .with("CARGO_PROFILE_DEV_INCREMENTAL", "false");
     let report = suite.setup(&[]);
@@ -65,11 +63,6 @@ fn sccache_is_proven_by_a_hit_and_hits_after_a_clean_build() {
     let statistics = Outcome::of(&mut statistics).expect_code(0).stdout;
     let statistics: serde_json::Value = serde_json::from_str(&statistics).unwrap();
     assert_eq!(statistics["stats"]["cache_hits"]["counts"]["Rust"], 1, "{statistics:#}");
-}
-
-fn free_port() -> String {
-    let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    socket.local_addr().unwrap().port().to_string()
 }
 
 #[test]

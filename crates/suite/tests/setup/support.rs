@@ -62,7 +62,10 @@ impl Suite {
                 ("xtask.toml", &format!("{unwanted}{config}")),
             ],
         );
-        let suite = Self { machine, fixture, variables: Vec::new() };
+        // A server of the test's own, which ends soon: nobody else's may answer, and this one nobody else.
+        let server = [("SCCACHE_SERVER_PORT", free_port()), ("SCCACHE_IDLE_TIMEOUT", "30".to_owned())];
+        let variables = server.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let suite = Self { machine, fixture, variables };
         suite.cargo(&["generate-lockfile"]).expect_code(0);
         suite.fixture.git_init();
         suite
@@ -117,6 +120,12 @@ impl Suite {
     pub(crate) fn linker_of(&self, executable: &str) -> String {
         linker_of(&self.root().join(executable))
     }
+}
+
+/// A port that nobody listens on.
+fn free_port() -> String {
+    let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    socket.local_addr().unwrap().port().to_string()
 }
 
 /// What linkers leave in an executable's `.comment`.

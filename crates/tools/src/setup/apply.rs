@@ -189,7 +189,12 @@ fn not_in_force(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// What the settings in force depend on: every configuration file, and the variables that cargo reads.
-pub(crate) fn in_force_key(config: &CargoConfig, text: Option<&str>, rustc: &str, environment: &Environment) -> Digest {
+pub(crate) fn in_force_key(
+    config: &CargoConfig,
+    text: Option<&str>,
+    rustc: &str,
+    environment: &Environment,
+) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(rustc).optional(text);
     for path in config.paths() {
