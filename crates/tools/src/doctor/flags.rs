@@ -3,7 +3,6 @@
 use xtask_workspace::{CargoConfig, Environment};
 
 use super::{Check, Patient, some};
-use crate::setup::variables_that_void_flags;
 
 pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
     let workspace = patient.workspace;
@@ -13,6 +12,10 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
         });
     vec![sources.judge()]
 }
+
+/// The variables before which every file is void; the first that is set is taken. An empty one voids them too (seen with
+/// cargo 1.95).
+const VOIDING: [&str; 2] = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
 
 /// Who sets flags for rustc, in words; the strongest kind first.
 #[derive(Debug, Default)]
@@ -36,13 +39,14 @@ impl Sources {
             let files = config.set_in(keys).map(|(path, _)| format!("{key} in {}", shown(path)));
             files.collect::<Vec<_>>()
         };
+        let is_set = |name: &str| environment.iter().any(|(set, _)| set == name);
         let in_variable = |name: String| environment.get(&name).is_some().then_some(name);
         let triple = host.to_uppercase().replace(['-', '.'], "_");
         // Whether a `cfg(…)` is true of the host only rustc knows: it is named where it may be.
         let tables = config.targets().into_iter().filter(|name| name == host || name.starts_with("cfg("));
         let target = tables.flat_map(|table| in_files(&["target", &table, "rustflags"]));
         Self {
-            variables: variables_that_void_flags(environment).into_iter().map(str::to_owned).collect(),
+            variables: VOIDING.into_iter().filter(|name| is_set(name)).map(str::to_owned).collect(),
             target: in_variable(format!("CARGO_TARGET_{triple}_RUSTFLAGS"))
                 .into_iter()
                 .chain(target)
@@ -122,8 +126,10 @@ mod tests {
         for (text, variables, status, evidence) in table {
             let dir = xtask_testkit::TempDir::new("doctor-flags");
             dir.write(".cargo/config.toml", &text);
-            let mut environment =
-                variables.iter().map(|name| ((*name).to_owned(), "-g".to_owned())).collect::<Environment>();
+            // An empty one is set, too.
+            let value = |name: &&str| if *name == "RUSTFLAGS" { "" } else { "-g" }.to_owned();
+            let set = |name: &&str| ((*name).to_owned(), value(name));
+            let mut environment = variables.iter().map(set).collect::<Environment>();
             environment.set("CARGO_HOME", dir.path().join("home").as_str());
             let config = CargoConfig::load(dir.path(), &environment);
             let shown = |path: &camino::Utf8Path| path.strip_prefix(dir.path()).unwrap_or(path).to_string();
