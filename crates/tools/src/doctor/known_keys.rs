@@ -135,3 +135,40 @@ pub(super) const OBSOLETE: &[(&str, &str, &str)] = &[
     ("build", "out-dir", "call it `artifact-dir`"),
     ("doc", "jobs", "write it into [build]"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The headings of the chapter in the toolchain's own documentation, 1.95 and nightly 1.97; `*` is any name.
+    const DOCUMENTED: &str = "\
+        build.build-dir build.dep-info-basedir build.incremental build.jobs build.rustc build.rustc-workspace-wrapper \
+        build.rustc-wrapper build.rustdoc build.rustdocflags build.rustflags build.target build.target-dir \
+        build.warnings cache.auto-clean-frequency cargo-new.email cargo-new.name cargo-new.vcs doc.browser \
+        future-incompat-report.frequency http.cainfo http.check-revoke http.debug http.low-speed-limit \
+        http.multiplexing http.proxy http.proxy-cainfo http.ssl-version http.timeout http.user-agent install.root \
+        net.git-fetch-with-cli net.offline net.retry net.ssh profile.*.codegen-units profile.*.debug \
+        profile.*.debug-assertions profile.*.incremental profile.*.lto profile.*.opt-level profile.*.overflow-checks \
+        profile.*.panic profile.*.rpath profile.*.split-debuginfo profile.*.strip profile.*.build-override \
+        profile.*.package registries.*.credential-provider registries.*.index registries.*.token \
+        registries.*.protocol registry.credential-provider registry.default registry.global-credential-providers \
+        registry.index registry.token resolver.incompatible-rust-versions resolver.lockfile-path source.*.branch \
+        source.*.directory source.*.git source.*.local-registry source.*.registry source.*.replace-with source.*.rev \
+        source.*.tag target.*.ar target.*.linker target.*.runner target.*.rustdocflags target.*.rustflags term.color \
+        term.hyperlinks term.progress term.quiet term.unicode term.verbose";
+
+    #[test]
+    fn every_documented_key_is_known() {
+        for key in DOCUMENTED.split_whitespace() {
+            let mut parts = key.split('.');
+            let (table, last) = (parts.next().unwrap(), parts.next_back().unwrap());
+            let (_, holds) =
+                TABLES.iter().find(|(name, _)| *name == table).unwrap_or_else(|| panic!("{key}"));
+            let known = match holds {
+                Holds::Keys(keys) | Holds::Tables(keys) => keys.contains(&last),
+                Holds::Anything => true,
+            };
+            assert!(known, "{key}");
+        }
+    }
+}

@@ -64,7 +64,9 @@ pub(crate) fn overruled(
             (value.to_owned(), None, Some(name.to_owned()))
         } else {
             let (path, value) = config.set_in(keys).next().filter(|(path, _)| *path != ours)?;
-            let text = value.as_str().map_or_else(|| value.to_string().trim().to_owned(), str::to_owned);
+            // Without the comment behind it.
+            let bare = || value.clone().decorated("", "").to_string();
+            let text = value.as_str().map_or_else(bare, str::to_owned);
             (text, Some(path.to_owned()), None)
         };
         let key = keys.join(".");
@@ -132,7 +134,7 @@ mod tests {
         let file = dir.path().join(".cargo/config.toml");
         assert_eq!(keys("", &[]), [""; 0]);
         assert_eq!(keys("[build]\njobs = 4\n", &[]), [format!("build.jobs by {file}")]);
-        assert_eq!(keys("[build]\njobs = 2\n", &[]), [""; 0]);
+        assert_eq!(keys("[build]\njobs = 2 # two\n", &[]), [""; 0]);
         assert_eq!(
             keys("[target.x86_64-unknown-linux-gnu]\nlinker = 'gcc'\n", &[]),
             [format!("target.{host}.linker by {file}")]
