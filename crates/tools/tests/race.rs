@@ -6,16 +6,14 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{Locked, try_lock};
 use xtask_stats::Verdict;
-use xtask_testkit::{Fixture, Outcome, cargo};
+use xtask_testkit::{Fixture, Outcome, cargo, played, run_tests};
 use xtask_tools::race::{Candidate, Race, capture, race};
 use xtask_units::fake::ROLE;
 use xtask_workspace::{CargoCommand, Environment, Progress, Silent, Workspace};
@@ -32,39 +30,11 @@ const TESTS: [(&str, fn()); 5] = [
 ];
 
 fn main() -> ExitCode {
-    let arguments = std::env::args().skip(1).collect::<Vec<_>>();
     if std::env::var_os(ROLE).is_some() {
-        let played = capture(&arguments);
-        #[expect(clippy::disallowed_macros, reason = "what a program says when it fails")]
-        if let Err(error) = &played {
-            eprintln!("{error:#}");
-        }
-        return ExitCode::from(u8::try_from(played.unwrap_or(101)).unwrap_or(1));
+        let arguments = std::env::args().skip(1).collect::<Vec<_>>();
+        return played(capture(&arguments).map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1))));
     }
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let words = arguments.iter().enumerate().filter(|(index, word)| {
-        // nextest asks with `--list --format terse`: that word is no test.
-        !(word.starts_with('-') || *index > 0 && arguments[index - 1] == "--format")
-    });
-    let words = words.map(|(_, word)| word).collect::<Vec<_>>();
-    let chosen = |name: &str| {
-        let fits = |word: &&String| if has("--exact") { name == *word } else { name.contains(word.as_str()) };
-        // Nothing here is ignored.
-        !has("--ignored") && (words.is_empty() || words.iter().any(fits))
-    };
-    let mut out = std::io::stdout();
-    let mut failed = false;
-    for (name, test) in TESTS.into_iter().filter(|(name, _)| chosen(name)) {
-        let says = if has("--list") {
-            format!("{name}: test")
-        } else {
-            let passed = catch_unwind(test).is_ok();
-            failed |= !passed;
-            format!("test {name} ... {}", if passed { "ok" } else { "FAILED" })
-        };
-        writeln!(out, "{says}").unwrap();
-    }
-    ExitCode::from(u8::from(failed))
+    run_tests(&TESTS)
 }
 
 /// A library with a small test, and a test `it` that is larger as it holds more.

@@ -10,14 +10,13 @@
 mod support;
 mod transact;
 
-use std::io::Write;
-use std::panic::catch_unwind;
 use std::process::{Command, ExitCode};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use support::prepare;
 use xtask_testkit::{
-    Call, Fault, Faults, Injected, Outcome, Snapshot, TempDir, assert_all_fired, sample, scrub,
+    Call, Fault, Faults, Injected, Outcome, Snapshot, TempDir, assert_all_fired, played, run_tests, sample,
+    scrub,
 };
 
 const TESTS: [(&str, fn()); 5] = [
@@ -38,39 +37,12 @@ const TESTS: [(&str, fn()); 5] = [
 const TRANSACT: &str = "XTASK_EDIT_TRANSACT";
 
 fn main() -> ExitCode {
-    let arguments = std::env::args().skip(1).collect::<Vec<_>>();
     if let Some(what) = std::env::var_os(TRANSACT) {
-        let failed = transact::transact(Utf8Path::new(&arguments[0]), what.to_str().unwrap()).err();
-        #[expect(clippy::disallowed_macros, reason = "what a program says when it fails")]
-        if let Some(error) = &failed {
-            eprintln!("{error:#}");
-        }
-        return ExitCode::from(u8::from(failed.is_some()));
+        let root = std::env::args().nth(1).unwrap_or_default();
+        let done = transact::transact(Utf8Path::new(&root), what.to_str().unwrap());
+        return played(done.map(|()| ExitCode::SUCCESS));
     }
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    // nextest asks with `--list --format terse`: that word is no test.
-    let valued = ["--format", "--test-threads", "--color", "--logfile", "--skip", "-Z"];
-    let is_value = |index: usize| index > 0 && valued.contains(&arguments[index - 1].as_str());
-    let words =
-        arguments.iter().enumerate().filter(|(index, word)| !word.starts_with('-') && !is_value(*index));
-    let words = words.map(|(_, word)| word).collect::<Vec<_>>();
-    let chosen = |name: &str| {
-        let fits = |word: &&String| if has("--exact") { name == *word } else { name.contains(word.as_str()) };
-        // Nothing here is ignored.
-        !has("--ignored") && (words.is_empty() || words.iter().any(fits))
-    };
-    let mut out = std::io::stdout();
-    let mut failed = 0;
-    for (name, test) in TESTS.into_iter().filter(|(name, _)| chosen(name)) {
-        if has("--list") {
-            writeln!(out, "{name}: test").unwrap();
-        } else {
-            let passed = catch_unwind(test).is_ok();
-            writeln!(out, "test {name} ... {}", if passed { "ok" } else { "FAILED" }).unwrap();
-            failed += u8::from(!passed);
-        }
-    }
-    ExitCode::from(failed)
+    run_tests(&TESTS)
 }
 
 /// This program as the one under test.

@@ -20,14 +20,14 @@ mod install {
 mod process;
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::panic::catch_unwind;
 use std::process::{Command, ExitCode, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use install::archive::{Fetch, Limits, fetch};
-use xtask_testkit::{Call, Fault, Faults, Injected, Outcome, TempDir, assert_all_fired, sample};
+use xtask_testkit::{
+    Call, Fault, Faults, Injected, Outcome, TempDir, assert_all_fired, played, run_tests, sample,
+};
 use xtask_workspace::config::Archive;
 use xtask_workspace::{Environment, Silent};
 
@@ -46,39 +46,11 @@ const OLD: &str = "old";
 const NEW: &str = "#!/bin/sh\necho new\n";
 
 fn main() -> ExitCode {
-    let arguments = std::env::args().skip(1).collect::<Vec<_>>();
     if let Ok(sha256) = std::env::var(FETCH) {
-        let failed = fetch_below(Utf8Path::new(&arguments[0]), sha256).err();
-        #[expect(clippy::disallowed_macros, reason = "what a program says when it fails")]
-        if let Some(error) = &failed {
-            eprintln!("{error:#}");
-        }
-        return ExitCode::from(u8::from(failed.is_some()));
+        let root = std::env::args().nth(1).unwrap_or_default();
+        return played(fetch_below(Utf8Path::new(&root), sha256).map(|_| ExitCode::SUCCESS));
     }
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    // nextest asks with `--list --format terse`: that word is no test.
-    let valued = ["--format", "--test-threads", "--color", "--logfile", "--skip", "-Z"];
-    let is_value = |index: usize| index > 0 && valued.contains(&arguments[index - 1].as_str());
-    let words =
-        arguments.iter().enumerate().filter(|(index, word)| !word.starts_with('-') && !is_value(*index));
-    let words = words.map(|(_, word)| word).collect::<Vec<_>>();
-    let chosen = |name: &str| {
-        let fits = |word: &&String| if has("--exact") { name == *word } else { name.contains(word.as_str()) };
-        // Nothing here is ignored.
-        !has("--ignored") && (words.is_empty() || words.iter().any(fits))
-    };
-    let mut out = std::io::stdout();
-    let mut failed = 0;
-    for (name, test) in TESTS.into_iter().filter(|(name, _)| chosen(name)) {
-        if has("--list") {
-            writeln!(out, "{name}: test").unwrap();
-        } else {
-            let passed = catch_unwind(test).is_ok();
-            writeln!(out, "test {name} ... {}", if passed { "ok" } else { "FAILED" }).unwrap();
-            failed += u8::from(!passed);
-        }
-    }
-    ExitCode::from(failed)
+    run_tests(&TESTS)
 }
 
 /// What the program under test does.
