@@ -176,3 +176,23 @@ fn a_tool_that_is_gone_is_taken_out_of_the_settings() {
     assert_eq!(suite.local(), "");
     suite.cargo(&["build"]).expect_code(0);
 }
+
+#[test]
+fn what_strips_programs_does_not_hide_the_linker() {
+    let suite = Suite::new("strip", &["mold"], MOLD);
+    suite.fixture.write(".cargo/config.toml", "[profile.dev]\nstrip = true\n");
+    let report = suite.setup(&[]);
+    assert!(report["in-force"].as_str().unwrap().contains("mold"), "{report:#}");
+}
+
+#[test]
+fn a_workspace_in_which_nothing_builds_keeps_its_files_and_says_so() {
+    let suite = Suite::new("broken", &["mold"], MOLD);
+    suite.fixture.write(".cargo/config.toml", "[build]\nrustflags = [\"-Clink-arg=/no/such/file.o\"]\n");
+    let before = Snapshot::of(suite.root()).without("target");
+    let outcome = suite.run(&["setup", "--no-measure"]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("not even a program of one line"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("no/such/file"), "{}", outcome.stderr);
+    Snapshot::of(suite.root()).without("target").assert_same(&before, "after a failure");
+}

@@ -109,7 +109,8 @@ pub(crate) fn link_in_force(machine: &Machine) -> Result<InForce> {
     }
     // A target that is set in the configuration is built for, but its program may not run here.
     call.args.extend(["--target".to_owned(), machine.host.clone()]);
-    let call = call.with_env("CARGO_TERM_COLOR", "never");
+    // Stripping takes the linker's name along.
+    let call = call.with_env("CARGO_TERM_COLOR", "never").with_env("CARGO_PROFILE_DEV_STRIP", "none");
     let said = successful(&call, &machine.environment, LINKS)?;
     let running =
         said.stderr.lines().find_map(|line| line.trim().strip_prefix("Running `")?.strip_suffix('`'));

@@ -27,19 +27,8 @@ impl SetupPlan<'_> {
         known: &mut Known,
         progress: &dyn Progress,
     ) -> Result<()> {
-        let base = LocalSettings { link: None, rustc_wrapper: self.wrapper(report), jobs: self.jobs() };
-        let mut choices = vec![choice.clone()];
-        if choice.is_some() {
-            let linkers = linkers(&report.tools);
-            let next = FALLBACK.iter().filter_map(|name| linkers.iter().find(|(linker, _)| linker == name));
-            choices.extend(next.cloned().map(Some).filter(|next| next != choice));
-            choices.push(None);
-        }
         let mut last = None;
-        for choice in choices {
-            let name = choice.as_ref().map_or("the default linker", |(name, _)| name).to_owned();
-            let link = choice.map(|(_, link)| link).filter(|link| !link.is_default());
-            let settings = LocalSettings { link, ..base.clone() };
+        for (name, settings) in self.attempts(choice, report) {
             match self.write(&settings, &name, report, known) {
                 Ok(()) => {
                     report.settings = settings;
@@ -55,7 +44,31 @@ impl SetupPlan<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Err(last.unwrap_or_else(|| anyhow!("there is nothing to set")))
+        let error = last.unwrap_or_else(|| anyhow!("there is nothing to set"));
+        Err(error.context("not even a program of one line is built here without any setting of ours"))
+    }
+
+    /// What is tried in turn, with a name: the choice, the linkers to fall back to, the default one, and at last that
+    /// without a compiler cache.
+    fn attempts(&self, choice: &Choice, report: &SetupReport) -> Vec<(String, LocalSettings)> {
+        let base = LocalSettings { link: None, rustc_wrapper: self.wrapper(report), jobs: self.jobs() };
+        let mut choices = vec![choice.clone()];
+        if choice.is_some() {
+            let linkers = linkers(&report.tools);
+            let next = FALLBACK.iter().filter_map(|name| linkers.iter().find(|(linker, _)| linker == name));
+            choices.extend(next.cloned().map(Some).filter(|next| next != choice));
+            choices.push(None);
+        }
+        let attempt = |choice: Choice| {
+            let name = choice.as_ref().map_or("the default linker", |(name, _)| name).to_owned();
+            let link = choice.map(|(_, link)| link).filter(|link| !link.is_default());
+            (name, LocalSettings { link, ..base.clone() })
+        };
+        let mut attempts = choices.into_iter().map(attempt).collect::<Vec<_>>();
+        if base.rustc_wrapper.is_some() {
+            attempts.push(("no compiler cache".to_owned(), LocalSettings { rustc_wrapper: None, ..base }));
+        }
+        attempts
     }
 
     /// Writes `settings`, or takes them back again if they do not take effect.
