@@ -2,13 +2,13 @@
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_tools::private_bin;
+use xtask_tools::{local_file, private_bin};
 use xtask_workspace::config::{Config, Members, Preset, closest};
 use xtask_workspace::{
     CargoCommand, CargoConfig, Environment, EnvironmentLacks, Launch, Workspace, WrongUsage,
 };
 
-use crate::commands::PASSED_ON;
+use crate::commands::{PASSED_ON, nearest_settings};
 use crate::shell::Shell;
 
 /// Everything a command needs.
@@ -49,7 +49,15 @@ impl<'a> Context<'a> {
             // What cargo prints passes through us, so it cannot see the terminal.
             environment.set("CARGO_TERM_COLOR", "always");
         }
-        let mut workspace = Workspace::load(dir, environment)?;
+        let mut workspace =
+            Workspace::load(dir, environment).map_err(|error| match nearest_settings(dir) {
+                // A wrapper that was removed since, or an edit: cargo's own words do not name the file.
+                Some(root) => error.context(format!(
+                    "if {} is the reason: cargo xtask setup --undo, or delete that file",
+                    local_file(&root)
+                )),
+                None => error,
+            })?;
         // At the end, so that nothing of the user's is hidden: cargo looks there for `cargo-nextest`.
         let own_tools = private_bin(workspace.root());
         if own_tools.is_dir() {

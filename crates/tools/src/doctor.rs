@@ -204,7 +204,7 @@ enum Group {
 const GROUPS: [Group; 17] = [
     Group::Asked("toolchain", toolchain::check),
     Group::Told(toolchain::check_cargo),
-    Group::Told(tools::check),
+    Group::Asked("tools", tools::check),
     Group::Asked("sccache", cache::check),
     Group::Told(settings::check),
     Group::Told(flags::check),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use anyhow::Result;
 use camino::Utf8PathBuf;
 use semver::{Version, VersionReq};
 use serde::Serialize;
@@ -10,7 +11,7 @@ use xtask_workspace::Call;
 
 use crate::catalog::{Tool, program_path};
 use crate::machine::Machine;
-use crate::process::output;
+use crate::process::{Interrupted, output};
 
 /// A program that takes longer to say its version is broken.
 const VERSION_ANSWERS: Duration = Duration::from_secs(10);
@@ -42,18 +43,18 @@ pub enum Presence {
     Missing,
 }
 
-/// Looks for a tool: first in this workspace's own folder, then on `PATH`, then in cargo's home.
-pub fn look_for(tool: &Tool, machine: &Machine) -> Presence {
+/// Looks for a tool: first in this workspace's own folder, then on `PATH`, then in cargo's home. Fails only for a signal.
+pub fn look_for(tool: &Tool, machine: &Machine) -> Result<Presence> {
     let mut unsuited = None;
     for path in places(tool, machine) {
-        match ask(tool, machine, path) {
+        match ask(tool, machine, path)? {
             Presence::Unsuited { path, why } => {
                 unsuited = unsuited.or(Some(Presence::Unsuited { path, why }));
             }
-            found => return found,
+            found => return Ok(found),
         }
     }
-    unsuited.unwrap_or(Presence::Missing)
+    Ok(unsuited.unwrap_or(Presence::Missing))
 }
 
 /// Every program of the tool's names, the one that is taken first.
@@ -66,7 +67,11 @@ pub fn places(tool: &Tool, machine: &Machine) -> Vec<Utf8PathBuf> {
             continue;
         }
         let path = machine.environment.get("PATH").unwrap_or_default();
-        let on_path = std::env::split_paths(path).filter_map(|dir| Utf8PathBuf::from_path_buf(dir).ok());
+        // A folder that is relative there would be another one in each folder that cargo is called in.
+        let on_path = std::env::split_paths(path)
+            .filter_map(|dir| Utf8PathBuf::from_path_buf(dir).ok())
+            .filter(|dir| !dir.as_str().is_empty())
+            .map(|dir| machine.root.join(dir));
         let own = [machine.private_bin()].into_iter();
         let dirs = own.chain(on_path).chain(machine.cargo_bin());
         found.extend(dirs.filter_map(|dir| xtask_workspace::program_in(&dir, program)));
@@ -77,22 +82,23 @@ pub fn places(tool: &Tool, machine: &Machine) -> Vec<Utf8PathBuf> {
     found
 }
 
-/// Has the program at `path` say its version, and looks whether that will do.
-pub(crate) fn ask(tool: &Tool, machine: &Machine, path: Utf8PathBuf) -> Presence {
+/// Has the program at `path` say its version, and looks whether that will do. Fails only for a signal.
+pub(crate) fn ask(tool: &Tool, machine: &Machine, path: Utf8PathBuf) -> Result<Presence> {
     let call = Call::new(&machine.root, path.as_str(), tool.version_args.clone());
     let said = match output(&call, &machine.environment, VERSION_ANSWERS) {
         Ok(said) if said.success => said,
         Ok(said) => {
             let why = format!("`{call}` failed: {}", crate::process::last_lines(&said.stderr, &said.stdout));
-            return Presence::Unsuited { path, why };
+            return Ok(Presence::Unsuited { path, why });
         }
-        Err(error) => return Presence::Unsuited { path, why: format!("{error:#}") },
+        Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+        Err(error) => return Ok(Presence::Unsuited { path, why: format!("{error:#}") }),
     };
     let version = version_in(&said.stdout).or_else(|| version_in(&said.stderr));
     if let Some(why) = objection(tool.version.as_deref(), version.as_ref()) {
-        return Presence::Unsuited { path, why };
+        return Ok(Presence::Unsuited { path, why });
     }
-    Presence::Found(Found { path, version: version.map(|version| version.to_string()) })
+    Ok(Presence::Found(Found { path, version: version.map(|version| version.to_string()) }))
 }
 
 /// Why `version` does not meet `requirement`; `None` if it does. A pre-release counts as its release: Debian's sccache

@@ -27,3 +27,8 @@ pub use prove::{Proven, prove};
 pub use setup::{Outcome, Overruled, PlannedTool, SetupOptions, SetupPlan, SetupReport, State, jobs};
 pub use undo::SetupUndo;
 pub use ways::Step;
+
+/// The signal that `error` is about, if it is about one.
+pub fn interrupted(error: &anyhow::Error) -> Option<i32> {
+    error.downcast_ref::<process::Interrupted>().map(|interrupted| interrupted.signal)
+}

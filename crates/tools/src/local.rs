@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use toml_edit::Value;
 use xtask_edit::{Edit, Node, TomlText};
-use xtask_workspace::{CargoConfig, CargoVersion};
+use xtask_workspace::{CargoConfig, CargoVersion, Environment, is_ignored};
 
 use crate::catalog::LinkSettings;
 
@@ -18,6 +18,9 @@ use crate::catalog::LinkSettings;
 pub const LOCAL_FILE: &str = "xtask.local.toml";
 /// Since then an `include` may be optional (cargo's changelog).
 const INCLUDES_SINCE: (u32, u32) = (1, 94);
+
+/// How the file begins.
+const HEADER: &str = "# The settings of this machine, written and proven by `cargo xtask setup`.";
 
 /// What is set for this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,21 +44,46 @@ pub enum FlagsTable {
     Build,
 }
 
+/// The variables that add flags for rustc to a table of cargo's configuration, with their values; empty ones add nothing.
+pub(crate) fn flag_variables<'a>(
+    environment: &'a Environment,
+    host: &str,
+) -> impl Iterator<Item = (FlagsTable, &'a str)> {
+    let triple = host.to_uppercase().replace(['-', '.'], "_");
+    let names = [
+        (FlagsTable::Target, format!("CARGO_TARGET_{triple}_RUSTFLAGS")),
+        (FlagsTable::Build, "CARGO_BUILD_RUSTFLAGS".to_owned()),
+    ];
+    names.into_iter().filter_map(|(table, name)| Some((table, environment.get(&name)?)))
+}
+
 /// Where flags for rustc must go so that nobody's are dropped: `target.*` silently voids `build.*`, so they go where the
-/// workspace, or the user, has theirs. Settings in `ours` do not count. `holds` says whether a condition `cfg(…)` does.
+/// workspace, or the user, has theirs. Settings in `ours` do not count, and neither do empty ones. `holds` says whether a
+/// condition `cfg(…)` does.
 pub(crate) fn flags_table(
     config: &CargoConfig,
+    environment: &Environment,
     host: &str,
     ours: &Utf8Path,
     holds: &dyn Fn(&str) -> bool,
 ) -> FlagsTable {
-    let theirs = |keys: &[&str]| config.set_in(keys).any(|(path, _)| path != ours);
+    let is_something = |value: &Value| match value {
+        Value::Array(list) => !list.is_empty(),
+        other => other.as_str().is_none_or(|text| !text.trim().is_empty()),
+    };
+    let theirs = |keys: &[&str]| config.set_in(keys).any(|(path, value)| path != ours && is_something(value));
+    let by_variable = |table| flag_variables(environment, host).any(|(of, _)| of == table);
     let targets = config.targets();
     let in_target = targets
         .iter()
         .filter(|name| theirs(&["target", name, "rustflags"]))
         .any(|name| name == host || (name.starts_with("cfg(") && holds(name)));
-    if !in_target && theirs(&["build", "rustflags"]) { FlagsTable::Build } else { FlagsTable::Target }
+    let in_build = theirs(&["build", "rustflags"]) || by_variable(FlagsTable::Build);
+    if in_build && !in_target && !by_variable(FlagsTable::Target) {
+        FlagsTable::Build
+    } else {
+        FlagsTable::Target
+    }
 }
 
 impl FlagsTable {
@@ -76,12 +104,13 @@ impl LocalSettings {
 
     /// The file's text.
     pub fn text(&self, host: &str, flags: FlagsTable) -> String {
-        let mut text = "\
-# The settings of this machine, written and proven by `cargo xtask setup`. Git ignores this file.
+        let mut text = format!("{HEADER} Git ignores this file.\n");
+        text.push_str(
+            "\
 # To take them back: cargo xtask setup --undo
 # If a program that is named here is gone, cargo cannot start rustc any more: then delete this file.
-"
-        .to_owned();
+",
+        );
         let quoted = |text: &str| Value::from(text).to_string();
         let list = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
         let link = self.link.clone().unwrap_or_default();
@@ -141,32 +170,116 @@ pub(crate) fn config_file(root: &Utf8Path) -> Utf8PathBuf {
     if root.join(&old).is_file() { old } else { ".cargo/config.toml".into() }
 }
 
-/// Has cargo's configuration in `config` include the local file. Fails where its include cannot be extended by an
-/// entry.
+/// Has cargo's configuration in `config` include the local file, if it is there. Fails where its include cannot be
+/// extended by an entry.
 pub fn add_include(config: &mut TomlText) -> Result<()> {
     let ours = format!("{{ path = \"{LOCAL_FILE}\", optional = true }}");
     match config.value(&["include"]) {
         None if config.contains(&["include"]) => {
+            if tables_include_local_file(config.text()) {
+                return Ok(());
+            }
             bail!(
-                "`[[include]]` stays as it is; add one with `path = \"{LOCAL_FILE}\"` and `optional = true`"
+                "it has [[include]] tables, to which none is added; add one with `path = \"{LOCAL_FILE}\"` and \
+                 `optional = true`"
             )
         }
         None => config.set(&["include"], &format!("[{ours}]")),
-        Some(Value::Array(list)) if list.iter().any(names_local_file) => Ok(()),
-        Some(Value::Array(_)) => config.push(&["include"], &ours),
-        Some(value) if names_local_file(&value) => Ok(()),
+        Some(Value::Array(list)) => match list.iter().find(|include| names_local_file(include)) {
+            Some(include) if is_optional(include) => Ok(()),
+            // Whoever has no such file could not build.
+            Some(_) => {
+                let entry = |include: &Value| {
+                    if names_local_file(include) {
+                        ours.clone()
+                    } else {
+                        include.to_string().trim().to_owned()
+                    }
+                };
+                let entries = list.iter().map(entry).collect::<Vec<_>>().join(", ");
+                config.set(&["include"], &format!("[{entries}]"))
+            }
+            None => config.push(&["include"], &ours),
+        },
+        Some(value) if names_local_file(&value) && is_optional(&value) => Ok(()),
+        Some(value) if names_local_file(&value) => config.set(&["include"], &format!("[{ours}]")),
         Some(one) => config.set(&["include"], &format!("[{}, {ours}]", one.to_string().trim())),
     }
 }
 
+/// Whether the configuration itself names the local file.
+fn names_it(config: &TomlText) -> bool {
+    match config.value(&["include"]) {
+        None => tables_include_local_file(config.text()),
+        Some(Value::Array(list)) => list.iter().any(names_local_file),
+        Some(value) => names_local_file(&value),
+    }
+}
+
+/// Whether one of the `[[include]]` tables names the local file as one that may be missing.
+fn tables_include_local_file(config: &str) -> bool {
+    let Ok(document) = config.parse::<toml_edit::DocumentMut>() else { return false };
+    let tables = document.get("include").and_then(toml_edit::Item::as_array_of_tables);
+    tables.into_iter().flatten().any(|table| {
+        let path = table.get("path").and_then(toml_edit::Item::as_str);
+        let optional = table.get("optional").and_then(toml_edit::Item::as_bool);
+        path.is_some_and(is_local_file) && optional == Some(true)
+    })
+}
+
 fn names_local_file(include: &Value) -> bool {
     let path = include.as_str().or_else(|| include.as_inline_table()?.get("path")?.as_str());
-    path == Some(LOCAL_FILE)
+    path.is_some_and(is_local_file)
+}
+
+fn is_optional(include: &Value) -> bool {
+    include.as_inline_table().and_then(|table| table.get("optional")?.as_bool()) == Some(true)
+}
+
+/// Paths are relative to the file that includes them.
+fn is_local_file(path: &str) -> bool {
+    path.trim_start_matches("./") == LOCAL_FILE
+}
+
+/// Whether a file is one that was written here.
+pub(crate) fn is_ours(node: &Node) -> bool {
+    matches!(node, Node::File(file) if file.bytes.starts_with(HEADER.as_bytes()))
 }
 
 /// Whether this cargo takes an optional include.
 pub fn includes(cargo: CargoVersion) -> bool {
     cargo.release >= INCLUDES_SINCE
+}
+
+/// What holds already around the file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around {
+    /// Whether git ignores it.
+    pub(crate) ignored: bool,
+    /// Whether any file of cargo's configuration includes it; twice would be an error of cargo's.
+    pub(crate) included: bool,
+}
+
+impl Around {
+    /// Looks.
+    pub(crate) fn of(root: &Utf8Path, config: &CargoConfig, environment: &Environment) -> Self {
+        let local = local_file(root);
+        Self {
+            ignored: is_ignored(root, &local, environment),
+            included: config.paths().any(|path| is_same(path, &local)),
+        }
+    }
+}
+
+/// Whether two paths differ in `.` at most.
+fn is_same(one: &Utf8Path, other: &Utf8Path) -> bool {
+    let parts = |path: &Utf8Path| {
+        path.components()
+            .filter(|part| part.as_str() != ".")
+            .map(|part| part.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    parts(one) == parts(other)
 }
 
 /// What has to change in the workspace at `root` so that it holds `text` as this machine's settings: the file itself,
@@ -176,10 +289,13 @@ pub(crate) fn edits(
     root: &Utf8Path,
     text: Option<&str>,
     flags: Option<&[&str]>,
-    ignored: bool,
+    around: Around,
 ) -> Result<Vec<Edit>> {
     let local = Utf8Path::new(".cargo").join(LOCAL_FILE);
     let before = Node::read(&root.join(&local))?;
+    if before.as_ref().is_some_and(|node| !is_ours(node)) {
+        bail!("{} was not written by `cargo xtask setup`; move what it holds elsewhere", root.join(&local));
+    }
     let mut edits = vec![Edit { path: local.clone(), before, after: text.map(Node::file) }];
     if text.is_none() {
         edits.retain(|edit| !edit.is_empty());
@@ -188,21 +304,38 @@ pub(crate) fn edits(
     let config = config_file(root);
     let (before, old) = read(root, &config)?;
     let mut toml = TomlText::parse(&old).with_context(|| format!("failed to read {}", root.join(&config)))?;
-    add_include(&mut toml).with_context(|| format!("failed to extend {}", root.join(&config)))?;
+    let named_here = toml.contains(&["include"]) && names_it(&toml);
+    if named_here || !around.included {
+        add_include(&mut toml).with_context(|| format!("failed to extend {}", root.join(&config)))?;
+    }
     let own = flags.and_then(|keys| Some((keys, toml.value(keys)?.as_str()?.to_owned())));
     if let Some((keys, own)) = own {
         let words = own.split_whitespace().map(|word| Value::from(word).to_string()).collect::<Vec<_>>();
         toml.set(keys, &format!("[{}]", words.join(", ")))?;
     }
     edits.push(Edit { path: config, before, after: Some(Node::file(toml.text())) });
-    if !ignored {
+    if !around.ignored {
         let path = Utf8PathBuf::from(".gitignore");
-        let (before, old) = read(root, &path)?;
-        let end = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
-        edits.push(Edit { path, before, after: Some(Node::file(format!("{old}{end}/{local}\n"))) });
+        let before = Node::read(&root.join(&path))?;
+        let after = with_line(before.as_ref(), &format!("/{local}"));
+        edits.push(Edit { path, before, after });
     }
     edits.retain(|edit| !edit.is_empty());
     Ok(edits)
+}
+
+/// A file with one more line, unless it has it; it may be no UTF-8.
+pub(crate) fn with_line(file: Option<&Node>, line: &str) -> Option<Node> {
+    let old = match file {
+        None => &[][..],
+        Some(Node::File(file)) => &file.bytes,
+        Some(folder) => return Some(folder.clone()),
+    };
+    if old.split(|byte| *byte == b'\n').any(|known| known.trim_ascii() == line.as_bytes()) {
+        return file.cloned();
+    }
+    let end: &[u8] = if old.is_empty() || old.ends_with(b"\n") { b"" } else { b"\n" };
+    Some(Node::file([old, end, line.as_bytes(), b"\n"].concat()))
 }
 
 /// A text file, and its text, which is empty where there is none.
@@ -219,10 +352,8 @@ pub(crate) fn read(root: &Utf8Path, path: &Utf8Path) -> Result<(Option<Node>, St
 
 #[cfg(test)]
 mod tests {
-    use xtask_testkit::TempDir;
-    use xtask_workspace::Environment;
-
     use super::*;
+    use xtask_testkit::TempDir;
 
     const HOST: &str = "x86_64-unknown-linux-gnu";
 
@@ -261,6 +392,10 @@ mod tests {
             ("", FlagsTable::Target),
             ("[build]\nrustflags = ['-g']\n", FlagsTable::Build),
             (
+                "[build]\nrustflags = ['-g']\n[target.x86_64-unknown-linux-gnu]\nrustflags = []\n",
+                FlagsTable::Build,
+            ),
+            (
                 "[build]\nrustflags = ['-g']\n[target.x86_64-unknown-linux-gnu]\nrustflags = ['-g']\n",
                 FlagsTable::Target,
             ),
@@ -289,7 +424,7 @@ mod tests {
                 dir.write(".cargo/xtask.local.toml", &settings.text(HOST, before));
                 let read = CargoConfig::load(dir.path(), &environment);
                 assert_eq!(
-                    flags_table(&read, HOST, &ours, &|condition| condition == "cfg(unix)"),
+                    flags_table(&read, &environment, HOST, &ours, &|condition| condition == "cfg(unix)"),
                     expected,
                     "{config}"
                 );

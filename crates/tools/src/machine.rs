@@ -49,13 +49,6 @@ impl Machine {
         private_bin(&self.root)
     }
 
-    /// Has git ignore that folder: by a file in it, so that no file of the user's changes.
-    pub(crate) fn ignore_private_bin(&self) -> Result<()> {
-        let bin = self.private_bin();
-        let folder = bin.parent().unwrap_or(&bin);
-        write_atomic(&folder.join(".gitignore"), "*\n", Durability::Cache)
-    }
-
     /// The `bin` folder in cargo's home.
     pub fn cargo_bin(&self) -> Option<Utf8PathBuf> {
         cargo_home(&self.environment).map(|home| home.join("bin"))
@@ -71,9 +64,19 @@ impl Machine {
     }
 }
 
+/// The folder of this machine's own things in a workspace, beside cargo's configuration.
+pub(crate) const OWN_FOLDER: &str = ".cargo/xtask-tools";
+/// What its `.gitignore` holds: so git ignores it, and no file of the user's changes.
+pub(crate) const IGNORES_ITSELF: &str = "*\n";
+
+/// Has git ignore that folder.
+pub(crate) fn ignore_own_folder(root: &Utf8Path) -> Result<()> {
+    write_atomic(&root.join(OWN_FOLDER).join(".gitignore"), IGNORES_ITSELF, Durability::Cache)
+}
+
 /// Where the tools of the workspace at `root` lie that nobody else shall have.
 pub fn private_bin(root: &Utf8Path) -> Utf8PathBuf {
-    root.join(".cargo/xtask-tools/bin")
+    root.join(OWN_FOLDER).join("bin")
 }
 
 /// A folder that is removed when it is dropped.

@@ -10,7 +10,7 @@ mod execute;
 mod known;
 mod report;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use serde::Serialize;
 use xtask_workspace::config::{Need, Setup};
@@ -18,7 +18,7 @@ use xtask_workspace::{CargoCommand, CargoVersion, Workspace};
 
 use crate::catalog::Tool;
 use crate::found::{Presence, look_for};
-use crate::local::{LocalSettings, includes, local_file};
+use crate::local::{Around, LocalSettings, edits, includes, local_file};
 use crate::machine::Machine;
 use crate::ways::{Step, steps};
 
@@ -93,7 +93,7 @@ impl SetupOptions {
         let cargo = CargoVersion::of(workspace.root(), &workspace.environment)?;
         let known = if self.again { Known::default() } else { Known::read(&machine.state_dir) };
         let planned = |tool: &Tool| {
-            let presence = look_for(tool, &machine);
+            let presence = look_for(tool, &machine)?;
             let there = matches!(presence, Presence::Found(_));
             let unwanted = tool.need == Need::Unwanted;
             let steps = if there || unwanted || self.offline {
@@ -107,11 +107,17 @@ impl SetupOptions {
                 }
                 _ => None,
             };
-            PlannedTool { tool: tool.clone(), presence, steps, evidence }
+            Ok(PlannedTool { tool: tool.clone(), presence, steps, evidence })
         };
         let local_file = local_file(workspace.root());
+        if includes(cargo) {
+            // What stands in the way of writing is said before anything is installed.
+            let around = Around::of(workspace.root(), &workspace.cargo_config, &workspace.environment);
+            edits(workspace.root(), Some(""), None, around)
+                .context("the settings of this machine could not be written, so nothing was done")?;
+        }
         Ok(SetupPlan {
-            tools: self.tools.iter().map(planned).collect(),
+            tools: self.tools.iter().map(planned).collect::<Result<Vec<_>>>()?,
             settings: LocalSettings::read(&local_file, &machine.host),
             local_file,
             includes: includes(cargo),

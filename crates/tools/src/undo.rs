@@ -1,40 +1,69 @@
 //! Taking the settings of this machine back. Tools stay: they may serve others.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_edit::{Edit, Kept, Node, Reversal, Transaction, pending, plan_undo, reversal};
-use xtask_files::{Durability, remove_file, write_atomic};
+use xtask_edit::{Edit, Kept, Node, Reversal, Transaction, inverses, pending, plan_undo, reversal};
 
-use crate::local::LOCAL_FILE;
+use crate::local::{LOCAL_FILE, is_ours};
+use crate::machine::{IGNORES_ITSELF, OWN_FOLDER};
 
-fn file(state_dir: &Utf8Path) -> Utf8PathBuf {
-    state_dir.join("undo.json")
-}
+/// The record of what is to be taken back. It lies in a folder of our own, which git ignores, and not below the target
+/// dir: `cargo clean` must not take it away.
+const RECORD: &str = "undo.json";
 
-/// Keeps what takes `edits` back, which are about to be made below `root`. Of each file the first state counts; the
-/// local file itself is ours, and needs no such thing.
-pub(crate) fn keep(state_dir: &Utf8Path, root: &Utf8Path, edits: &[Edit]) -> Result<()> {
+/// What records how `edits`, which are about to be made below `root`, are taken back: changes that belong to the same
+/// transaction. Each file is recorded once, with the way back to how it was at first; the local file is ours, and needs no
+/// such thing.
+pub(crate) fn record(root: &Utf8Path, edits: &[Edit]) -> Result<Vec<Edit>> {
     let local = Utf8Path::new(".cargo").join(LOCAL_FILE);
-    let mut kept = read(state_dir);
+    let mut kept = read(root)?;
     for edit in edits.iter().filter(|edit| edit.path != local) {
-        if let Some(at) = kept.iter().position(|earlier| earlier.path() == edit.path) {
-            // Edited again since: what the first one has changed is found by meaning, or left and said.
-            let back = plan_undo(root, std::slice::from_ref(&kept[at]))?;
-            if back.kept.is_empty() && back.edits.is_empty() {
-                kept.remove(at);
-            } else {
-                continue;
-            }
+        let Some(at) = kept.iter().position(|earlier| earlier.path() == edit.path) else {
+            kept.extend(reversal(edit).into_iter().map(|reversal| with_inverses(reversal, edit)));
+            continue;
+        };
+        let back = plan_undo(root, std::slice::from_ref(&kept[at]))?;
+        if !back.kept.is_empty() {
+            // Somebody else changed it since: what is known of it is all that can be said later.
+            continue;
         }
-        kept.extend(reversal(edit));
+        let first = back.edits.into_iter().next().map_or_else(|| edit.before.clone(), |back| back.after);
+        let whole = Edit { before: first, ..edit.clone() };
+        kept.splice(at..=at, reversal(&whole).into_iter().map(|reversal| with_inverses(reversal, &whole)));
     }
-    let json = serde_json::to_vec_pretty(&kept).context("failed to write JSON")?;
-    write_atomic(&file(state_dir), json, Durability::Cache)
+    if kept.is_empty() {
+        return Ok(Vec::new());
+    }
+    let json = serde_json::to_string_pretty(&kept).context("failed to write JSON")? + "\n";
+    let own = |name: &str, text: String| {
+        let path = Utf8Path::new(OWN_FOLDER).join(name);
+        let before = Node::read(&root.join(&path))?;
+        Ok(Edit { path, before, after: Some(Node::file(text)) })
+    };
+    let edits = [own(".gitignore", IGNORES_ITSELF.to_owned()), own(RECORD, json)];
+    edits.into_iter().collect()
 }
 
-fn read(state_dir: &Utf8Path) -> Vec<Reversal> {
-    let json = std::fs::read(file(state_dir)).ok();
-    json.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
+/// People add keys of their own to a configuration that was made here.
+fn with_inverses(mut reversal: Reversal, edit: &Edit) -> Reversal {
+    if let (Reversal::Created { path, inverses: found, .. }, Some(Node::File(after))) =
+        (&mut reversal, &edit.after)
+        && path.starts_with(".cargo")
+    {
+        *found = inverses("", &String::from_utf8_lossy(&after.bytes));
+    }
+    reversal
+}
+
+fn read(root: &Utf8Path) -> Result<Vec<Reversal>> {
+    let path = root.join(OWN_FOLDER).join(RECORD);
+    match std::fs::read(&path) {
+        Ok(json) => serde_json::from_slice(&json).with_context(|| {
+            format!("failed to read {path}, which says how to take changes back; remove it to go on without")
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
+    }
 }
 
 /// What undoing would do.
@@ -44,31 +73,64 @@ pub struct SetupUndo {
     pub edits: Vec<Edit>,
     /// What stays as it is.
     pub kept: Vec<Kept>,
+    /// Whether a setup was killed, whose changes are put back first.
+    pub interrupted: bool,
     root: Utf8PathBuf,
-    state_dir: Utf8PathBuf,
 }
 
 impl SetupUndo {
-    /// Looks what there is to be undone in the workspace at `root`.
-    pub fn plan(root: &Utf8Path, state_dir: &Utf8Path) -> Result<Self> {
-        if pending(root) {
-            // Puts back what a killed setup has left: the plan is about the workspace as it was before that.
-            Transaction::begin(root)?;
-        }
+    /// Looks what there is to be undone in the workspace at `root`. Changes nothing.
+    pub fn plan(root: &Utf8Path) -> Result<Self> {
         let path = Utf8Path::new(".cargo").join(LOCAL_FILE);
         let before = Node::read(&root.join(&path))?;
+        if before.as_ref().is_some_and(|node| !is_ours(node)) {
+            bail!(
+                "{} was not written by `cargo xtask setup`, so it stays; move it away yourself",
+                root.join(path)
+            );
+        }
         let local = Edit { path, before, after: None };
-        let back = plan_undo(root, &read(state_dir))?;
-        let edits = std::iter::once(local).filter(|edit| !edit.is_empty()).chain(back.edits).collect();
-        Ok(Self { edits, kept: back.kept, root: root.to_owned(), state_dir: state_dir.to_owned() })
+        let back = plan_undo(root, &read(root)?)?;
+        let mut edits = vec![local];
+        edits.extend(back.edits);
+        edits.extend(forget(root)?);
+        edits.retain(|edit| !edit.is_empty());
+        Ok(Self { edits, kept: back.kept, interrupted: pending(root), root: root.to_owned() })
     }
 
-    /// Does it.
-    pub fn execute(&self) -> Result<()> {
-        if !self.edits.is_empty() {
-            let (transaction, _) = Transaction::begin(&self.root)?;
-            transaction.commit(&self.edits, || Ok(()))?;
+    /// Does it; returns what was done.
+    pub fn execute(self) -> Result<Self> {
+        let (transaction, recovered) = Transaction::begin(&self.root)?;
+        // What a killed setup had changed is as before now.
+        let plan = if recovered.is_some() { Self::plan(&self.root)? } else { self };
+        if !plan.edits.is_empty() {
+            transaction.commit(&plan.edits, || Ok(()))?;
         }
-        remove_file(&file(&self.state_dir))
+        for folder in [plan.root.join(OWN_FOLDER), plan.root.join(".cargo")] {
+            // One that is not empty stays.
+            let _ = std::fs::remove_dir(folder);
+        }
+        Ok(plan)
     }
+}
+
+impl SetupUndo {
+    /// The files of the user's that change, relative to the root: not our own record.
+    pub fn changed(&self) -> impl Iterator<Item = &Edit> {
+        self.edits.iter().filter(|edit| !edit.path.starts_with(OWN_FOLDER))
+    }
+}
+
+/// What takes our own record away, and what has git ignore it, if nothing else lies beside them.
+fn forget(root: &Utf8Path) -> Result<Vec<Edit>> {
+    let folder = root.join(OWN_FOLDER);
+    let names = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name().to_owned()).collect::<Vec<_>>();
+    let alone = names.iter().all(|name| matches!(name.as_str(), RECORD | ".gitignore"));
+    let goes = names.iter().filter(|name| *name == RECORD || (alone && *name == ".gitignore"));
+    goes.map(|name| {
+        let path = Utf8Path::new(OWN_FOLDER).join(name);
+        Ok(Edit { before: Node::read(&root.join(&path))?, path, after: None })
+    })
+    .collect()
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 use serde::Serialize;
 use xtask_files::remove_dir;
+use xtask_units::holding_signals;
 use xtask_units::process::{Ended, run};
 use xtask_workspace::config::{Archive, InstallTo, Way};
 use xtask_workspace::{Call, Environment, Progress, cargo_home, home, on_path};
@@ -196,10 +197,14 @@ pub(crate) fn take(
                 bail!("not confirmed; run it yourself, or let `--yes` confirm: {call}");
             }
             match (installing(call, &machine.environment, progress), refresh) {
-                (Err(error), Some(refresh)) if error.downcast_ref::<Interrupted>().is_none() => {
-                    progress.detail(&format!("{error:#}; bringing the list of packages up to date"));
-                    installing(refresh, &machine.environment, progress)?;
-                    installing(call, &machine.environment, progress)
+                (Err(first), Some(refresh)) if first.downcast_ref::<Interrupted>().is_none() => {
+                    progress.note(&format!("{first:#}; its list of packages may be out of date"));
+                    if !confirm(refresh) {
+                        return Err(first);
+                    }
+                    installing(refresh, &machine.environment, progress)
+                        .and_then(|()| installing(call, &machine.environment, progress))
+                        .with_context(|| format!("{first:#}"))
                 }
                 (done, _) => done,
             }
@@ -240,10 +245,12 @@ fn installing(call: &Call, environment: &Environment, progress: &dyn Progress) -
 /// `sudo` may ask for a password, so it gets the terminal that we have.
 fn as_root(call: &Call, environment: &Environment) -> Result<()> {
     let mut command = call.to_command(environment);
-    let status = command
-        .stdout(Stdio::from(std::io::stderr()))
-        .status()
-        .with_context(|| format!("failed to start `{call}`"))?;
+    // A signal reaches it too: it is waited for.
+    let (status, signal) = holding_signals(|_| command.stdout(Stdio::from(std::io::stderr())).status())?;
+    if let Some(signal) = signal {
+        return Err(Interrupted { signal, call: call.to_string() }.into());
+    }
+    let status = status.with_context(|| format!("failed to start `{call}`"))?;
     if !status.success() {
         bail!("`{call}` failed");
     }

@@ -29,6 +29,7 @@ use crate::shell::Shell;
 use crate::task::{self, Task};
 
 pub(crate) use own_xtask::{ALIAS as OWN_XTASK, PASSED_ON};
+pub(crate) use setup::nearest_settings;
 
 /// Runs the command in `args` (the program's own name first), one of the suite's or of `tasks`.
 pub(crate) fn run(args: &[String], tasks: &[Task]) -> ExitCode {
@@ -63,7 +64,13 @@ pub(crate) fn run(args: &[String], tasks: &[Task]) -> ExitCode {
             }
             exit.into()
         }
-        Err(error) => fail(&error, &shell).into(),
+        Err(error) => {
+            if let Some(signal) = xtask_tools::interrupted(&error) {
+                shell.end_progress();
+                xtask_units::end_by_signal(signal);
+            }
+            fail(&error, &shell).into()
+        }
     }
 }
 
@@ -145,6 +152,15 @@ fn dispatch(
         "adopt" => adopt::run(arguments, &cli::directory(matches), environment, shell),
         "version" => Ok((version::run(&loaded?, environment)?, None)),
         "clean-stale" => clean_stale::run(&loaded?, arguments, &cli::directory(matches)),
+        "setup" if arguments.get_flag("undo") => {
+            let dir = cli::directory(matches);
+            let root = match (&loaded, setup::nearest_settings(&dir)) {
+                (Ok(context), _) => context.workspace.root().to_owned(),
+                (Err(_), Some(root)) => root,
+                (Err(_), None) => loaded?.workspace.root().to_owned(),
+            };
+            Ok((setup::undo(&root, arguments.get_flag("dry-run"), shell)?, None))
+        }
         "setup" => setup::run(&loaded?, arguments),
         "doctor" => doctor::run(loaded, arguments, &cli::directory(matches), environment, shell),
         "disk" => Ok((disk::run(&loaded?, arguments)?, None)),

@@ -4,12 +4,13 @@ use std::io::{IsTerminal, Write as _};
 
 use anstyle::AnsiColor;
 use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::ArgMatches;
 use xtask_stats::Verdict;
 use xtask_tools::race::Race;
 use xtask_tools::{
-    LocalSettings, Machine, Outcome, PlannedTool, Presence, SetupOptions, SetupPlan, SetupReport, SetupUndo,
-    State, catalog,
+    LocalSettings, Outcome, PlannedTool, Presence, SetupOptions, SetupPlan, SetupReport, SetupUndo, State,
+    catalog, local_file,
 };
 use xtask_units::cores;
 use xtask_workspace::config::Need;
@@ -20,13 +21,9 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::shell::{Shell, bytes, count};
 
-/// Sets this machine up, says what that would do, or takes the settings back. The second value is the signal that ended
-/// it.
+/// Sets this machine up, or says what that would do. The second value is the signal that ended it.
 pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<(Exit, Option<i32>)> {
     let (shell, workspace) = (context.shell, &context.workspace);
-    if arguments.get_flag("undo") {
-        return undo(context, arguments.get_flag("dry-run")).map(|exit| (exit, None));
-    }
     let plan = options(context, arguments)?.plan(workspace)?;
     if arguments.get_flag("dry-run") {
         show_plan(shell, &plan);
@@ -90,26 +87,40 @@ fn yes_to(call: &Call, yes: bool) -> bool {
         && answer.trim().eq_ignore_ascii_case("y")
 }
 
-fn undo(context: &Context, dry_run: bool) -> Result<Exit> {
-    let shell = context.shell;
-    let machine = Machine::of(&context.workspace)?;
-    let undo = SetupUndo::plan(&machine.root, &machine.state_dir)?;
-    for edit in &undo.edits {
+/// Takes the settings back. It works where cargo cannot read the workspace because of them: then the nearest folder that
+/// has them is meant.
+pub(super) fn undo(root: &Utf8Path, dry_run: bool, shell: &Shell) -> Result<Exit> {
+    let mut undo = SetupUndo::plan(root)?;
+    if undo.interrupted {
+        shell.note("a setup was killed here; what it had changed is put back first");
+    }
+    if !dry_run {
+        undo = undo.execute()?;
+    }
+    for edit in undo.changed() {
         shell.output(xtask_edit::describe(edit).trim_end());
     }
     for kept in &undo.kept {
         shell.note(&format!("{} stays: it {}", kept.path, kept.why));
     }
-    if !dry_run {
-        undo.execute()?;
-    }
-    let files = count(undo.edits.len(), "file");
-    shell.result(&match (undo.edits.is_empty(), dry_run) {
+    let files = count(undo.changed().count(), "file");
+    shell.result(&match (undo.changed().next().is_none(), dry_run) {
         (true, _) => "setup: nothing to undo".to_owned(),
         (false, true) => format!("setup: {files} would change (--dry-run)"),
         (false, false) => format!("setup undone: {files} changed; tools stay where they are"),
     });
+    if shell.json() {
+        let paths = undo.changed().map(|edit| edit.path.as_str()).collect::<Vec<_>>();
+        let kept = undo.kept.iter().map(|kept| kept.path.as_str()).collect::<Vec<_>>();
+        shell.document(&serde_json::json!({ "dry-run": dry_run, "changed": paths, "kept": kept }))?;
+    }
     Ok(Exit::Done)
+}
+
+/// The nearest folder around `dir` that has settings of this machine.
+pub(crate) fn nearest_settings(dir: &Utf8Path) -> Option<Utf8PathBuf> {
+    let dir = dir.canonicalize_utf8().ok()?;
+    dir.ancestors().find(|folder| local_file(folder).is_file()).map(Utf8Path::to_owned)
 }
 
 fn show_plan(shell: &Shell, plan: &SetupPlan<'_>) {
@@ -209,9 +220,9 @@ fn show_outcome(shell: &Shell, outcome: &Outcome) {
             let word = shell.paint("ok", AnsiColor::Green);
             shell.result(&format!("{word}   {name:<15} {version:<12} {evidence} ({path})"));
         }
-        State::Unproven { path, why } => {
+        State::Unproven { why, .. } => {
             let word = shell.paint("no", AnsiColor::Red);
-            shell.result(&format!("{word}   {name:<15} {path}: {why}{}", instead()));
+            shell.result(&format!("{word}   {name:<15} {why}{}", instead()));
         }
         State::Missing { why } => {
             let word = shell.paint("no", AnsiColor::Yellow);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use xtask_edit::{Edit, Node, TomlText, Transaction};
@@ -10,7 +10,7 @@ use xtask_files::lock_exclusive;
 use xtask_workspace::Workspace;
 
 use super::DoctorReport;
-use crate::local::{LOCAL_FILE, add_include, config_file, read};
+use crate::local::{LOCAL_FILE, add_include, config_file, read, with_line};
 use crate::undo;
 
 /// A change that mends something and costs nothing. Paths are relative to the workspace's root.
@@ -60,8 +60,8 @@ pub fn fix(workspace: &Workspace, report: &DoctorReport) -> Result<Fixed> {
     let _lock = lock_exclusive(&state_dir.join("lock"))?;
     let edits = edits(root, &fixes)?;
     let (transaction, _) = Transaction::begin(root)?;
-    undo::keep(&state_dir, root, &edits)?;
-    transaction.commit(&edits, || Ok(())).context("failed to fix")?;
+    let all = [edits.clone(), undo::record(root, &edits)?].concat();
+    transaction.commit(&all, || Ok(())).context("failed to fix")?;
     Ok(Fixed { done: fixes.iter().map(ToString::to_string).collect(), edits })
 }
 
@@ -87,8 +87,11 @@ fn edits(root: &Utf8Path, fixes: &[&SafeFix]) -> Result<Vec<Edit>> {
 /// The text of a file after a fix.
 fn fixed(fix: &SafeFix, text: &str) -> Result<String> {
     if *fix == SafeFix::Ignore {
-        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        return Ok(format!("{text}{end}/.cargo/{LOCAL_FILE}\n"));
+        let line = format!("/.cargo/{LOCAL_FILE}");
+        let Some(Node::File(file)) = with_line(Some(&Node::file(text)), &line) else {
+            bail!(".gitignore is no file");
+        };
+        return String::from_utf8(file.bytes).context("it is no UTF-8");
     }
     let mut toml = TomlText::parse(text)?;
     if let SafeFix::RemoveKey { key, .. } = fix {

@@ -55,7 +55,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
     }
     if included {
         let text = fs::read_to_string(&file).ok();
-        let key = in_force_key(config, text.as_deref(), &machine.rustc, environment);
+        let key = in_force_key(config, text.as_deref(), machine);
         checks.push(match known.in_force(&key) {
             Some(seen) => Check::ok("settings in force", seen),
             None => Check::warn(

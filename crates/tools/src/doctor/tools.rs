@@ -1,5 +1,6 @@
 //! The tools of the catalog: there or not, proven or not, and whether several versions of one are there.
 
+use anyhow::Result;
 use camino::Utf8PathBuf;
 use xtask_units::parallel;
 use xtask_workspace::config::Need;
@@ -14,24 +15,26 @@ const SETUP: &str = "cargo xtask setup";
 /// A program, and the version that it says to have.
 type Answer = (Utf8PathBuf, String);
 
-pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
+pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
     let machine = &patient.machine;
     let known = Known::read(&machine.state_dir);
     let wanted = patient.options.tools.iter().filter(|tool| tool.need != Need::Unwanted).collect::<Vec<_>>();
-    parallel(AT_ONCE, &wanted, |tool| {
-        let presence = look_for(tool, machine);
-        let Presence::Found(found) = &presence else { return judge(tool, &presence, None, &[]) };
+    let checks = parallel(AT_ONCE, &wanted, |tool| {
+        let presence = look_for(tool, machine)?;
+        let Presence::Found(found) = &presence else { return Ok(judge(tool, &presence, None, &[])) };
         let proof = known.proof(tool, found, machine).map(|proven| proven.evidence.as_str());
         // Other names, such as `clang-19` beside `clang`, are other programs on purpose.
         let others = places(tool, machine).into_iter();
         let others = others.filter(|path| *path != found.path && path.file_name() == found.path.file_name());
-        let others = others.filter_map(|path| match ask(tool, machine, path) {
+        let answers = others.map(|path| ask(tool, machine, path)).collect::<Result<Vec<_>>>()?;
+        let others = answers.into_iter().filter_map(|answer| match answer {
             Presence::Found(other) => Some((other.path, other.version?)),
             Presence::Unsuited { path, .. } => Some((path, "one that will not do".to_owned())),
             Presence::Missing => None,
         });
-        judge(tool, &presence, proof, &others.collect::<Vec<_>>())
-    })
+        Ok(judge(tool, &presence, proof, &others.collect::<Vec<_>>()))
+    });
+    checks.into_iter().collect()
 }
 
 fn judge(tool: &Tool, presence: &Presence, proof: Option<&str>, others: &[Answer]) -> Check {

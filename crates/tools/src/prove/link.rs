@@ -12,7 +12,7 @@ use crate::catalog::{LinkSettings, Tool};
 use crate::found::Found;
 use crate::linker_name::{makers, makers_in_words, named, short};
 use crate::machine::{Machine, Scratch};
-use crate::process::successful;
+use crate::process::{Interrupted, successful};
 
 /// Compiling and linking a program of one line; 0.3 s on a quiet machine.
 const LINKS: Duration = Duration::from_secs(120);
@@ -30,6 +30,7 @@ pub(super) fn prove(tool: &Tool, found: &Found, machine: &Machine) -> Result<Pro
         };
         match link(tool, found, &settings, machine) {
             Ok(evidence) => return Ok(Proven { evidence, link: Some(settings) }),
+            Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
             Err(error) => failures.push(format!("`{way}`: {error:#}")),
         }
     }
@@ -92,6 +93,14 @@ pub(crate) struct InForce {
     pub(crate) words: Vec<String>,
     /// What the makers of the executable have left in it.
     pub(crate) makers: Vec<String>,
+}
+
+impl InForce {
+    /// The flags that the user's settings add: they come after all of cargo's own words.
+    pub(crate) fn flags(&self) -> &[String] {
+        let last = self.words.iter().rposition(|word| word.starts_with("dependency="));
+        last.and_then(|last| self.words.get(last + 1..)).unwrap_or_default()
+    }
 }
 
 /// Builds a package of one program by plain `cargo build -v` in the workspace's root, so with the settings that a build

@@ -37,13 +37,20 @@ pub(super) fn prove(found: &Found, machine: &Machine) -> Result<Proven> {
     let call = |args: &[&str]| {
         let all = ["nextest"].iter().chain(args).copied();
         // In its own folder: the workspace's nextest configuration is about the workspace's tests.
-        Call::new(scratch.path(), found.path.as_str(), all.chain(["--manifest-path", manifest.as_str()]))
+        // A target that is set in the configuration is built for, but its tests may not run here.
+        let rest = ["--manifest-path", manifest.as_str(), "--target", machine.host.as_str()];
+        Call::new(scratch.path(), found.path.as_str(), all.chain(rest))
             .with_env("CARGO_TARGET_DIR", scratch.path().join("target").as_str())
             .with_env("CARGO_BUILD_BUILD_DIR", scratch.path().join("target").as_str())
             .with_env("PROBE_TRACE", trace.as_str())
     };
+    let mut environment = machine.environment.clone();
+    let theirs = environment.iter().map(|(name, _)| name.to_owned());
+    for name in theirs.filter(|name| name.starts_with("NEXTEST_")).collect::<Vec<_>>() {
+        environment.remove(&name);
+    }
     let list = call(&["list", "--message-format", "json"]);
-    let listed = successful(&list, &machine.environment, RUNS)?.stdout;
+    let listed = successful(&list, &environment, RUNS)?.stdout;
     let listed: serde_json::Value =
         serde_json::from_str(&listed).with_context(|| format!("failed to read what `{list}` said"))?;
     let count = listed["test-count"].as_u64().unwrap_or_default();
@@ -51,7 +58,7 @@ pub(super) fn prove(found: &Found, machine: &Machine) -> Result<Proven> {
         bail!("`{list}` lists {count} tests of 2");
     }
     let run = call(&["run"]);
-    successful(&run, &machine.environment, RUNS)?;
+    successful(&run, &environment, RUNS)?;
     let traced = std::fs::read_to_string(&trace).unwrap_or_default();
     if traced != token {
         bail!("`{run}` reported success and has run no test");

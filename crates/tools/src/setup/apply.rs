@@ -3,17 +3,19 @@
 use std::cell::OnceCell;
 
 use anyhow::{Context, Result, anyhow, bail};
+use camino::Utf8Path;
 use xtask_edit::Transaction;
 use xtask_workspace::config::{Effect, Proof};
-use xtask_workspace::{CargoConfig, Digest, Environment, Hasher, Progress, cfg};
+use xtask_workspace::{CargoConfig, Digest, Hasher, Progress, cfg, on_path, stamp};
 
 use super::choose::{Choice, FALLBACK, linkers};
 use super::decide::{jobs, overruled};
-use super::known::Known;
+use super::known::{Known, LINKERS};
 use super::report::{SetupReport, State};
 use super::{PlannedTool, SetupPlan};
 use crate::linker_name::{makers_in_words, named};
-use crate::local::{LocalSettings, edits, flags_table};
+use crate::local::{Around, FlagsTable, LocalSettings, config_file, edits, flags_table};
+use crate::machine::Machine;
 use crate::process::Interrupted;
 use crate::prove::{InForce, link_in_force};
 use crate::undo;
@@ -31,7 +33,10 @@ impl SetupPlan<'_> {
         for (name, settings) in self.attempts(choice, report) {
             match self.write(&settings, &name, report, known) {
                 Ok(()) => {
-                    report.settings = settings;
+                    // What cannot be included is only shown.
+                    if self.includes {
+                        report.settings = settings;
+                    }
                     return Ok(());
                 }
                 Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
@@ -80,29 +85,37 @@ impl SetupPlan<'_> {
         known: &mut Known,
     ) -> Result<()> {
         let (root, machine) = (&self.machine.root, &self.machine);
+        // First: it puts back what a killed one has left.
+        let (transaction, _) = Transaction::begin(root)?;
         let config = CargoConfig::load(root, &machine.environment);
         let conditions = OnceCell::new();
         let holds = |condition: &str| {
             let ask = || cfg::settings(root, &machine.environment, &machine.host);
             cfg::holds(condition, conditions.get_or_init(ask))
         };
-        let table = flags_table(&config, &machine.host, &self.local_file, &holds);
+        let table = flags_table(&config, &machine.environment, &machine.host, &self.local_file, &holds);
         let text = settings.text(&machine.host, table);
         let text = (!settings.is_empty()).then_some(text);
         if !self.includes {
             report.for_user_config = text;
             return Ok(());
         }
-        // First: it puts back what a killed one has left.
-        let (transaction, _) = Transaction::begin(root)?;
-        let ignored = xtask_workspace::is_ignored(root, &self.local_file, &machine.environment);
         let sets_flags = settings.link.as_ref().is_some_and(|link| !link.rustflags.is_empty());
+        if sets_flags {
+            self.may_join(&config, table).map_err(not_in_force)?;
+        }
+        let around = Around::of(root, &config, &machine.environment);
         let keys = sets_flags.then(|| table.keys(&machine.host));
-        let changes = edits(root, text.as_deref(), keys.as_deref(), ignored)?;
-        let key = in_force_key(&config, text.as_deref(), &machine.rustc, &machine.environment);
+        let changes = edits(root, text.as_deref(), keys.as_deref(), around)?;
+        let key = in_force_key(&config, text.as_deref(), machine);
         let mut seen = known.in_force(&key).map(str::to_owned).filter(|_| changes.is_empty());
+        let theirs = if sets_flags && !changes.is_empty() { self.their_flags()? } else { Vec::new() };
         let check = |seen: &mut Option<String>| {
             let in_force = link_in_force(machine).map_err(not_in_force)?;
+            let flags = in_force.flags();
+            if let Some(gone) = theirs.iter().find(|flag| !flags.contains(flag)) {
+                return Err(NotInForce(format!("it would take the flag `{gone}` out of force")).into());
+            }
             *seen = Some(self.took_effect(settings, linker, &in_force, report).map_err(not_in_force)?);
             anyhow::Ok(())
         };
@@ -111,12 +124,12 @@ impl SetupPlan<'_> {
                 check(&mut seen)?;
             }
         } else {
-            undo::keep(&machine.state_dir, root, &changes)?;
-            transaction.commit(&changes, || check(&mut seen)).context("failed to set")?;
+            let all = [changes.clone(), undo::record(root, &changes)?].concat();
+            transaction.commit(&all, || check(&mut seen)).context("failed to set")?;
             report.changed = changes.into_iter().map(|edit| edit.path).collect();
         }
         let config = CargoConfig::load(root, &machine.environment);
-        let key = in_force_key(&config, text.as_deref(), &machine.rustc, &machine.environment);
+        let key = in_force_key(&config, text.as_deref(), machine);
         if let Some(seen) = &seen {
             known.keep_in_force(key, seen);
         }
@@ -150,7 +163,8 @@ impl SetupPlan<'_> {
         }
         let words = makers_in_words(&in_force.makers);
         let tool = self.tools.iter().find(|planned| planned.tool.name == linker);
-        if let (Some(_), Some(planned)) = (&settings.link, tool) {
+        // Where a variable voids all flags, nothing that was set can be seen.
+        if let Some(planned) = tool.filter(|_| self.voids_flags.is_empty()) {
             let version =
                 report.tools.iter().find(|outcome| outcome.name == linker).and_then(|outcome| match &outcome
                     .state
@@ -162,7 +176,48 @@ impl SetupPlan<'_> {
                 bail!("a build of the workspace does not use it: what it links names {words}");
             }
         }
-        Ok(format!("a plain `cargo build` here links with {words}"))
+        let elsewhere =
+            self.workspace.cargo_config.build_targets().iter().any(|target| *target != self.machine.host);
+        let build = if elsewhere || self.machine.environment.get("CARGO_BUILD_TARGET").is_some() {
+            format!("`cargo build --target {}`", self.machine.host)
+        } else {
+            "a plain `cargo build`".to_owned()
+        };
+        Ok(format!("{build} here links with {words}"))
+    }
+
+    /// The flags for rustc that are in force now without ours. None where nothing is built here now.
+    fn their_flags(&self) -> Result<Vec<String>> {
+        let now = match link_in_force(&self.machine) {
+            Ok(now) => now,
+            Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+            Err(_) => return Ok(Vec::new()),
+        };
+        let ours = self.settings.link.clone().unwrap_or_default().rustflags;
+        Ok(now.flags().iter().filter(|flag| !ours.contains(flag)).cloned().collect())
+    }
+
+    /// Whether flags of ours can be written beside theirs. Fails with what stands in the way.
+    fn may_join(&self, config: &CargoConfig, table: FlagsTable) -> Result<()> {
+        let host = self.machine.host.as_str();
+        let keys = table.keys(host);
+        let own = config_file(&self.machine.root);
+        let is_own = |path: &Utf8Path| path == self.local_file || path == self.machine.root.join(&own);
+        if let Some((path, _)) = config.set_in(&keys).find(|(path, value)| value.is_str() && !is_own(path)) {
+            bail!(
+                "`{}` in {path} is one string, with which cargo joins no list; make it a list there",
+                keys.join(".")
+            );
+        }
+        let mut targets = self.workspace.cargo_config.build_targets();
+        targets.extend(self.machine.environment.get("CARGO_BUILD_TARGET").map(str::to_owned));
+        match targets.into_iter().find(|target| *target != *host) {
+            Some(other) if table == FlagsTable::Build => bail!(
+                "beside the flags in [build] it would reach the builds for {other} too; write those flags into \
+                 [target.'cfg(all())'] instead"
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// The compiler cache, if one is proven.
@@ -201,15 +256,19 @@ fn not_in_force(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// What the settings in force depend on: every configuration file, and the variables that cargo reads.
-pub(crate) fn in_force_key(
-    config: &CargoConfig,
-    text: Option<&str>,
-    rustc: &str,
-    environment: &Environment,
-) -> Digest {
+/// What the settings in force depend on: every configuration file, the variables that cargo reads, and the programs that
+/// link.
+pub(crate) fn in_force_key(config: &CargoConfig, text: Option<&str>, machine: &Machine) -> Digest {
+    let (environment, host) = (&machine.environment, machine.host.as_str());
     let mut hasher = Hasher::new();
-    hasher.field(rustc).optional(text);
+    hasher.field(&machine.rustc).optional(text);
+    let programs = [&["cc"][..], &LINKERS].concat();
+    for program in programs.into_iter().filter_map(|program| on_path(program, environment)) {
+        hasher.field(program.as_str()).optional(stamp(&program));
+    }
+    for keys in [&["build", "rustc-wrapper"][..], &["target", host, "linker"]] {
+        hasher.optional(config.string(keys).and_then(|program| stamp(Utf8Path::new(&program))));
+    }
     for path in config.paths() {
         hasher.field(path.as_str()).optional(std::fs::read(path).ok());
     }

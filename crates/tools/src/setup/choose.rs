@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use xtask_workspace::config::Setup;
-use xtask_workspace::{Digest, Hasher, Progress};
+use xtask_workspace::{CargoConfig, Digest, Hasher, Progress};
 
 use super::SetupPlan;
 use super::known::Known;
 use super::report::{Outcome, SetupReport, State};
 use crate::catalog::LinkSettings;
 use crate::linker_name::makers_in_words;
+use crate::local::flag_variables;
 use crate::process::Interrupted;
 use crate::prove::link_in_force;
 use crate::race::{Candidate, Race, race};
@@ -35,7 +36,8 @@ impl SetupPlan<'_> {
             progress.note(&format!(
                 "{variable} is set, and with it cargo takes flags for rustc from no file: the linker stays as it is"
             ));
-            return Ok(None);
+            let in_use = self.settings.link.as_ref();
+            return Ok(linkers.into_iter().find(|(_, settings)| Some(settings) == in_use));
         }
         match chosen {
             Setup::DEFAULT => Ok(None),
@@ -62,7 +64,7 @@ impl SetupPlan<'_> {
         let now = linkers.iter().find(|(_, settings)| *settings == in_use).cloned();
         let others = linkers.iter().filter(|(_, settings)| *settings != in_use).collect::<Vec<_>>();
         let now = now.filter(|(_, settings)| !settings.is_default());
-        let key = race_key(&report.tools, &self.machine.rustc);
+        let key = self.race_key(&report.tools);
         let raced = match known.race(&key) {
             Some(raced) => Some(raced.clone()),
             None if !self.options.measure || others.is_empty() => None,
@@ -73,6 +75,33 @@ impl SetupPlan<'_> {
         let fastest = raced.fastest().and_then(|name| linkers.iter().find(|(linker, _)| linker == name));
         report.race = Some(raced);
         Ok(fastest.cloned().or(now))
+    }
+
+    /// What a measurement depends on: the linkers, the toolchain, and what is used without any of ours.
+    fn race_key(&self, tools: &[Outcome]) -> Digest {
+        let mut hasher = Hasher::new();
+        hasher.field(&self.machine.rustc);
+        for outcome in tools {
+            if let (Some(link), State::Proven { path, version, .. }) = (outcome.link(), &outcome.state) {
+                hasher.field(&outcome.name).field(path.as_str()).optional(version.as_deref());
+                hasher.field(link.to_string());
+            }
+        }
+        let config = CargoConfig::load(&self.machine.root, &self.machine.environment);
+        let host = self.machine.host.as_str();
+        let targets = config.targets();
+        let of_target = targets
+            .iter()
+            .flat_map(|target| ["rustflags", "linker"].map(|key| vec!["target", target.as_str(), key]));
+        for keys in of_target.chain([vec!["build", "rustflags"]]) {
+            for (path, value) in config.set_in(&keys).filter(|(path, _)| *path != self.local_file) {
+                hasher.field(path.as_str()).field(keys.join(".")).field(value.to_string());
+            }
+        }
+        for (_, value) in flag_variables(&self.machine.environment, host) {
+            hasher.field(value);
+        }
+        hasher.finish()
     }
 
     fn race(
@@ -130,17 +159,4 @@ pub(super) fn linkers(tools: &[Outcome]) -> Vec<(String, LinkSettings)> {
 fn fallback(tools: &[Outcome]) -> Choice {
     let linkers = linkers(tools);
     FALLBACK.iter().find_map(|name| linkers.iter().find(|(linker, _)| linker == name)).cloned()
-}
-
-/// What a measurement depends on: the linkers and the toolchain.
-fn race_key(tools: &[Outcome], rustc: &str) -> Digest {
-    let mut hasher = Hasher::new();
-    hasher.field(rustc);
-    for outcome in tools {
-        if let (Some(link), State::Proven { path, version, .. }) = (outcome.link(), &outcome.state) {
-            hasher.field(&outcome.name).field(path.as_str()).optional(version.as_deref());
-            hasher.field(link.to_string());
-        }
-    }
-    hasher.finish()
 }

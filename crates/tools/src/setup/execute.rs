@@ -12,9 +12,11 @@ use xtask_workspace::{Call, Progress};
 use super::known::Known;
 use super::report::{Outcome, SetupReport, State};
 use super::{PlannedTool, SetupPlan};
-use crate::found::{Found, Presence, look_for};
+use crate::catalog::Tool;
+use crate::found::{Found, Presence, ask, places};
+use crate::machine::ignore_own_folder;
 use crate::process::Interrupted;
-use crate::prove::prove;
+use crate::prove::{Proven, prove};
 use crate::ways::take;
 
 impl SetupPlan<'_> {
@@ -102,23 +104,23 @@ impl SetupPlan<'_> {
             return Ok(outcome);
         }
         let mut why = Vec::new();
-        let mut found = self.present(planned, &mut why);
-        if found.is_none() && self.options.offline && !tool.install.is_empty() {
+        let mut found = self.present(planned, &mut why)?;
+        if found.is_empty() && self.options.offline && !tool.install.is_empty() {
             why.push("nothing may be downloaded (--offline)".to_owned());
         }
         let installing = Instant::now();
         for step in &planned.steps {
-            if found.is_some() {
+            if !found.is_empty() {
                 break;
             }
             progress.note(&format!("{}: {step}", tool.name));
             if self.options.setup.install_to == InstallTo::Workspace {
-                self.machine.ignore_private_bin()?;
+                ignore_own_folder(&self.machine.root)?;
             }
             match take(step, &self.machine, confirm, progress) {
                 Ok(()) => {
-                    found = self.present(planned, &mut why);
-                    outcome.installed = found.is_some().then(|| step.way());
+                    found = self.present(planned, &mut why)?;
+                    outcome.installed = (!found.is_empty()).then(|| step.way());
                 }
                 Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
                 Err(error) => {
@@ -129,48 +131,69 @@ impl SetupPlan<'_> {
             }
         }
         outcome.install_ms = whole_milliseconds(installing.elapsed());
-        let Some(found) = found else {
+        if found.is_empty() {
             if why.is_empty() {
                 why.push("it is not there, and there is no way to install it here".to_owned());
             }
             outcome.state = State::Missing { why };
             return Ok(outcome);
-        };
-        let proven = if let Some(proven) = known.proof(tool, &found, &self.machine) {
-            Ok(proven.clone())
-        } else {
-            outcome.proven_now = true;
-            progress.detail(&format!("proving {} at {}", tool.name, found.path));
-            let proving = Instant::now();
-            let proven = prove(tool, &found, &self.machine);
-            outcome.proof_ms = whole_milliseconds(proving.elapsed());
-            proven
-        };
-        outcome.state = match proven {
-            Ok(proven) => {
-                known.keep_proof(tool, &found, &self.machine, &proven);
-                State::Proven {
-                    path: found.path,
-                    version: found.version,
-                    evidence: proven.evidence,
-                    link: proven.link.filter(|_| tool.is_linker()),
+        }
+        // The first on PATH may be broken, and another one behind it may not.
+        for found in found {
+            let proven = self.proven(tool, &found, &mut outcome, known, progress);
+            outcome.state = match proven {
+                Ok(proven) => {
+                    known.keep_proof(tool, &found, &self.machine, &proven);
+                    State::Proven {
+                        path: found.path,
+                        version: found.version,
+                        evidence: proven.evidence,
+                        link: proven.link.filter(|_| tool.is_linker()),
+                    }
                 }
+                Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+                Err(error) => {
+                    why.push(format!("{}: {error:#}", found.path));
+                    State::Unproven { path: found.path, why: why.join("; ") }
+                }
+            };
+            if matches!(outcome.state, State::Proven { .. }) {
+                break;
             }
-            Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
-            Err(error) => State::Unproven { path: found.path, why: format!("{error:#}") },
-        };
+        }
         Ok(outcome)
     }
 
-    /// The tool as it is now; why it will not do goes into `why`.
-    fn present(&self, planned: &PlannedTool, why: &mut Vec<String>) -> Option<Found> {
-        match look_for(&planned.tool, &self.machine) {
-            Presence::Found(found) => Some(found),
-            Presence::Unsuited { path, why: reason } => {
-                why.push(format!("{path}: {reason}"));
-                None
-            }
-            Presence::Missing => None,
+    /// What was seen of the tool at `found`, now or earlier.
+    fn proven(
+        &self,
+        tool: &Tool,
+        found: &Found,
+        outcome: &mut Outcome,
+        known: &Known,
+        progress: &dyn Progress,
+    ) -> Result<Proven> {
+        if let Some(proven) = known.proof(tool, found, &self.machine) {
+            return Ok(proven.clone());
         }
+        outcome.proven_now = true;
+        progress.detail(&format!("proving {} at {}", tool.name, found.path));
+        let proving = Instant::now();
+        let proven = prove(tool, found, &self.machine);
+        outcome.proof_ms += whole_milliseconds(proving.elapsed());
+        proven
+    }
+
+    /// The programs of the tool that will do by what they say, as things are now; why others will not goes into `why`.
+    fn present(&self, planned: &PlannedTool, why: &mut Vec<String>) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for path in places(&planned.tool, &self.machine) {
+            match ask(&planned.tool, &self.machine, path)? {
+                Presence::Found(suited) => found.push(suited),
+                Presence::Unsuited { path, why: reason } => why.push(format!("{path}: {reason}")),
+                Presence::Missing => {}
+            }
+        }
+        Ok(found)
     }
 }

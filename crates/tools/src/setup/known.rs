@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 use xtask_files::{Durability, write_atomic};
-use xtask_workspace::{Digest, Hasher, stamp};
+use xtask_workspace::{Digest, Hasher, on_path, stamp};
 
 use crate::catalog::Tool;
 use crate::found::Found;
@@ -34,6 +34,9 @@ struct Kept<T> {
     key: Digest,
     value: T,
 }
+
+/// The names by which C compilers look for linkers.
+pub(crate) const LINKERS: [&str; 5] = ["ld", "ld.lld", "ld.mold", "ld.wild", "ld.gold"];
 
 fn file(state_dir: &Utf8Path) -> camino::Utf8PathBuf {
     state_dir.join("known.json")
@@ -89,6 +92,10 @@ fn proof_key(tool: &Tool, found: &Found, machine: &Machine) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(format!("{tool:?}")).field(format!("{found:?}"));
     hasher.optional(stamp(&found.path));
+    let drivers = tool.link_with.iter().filter_map(|way| way.split(' ').next());
+    for program in drivers.chain(LINKERS).filter_map(|program| on_path(program, &machine.environment)) {
+        hasher.field(program.as_str()).optional(stamp(&program));
+    }
     hasher.field(&machine.rustc).field(machine.rustlib.as_str());
     for (name, value) in machine.environment.iter() {
         if name.starts_with("SCCACHE_") || name.starts_with("NEXTEST_") {
