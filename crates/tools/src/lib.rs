@@ -7,6 +7,7 @@
 mod catalog;
 pub mod doctor;
 mod found;
+mod include;
 mod install;
 mod linker_name;
 mod local;
@@ -21,7 +22,8 @@ mod ways;
 
 pub use catalog::{CATALOG, LinkSettings, Tool, catalog};
 pub use found::{Found, Presence, look_for, places};
-pub use local::{LOCAL_FILE, LocalSettings, add_include, includes, local_file};
+pub use include::{add_include, includes};
+pub use local::{LOCAL_FILE, LocalSettings, local_file};
 pub use machine::{Machine, private_bin};
 pub use prove::{Proven, prove};
 pub use setup::{Outcome, Overruled, PlannedTool, SetupOptions, SetupPlan, SetupReport, State, jobs};

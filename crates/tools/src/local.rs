@@ -10,15 +10,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use toml_edit::Value;
 use xtask_edit::{Edit, Node, TomlText};
-use xtask_workspace::{CargoConfig, CargoVersion, Environment, is_ignored};
+use xtask_workspace::{CargoConfig, Environment, is_ignored};
 
 use crate::catalog::LinkSettings;
+use crate::include::{add_include, names_it};
 
 /// The file's name, beside cargo's own configuration.
 pub const LOCAL_FILE: &str = "xtask.local.toml";
-/// Since then an `include` may be optional (cargo's changelog).
-const INCLUDES_SINCE: (u32, u32) = (1, 94);
-
 /// How the file begins.
 const HEADER: &str = "# The settings of this machine, written and proven by `cargo xtask setup`.";
 
@@ -170,85 +168,9 @@ pub(crate) fn config_file(root: &Utf8Path) -> Utf8PathBuf {
     if root.join(&old).is_file() { old } else { ".cargo/config.toml".into() }
 }
 
-/// Has cargo's configuration in `config` include the local file, if it is there. Fails where its include cannot be
-/// extended by an entry.
-pub fn add_include(config: &mut TomlText) -> Result<()> {
-    let ours = format!("{{ path = \"{LOCAL_FILE}\", optional = true }}");
-    match config.value(&["include"]) {
-        None if config.contains(&["include"]) => {
-            if tables_include_local_file(config.text()) {
-                return Ok(());
-            }
-            bail!(
-                "it has [[include]] tables, to which none is added; add one with `path = \"{LOCAL_FILE}\"` and \
-                 `optional = true`"
-            )
-        }
-        None => config.set(&["include"], &format!("[{ours}]")),
-        Some(Value::Array(list)) => match list.iter().find(|include| names_local_file(include)) {
-            Some(include) if is_optional(include) => Ok(()),
-            // Whoever has no such file could not build.
-            Some(_) => {
-                let entry = |include: &Value| {
-                    if names_local_file(include) {
-                        ours.clone()
-                    } else {
-                        include.to_string().trim().to_owned()
-                    }
-                };
-                let entries = list.iter().map(entry).collect::<Vec<_>>().join(", ");
-                config.set(&["include"], &format!("[{entries}]"))
-            }
-            None => config.push(&["include"], &ours),
-        },
-        Some(value) if names_local_file(&value) && is_optional(&value) => Ok(()),
-        Some(value) if names_local_file(&value) => config.set(&["include"], &format!("[{ours}]")),
-        Some(one) => config.set(&["include"], &format!("[{}, {ours}]", one.to_string().trim())),
-    }
-}
-
-/// Whether the configuration itself names the local file.
-fn names_it(config: &TomlText) -> bool {
-    match config.value(&["include"]) {
-        None => tables_include_local_file(config.text()),
-        Some(Value::Array(list)) => list.iter().any(names_local_file),
-        Some(value) => names_local_file(&value),
-    }
-}
-
-/// Whether one of the `[[include]]` tables names the local file as one that may be missing.
-fn tables_include_local_file(config: &str) -> bool {
-    let Ok(document) = config.parse::<toml_edit::DocumentMut>() else { return false };
-    let tables = document.get("include").and_then(toml_edit::Item::as_array_of_tables);
-    tables.into_iter().flatten().any(|table| {
-        let path = table.get("path").and_then(toml_edit::Item::as_str);
-        let optional = table.get("optional").and_then(toml_edit::Item::as_bool);
-        path.is_some_and(is_local_file) && optional == Some(true)
-    })
-}
-
-fn names_local_file(include: &Value) -> bool {
-    let path = include.as_str().or_else(|| include.as_inline_table()?.get("path")?.as_str());
-    path.is_some_and(is_local_file)
-}
-
-fn is_optional(include: &Value) -> bool {
-    include.as_inline_table().and_then(|table| table.get("optional")?.as_bool()) == Some(true)
-}
-
-/// Paths are relative to the file that includes them.
-fn is_local_file(path: &str) -> bool {
-    path.trim_start_matches("./") == LOCAL_FILE
-}
-
 /// Whether a file is one that was written here.
 pub(crate) fn is_ours(node: &Node) -> bool {
     matches!(node, Node::File(file) if file.bytes.starts_with(HEADER.as_bytes()))
-}
-
-/// Whether this cargo takes an optional include.
-pub fn includes(cargo: CargoVersion) -> bool {
-    cargo.release >= INCLUDES_SINCE
 }
 
 /// What holds already around the file.
@@ -356,13 +278,6 @@ mod tests {
     use xtask_testkit::TempDir;
 
     const HOST: &str = "x86_64-unknown-linux-gnu";
-
-    #[test]
-    fn an_optional_include_needs_cargo_1_94() {
-        for (release, does) in [((1, 89), false), ((1, 93), false), ((1, 94), true), ((2, 0), true)] {
-            assert_eq!(includes(CargoVersion { release, nightly: false }), does, "{release:?}");
-        }
-    }
 
     #[test]
     fn what_is_written_is_read_back_whatever_is_in_it() {

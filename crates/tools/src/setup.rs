@@ -18,7 +18,8 @@ use xtask_workspace::{CargoCommand, CargoVersion, Workspace};
 
 use crate::catalog::Tool;
 use crate::found::{Presence, look_for};
-use crate::local::{Around, LocalSettings, edits, includes, local_file};
+use crate::include::includes;
+use crate::local::{Around, LocalSettings, edits, local_file};
 use crate::machine::Machine;
 use crate::ways::{Step, steps};
 

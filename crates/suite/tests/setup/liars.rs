@@ -1,6 +1,10 @@
 //! Tools that say what they are not.
 
-use std::time::Instant;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use xtask_testkit::Outcome;
 
 use crate::support::{Suite, program, tool};
 
@@ -82,4 +86,42 @@ fn a_runner_that_runs_nothing_is_seen() {
         tool(&report, "cargo-nextest")["why"].as_str().unwrap().contains("has run no test"),
         "{report:#}"
     );
+}
+
+#[test]
+fn a_broken_one_hides_no_good_one_behind_it() {
+    let suite = mold_that("hidden", &script("exit 1"));
+    let good = suite.machine.home().join("good");
+    for name in ["mold", "ld.mold"] {
+        std::fs::create_dir_all(&good).unwrap();
+        std::os::unix::fs::symlink(program("mold"), good.join(name)).unwrap();
+    }
+    // The C compiler finds the broken one first, but clang is told the path.
+    suite.machine.install("clang");
+    let path = format!("{}:{good}", suite.machine.bin());
+    let suite = suite.with("PATH", path);
+    let report = suite.setup(&["--offline"]);
+    let mold = tool(&report, "mold");
+    assert_eq!(mold["state"], "proven", "{mold:#}");
+    assert!(mold["path"].as_str().unwrap().starts_with(good.as_str()), "{mold:#}");
+}
+
+#[test]
+fn an_interrupt_during_a_proof_ends_everything() {
+    let suite = mold_that("proof-interrupt", &script("touch \"$0.started\"; sleep 5432"));
+    for program in ["touch", "sleep"] {
+        suite.machine.install(program);
+    }
+    let mut setup = suite.command(&["setup", "--no-measure", "--offline"]);
+    let mut setup = setup.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while !suite.machine.bin().join("ld.mold.started").exists() {
+        assert!(begun.elapsed().as_secs() < 60 && setup.try_wait().unwrap().is_none(), "it never began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Outcome::of(Command::new("kill").args(["-INT", &setup.id().to_string()])).expect_code(0);
+    assert_eq!(setup.wait().unwrap().signal(), Some(2));
+    assert_eq!(suite.local(), "");
+    let left = Outcome::of(Command::new("pgrep").args(["-fx", "sleep 5432"])).stdout;
+    assert_eq!(left, "");
 }

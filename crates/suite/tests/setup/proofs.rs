@@ -77,6 +77,9 @@ fn a_variable_that_makes_sccache_useless_is_named() {
 #[test]
 fn nextest_is_proven_by_tests_that_it_lists_and_runs() {
     let suite = Suite::new("nextest", &["cargo-nextest"], "[tools.cargo-nextest]\nneed = \"required\"\n");
+    // What the workspace or the user says of nextest is about other tests.
+    let suite = suite.with("NEXTEST_PROFILE", "of-another-workspace");
+    suite.fixture.write(".cargo/config.toml", "[build]\ntarget = \"wasm32-unknown-unknown\"\n");
     let report = suite.setup(&[]);
     assert_eq!(tool(&report, "cargo-nextest")["evidence"], "lists and runs 2 tests", "{report:#}");
 }

@@ -196,3 +196,135 @@ fn a_workspace_in_which_nothing_builds_keeps_its_files_and_says_so() {
     assert!(outcome.stderr.contains("no/such/file"), "{}", outcome.stderr);
     Snapshot::of(suite.root()).without("target").assert_same(&before, "after a failure");
 }
+
+#[test]
+fn flags_that_come_from_elsewhere_are_never_taken_out_of_force() {
+    let other = "[target.'cfg(windows)']\nrustflags = [\"-Ctarget-feature=+crt-static\"]\n";
+    let build = "[build]\nrustflags = [\"--cfg\", \"theirs\"]\n";
+    let empty = format!("[target.{}]\nrustflags = []\n", host());
+    // the workspace's configuration, and a variable
+    let table =
+        [(format!("{build}{other}"), ""), (format!("{build}{empty}"), ""), (String::new(), "--cfg theirs")];
+    for (config, variable) in table {
+        let mut suite = Suite::new("elsewhere", &["mold"], MOLD);
+        suite.fixture.write(".cargo/config.toml", &config);
+        if !variable.is_empty() {
+            suite = suite.with("CARGO_BUILD_RUSTFLAGS", variable);
+        }
+        let report = suite.setup(&[]);
+        assert!(report["in-force"].as_str().unwrap().contains("mold"), "{config}\n{report:#}");
+        let output = suite.cargo(&["build", "-v"]).expect_code(0).stderr;
+        assert!(output.contains("--cfg theirs") && output.contains("-fuse-ld=mold"), "{config}\n{output}");
+    }
+}
+
+#[test]
+fn flags_that_would_reach_another_target_are_not_written() {
+    let suite = Suite::new("other-target", &["mold"], MOLD);
+    let config = "[build]\ntarget = \"wasm32-unknown-unknown\"\nrustflags = [\"--cfg\", \"theirs\"]\n";
+    suite.fixture.write(".cargo/config.toml", config);
+    let report = suite.setup(&[]);
+    let why = report["fallbacks"][0].as_str().unwrap();
+    assert!(why.contains("wasm32-unknown-unknown"), "{report:#}");
+    assert_eq!(suite.local(), "");
+}
+
+#[test]
+fn a_variable_that_voids_flags_today_takes_no_setting_away() {
+    let suite = Suite::new("void-later", &["mold"], MOLD);
+    suite.setup(&[]);
+    let set = suite.local();
+    let suite = suite.with("RUSTFLAGS", "--cfg mine");
+    let report = suite.setup(&[]);
+    assert_eq!(report["changed"], serde_json::json!([]), "{report:#}");
+    assert_eq!(suite.local(), set);
+}
+
+#[test]
+fn every_way_of_including_the_file_is_understood() {
+    let team = "include = [{ path = \"xtask.local.toml\", optional = true }]\n";
+    // cargo's configuration, another file beside it, and how often ours is named in the first afterwards
+    let table = [
+        ("include = [{ path = \"./xtask.local.toml\", optional = true }]\n", "", 1),
+        ("[[include]]\npath = \"xtask.local.toml\"\noptional = true\n", "", 1),
+        ("include = [\"team.toml\"]\n", team, 0),
+        ("include = [\"team.toml\"]\n", "[alias]\nb = \"build\"\n", 1),
+    ];
+    for (config, other, named) in table {
+        let suite = Suite::new("including", &["mold"], MOLD);
+        suite.fixture.write(".cargo/config.toml", config);
+        if !other.is_empty() {
+            suite.fixture.write(".cargo/team.toml", other);
+        }
+        let report = suite.setup(&[]);
+        assert!(report["in-force"].as_str().unwrap().contains("mold"), "{config}\n{report:#}");
+        let after = suite.fixture.read(".cargo/config.toml");
+        assert_eq!(after.matches("xtask.local.toml").count(), named, "{after}");
+        suite.run(&["setup", "--undo"]).expect_code(0);
+        assert_eq!(suite.fixture.read(".cargo/config.toml"), config);
+        suite.cargo(&["check"]).expect_code(0);
+    }
+}
+
+#[test]
+fn a_file_of_somebody_elses_is_not_overwritten() {
+    let suite = Suite::new("somebody", &["mold"], MOLD);
+    suite.fixture.write(".cargo/xtask.local.toml", "[alias]\nzz = \"check\"\n");
+    let outcome = suite.run(&["setup", "--no-measure"]);
+    assert_ne!(outcome.code, Some(0));
+    assert!(outcome.stderr.contains("was not written by"), "{}", outcome.stderr);
+    assert_eq!(suite.local(), "[alias]\nzz = \"check\"\n");
+}
+
+#[test]
+fn undo_outlives_cargo_clean_and_leads_back_over_several_setups() {
+    let suite =
+        Suite::new("undo-all", &["mold"], "[setup]\nlinker = \"default\"\nmemory-per-job = \"900 TB\"\n");
+    let theirs = format!("[target.{}]\nrustflags = \"--cfg theirs\"\n", host());
+    suite.fixture.write(".cargo/config.toml", &theirs);
+    let config = suite.fixture.read("xtask.toml");
+    let before = Snapshot::of(suite.root()).without("target").without("xtask.toml");
+    suite.setup(&[]);
+    suite.fixture.write("xtask.toml", &config.replace("\"default\"", "\"mold\""));
+    suite.setup(&[]);
+    assert!(suite.fixture.read(".cargo/config.toml").contains("[\"--cfg\", \"theirs\"]"));
+    suite.cargo(&["clean"]).expect_code(0);
+    let undone = json(&suite.run(&["setup", "--undo", "--json"]).expect_code(0));
+    assert_eq!(undone["changed"].as_array().unwrap().len(), 3, "{undone:#}");
+    Snapshot::of(suite.root()).without("target").without("xtask.toml").assert_same(&before, "after an undo");
+}
+
+#[test]
+fn a_line_that_does_not_help_is_written_once() {
+    let suite = Suite::new("tracked", &["mold"], MOLD);
+    suite.setup(&[]);
+    suite.fixture.git(&["add", "--force", ".cargo/xtask.local.toml"]);
+    suite.setup(&[]);
+    suite.setup(&[]);
+    assert_eq!(suite.fixture.read(".gitignore").matches("xtask.local.toml").count(), 1);
+}
+
+#[test]
+fn what_links_and_was_exchanged_is_proven_anew() {
+    let suite = Suite::new("exchanged", &["mold"], MOLD);
+    suite.setup(&[]);
+    fs::remove_file(suite.machine.bin().join("ld.mold")).unwrap();
+    let report = suite.setup(&["--offline"]);
+    assert_eq!(tool(&report, "mold")["state"], "unproven", "{report:#}");
+    assert_eq!(suite.local(), "");
+    suite.cargo(&["build"]).expect_code(0);
+}
+
+#[test]
+fn undo_works_where_cargo_does_not_start_any_more() {
+    let suite = Suite::new("gone-wrapper", &["sccache"], "");
+    suite.setup(&[]);
+    assert!(suite.local().contains("rustc-wrapper"));
+    fs::remove_file(suite.machine.bin().join("sccache")).unwrap();
+    let stuck = suite.run(&["setup", "--offline"]);
+    assert_ne!(stuck.code, Some(0));
+    assert!(stuck.stderr.contains("cargo xtask setup --undo"), "{}", stuck.stderr);
+    suite.run(&["setup", "--undo"]).expect_code(0);
+    assert_eq!(suite.local(), "");
+    suite.cargo(&["build"]).expect_code(0);
+}

@@ -10,7 +10,8 @@ use xtask_files::lock_exclusive;
 use xtask_workspace::Workspace;
 
 use super::DoctorReport;
-use crate::local::{LOCAL_FILE, add_include, config_file, read, with_line};
+use crate::include::add_include;
+use crate::local::{LOCAL_FILE, config_file, read, with_line};
 use crate::undo;
 
 /// A change that mends something and costs nothing. Paths are relative to the workspace's root.

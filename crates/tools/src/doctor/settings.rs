@@ -7,7 +7,8 @@ use xtask_workspace::{CargoConfig, Environment, is_ignored};
 
 use super::wrapper::located;
 use super::{Check, Patient, SafeFix};
-use crate::local::{LOCAL_FILE, LocalSettings, includes, local_file};
+use crate::include::includes;
+use crate::local::{LOCAL_FILE, LocalSettings, local_file};
 use crate::setup::{Known, Overruled, in_force_key, overruled};
 
 const SETUP: &str = "cargo xtask setup";

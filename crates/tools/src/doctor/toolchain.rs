@@ -9,7 +9,7 @@ use toml_edit::DocumentMut;
 use xtask_workspace::{Call, CargoVersion, Environment, home, on_path};
 
 use super::{Check, Patient, shown};
-use crate::local::includes;
+use crate::include::includes;
 use crate::process::output;
 
 /// rustup reads a few files; 20 ms on a quiet machine.
