@@ -1,6 +1,6 @@
 //! Taking the settings of this machine back. Tools stay: they may serve others.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_edit::{Edit, Kept, Node, Reversal, Transaction, inverses, pending, plan_undo, reversal};
 
@@ -83,19 +83,18 @@ impl SetupUndo {
     pub fn plan(root: &Utf8Path) -> Result<Self> {
         let path = Utf8Path::new(".cargo").join(LOCAL_FILE);
         let before = Node::read(&root.join(&path))?;
-        if before.as_ref().is_some_and(|node| !is_ours(node)) {
-            bail!(
-                "{} was not written by `cargo xtask setup`, so it stays; move it away yourself",
-                root.join(path)
-            );
-        }
-        let local = Edit { path, before, after: None };
         let back = plan_undo(root, &read(root)?)?;
-        let mut edits = vec![local];
+        let mut kept = back.kept;
+        let mut edits = Vec::new();
+        if before.as_ref().is_some_and(|node| !is_ours(node)) {
+            kept.push(Kept { path, why: "was not written by `cargo xtask setup`".to_owned() });
+        } else {
+            edits.push(Edit { path, before, after: None });
+        }
         edits.extend(back.edits);
         edits.extend(forget(root)?);
         edits.retain(|edit| !edit.is_empty());
-        Ok(Self { edits, kept: back.kept, interrupted: pending(root), root: root.to_owned() })
+        Ok(Self { edits, kept, interrupted: pending(root), root: root.to_owned() })
     }
 
     /// Does it; returns what was done.
