@@ -184,6 +184,9 @@ fn show_report(shell: &Shell, report: &SetupReport) -> Result<()> {
     for fallback in &report.fallbacks {
         shell.warning(&format!("fell back: {fallback}"));
     }
+    for replaced in &report.replaced {
+        shell.note(replaced);
+    }
     for overruled in &report.overruled {
         shell.warning(&format!(
             "{} = {} does not count: {} says {}; `cargo xtask doctor --fix` moves it out of the way if it is a file of \

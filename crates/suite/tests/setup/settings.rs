@@ -328,3 +328,22 @@ fn undo_works_where_cargo_does_not_start_any_more() {
     assert_eq!(suite.local(), "");
     suite.cargo(&["build"]).expect_code(0);
 }
+
+#[test]
+fn on_a_cargo_without_includes_the_settings_are_shown_and_nothing_is_written() {
+    let suite = Suite::new("old-cargo", &["mold"], MOLD);
+    // This machine's cargo, which says to be an older one; no other is to be had.
+    let cargo = suite.machine.bin().join("cargo");
+    let real = fs::read_link(&cargo).unwrap();
+    fs::remove_file(&cargo).unwrap();
+    let lines = "release: 1.93.0\\nhost: HOST\\n".replace("HOST", &host());
+    suite.machine.install("printf");
+    let script = format!("case \"$1\" in -vV) printf '{lines}';; *) exec {} \"$@\";; esac", real.display());
+    suite.machine.install_script("cargo", &script);
+    let before = Snapshot::of(suite.root()).without("target");
+    let outcome = suite.run(&["setup", "--no-measure"]).expect_code(0);
+    assert!(outcome.stderr.contains("for the configuration in your cargo home"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("rustflags = [\"-Clink-arg=-fuse-ld=mold\"]"), "{}", outcome.stderr);
+    assert!(!outcome.stdout.contains("set: "), "{}", outcome.stdout);
+    Snapshot::of(suite.root()).without("target").assert_same(&before, "where nothing is included");
+}

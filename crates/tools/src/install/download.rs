@@ -251,8 +251,9 @@ enum Ending {
 /// By curl's exit codes (`man curl`, EXIT CODES), and the status that it names.
 fn ending(code: Option<i32>, stderr: &str) -> Ending {
     match code {
-        // No name or no connection yet, an end too early, a time limit, HTTP/2's own ways of breaking off.
-        Some(5 | 6 | 7 | 16 | 18 | 28 | 35 | 52 | 55 | 56 | 92) => Ending::Passing,
+        // No connection yet, an end too early, a time limit, HTTP/2's own ways of breaking off. A name that is not found
+        // means that there is no network: then the next way of installing is tried at once.
+        Some(7 | 16 | 18 | 28 | 35 | 52 | 55 | 56 | 92) => Ending::Passing,
         Some(33 | 36) => Ending::CannotGoOn,
         Some(22) => match status(stderr) {
             Some(408 | 429 | 500 | 502 | 503 | 504) => Ending::Passing,
@@ -329,6 +330,7 @@ mod tests {
             (Some(22), String::new(), Ending::ForGood),
             (Some(33), String::new(), Ending::CannotGoOn),
             (Some(18), String::new(), Ending::Passing),
+            (Some(6), String::new(), Ending::ForGood),
             (Some(60), String::new(), Ending::ForGood),
             (Some(1), String::new(), Ending::ForGood),
             (None, String::new(), Ending::ForGood),

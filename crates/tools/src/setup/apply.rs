@@ -9,7 +9,7 @@ use xtask_workspace::config::{Effect, Proof};
 use xtask_workspace::{CargoConfig, Digest, Hasher, Progress, cfg, on_path, stamp};
 
 use super::choose::{Choice, FALLBACK, linkers};
-use super::decide::{jobs, overruled};
+use super::decide::{jobs, overruled, replaced};
 use super::known::{Known, LINKERS};
 use super::report::{SetupReport, State};
 use super::{PlannedTool, SetupPlan};
@@ -134,6 +134,7 @@ impl SetupPlan<'_> {
             known.keep_in_force(key, seen);
         }
         report.in_force = seen;
+        report.replaced = replaced(settings, &self.local_file, &machine.host, &config);
         report.overruled =
             overruled(settings, &self.local_file, &machine.host, &config, &machine.environment);
         Ok(())

@@ -83,6 +83,28 @@ pub(crate) fn overruled(
     all.into_iter().flatten().collect()
 }
 
+/// What `settings`, in the file `ours`, replace of the user's in this workspace: a line for each scalar that a weaker
+/// file sets otherwise, such as the one in cargo's home.
+pub(crate) fn replaced(
+    settings: &LocalSettings,
+    ours: &Utf8Path,
+    host: &str,
+    config: &CargoConfig,
+) -> Vec<String> {
+    let linker = settings.link.as_ref().and_then(|link| link.linker.clone());
+    let wrapper = settings.rustc_wrapper.as_ref().map(ToString::to_string);
+    let scalars = [(vec!["target", host, "linker"], linker), (vec!["build", "rustc-wrapper"], wrapper)];
+    let line = |(keys, ours_says): (Vec<&str>, Option<String>)| {
+        let ours_says = ours_says?;
+        let mut files = config.set_in(&keys).skip_while(|(path, _)| *path != ours).skip(1);
+        let (path, theirs) = files.find_map(|(path, value)| Some((path, value.as_str()?)))?;
+        let key = keys.join(".");
+        (theirs != ours_says)
+            .then(|| format!("in this workspace, {key} = {ours_says} replaces {theirs} of {path}"))
+    };
+    scalars.into_iter().filter_map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,5 +169,14 @@ mod tests {
         // The user's own configuration is weaker.
         write("home/config.toml", "[build]\njobs = 7\nrustc-wrapper = 'other'\n");
         assert_eq!(keys("", &[]), [""; 0]);
+        // What ours takes the place of there is said.
+        let mut environment = Environment::default();
+        environment.set("CARGO_HOME", dir.path().join("home").as_str());
+        let config = CargoConfig::load(dir.path(), &environment);
+        let home = dir.path().join("home/config.toml");
+        assert_eq!(
+            replaced(&settings, &ours, host, &config),
+            [format!("in this workspace, build.rustc-wrapper = /usr/bin/sccache replaces other of {home}")]
+        );
     }
 }

@@ -34,6 +34,7 @@ impl SetupPlan<'_> {
             changed: Vec::new(),
             in_force: None,
             overruled: Vec::new(),
+            replaced: Vec::new(),
             fallbacks: Vec::new(),
             for_user_config: None,
             signal: None,

@@ -94,6 +94,8 @@ pub struct SetupReport {
     pub in_force: Option<String>,
     /// Settings that do not count.
     pub overruled: Vec<Overruled>,
+    /// Settings of the user's that ours take the place of in this workspace, a line each.
+    pub replaced: Vec<String>,
     /// Choices that did not work and were replaced by the next one.
     pub fallbacks: Vec<String>,
     /// The text of the settings, where this cargo cannot include them: it is for the user's own configuration.
