@@ -2,7 +2,7 @@
 
 mod cache;
 mod link;
-mod tests;
+mod runner;
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub fn prove(tool: &Tool, found: &Found, machine: &Machine) -> Result<Proven> {
     match &tool.proof {
         Proof::Effect(Effect::Link | Effect::Driver) => link::prove(tool, found, machine),
         Proof::Effect(Effect::Cache) => cache::prove(found, machine),
-        Proof::Effect(Effect::Tests) => tests::prove(found, machine),
+        Proof::Effect(Effect::Tests) => runner::prove(found, machine),
         Proof::Effect(Effect::Version) => match &found.version {
             Some(version) => Ok(seen(format!("says to be {version}"))),
             None => bail!("{} says no version", found.path),
