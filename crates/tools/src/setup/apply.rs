@@ -16,6 +16,7 @@ use super::{PlannedTool, SetupPlan};
 use crate::linker_name::{makers_in_words, named};
 use crate::local::{Around, FlagsTable, LocalSettings, config_file, edits, flags_table};
 use crate::machine::Machine;
+use crate::memory;
 use crate::process::Interrupted;
 use crate::prove::{InForce, link_in_force};
 use crate::undo;
@@ -231,9 +232,17 @@ impl SetupPlan<'_> {
         })
     }
 
+    /// By the memory that is free now. What was set before stays, as long as it fits the whole memory: what is free is
+    /// another figure each time, and a second setup is to change nothing.
     fn jobs(&self) -> Option<usize> {
-        let memory = crate::memory::total_bytes()?;
-        jobs(self.options.cores, memory, self.options.setup.memory_per_job)
+        let fit = |bytes| jobs(self.options.cores, bytes, self.options.setup.memory_per_job);
+        let most = fit(memory::total_bytes()?);
+        let before = self.settings.jobs;
+        let fits = before.unwrap_or(self.options.cores) <= most.unwrap_or(self.options.cores);
+        if self.local_file.is_file() && !self.options.again && fits {
+            return before;
+        }
+        memory::free_bytes().map_or(most, fit)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Bytes,
         default: r#"`"2 GiB"`"#,
         doc: "The memory that each compiler running beside others is counted with. Where all of them would take more \
-              than the machine has, `jobs` is lowered.",
+              than is free when the machine is set up, `jobs` is lowered.",
         example: r#""1 GiB""#,
     },
     Key {
