@@ -223,8 +223,9 @@ mod tests {
         let failed = entries.iter().map(|entry| entry.failed.as_deref()).collect::<Vec<_>>();
         let (broken, later) = ("sh failed: no such library", "sh failed: it said nothing");
         assert_eq!(failed, [None, Some(broken), None, Some(later)]);
-        let verdicts = entries.iter().map(|entry| entry.comparison.as_ref().map(|found| found.verdict));
-        assert_eq!(verdicts.collect::<Vec<_>>(), [None, None, Some(xtask_stats::Verdict::Faster), None]);
+        // What the comparison says depends on what else goes on here; that it was made does not.
+        let compared = entries.iter().map(|entry| entry.comparison.as_ref().map(|found| found.rounds));
+        assert_eq!(compared.collect::<Vec<_>>(), [None, None, Some(6), None]);
         assert!(entries[0].median_ms.unwrap() >= 80.0);
         let log = dir.read("log").lines().collect::<Vec<_>>().join(" ");
         assert!(log.starts_with("now broken fast later later fast now fast now now fast "), "{log}");
