@@ -92,6 +92,7 @@ fn proof_key(tool: &Tool, found: &Found, machine: &Machine) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(format!("{tool:?}")).field(format!("{found:?}"));
     hasher.optional(stamp(&found.path));
+    // Not PATH itself, which an editor has otherwise: what is found there.
     let drivers = tool.link_with.iter().filter_map(|way| way.split(' ').next());
     for program in drivers.chain(LINKERS).filter_map(|program| on_path(program, &machine.environment)) {
         hasher.field(program.as_str()).optional(stamp(&program));
@@ -101,12 +102,6 @@ fn proof_key(tool: &Tool, found: &Found, machine: &Machine) -> Digest {
         if name.starts_with("SCCACHE_") || name.starts_with("NEXTEST_") {
             hasher.field(name).field(value);
         }
-    }
-    // The C compiler is found there, and it finds linkers there. Our own folder has neither.
-    let path = machine.environment.get("PATH").unwrap_or_default();
-    let own = machine.private_bin();
-    for folder in std::env::split_paths(path).filter(|folder| folder != own.as_std_path()) {
-        hasher.field(folder.to_string_lossy().as_bytes());
     }
     for (name, value) in machine.environment.build_relevant() {
         hasher.field(name).field(value);
