@@ -41,7 +41,7 @@ mod tests {
 
     /// As rustc 1.95 writes it, with most of its libraries left out.
     const CAPTURED: &str = concat!(
-        r#"LC_ALL="C" PATH="/root/.rustup/toolchains/stable-x86_64-unknown-linux-gnu/lib/rustlib/x86_64-unknown-linux-gnu/bin:/usr/bin" "#,
+        r#"LC_ALL="C" PATH="/home/me/.rustup/toolchains/stable-x86_64-unknown-linux-gnu/lib/rustlib/x86_64-unknown-linux-gnu/bin:/usr/bin" "#,
         r#"VSLANG="1033" "cc" "-m64" "/s/1/rustcj24QcG/symbols.o" "/s/1/a-abc.a.4c2faf61c2d5dfd7-cgu.0.rcgu.o" "#,
         r#""-Wl,--as-needed" "-Wl,-Bdynamic" "-lgcc_s" "-L" "/s/1/rustcj24QcG/raw-dylibs" "-fuse-ld=lld" "#,
         r#""-Wl,-z,noexecstack" "-o" "/s/1/a-abc" "-Wl,--gc-sections" "-pie" "-nodefaultlibs""#,
