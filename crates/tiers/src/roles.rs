@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use toml_edit::Value;
 use xtask_files::append_line;
 use xtask_units::fake::ROLE;
-use xtask_workspace::{CargoCommand, Environment, Workspace, cfg};
+use xtask_workspace::{CargoCommand, Environment, Workspace, cfg, target_variable};
 
 use crate::commands::{Kind, Step};
 
@@ -91,7 +91,7 @@ pub(crate) fn through_us(
     let mut runner = Vec::new();
     let mut restore = Vec::new();
     for triple in &triples {
-        let variable = format!("CARGO_TARGET_{}_RUNNER", triple.to_uppercase().replace(['-', '.'], "_"));
+        let variable = target_variable(triple, "RUNNER");
         if runner.is_empty() {
             runner = user_runner(workspace, &environment, triple, &variable);
         }

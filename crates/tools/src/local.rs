@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use toml_edit::Value;
 use xtask_edit::{Edit, Node, TomlText};
-use xtask_workspace::{CargoConfig, Environment, is_ignored};
+use xtask_workspace::{CargoConfig, Environment, is_ignored, target_variable};
 
 use crate::catalog::LinkSettings;
 use crate::include::{add_include, names_it};
@@ -47,9 +47,8 @@ pub(crate) fn flag_variables<'a>(
     environment: &'a Environment,
     host: &str,
 ) -> impl Iterator<Item = (FlagsTable, &'a str)> {
-    let triple = host.to_uppercase().replace(['-', '.'], "_");
     let names = [
-        (FlagsTable::Target, format!("CARGO_TARGET_{triple}_RUSTFLAGS")),
+        (FlagsTable::Target, target_variable(host, "RUSTFLAGS")),
         (FlagsTable::Build, "CARGO_BUILD_RUSTFLAGS".to_owned()),
     ];
     names.into_iter().filter_map(|(table, name)| Some((table, environment.get(&name)?)))
@@ -188,20 +187,10 @@ impl Around {
         let local = local_file(root);
         Self {
             ignored: is_ignored(root, &local, environment),
-            included: config.paths().any(|path| is_same(path, &local)),
+            // Paths compare by their parts: `./` in an include is no difference.
+            included: config.paths().any(|path| path == local),
         }
     }
-}
-
-/// Whether two paths differ in `.` at most.
-fn is_same(one: &Utf8Path, other: &Utf8Path) -> bool {
-    let parts = |path: &Utf8Path| {
-        path.components()
-            .filter(|part| part.as_str() != ".")
-            .map(|part| part.as_str().to_owned())
-            .collect::<Vec<_>>()
-    };
-    parts(one) == parts(other)
 }
 
 /// What has to change in the workspace at `root` so that it holds `text` as this machine's settings: the file itself,

@@ -191,6 +191,11 @@ pub fn config_candidates(dir: &Utf8Path, environment: &Environment) -> Vec<Utf8P
     folders.flat_map(|folder| [folder.join("config"), folder.join("config.toml")]).collect()
 }
 
+/// The variable in which cargo reads `target.TRIPLE.key`; the key as it stands there, in capitals.
+pub fn target_variable(triple: &str, key: &str) -> String {
+    format!("CARGO_TARGET_{}_{key}", triple.to_uppercase().replace(['-', '.'], "_"))
+}
+
 /// `CARGO_HOME`, or `.cargo` in the user's home folder.
 pub fn cargo_home(environment: &Environment) -> Option<Utf8PathBuf> {
     let explicit = environment.get("CARGO_HOME").map(Utf8PathBuf::from);

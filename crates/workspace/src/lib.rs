@@ -25,7 +25,7 @@ mod workspace;
 pub use affected::{Globs, MayReadOutside, Question, Reach, Reads, Reason, reach};
 pub use call::{Call, shell_quote};
 pub use cargo_command::CargoCommand;
-pub use cargo_config::{CargoConfig, cargo_home, config_candidates, home};
+pub use cargo_config::{CargoConfig, cargo_home, config_candidates, home, target_variable};
 pub use environment::{Environment, Launch};
 pub use error::{EnvironmentLacks, WrongUsage};
 pub use git::{Base, Changes, Contents, LockBefore, changes, is_ignored, stamp, tracked};

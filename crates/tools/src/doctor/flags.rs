@@ -1,8 +1,9 @@
 //! Flags for rustc have four sources of which cargo takes one and drops the others without a word.
 
-use xtask_workspace::{CargoConfig, Environment};
+use xtask_workspace::{CargoConfig, Environment, target_variable};
 
 use super::{Check, Patient, some};
+use crate::setup::variables_that_void_flags;
 
 pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
     let workspace = patient.workspace;
@@ -12,10 +13,6 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
         });
     vec![sources.judge()]
 }
-
-/// The variables before which every file is void; the first that is set is taken. An empty one voids them too (seen with
-/// cargo 1.95).
-const VOIDING: [&str; 2] = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
 
 /// Who sets flags for rustc, in words; the strongest kind first.
 #[derive(Debug, Default)]
@@ -39,18 +36,13 @@ impl Sources {
             let files = config.set_in(keys).map(|(path, _)| format!("{key} in {}", shown(path)));
             files.collect::<Vec<_>>()
         };
-        let is_set = |name: &str| environment.iter().any(|(set, _)| set == name);
         let in_variable = |name: String| environment.get(&name).is_some().then_some(name);
-        let triple = host.to_uppercase().replace(['-', '.'], "_");
         // Whether a `cfg(…)` is true of the host only rustc knows: it is named where it may be.
         let tables = config.targets().into_iter().filter(|name| name == host || name.starts_with("cfg("));
         let target = tables.flat_map(|table| in_files(&["target", &table, "rustflags"]));
         Self {
-            variables: VOIDING.into_iter().filter(|name| is_set(name)).map(str::to_owned).collect(),
-            target: in_variable(format!("CARGO_TARGET_{triple}_RUSTFLAGS"))
-                .into_iter()
-                .chain(target)
-                .collect(),
+            variables: variables_that_void_flags(environment).into_iter().map(str::to_owned).collect(),
+            target: in_variable(target_variable(host, "RUSTFLAGS")).into_iter().chain(target).collect(),
             build: in_variable("CARGO_BUILD_RUSTFLAGS".to_owned())
                 .into_iter()
                 .chain(in_files(&["build", "rustflags"]))

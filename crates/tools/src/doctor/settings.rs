@@ -3,12 +3,12 @@
 use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_workspace::{CargoConfig, Environment, is_ignored};
+use xtask_workspace::{CargoConfig, Environment};
 
 use super::wrapper::located;
 use super::{Check, Patient, SafeFix};
 use crate::include::includes;
-use crate::local::{LOCAL_FILE, LocalSettings, local_file};
+use crate::local::{Around, LOCAL_FILE, LocalSettings, local_file};
 use crate::setup::{Known, Overruled, in_force_key, overruled};
 
 const SETUP: &str = "cargo xtask setup";
@@ -33,10 +33,11 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
     let tracked = patient.tracked.as_ref().is_some_and(|files| files.contains(&relative));
     let listed =
         fs::read_to_string(root.join(".gitignore")).is_ok_and(|text| text.lines().any(names_local_file));
-    let git = Git { tracked, ignored: tracked || is_ignored(root, &file, environment), listed };
+    let around = Around::of(root, config, environment);
+    let git = Git { tracked, ignored: tracked || around.ignored, listed };
     let mut checks = vec![git.judge(&relative)];
     checks.push(judge_programs(&missing_programs(&settings), SETUP));
-    let included = config.paths().any(|path| path == file);
+    let included = around.included;
     if !included && includes(patient.cargo) {
         let evidence = format!("cargo does not read {relative}: no configuration file includes it");
         checks.push(Check::warn("settings include", evidence, "add the include").with_safe(SafeFix::Include));
@@ -148,13 +149,13 @@ fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check 
 
 /// The program that wraps rustc, and who says so: a variable before any file, as cargo has it.
 pub(super) fn wrapper(
-    variables: [&str; 2],
+    variables: [&'static str; 2],
     key: &str,
     config: &CargoConfig,
     environment: &Environment,
 ) -> Option<(String, String)> {
     // Set but empty means none, whatever the files say.
-    let set = |name: &str| environment.iter().find(|(set, _)| *set == name);
+    let set = |name: &'static str| Some((name, environment.even_empty(name)?));
     if let Some((name, value)) = variables.into_iter().find_map(set) {
         return (!value.is_empty()).then(|| (value.to_owned(), format!("the variable {name}")));
     }

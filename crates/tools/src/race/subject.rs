@@ -110,7 +110,7 @@ fn with_wrapper(
 ) -> CargoCommand {
     let mut command = test_command.clone();
     let environment = command.environment(&workspace.environment);
-    if environment.iter().any(|(name, _)| name == "RUSTC_WRAPPER") {
+    if environment.even_empty("RUSTC_WRAPPER").is_some() {
         // It is stronger than every configuration, even when it is empty.
         command.env.insert("RUSTC_WRAPPER".to_owned(), capture.to_string());
     } else {

@@ -9,7 +9,7 @@ use xtask_workspace::config::{Effect, Proof};
 use xtask_workspace::{CargoConfig, Digest, Hasher, Progress, cfg, on_path, stamp};
 
 use super::choose::{Choice, FALLBACK, linkers};
-use super::decide::{jobs, overruled, replaced};
+use super::decide::{Overruled, jobs, overruled, replaced};
 use super::known::{Known, LINKERS};
 use super::report::{SetupReport, State};
 use super::{PlannedTool, SetupPlan};
@@ -136,9 +136,13 @@ impl SetupPlan<'_> {
         }
         report.in_force = seen;
         report.replaced = replaced(settings, &self.local_file, &machine.host, &config);
-        report.overruled =
-            overruled(settings, &self.local_file, &machine.host, &config, &machine.environment);
+        report.overruled = self.overruled(settings, &config);
         Ok(())
+    }
+
+    /// Which of `settings` do not count.
+    fn overruled(&self, settings: &LocalSettings, config: &CargoConfig) -> Vec<Overruled> {
+        overruled(settings, &self.local_file, &self.machine.host, config, &self.machine.environment)
     }
 
     /// What was seen of `settings` in a real build. Fails if they are set and not used.
@@ -149,17 +153,11 @@ impl SetupPlan<'_> {
         in_force: &InForce,
         report: &SetupReport,
     ) -> Result<String> {
+        let config = CargoConfig::load(&self.machine.root, &self.machine.environment);
         if let Some(wrapper) = &settings.rustc_wrapper {
-            let overruled = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"];
-            let by_variable =
-                overruled.iter().any(|name| self.machine.environment.even_empty(name).is_some());
             let used = in_force.words.first().is_some_and(|word| word == wrapper);
-            let config = CargoConfig::load(&self.machine.root, &self.machine.environment);
-            let shadowed = config
-                .set_in(&["build", "rustc-wrapper"])
-                .next()
-                .is_some_and(|(path, _)| path != self.local_file);
-            if !used && !by_variable && !shadowed {
+            let overruled = self.overruled(settings, &config);
+            if !used && !overruled.iter().any(|one| one.key == "build.rustc-wrapper") {
                 bail!("cargo does not call {wrapper}");
             }
         }
@@ -178,8 +176,7 @@ impl SetupPlan<'_> {
                 bail!("a build of the workspace does not use it: what it links names {words}");
             }
         }
-        let elsewhere =
-            self.workspace.cargo_config.build_targets().iter().any(|target| *target != self.machine.host);
+        let elsewhere = config.build_targets().iter().any(|target| *target != self.machine.host);
         let build = if elsewhere || self.machine.environment.get("CARGO_BUILD_TARGET").is_some() {
             format!("`cargo build --target {}`", self.machine.host)
         } else {
@@ -211,7 +208,7 @@ impl SetupPlan<'_> {
                 keys.join(".")
             );
         }
-        let mut targets = self.workspace.cargo_config.build_targets();
+        let mut targets = config.build_targets();
         targets.extend(self.machine.environment.get("CARGO_BUILD_TARGET").map(str::to_owned));
         match targets.into_iter().find(|target| *target != *host) {
             Some(other) if table == FlagsTable::Build => bail!(

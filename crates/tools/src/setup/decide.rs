@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
-use xtask_workspace::{CargoConfig, Environment};
+use xtask_workspace::{CargoConfig, Environment, target_variable};
 
 use crate::local::LocalSettings;
 
@@ -13,7 +13,8 @@ pub fn jobs(cores: usize, memory_bytes: u64, memory_per_job: u64) -> Option<usiz
     (fit < cores).then_some(fit)
 }
 
-/// The variables of the environment that void flags for rustc from any configuration file; an empty one does too.
+/// The variables of the environment that void flags for rustc from any configuration file, of which cargo takes the first that is
+/// set; an empty one voids them too (seen with cargo 1.95).
 pub(crate) fn variables_that_void_flags(environment: &Environment) -> Vec<&'static str> {
     let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
     names.into_iter().filter(|name| environment.even_empty(name).is_some()).collect()
@@ -55,7 +56,6 @@ pub(crate) fn overruled(
     config: &CargoConfig,
     environment: &Environment,
 ) -> Vec<Overruled> {
-    let triple = host.to_uppercase().replace(['-', '.'], "_");
     let overruled = |keys: &[&str], ours_says: Option<String>, variables: &[&str]| {
         let ours_says = ours_says?;
         // Set but empty counts too: it means none, whatever the files say.
@@ -76,7 +76,7 @@ pub(crate) fn overruled(
     let wrapper = settings.rustc_wrapper.as_ref().map(ToString::to_string);
     let jobs = settings.jobs.map(|jobs| jobs.to_string());
     let all = [
-        overruled(&["target", host, "linker"], linker, &[&format!("CARGO_TARGET_{triple}_LINKER")]),
+        overruled(&["target", host, "linker"], linker, &[&target_variable(host, "LINKER")]),
         overruled(&["build", "rustc-wrapper"], wrapper, &["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"]),
         overruled(&["build", "jobs"], jobs, &["CARGO_BUILD_JOBS"]),
     ];
