@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
 use crate::environment::Environment;
-use crate::place::{PROFILE, Place, SUITE};
+use crate::place::{PROFILE, Place};
 
 /// Returns once cargo says that the binary is current; else what failed and what to do about it.
 pub(crate) fn run(place: &Place, environment: &Environment) -> Result<(), String> {
@@ -29,7 +29,8 @@ pub(crate) fn run(place: &Place, environment: &Environment) -> Result<(), String
         }
         child.wait()
     } else {
-        let _ = writeln!(io::stderr(), "xtask: building the suite: the first time takes about half a minute");
+        let what = place.program.described();
+        let _ = writeln!(io::stderr(), "xtask: building {}: the first time takes about half a minute", what);
         cargo.status()
     };
     let status = status.map_err(could_not_start)?;
@@ -46,8 +47,8 @@ pub(crate) fn run(place: &Place, environment: &Environment) -> Result<(), String
 /// In the workspace's folder, not the user's: the configuration that applies is always the same.
 fn command(place: &Place, environment: &Environment) -> Command {
     let mut cargo = Command::new(environment.cargo());
-    cargo.args(["build", "--manifest-path"]).arg(place.workspace.join("Cargo.toml"));
-    cargo.args(["--profile", PROFILE, "--package", place.package, "--bin", SUITE]);
+    cargo.args(["build", "--manifest-path"]).arg(place.package.join("Cargo.toml"));
+    cargo.args(["--profile", PROFILE, "--bin", place.program.name()]);
     if let Some(triple) = &place.triple {
         cargo.args(["--target", triple]);
     }

@@ -57,6 +57,20 @@ impl Environment {
         text
     }
 
+    /// The variables that change what a build makes, wherever it is made. The compiler is asked itself, so what
+    /// chooses it does not count, nor does what only says where and how files are made.
+    pub(crate) fn flags(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in &self.0 {
+            let counts =
+                name.to_str().is_some_and(|name| matters_to_a_build(name) && makes_a_difference(name));
+            if counts {
+                let _ = writeln!(text, "{:?}={:?}", name, value);
+            }
+        }
+        text
+    }
+
     /// The variables that `cargo run` set for the launcher; with them in place build scripts would rerun.
     pub(crate) fn added_by_cargo_run(&self) -> impl Iterator<Item = &OsStr> {
         self.0.iter().map(|(name, _)| name.as_os_str()).filter(|name| {
@@ -68,6 +82,21 @@ impl Environment {
             })
         })
     }
+}
+
+fn makes_a_difference(name: &str) -> bool {
+    const WITHOUT: [&str; 8] = [
+        "CI",
+        "RUSTC",
+        "RUSTC_WRAPPER",
+        "RUSTUP_TOOLCHAIN",
+        "CARGO_BUILD_BUILD_DIR",
+        "CARGO_BUILD_DEP_INFO_BASEDIR",
+        "CARGO_BUILD_JOBS",
+        "CARGO_BUILD_RUSTC_WRAPPER",
+    ];
+    let is_runner = name.starts_with("CARGO_TARGET_") && name.ends_with("_RUNNER");
+    !WITHOUT.contains(&name) && !is_runner
 }
 
 fn matters_to_a_build(name: &str) -> bool {

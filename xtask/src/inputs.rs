@@ -12,19 +12,25 @@ use crate::environment::Environment;
 use crate::place::Place;
 use crate::stamp::{Moment, Stamp, State};
 
-/// The stamp for the binary that a build begun at `start` made. `None` where only cargo can tell whether the
-/// binary is current: an input was touched since, cannot be read, or is not knowable from outside.
+/// The sources of the binary that cargo has just built, as its dep-info says; `None` where that cannot be read.
+pub(crate) fn sources(place: &Place) -> Option<Vec<PathBuf>> {
+    let text = fs::read_to_string(place.dep_info()).ok()?;
+    Some(dep_info_paths(&text).into_iter().map(|path| place.workspace.join(path)).collect())
+}
+
+/// The stamp for the binary that was made of `sources`, in a build begun at `start`. `None` where only cargo can tell
+/// whether the binary is current: an input was touched since, cannot be read, or is not knowable from outside.
 pub(crate) fn stamp(
     place: &Place,
     environment: &Environment,
     conditions: String,
     start: Moment,
+    sources: &[PathBuf],
 ) -> Option<Stamp> {
-    let mut paths = configuration(place, &environment.cargo_home()?);
+    let mut paths = configuration(place, &environment.cargo_home()?).into_iter().collect::<BTreeSet<_>>();
     let mut packages = BTreeSet::new();
-    for source in dep_info_paths(&fs::read_to_string(place.dep_info()).ok()?) {
-        let source = place.workspace.join(source);
-        if reads_environment(&String::from_utf8_lossy(&fs::read(&source).ok()?)) {
+    for source in sources {
+        if reads_environment(&String::from_utf8_lossy(&fs::read(source).ok()?)) {
             return None;
         }
         let mut manifests =
@@ -32,7 +38,7 @@ pub(crate) fn stamp(
         packages.extend(manifests.next());
         // Not only the nearest: profiles stand in its workspace's, and it inherits from there.
         paths.extend(manifests);
-        paths.insert(source);
+        paths.insert(source.clone());
     }
     for manifest in packages {
         if has_build_script(&manifest) {
@@ -113,25 +119,28 @@ pub(crate) fn workspace_named_in(manifest: &str) -> Option<&str> {
     })
 }
 
-/// Where cargo and rustup look for settings, whether there is a file or not, and what those files include.
-fn configuration(place: &Place, cargo_home: &Path) -> BTreeSet<PathBuf> {
+/// Where cargo and rustup look for settings, whether there is a file or not, and what those files include. What is
+/// nearer comes first, and all of it in the same order in every checkout.
+pub(crate) fn configuration(place: &Place, cargo_home: &Path) -> Vec<PathBuf> {
     let folders = place.workspace.ancestors().map(|dir| dir.join(".cargo"));
     let folders = folders.chain([cargo_home.to_owned()]);
-    let mut unread: Vec<_> =
+    let mut paths: Vec<_> =
         folders.flat_map(|dir| ["config.toml", "config"].map(|name| dir.join(name))).collect();
-    let toolchains = place.workspace.ancestors();
-    let toolchains =
-        toolchains.flat_map(|dir| ["rust-toolchain.toml", "rust-toolchain"].map(|name| dir.join(name)));
-    let mut paths: BTreeSet<_> = unread.iter().cloned().chain(toolchains).collect();
-    while let Some(config) = unread.pop() {
+    let mut read = 0;
+    while let Some(config) = paths.get(read).cloned() {
+        read += 1;
         // Every quoted word that ends in `.toml`, as an included file's name must: one too many costs nothing.
         for word in fs::read_to_string(&config).unwrap_or_default().split(['"', '\'']) {
             let included = config.with_file_name(word);
-            if included.extension().is_some_and(|end| end == "toml") && paths.insert(included.clone()) {
-                unread.push(included);
+            if included.extension().is_some_and(|end| end == "toml") && !paths.contains(&included) {
+                paths.push(included);
             }
         }
     }
+    let toolchains = place.workspace.ancestors();
+    paths.extend(
+        toolchains.flat_map(|dir| ["rust-toolchain.toml", "rust-toolchain"].map(|name| dir.join(name))),
+    );
     paths
 }
 

@@ -11,7 +11,9 @@ use std::process::{Command, ExitCode};
 
 use crate::environment::Environment;
 use crate::place::Place;
+use crate::program::Program;
 use crate::stamp::{Moment, Stamp};
+use crate::store::Store;
 use crate::{build, inputs};
 
 /// The environment lacks something required; the suite uses the same code for it.
@@ -30,23 +32,48 @@ pub(crate) fn run() -> ExitCode {
 fn launch() -> Result<ExitCode, String> {
     let exe =
         env::current_exe().map_err(|error| format!("failed to find the launcher's own file: {error}"))?;
-    let place = Place::find(&package_dir(), &exe)
+    let args = env::args_os().skip(1).collect::<Vec<_>>();
+    let place = Place::find(&package_dir(), &exe, Program::of(&args))
         .ok_or_else(|| format!("{} lies in no target folder; use `cargo xtask`", exe.display()))?;
     let environment = Environment::current();
     let conditions = environment.conditions(&place);
     if !Stamp::read(&place.stamp).is_some_and(|stamp| stamp.holds(&conditions)) {
         // Where it cannot be removed it cannot mislead either: it names the old binary's time and size.
         let _ = std::fs::remove_file(&place.stamp);
-        let start = Moment::now(&place.launcher_dir);
-        build::run(&place, &environment)?;
-        if let Some(stamp) = start.and_then(|start| inputs::stamp(&place, &environment, conditions, start)) {
-            // A stamp that cannot be written costs the next call a question to cargo, nothing else.
-            let _ = stamp.write(&place.stamp);
-        }
+        bring_up_to_date(&place, &environment, conditions)?;
     }
     let mut suite = Command::new(&place.binary);
-    suite.args(env::args_os().skip(1)).env("XTASK_SUITE_ROOT", &place.root);
+    suite.args(args).env("XTASK_SUITE_ROOT", &place.root).env("XTASK_LAUNCHER", &exe);
     become_suite(suite).map_err(|error| format!("failed to start {}: {error}", place.binary.display()))
+}
+
+/// Takes the program from the store, or has cargo build it and puts it there. Nothing that goes wrong with the store
+/// or the stamp is worth a word: it only costs time.
+fn bring_up_to_date(place: &Place, environment: &Environment, conditions: String) -> Result<(), String> {
+    let start = Moment::now(&place.launcher_dir);
+    let store = Store::open(place, environment);
+    let taken = store.as_ref().and_then(|store| store.take(&place.binary));
+    let is_taken = taken.is_some();
+    let sources = match taken {
+        Some(sources) => Some(sources),
+        None => {
+            build::run(place, environment)?;
+            inputs::sources(place)
+        }
+    };
+    let stamp = match (start, &sources) {
+        (Some(start), Some(sources)) => inputs::stamp(place, environment, conditions, start, sources),
+        _ => None,
+    };
+    // Without a stamp something may have changed while it was built.
+    if let (Some(stamp), Some(sources)) = (stamp, sources) {
+        // A stamp that cannot be written costs the next call a question to cargo, nothing else.
+        let _ = stamp.write(&place.stamp);
+        if let (Some(store), false) = (store, is_taken) {
+            store.keep(&place.binary, &sources);
+        }
+    }
+    Ok(())
 }
 
 /// The folder of the launcher's package: as `cargo run` says, because a checkout may have moved since this was

@@ -17,7 +17,9 @@ mod environment;
 mod inputs;
 mod launch;
 mod place;
+mod program;
 mod stamp;
+mod store;
 
 fn main() -> std::process::ExitCode {
     launch::run()

@@ -5,13 +5,13 @@
 use std::env::consts::EXE_SUFFIX;
 use std::path::{Path, PathBuf};
 
+use crate::program::Program;
+
 /// The profile that launcher and suite are built in: one of their own, so that they neither wait for nor block
 /// a running `cargo build`.
 pub(crate) const PROFILE: &str = "xtask";
-/// The suite's binary, and in a clone of the suite its package.
-pub(crate) const SUITE: &str = "xtask-suite";
-/// The package with that binary where the suite is vendored: the workspace's own tasks, which stand beside it.
-const TASKS: &str = "xtask-tasks";
+/// Below a target dir: what is built for a copy of the suite.
+const SUITE: &str = "xtask-suite";
 
 /// The folders and files of one clone.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,8 +20,12 @@ pub(crate) struct Place {
     pub(crate) root: PathBuf,
     /// The workspace the suite is a member of: `root`, or the vendored one.
     pub(crate) workspace: PathBuf,
-    /// The package that has the suite's binary.
-    pub(crate) package: &'static str,
+    /// The program that is wanted.
+    pub(crate) program: Program,
+    /// The folder of the package that has its binary.
+    pub(crate) package: PathBuf,
+    /// The folder of the workspace's own tasks, where the suite is a copy.
+    pub(crate) tasks: Option<PathBuf>,
     /// What cargo gets as `--target-dir` for the suite.
     pub(crate) target_dir: PathBuf,
     /// The target triple that the launcher was built for, where cargo was told one. The suite is built for the
@@ -29,7 +33,7 @@ pub(crate) struct Place {
     pub(crate) triple: Option<String>,
     /// The folder of the launcher's own file.
     pub(crate) launcher_dir: PathBuf,
-    /// The suite's binary.
+    /// The program's file.
     pub(crate) binary: PathBuf,
     /// What is written beside it after a build: [`crate::stamp`].
     pub(crate) stamp: PathBuf,
@@ -38,28 +42,50 @@ pub(crate) struct Place {
 impl Place {
     /// `exe` is the launcher's own file, `<target>/[<triple>/]<profile>/xtask`, or where the launcher is an example
     /// `…/<profile>/examples/xtask`. `None` when nothing is above `package_dir` or `exe`.
-    pub(crate) fn find(package_dir: &Path, exe: &Path) -> Option<Self> {
+    pub(crate) fn find(package_dir: &Path, exe: &Path, program: Program) -> Option<Self> {
         let root = package_dir.parent()?.to_owned();
         let launcher_dir = exe.parent()?.to_owned();
         let is_example = launcher_dir.file_name().is_some_and(|name| name == "examples");
         let profile_dir = if is_example { launcher_dir.parent()? } else { &*launcher_dir };
         let (target, triple) = target_and_triple(profile_dir.parent()?);
         let vendored = package_dir.join("suite");
-        let (workspace, package, target_dir) = if vendored.join("Cargo.toml").exists() {
-            (vendored, TASKS, target.join(SUITE).join("build"))
+        let is_copy = vendored.join("Cargo.toml").exists();
+        let (workspace, tasks, target_dir) = if is_copy {
+            (vendored, Some(package_dir.join("tasks")), target.join(SUITE).join("build"))
         } else {
-            (root.clone(), SUITE, target.to_owned())
+            (root.clone(), None, target.to_owned())
+        };
+        let crates = workspace.join("crates");
+        let package = match (program, &tasks) {
+            // Tasks stand beside the suite's own commands, so they make the program.
+            (Program::Daily, Some(tasks)) => tasks.clone(),
+            (Program::Daily, None) => crates.join("suite"),
+            // Where the suite's sources are elsewhere, a package in its place starts it.
+            (Program::Workshop, Some(_)) if !crates.exists() => workspace.join("workshop"),
+            (Program::Workshop, _) => crates.join("workshop"),
         };
         let binary_dir = target_dir.join(triple).join(PROFILE);
-        let binary = binary_dir.join(format!("{SUITE}{EXE_SUFFIX}"));
-        let stamp = binary_dir.join(format!("{SUITE}.stamp"));
+        let name = program.name();
+        let binary = binary_dir.join(format!("{}{}", name, EXE_SUFFIX));
+        let stamp = binary_dir.join(format!("{}.stamp", name));
         let triple = triple.to_str().filter(|triple| !triple.is_empty()).map(str::to_owned);
-        Some(Self { root, workspace, package, target_dir, triple, launcher_dir, binary, stamp })
+        Some(Self {
+            root,
+            workspace,
+            program,
+            package,
+            tasks,
+            target_dir,
+            triple,
+            launcher_dir,
+            binary,
+            stamp,
+        })
     }
 
     /// The dep-info file that cargo writes beside the binary.
     pub(crate) fn dep_info(&self) -> PathBuf {
-        self.binary.with_file_name(format!("{SUITE}.d"))
+        self.binary.with_file_name(format!("{}.d", self.program.name()))
     }
 }
 

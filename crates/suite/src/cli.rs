@@ -11,7 +11,7 @@ use crate::shell::{Colour, OutputOptions};
 use crate::task::Task;
 
 /// Subcommands that no tier may be named after.
-pub(crate) const RESERVED: [&str; 11] = [
+pub const RESERVED: [&str; 11] = [
     "setup",
     "doctor",
     "clean-stale",
@@ -24,6 +24,10 @@ pub(crate) const RESERVED: [&str; 11] = [
     "adopt",
     "version",
 ];
+
+/// The subcommands of them that the workshop has, the program that is built when one is first asked for. The launcher
+/// has the same list.
+pub const WORKSHOP: [&str; 6] = ["setup", "doctor", "clean-stale", "disk", "adopt", "version"];
 
 /// The shells that completions are made for.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];

@@ -2,18 +2,18 @@
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_tools::{local_file, private_bin};
 use xtask_workspace::config::{Config, Members, Preset, closest};
 use xtask_workspace::{
-    CargoCommand, CargoConfig, Environment, EnvironmentLacks, Launch, Workspace, WrongUsage,
+    CargoCommand, CargoConfig, Environment, EnvironmentLacks, Launch, Workspace, WrongUsage, local_file,
+    private_bin,
 };
 
-use crate::commands::{PASSED_ON, nearest_settings};
+use crate::commands::PASSED_ON;
 use crate::shell::Shell;
 
 /// Everything a command needs.
 #[derive(Debug)]
-pub(crate) struct Context<'a> {
+pub struct Context<'a> {
     /// The workspace.
     pub workspace: Workspace,
     /// Its `xtask.toml`, or the defaults.
@@ -22,6 +22,12 @@ pub(crate) struct Context<'a> {
     pub shell: &'a Shell,
     /// This program's file.
     pub exe: Utf8PathBuf,
+}
+
+/// The nearest folder around `dir` that has settings of this machine.
+pub fn nearest_settings(dir: &Utf8Path) -> Option<Utf8PathBuf> {
+    let dir = dir.canonicalize_utf8().ok()?;
+    dir.ancestors().find(|folder| local_file(folder).is_file()).map(Utf8Path::to_owned)
 }
 
 /// The user's environment, freed of what `cargo run` added.
@@ -71,7 +77,7 @@ impl<'a> Context<'a> {
     }
 
     /// The preset of this name. Fails as wrong usage, with the nearest name.
-    pub(crate) fn preset(&self, name: &str) -> Result<&Preset> {
+    pub fn preset(&self, name: &str) -> Result<&Preset> {
         let names = || self.config.presets.iter().map(|preset| preset.name.as_str());
         self.config.preset(name).ok_or_else(|| {
             let hint = closest(name, names()).map_or_else(

@@ -46,6 +46,28 @@ impl Exit {
     }
 }
 
+/// How a command ended, and the signal that ended it, if one did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The exit code.
+    pub exit: Exit,
+    /// The signal. The process then ends by the same signal, so that the shell sees the interruption.
+    pub signal: Option<i32>,
+}
+
+impl Ended {
+    /// By `exit`, or by `signal` where there was one.
+    pub const fn new(exit: Exit, signal: Option<i32>) -> Self {
+        Self { exit, signal }
+    }
+}
+
+impl From<Exit> for Ended {
+    fn from(exit: Exit) -> Self {
+        Self::new(exit, None)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())

@@ -5,11 +5,11 @@
 //! A project adds [tasks](Task) of its own in a binary that calls [`main_with`]; `docs/extending.md` has examples.
 //! What such a task needs is exported here, so that its package depends on this crate only.
 
-mod adopt;
 mod cli;
 mod commands;
 mod context;
 mod exit;
+pub mod program;
 mod shell;
 mod task;
 
@@ -25,9 +25,6 @@ pub use xtask_workspace::{EnvironmentLacks, WrongUsage};
 // The versions that the suite itself is built with.
 pub use {anyhow, camino, clap, serde_json};
 
-use xtask_units::fake::{ROLE, ROLE_COMPILER};
-use xtask_workspace::Environment;
-
 /// Runs the suite with this process's arguments.
 pub fn main() -> ExitCode {
     main_with([])
@@ -37,32 +34,5 @@ pub fn main() -> ExitCode {
 ///
 /// A task that takes a name which is not its own is wrong usage (exit code 2), whatever was asked for.
 pub fn main_with(tasks: impl IntoIterator<Item = Task>) -> ExitCode {
-    // Cargo starts this binary hundreds of times as its compiler: nothing else may happen before.
-    if let Ok(role) = std::env::var(ROLE) {
-        return play(&role);
-    }
-    let tasks = tasks.into_iter().collect::<Vec<_>>();
-    commands::run(&std::env::args().collect::<Vec<_>>(), &tasks)
-}
-
-/// Plays a part in cargo's own run instead of calling it.
-fn play(role: &str) -> ExitCode {
-    let args = std::env::args().skip(1).collect::<Vec<_>>();
-    let played = match role {
-        ROLE_COMPILER => xtask_units::fake::compiler(&args),
-        xtask_tools::race::ROLE_CAPTURE => xtask_tools::race::capture(&args),
-        xtask_tiers::ROLE_TESTS => xtask_tiers::run_tests(&args),
-        other => {
-            Err(anyhow::anyhow!("{ROLE} is set to `{other}`, which is no role of this program; unset it"))
-        }
-    };
-    match played {
-        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
-        Err(error) => {
-            let options = shell::OutputOptions { colour: shell::Colour::Never, json: false, verbose: false };
-            Shell::new(options, &Environment::default()).error(&error);
-            // rustc's own code for a failure, which cargo reports as such.
-            ExitCode::from(101)
-        }
-    }
+    program::main(&tasks.into_iter().collect::<Vec<_>>(), None, &[])
 }

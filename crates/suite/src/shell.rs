@@ -149,7 +149,7 @@ impl Shell {
     }
 
     /// `word` in bold colour, where colours are on.
-    pub(crate) fn paint(&self, word: &str, colour: AnsiColor) -> String {
+    pub fn paint(&self, word: &str, colour: AnsiColor) -> String {
         if !self.coloured {
             return word.to_owned();
         }
@@ -172,7 +172,7 @@ impl Shell {
     }
 
     /// A failure as an annotation in a GitHub log; nothing elsewhere.
-    pub(crate) fn annotate(&self, title: &str, text: &str) {
+    pub fn annotate(&self, title: &str, text: &str) {
         if self.reader == Reader::GitHub {
             let title = escape_workflow(title).replace(',', "%2C").replace(':', "%3A");
             self.err(&format!("::error title={title}::{}", escape_workflow(text)));
@@ -218,13 +218,18 @@ impl Progress for Shell {
     }
 }
 
+/// Milliseconds as people read them.
+pub fn seconds(ms: u64) -> String {
+    if ms >= 600_000 { format!("{} min", ms / 60_000) } else { format!("{:.1} s", ms as f64 / 1000.0) }
+}
+
 /// Bytes as people read them: `1.2 GiB`.
-pub(crate) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     humansize::format_size(bytes, humansize::BINARY)
 }
 
 /// `number` things, as in "1 unit" and "2 units".
-pub(crate) fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
+pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
     let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }

@@ -11,12 +11,11 @@ use serde::{Deserialize, Serialize};
 use toml_edit::Value;
 use xtask_edit::{Edit, Node, TomlText};
 use xtask_workspace::{CargoConfig, Environment, is_ignored, target_variable};
+pub use xtask_workspace::{LOCAL_FILE, local_file};
 
 use crate::catalog::LinkSettings;
 use crate::include::{add_include, names_it};
 
-/// The file's name, beside cargo's own configuration.
-pub const LOCAL_FILE: &str = "xtask.local.toml";
 /// How the file begins.
 const HEADER: &str = "# The settings of this machine, written and proven by `cargo xtask setup`.";
 
@@ -153,11 +152,6 @@ impl LocalSettings {
             jobs: jobs.next().and_then(|jobs| usize::try_from(jobs).ok()),
         }
     }
-}
-
-/// The file that holds the settings of this machine.
-pub fn local_file(root: &Utf8Path) -> Utf8PathBuf {
-    root.join(".cargo").join(LOCAL_FILE)
 }
 
 /// Where cargo reads the workspace's own configuration, relative to its root; the name without extension is the

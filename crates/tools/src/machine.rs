@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{Durability, remove_dir, write_atomic};
+pub(crate) use xtask_workspace::OWN_FOLDER;
+pub use xtask_workspace::private_bin;
 use xtask_workspace::{Call, Environment, Workspace, cargo_home};
 
 use crate::process::successful;
@@ -64,19 +66,12 @@ impl Machine {
     }
 }
 
-/// The folder of this machine's own things in a workspace, beside cargo's configuration.
-pub(crate) const OWN_FOLDER: &str = ".cargo/xtask-tools";
 /// What its `.gitignore` holds: so git ignores it, and no file of the user's changes.
 pub(crate) const IGNORES_ITSELF: &str = "*\n";
 
 /// Has git ignore that folder.
 pub(crate) fn ignore_own_folder(root: &Utf8Path) -> Result<()> {
     write_atomic(&root.join(OWN_FOLDER).join(".gitignore"), IGNORES_ITSELF, Durability::Cache)
-}
-
-/// Where the tools of the workspace at `root` lie that nobody else shall have.
-pub fn private_bin(root: &Utf8Path) -> Utf8PathBuf {
-    root.join(OWN_FOLDER).join("bin")
 }
 
 /// A folder that is removed when it is dropped.

@@ -59,7 +59,7 @@ impl Clone {
         let dir = temporary.join(format!("xtask-launcher-{}-{number}", std::process::id()));
         let root = dir.join("my clöne");
         let suite = if form == Form::Member { root.clone() } else { root.join("xtask/suite") };
-        let app = root.join(if form == Form::Member { "app" } else { "xtask/tasks" });
+        let app = root.join(if form == Form::Member { "crates/suite" } else { "xtask/tasks" });
         let clone = Self { dir, root, suite, app };
 
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -88,26 +88,29 @@ impl Clone {
         let lints = "[lints.rust]\nunexpected_cfgs = \"allow\"\n";
         match form {
             Form::Member => {
-                clone.write("Cargo.toml", &(workspace("[\"xtask\", \"app\", \"dep\"]") + PROFILE));
+                clone.write(
+                    "Cargo.toml",
+                    &(workspace("[\"xtask\", \"crates/suite\", \"crates/dep\"]") + PROFILE),
+                );
                 let dependency = "[dependencies]\ndep = { path = \"../dep\" }\n";
                 clone.write_suite("app/Cargo.toml", &(package("xtask-suite") + dependency + lints));
-                clone.write_suite("dep/Cargo.toml", &package("dep"));
+                clone.write_suite("crates/dep/Cargo.toml", &package("dep"));
             }
             Form::Vendored => {
                 let exclude = "exclude = [\"xtask/suite\"]\n";
                 clone.write("Cargo.toml", &(workspace("[\"xtask\"]") + exclude + PROFILE));
-                clone.write_suite("Cargo.toml", &(workspace("[\"dep\", \"../tasks\"]") + PROFILE));
+                clone.write_suite("Cargo.toml", &(workspace("[\"crates/dep\", \"../tasks\"]") + PROFILE));
                 // The suite is a library here, and not the package that has the binary.
                 let dependency =
-                    "[dependencies]\ndep = { package = \"xtask-suite\", path = \"../suite/dep\" }\n";
+                    "[dependencies]\ndep = { package = \"xtask-suite\", path = \"../suite/crates/dep\" }\n";
                 let tasks = package("xtask-tasks") + "workspace = \"../suite\"\n";
                 let binary = "[[bin]]\nname = \"xtask-suite\"\npath = \"src/main.rs\"\n";
                 clone.write_suite("app/Cargo.toml", &(tasks + binary + dependency + lints));
-                clone.write_suite("dep/Cargo.toml", &package("xtask-suite"));
+                clone.write_suite("crates/dep/Cargo.toml", &package("xtask-suite"));
             }
         }
         clone.write_suite("app/src/main.rs", SUITE_MAIN);
-        clone.write_suite("dep/src/lib.rs", "pub const TEXT: &str = \"dep 1\";\n");
+        clone.write_suite("crates/dep/src/lib.rs", "pub const TEXT: &str = \"dep 1\";\n");
 
         // Committed, as in a real clone: a lock file that the build itself writes is younger than its start.
         let lock = ["generate-lockfile", "--offline", "--quiet"];
@@ -165,7 +168,7 @@ impl Clone {
         let mut path = cargo().parent().unwrap().as_os_str().to_owned();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap());
-        command.env("PATH", path).env("CARGO_HOME", self.dir.join("cargo-home"))
+        command.env("PATH", path).env("CARGO_HOME", self.dir.join("cargo-home")).env("XTASK_STORE", "off")
     }
 
     /// `cargo run` names itself in `CARGO`; a runner, which it puts before what it starts, names ours instead.

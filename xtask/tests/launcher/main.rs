@@ -78,7 +78,7 @@ fn whatever_the_build_depends_on_leads_to_cargo_before_the_next_start() {
         };
         let edit = |path, from, to| clone.edit_suite(path, from, to);
         rebuilt("source", &|| edit("app/src/main.rs", "suite 1", "suite 2"), "suite 2, dep 1");
-        rebuilt("dependency", &|| edit("dep/src/lib.rs", "dep 1", "dep 2"), "suite 2, dep 2");
+        rebuilt("dependency", &|| edit("crates/dep/src/lib.rs", "dep 1", "dep 2"), "suite 2, dep 2");
         rebuilt("manifest", &|| edit("app/Cargo.toml", "fixture", "edited"), "package edited");
         let checks_off = || edit("Cargo.toml", "debug = false", "debug-assertions = false");
         rebuilt("profile", &checks_off, "checked=false");
@@ -165,7 +165,7 @@ fn a_suite_that_does_not_compile_is_said_and_the_old_binary_is_not_started() {
 #[test]
 fn a_file_that_may_have_been_edited_during_the_build_is_never_vouched_for() {
     let clone = Clone::new(Form::Member);
-    let main = clone.suite.join("app/src/main.rs");
+    let main = clone.app.join("src/main.rs");
     // As by an editor, after cargo read the file and before the launcher looks at it.
     let edit = format!("sed -i 's/suite 1/suite 2/' '{}'", main.display());
     clone.start(clone.command().env("AFTER_CARGO", edit)).expect(0, 1, "suite 1", FIRST);
@@ -193,7 +193,7 @@ fn what_only_cargo_can_watch_is_left_to_cargo() {
         "",
         "a check that finds nothing is silent"
     );
-    fs::remove_file(clone.suite.join("app/build.rs")).unwrap();
+    fs::remove_file(clone.app.join("build.rs")).unwrap();
     clone.xtask().expect(0, 1, "marked=false", "");
     clone.xtask().expect_warm("");
 
@@ -224,8 +224,12 @@ fn what_a_package_outside_inherits_from_its_own_workspace_counts() {
     write(&clone.dir.join("other/dep/Cargo.toml"), &(inherits + "workspace = \"../root\"\n"));
     let text = "pub const TEXT: &str = env!(\"CARGO_PKG_DESCRIPTION\");\n";
     write(&clone.dir.join("other/dep/src/lib.rs"), text);
-    clone.edit_suite("dep/Cargo.toml", "2024\"", "2024\"\n[dependencies]\ndep2.path = \"../../other/dep\"");
-    clone.write_suite("dep/src/lib.rs", "pub use dep2::TEXT;\n");
+    clone.edit_suite(
+        "crates/dep/Cargo.toml",
+        "2024\"",
+        "2024\"\n[dependencies]\ndep2.path = \"../../../other/dep\"",
+    );
+    clone.write_suite("crates/dep/src/lib.rs", "pub use dep2::TEXT;\n");
     clone.xtask().expect(0, 1, "suite 1, one", "");
     clone.xtask().expect_warm("suite 1, one");
     write(&clone.dir.join("other/root/Cargo.toml"), &other.replace("one", "two"));
@@ -315,7 +319,7 @@ fn it_is_built_for_this_machine_whatever_the_configuration_builds_for() {
             clone.write(".cargo/config.toml", &format!("{config}[build]\ntarget = \"{built_for}\"\n"));
             clone.xtask().expect(0, 1, "suite 1", "");
             clone.xtask().expect_warm("suite 1");
-            clone.edit_suite("dep/src/lib.rs", "dep", "changed dep");
+            clone.edit_suite("crates/dep/src/lib.rs", "dep", "changed dep");
             clone.xtask().expect(0, 1, "changed dep", AGAIN);
             clone.xtask().expect_warm("suite 1");
             // Nothing was built for another machine, or for this one without saying so.
@@ -353,8 +357,12 @@ fn a_clone_that_moved_works_on() {
     clone.xtask().expect(0, 1, "suite 1", "");
     let root = clone.dir.join("moved");
     fs::rename(&clone.root, &root).unwrap();
-    let moved =
-        Clone { dir: clone.dir.clone(), suite: root.clone(), app: root.join("app"), root: root.clone() };
+    let moved = Clone {
+        dir: clone.dir.clone(),
+        suite: root.clone(),
+        app: root.join("crates/suite"),
+        root: root.clone(),
+    };
     moved.edit_suite("app/src/main.rs", "suite 1", "suite 2");
     let root = format!("XTASK_SUITE_ROOT={}", moved.root.display());
     moved.xtask().expect(0, 1, &root, "").expect(0, 1, "suite 2", "");

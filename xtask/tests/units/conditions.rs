@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::environment::Environment;
 use crate::place::Place;
+use crate::program::Program;
 
 #[test]
 fn each_variable_counts_for_the_build_or_comes_from_cargo_run_or_is_left_alone() {
@@ -32,7 +33,8 @@ fn each_variable_counts_for_the_build_or_comes_from_cargo_run_or_is_left_alone()
         ("CARGO_PRIMARY_PACKAGE", false, true),
         ("RUST_RECURSION_COUNT", false, true),
     ];
-    let place = Place::find(Path::new("/c/xtask"), Path::new("/c/target/xtask/xtask")).unwrap();
+    let place =
+        Place::find(Path::new("/c/xtask"), Path::new("/c/target/xtask/xtask"), Program::Daily).unwrap();
     for (name, counts, removed) in table {
         let conditions = |value: &str| Environment::of(vec![(name.into(), value.into())]).conditions(&place);
         assert_eq!(conditions("1") != conditions("2"), counts, "{name}");

@@ -11,8 +11,12 @@ mod inputs;
 mod launch;
 #[path = "../../src/place.rs"]
 mod place;
+#[path = "../../src/program.rs"]
+mod program;
 #[path = "../../src/stamp.rs"]
 mod stamp;
+#[path = "../../src/store.rs"]
+mod store;
 
 mod cargo_output;
 mod conditions;

@@ -1,16 +1,10 @@
 //! One file per command. This one finds out which it is.
 
-mod adopt;
-mod clean_stale;
 mod completions;
-mod disk;
-mod doctor;
 mod overview;
 mod own_xtask;
 mod preset;
-mod setup;
 mod tier;
-mod version;
 mod with;
 
 use std::process::ExitCode;
@@ -19,20 +13,23 @@ use anyhow::Result;
 use camino::Utf8Path;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
-use xtask_workspace::Environment;
 use xtask_workspace::config::{Config, Members, Tier, json_schema};
+use xtask_workspace::{Environment, WrongUsage};
 
-use crate::cli::{self, LeadingFlags, OwnXtask, RESERVED};
+use crate::cli::{self, LeadingFlags, OwnXtask, RESERVED, WORKSHOP};
 use crate::context::{Context, user_environment};
-use crate::exit::Exit;
+use crate::exit::{Ended, Exit};
+use crate::program::{Call, MoreCommands};
 use crate::shell::Shell;
 use crate::task::{self, Task};
 
-pub(crate) use own_xtask::{ALIAS as OWN_XTASK, PASSED_ON};
-pub(crate) use setup::nearest_settings;
+pub use overview::size_of;
+pub use own_xtask::ALIAS as OWN_XTASK;
+pub(crate) use own_xtask::PASSED_ON;
 
-/// Runs the command in `args` (the program's own name first), one of the suite's or of `tasks`.
-pub(crate) fn run(args: &[String], tasks: &[Task]) -> ExitCode {
+/// Runs the command in `args` (the program's own name first): one of the daily commands, of `tasks`, or, in the
+/// workshop, of `more`.
+pub(crate) fn run(args: &[String], tasks: &[Task], more: Option<MoreCommands>) -> ExitCode {
     let environment = user_environment();
     let first = cli::first_look(args);
     let shell = Shell::new(cli::output_options(&first), &environment);
@@ -56,21 +53,16 @@ pub(crate) fn run(args: &[String], tasks: &[Task]) -> ExitCode {
         Ok(matches) => matches,
         Err(error) => return usage(&error, &shell, loaded.err()).into(),
     };
-    match dispatch(&matches, loaded, tasks, &environment, &shell) {
-        Ok((exit, signal)) => {
-            if let Some(signal) = signal {
+    match dispatch(&matches, loaded, tasks, more, &environment, &shell) {
+        Ok(ended) => {
+            if let Some(signal) = ended.signal {
+                shell.end_progress();
                 // The shell must see that we were interrupted, as it would see it of the tests.
                 xtask_units::end_by_signal(signal);
             }
-            exit.into()
+            ended.exit.into()
         }
-        Err(error) => {
-            if let Some(signal) = xtask_tools::interrupted(&error) {
-                shell.end_progress();
-                xtask_units::end_by_signal(signal);
-            }
-            fail(&error, &shell).into()
-        }
+        Err(error) => fail(&error, &shell).into(),
     }
 }
 
@@ -129,43 +121,38 @@ fn dispatch(
     matches: &ArgMatches,
     loaded: Result<Context>,
     tasks: &[Task],
+    more: Option<MoreCommands>,
     environment: &Environment,
     shell: &Shell,
-) -> Result<(Exit, Option<i32>)> {
+) -> Result<Ended> {
     let Some((name, arguments)) = matches.subcommand() else {
-        return Ok((overview::run(&loaded?)?, None));
+        return Ok(overview::run(&loaded?)?.into());
     };
     if let Some(task) = tasks.iter().find(|task| task.command().get_name() == name) {
         return task.run(&loaded?, arguments);
     }
+    if WORKSHOP.contains(&name) {
+        let Some(more) = more else {
+            // The launcher starts the other program; here is who starts this one without it.
+            let message =
+                format!("`{name}` is a command of another program of the suite: call `cargo xtask {name}`");
+            return Err(WrongUsage(message).into());
+        };
+        return more(name, Call { loaded, arguments, dir: cli::directory(matches), environment, shell });
+    }
     match name {
         "schema" => {
             shell.result(json_schema().trim_end());
-            Ok((Exit::Done, None))
+            Ok(Exit::Done.into())
         }
         "completions" => {
             let wanted = arguments.get_one::<String>("shell").map_or("", String::as_str);
             let command = cli::command(&tiers(&loaded), tasks, OwnXtask::None);
             shell.result(completions::script(wanted, &command).trim_end());
-            Ok((Exit::Done, None))
+            Ok(Exit::Done.into())
         }
-        "adopt" => adopt::run(arguments, &cli::directory(matches), environment, shell),
-        "version" => Ok((version::run(&loaded?, environment)?, None)),
-        "clean-stale" => clean_stale::run(&loaded?, arguments, &cli::directory(matches)),
-        "setup" if arguments.get_flag("undo") => {
-            let dir = cli::directory(matches);
-            let root = match (&loaded, setup::nearest_settings(&dir)) {
-                (Ok(context), _) => context.workspace.root().to_owned(),
-                (Err(_), Some(root)) => root,
-                (Err(_), None) => loaded?.workspace.root().to_owned(),
-            };
-            Ok((setup::undo(&root, arguments.get_flag("dry-run"), shell)?, None))
-        }
-        "setup" => setup::run(&loaded?, arguments),
-        "doctor" => doctor::run(loaded, arguments, &cli::directory(matches), environment, shell),
-        "disk" => Ok((disk::run(&loaded?, arguments)?, None)),
-        "preset" => Ok((preset::run(&loaded?, arguments)?, None)),
-        "with" => Ok((with::run(&loaded?, arguments, &cli::directory(matches))?, None)),
+        "preset" => Ok(preset::run(&loaded?, arguments)?.into()),
+        "with" => Ok(with::run(&loaded?, arguments, &cli::directory(matches))?.into()),
         tier => tier::run(&loaded?, tier, arguments),
     }
 }

@@ -9,10 +9,9 @@ use serde::Serialize;
 use xtask_tiers::{LedgerLine, ledger};
 use xtask_workspace::config::{Place, Tier};
 
-use crate::commands::tier::seconds;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::shell::count;
+use crate::shell::{count, seconds};
 
 /// A target dir of hundreds of gigabytes takes minutes to add up; an overview may not.
 const MEASURE: Duration = Duration::from_millis(800);
@@ -108,7 +107,7 @@ fn next(tiers: &[Tier], runs: &[LedgerLine]) -> String {
 }
 
 /// Allocated bytes below `dir`, and whether time ran out. Links are not followed; hard links count once a name.
-pub(super) fn size_of(dir: &Utf8Path) -> (u64, bool) {
+pub fn size_of(dir: &Utf8Path) -> (u64, bool) {
     let until = Instant::now() + MEASURE;
     let mut total = 0;
     let mut open = vec![dir.to_owned()];

@@ -13,7 +13,7 @@ use crate::cli::LeadingFlags;
 use crate::context::not_started;
 
 /// The cargo alias that leads to it, which `adopt --merge` makes.
-pub(crate) const ALIAS: &str = crate::adopt::OWN_ALIAS;
+pub const ALIAS: &str = "xtask-own";
 
 /// What was passed on already: an alias that leads back to us would go round for ever.
 pub(crate) const PASSED_ON: &str = "XTASK_SUITE_PASSED_ON";

@@ -8,11 +8,11 @@ use xtask_units::Forecast;
 use xtask_workspace::config::OnOverBudget;
 
 use crate::context::Context;
-use crate::exit::Exit;
-use crate::shell::{Shell, count};
+use crate::exit::{Ended, Exit};
+use crate::shell::{Shell, count, seconds};
 
-/// Runs the tier. The second value is the signal that ended it.
-pub(super) fn run(context: &Context, name: &str, arguments: &ArgMatches) -> Result<(Exit, Option<i32>)> {
+/// Runs the tier.
+pub(super) fn run(context: &Context, name: &str, arguments: &ArgMatches) -> Result<Ended> {
     let tier = context.config.tier(name).with_context(|| format!("there is no tier `{name}`"))?;
     let forecast = arguments.get_flag("forecast");
     let runner_args = arguments.try_get_many::<String>("runner-args").ok().flatten();
@@ -31,14 +31,14 @@ pub(super) fn run(context: &Context, name: &str, arguments: &ArgMatches) -> Resu
     }
     if arguments.get_flag("dry-run") || forecast {
         show_plan(shell, &plan, forecast)?;
-        return Ok((Exit::Done, None));
+        return Ok(Exit::Done.into());
     }
     shell.group(&plan.tier);
     let report = plan.execute(&context.workspace, shell);
     shell.end_group();
     let report = report?;
     show_report(shell, &report, tier.on_over_budget)?;
-    Ok((Exit::from_success(report.success), report.signal))
+    Ok(Ended::new(Exit::from_success(report.success), report.signal))
 }
 
 fn show_plan(shell: &Shell, plan: &TierPlan, forecast: bool) -> Result<()> {
@@ -171,9 +171,4 @@ fn names(names: &[String]) -> String {
         [_, _, _, _, ..] => format!("{} and {} more", names[..3].join(", "), names.len() - 3),
         _ => names.join(", "),
     }
-}
-
-/// Milliseconds as people read them.
-pub(crate) fn seconds(ms: u64) -> String {
-    if ms >= 600_000 { format!("{} min", ms / 60_000) } else { format!("{:.1} s", ms as f64 / 1000.0) }
 }

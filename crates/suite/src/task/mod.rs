@@ -16,7 +16,7 @@ use xtask_workspace::config::{Config, Preset};
 use xtask_workspace::{CargoCommand, Workspace};
 
 use crate::context::{Context, not_started};
-use crate::exit::Exit;
+use crate::exit::{Ended, Exit};
 use crate::shell::Shell;
 
 pub(crate) use check::check;
@@ -54,8 +54,8 @@ impl Task {
         std::iter::once(self.command.get_name()).chain(self.command.get_all_aliases())
     }
 
-    /// Does it. The second value is the signal that ended it.
-    pub(crate) fn run(&self, context: &Context, arguments: &ArgMatches) -> Result<(Exit, Option<i32>)> {
+    /// Does it.
+    pub(crate) fn run(&self, context: &Context, arguments: &ArgMatches) -> Result<Ended> {
         let task = TaskContext {
             workspace: &context.workspace,
             config: &context.config,
@@ -72,8 +72,8 @@ impl Task {
         });
         match task.signal.get() {
             // Whatever the task made of it: the shell must see the interruption.
-            Some(signal) => Ok((Exit::Failed, Some(signal))),
-            None => Ok((exit?, None)),
+            Some(signal) => Ok(Ended::new(Exit::Failed, Some(signal))),
+            None => Ok(exit?.into()),
         }
     }
 }

@@ -7,7 +7,6 @@
 mod completions;
 mod config;
 mod counts;
-mod doctor;
 mod dry_run;
 mod endings;
 mod forecast;

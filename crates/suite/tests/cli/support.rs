@@ -13,8 +13,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 use xtask_testkit::{Fixture, Outcome, scrub};
 
-/// The suite's binary.
-pub(crate) const EXE: &str = env!("CARGO_BIN_EXE_xtask-suite");
+/// The program that has the commands of the package these tests are of.
+pub(crate) const EXE: &str =
+    match (option_env!("CARGO_BIN_EXE_xtask-workshop"), option_env!("CARGO_BIN_EXE_xtask-suite")) {
+        (Some(workshop), _) => workshop,
+        (None, Some(daily)) => daily,
+        (None, None) => panic!("cargo builds one of the programs first"),
+    };
 
 /// The host's triple in the form of a variable's name and as it is.
 pub(crate) fn host() -> (String, String) {

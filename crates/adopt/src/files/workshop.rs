@@ -1,0 +1,7 @@
+//! The suite's second program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xtask_workshop::main()
+}

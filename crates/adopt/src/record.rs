@@ -1,0 +1,186 @@
+//! What `adopt` wrote into a workspace, in a file beside the launcher: so that a later one, in any clone, can
+//! bring it up to date or take it back.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use xtask_edit::{Edit, Node, Reversal, inverses, plan_undo, reversal};
+use xtask_workspace::{Digest, WrongUsage, digest};
+
+use super::host::read_text;
+use super::source::{Files, Source};
+
+/// The file's name, in the launcher's folder.
+pub(crate) const FILE_NAME: &str = "adopted.json";
+/// Raised when an older suite would misread the file.
+const FORMAT: u32 = 1;
+
+/// The file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Adopted {
+    format: u32,
+    /// The suite's version.
+    pub version: String,
+    /// How the suite is there.
+    pub how: How,
+    /// How each file is taken back, in the order they were written.
+    pub undo: Vec<Reversal>,
+}
+
+/// How the suite is in a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// Its sources are in the repository.
+    Vendored {
+        /// Where they came from.
+        url: String,
+        /// The commit; `None` where the clone had no git.
+        revision: Option<String>,
+        /// Whether the clone had edits that are in no commit.
+        edited: bool,
+    },
+    /// It is built from a clone on this machine.
+    Path {
+        /// The clone.
+        path: Utf8PathBuf,
+    },
+    /// Cargo fetches it.
+    Git {
+        /// The repository.
+        url: String,
+        /// The commit, tag or branch.
+        rev: String,
+    },
+}
+
+impl How {
+    /// A copy of this clone.
+    pub fn vendored(source: &Source) -> Self {
+        Self::Vendored { url: source.url.clone(), revision: source.revision.clone(), edited: source.edited }
+    }
+
+    /// In a sentence: `vendored from URL at REV`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Vendored { url, revision, edited } => {
+                let at = revision.as_ref().map(|rev| format!(" at {}", short(rev)));
+                let edited = if *edited { " with edits that were not committed there" } else { "" };
+                format!("vendored from {url}{}{edited}", at.unwrap_or_default())
+            }
+            Self::Path { path } => format!("built from the clone in {path}"),
+            Self::Git { url, rev } => format!("fetched by cargo from {url} at {rev}"),
+        }
+    }
+}
+
+/// A commit as people write it.
+pub fn short(revision: &str) -> &str {
+    revision.get(..12).unwrap_or(revision)
+}
+
+impl Adopted {
+    /// A record of the suite of that version.
+    pub fn new(version: String, how: How, undo: Vec<Reversal>) -> Self {
+        Self { format: FORMAT, version, how, undo }
+    }
+
+    /// The file's text.
+    pub fn to_text(&self) -> Result<String> {
+        let json = serde_json::to_string_pretty(self).context("failed to write JSON")?;
+        Ok(json + "\n")
+    }
+
+    /// The suite's own files that are no longer as they were written, or gone. They are relative to the root.
+    pub fn changed_here(&self, root: &Utf8Path, launcher: &str) -> Vec<Utf8PathBuf> {
+        let own = self.own_files(launcher);
+        let changed = own.filter(|(path, written)| {
+            std::fs::read(root.join(path)).map_or(true, |bytes| digest(bytes) != **written)
+        });
+        changed.map(|(path, _)| path.to_owned()).collect()
+    }
+
+    /// Whether the suite's own files are just `files`, which are relative to the launcher's folder.
+    pub fn is_of(&self, files: &Files, launcher: &str) -> bool {
+        let written = self.own_files(launcher).map(|(path, written)| (path.to_owned(), written.clone()));
+        let wanted = files.iter().map(|(path, bytes)| (Utf8Path::new(launcher).join(path), digest(bytes)));
+        written.collect::<BTreeMap<_, _>>() == wanted.collect::<BTreeMap<_, _>>()
+    }
+
+    /// The files that belong to the suite, with their digests as they were written.
+    pub fn own_files(&self, launcher: &str) -> impl Iterator<Item = (&Utf8Path, &Digest)> {
+        self.undo.iter().filter_map(move |reversal| match reversal {
+            Reversal::Created { path, digest, .. } if is_own(path, launcher) => {
+                Some((path.as_path(), digest))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// `undo` with what takes `edits` back too, which are about to be made below `root`: each file is there once, with
+/// the way back to how it was at first.
+pub(crate) fn extend(
+    mut undo: Vec<Reversal>,
+    edits: &[Edit],
+    launcher: &str,
+    root: &Utf8Path,
+) -> Result<Vec<Reversal>> {
+    for edit in edits {
+        let Some(at) = undo.iter().position(|earlier| earlier.path() == edit.path) else {
+            undo.extend(reversal(edit).into_iter().map(|reversal| with_inverses(reversal, edit)));
+            continue;
+        };
+        let earlier = undo.remove(at);
+        // What is the suite's own was made by it, whoever changed it since.
+        let first = if is_own(&edit.path, launcher) {
+            None
+        } else {
+            let back = plan_undo(root, std::slice::from_ref(&earlier))?;
+            match back.edits.into_iter().next() {
+                Some(back) => back.after,
+                None => edit.before.clone(),
+            }
+        };
+        undo.splice(at..at, reversal(&Edit { before: first, ..edit.clone() }));
+    }
+    Ok(undo)
+}
+
+/// People add aliases of their own to a configuration of cargo's that was made here.
+fn with_inverses(mut reversal: Reversal, edit: &Edit) -> Reversal {
+    if let (Reversal::Created { path, inverses: found, .. }, Some(Node::File(after))) =
+        (&mut reversal, &edit.after)
+        && path.starts_with(".cargo")
+    {
+        *found = inverses("", &String::from_utf8_lossy(&after.bytes));
+    }
+    reversal
+}
+
+/// Whether a file belongs to the suite: what is in the launcher's folder, but for the tasks, which are the
+/// workspace's, and the lock file, which changes with the tasks' dependencies.
+pub(crate) fn is_own(path: &Utf8Path, launcher: &str) -> bool {
+    path.strip_prefix(launcher)
+        .is_ok_and(|inside| !inside.starts_with("tasks") && inside != Utf8Path::new("suite/Cargo.lock"))
+}
+
+/// The record of what was adopted at `root` with the launcher in the folder `launcher`; `None` where nothing
+/// was. Fails as wrong usage where a newer suite wrote it, or it is damaged.
+pub(crate) fn read(root: &Utf8Path, launcher: &str) -> Result<Option<Adopted>> {
+    let path = Utf8Path::new(launcher).join(FILE_NAME);
+    let Some(text) = read_text(root, &path)? else { return Ok(None) };
+    let path = root.join(path);
+    let next = "restore it from your version control";
+    let damaged = |error| WrongUsage(format!("{path} cannot be read: {error}\n  next: {next}"));
+    let adopted: Adopted = serde_json::from_str(&text).map_err(damaged)?;
+    if adopted.format != FORMAT {
+        let version = adopted.version;
+        let message =
+            format!("{path} was written by xtask-suite {version}, which this one does not understand");
+        return Err(WrongUsage(message).into());
+    }
+    Ok(Some(adopted))
+}

@@ -1,0 +1,215 @@
+//! The sources of the suite that are put into other workspaces: those of the clone this program runs from.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use toml_edit::{DocumentMut, Item};
+use xtask_workspace::{Environment, WrongUsage};
+
+use super::product::keep_product;
+
+/// The bytes of files by path.
+pub(crate) type Files = BTreeMap<Utf8PathBuf, Vec<u8>>;
+
+/// A clone of xtask-suite.
+pub struct Source {
+    /// Its root folder.
+    pub root: Utf8PathBuf,
+    /// Where it can be had: its remote without a password, or the address in its manifest.
+    pub url: String,
+    /// The commit that is checked out; `None` without git.
+    pub revision: Option<String>,
+    /// Whether files that would be copied differ from that commit.
+    pub edited: bool,
+}
+
+/// What of the clone is copied, for git's question whether that was edited.
+const COPIED: [&str; 4] = ["crates", "xtask", "Cargo.toml", "Cargo.lock"];
+
+impl Source {
+    /// The clone whose `cargo xtask` started this program. A workspace that has adopted the suite is none: what
+    /// it has is a copy, and was perhaps changed.
+    pub fn find(environment: &Environment) -> Result<Self> {
+        let is_clone = |root: &Utf8Path| {
+            root.join("crates/suite/Cargo.toml").is_file() && root.join("xtask/src/main.rs").is_file()
+        };
+        // Not from `environment`, which is the user's own: the launcher sets it for this program alone. Without the
+        // launcher, this program lies in the clone's target dir.
+        let started_by = Environment::current().get("XTASK_SUITE_ROOT").map(Utf8PathBuf::from);
+        let root = started_by.unwrap_or_else(|| {
+            let exe = std::env::current_exe().ok().and_then(|exe| Utf8PathBuf::from_path_buf(exe).ok());
+            let exe = exe.unwrap_or_default();
+            exe.ancestors().find(|folder| is_clone(folder)).unwrap_or(&exe).to_owned()
+        });
+        let root = root.canonicalize_utf8().unwrap_or(root);
+        if !is_clone(&root) {
+            let url = env!("CARGO_PKG_REPOSITORY");
+            return Err(WrongUsage(format!(
+                "{root} is no clone of xtask-suite, and only a clone can be adopted from\n  next: git clone {url} && cd xtask-suite && cargo xtask adopt PATH\n  \
+                 --undo works here"
+            ))
+            .into());
+        }
+        let git = |args: &[&str]| {
+            let mut git = Command::new("git");
+            git.args(args).current_dir(&root).env_clear().envs(environment.iter());
+            let output = git.output().ok().filter(|output| output.status.success())?;
+            Some(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        };
+        // The clone's own repository, not one that it merely lies in.
+        let own = git(&["rev-parse", "--show-toplevel"]).is_some_and(|top| Utf8Path::new(&top) == root);
+        let revision = git(&["rev-parse", "HEAD"]).filter(|_| own);
+        let status = git(&[&["status", "--porcelain", "--"][..], &COPIED].concat()).filter(|_| own);
+        let url = git(&["remote", "get-url", "origin"]).filter(|_| own).and_then(|url| public_url(&url));
+        let url = url.unwrap_or_else(|| env!("CARGO_PKG_REPOSITORY").to_owned());
+        Ok(Self { root, url, revision, edited: status.is_some_and(|lines| !lines.is_empty()) })
+    }
+
+    /// The launcher's sources, relative to its package.
+    pub fn launcher(&self) -> Result<Files> {
+        let mut files = Files::new();
+        collect(&self.root.join("xtask"), Utf8Path::new("src"), &mut files)?;
+        Ok(files)
+    }
+
+    /// The suite as a workspace of its own, relative to its root, but for its lock file: the crates without their
+    /// tests and what only tests need, and the package at `tasks`, which has the binary.
+    pub fn suite(&self) -> Result<Files> {
+        let mut files = Files::new();
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            files.insert(licence.into(), read(&self.root.join(licence))?);
+        }
+        let crates = self.root.join("crates");
+        let mut left_out = Vec::new();
+        for entry in crates.read_dir_utf8().with_context(|| format!("failed to read folder {crates}"))? {
+            let entry = entry.with_context(|| format!("failed to read folder {crates}"))?;
+            let dir = Utf8Path::new("crates").join(entry.file_name());
+            let path = self.root.join(&dir).join("Cargo.toml");
+            if !path.is_file() {
+                continue;
+            }
+            let mut manifest = parse(&path)?;
+            if manifest["package"].get("publish").and_then(Item::as_bool) == Some(false) {
+                left_out.extend(manifest["package"]["name"].as_str().map(str::to_owned));
+                continue;
+            }
+            manifest.remove("dev-dependencies");
+            if entry.file_name() == "suite" {
+                // The binary is that of the tasks.
+                manifest.remove("bin");
+            }
+            files.insert(dir.join("Cargo.toml"), manifest.to_string().into_bytes());
+            collect(&self.root, &dir.join("src"), &mut files)?;
+        }
+        files.remove(Utf8Path::new("crates/suite/src/main.rs"));
+        keep_product(&mut files);
+        let mut manifest = parse(&self.root.join("Cargo.toml"))?;
+        let workspace =
+            manifest["workspace"].as_table_mut().context("the clone's manifest has no workspace")?;
+        workspace.remove("default-members");
+        workspace["members"] =
+            toml_edit::value(toml_edit::Array::from_iter(["crates/*", "inside", "../tasks"]));
+        let dependencies =
+            workspace["dependencies"].as_table_mut().context("the clone shares no dependencies")?;
+        for name in &left_out {
+            dependencies.remove(name);
+        }
+        dependencies["xtask-suite"] = toml_edit::Item::Value("{ path = \"crates/suite\" }".parse()?);
+        files.insert("Cargo.toml".into(), manifest.to_string().into_bytes());
+        Ok(files)
+    }
+
+    /// The same workspace where the suite is not copied: only the tasks are in it, and a package that starts the
+    /// workshop. `dependency` says where cargo finds a crate of the suite, as TOML.
+    pub fn without_copy(&self, dependency: impl Fn(&str) -> String) -> Result<Files> {
+        let text = format!(
+            "[workspace]\nresolver = \"3\"\nmembers = [\"inside\", \"workshop\", \"../tasks\"]\n\n\
+             [workspace.dependencies]\nxtask-suite = {}\nxtask-workshop = {}\n",
+            dependency("suite"),
+            dependency("workshop")
+        );
+        let mut manifest: DocumentMut = text.parse().context("failed to make the suite's manifest")?;
+        if let Some(profile) = parse(&self.root.join("Cargo.toml"))?.get("profile") {
+            manifest["profile"] = profile.clone();
+        }
+        Ok(Files::from([
+            ("Cargo.toml".into(), manifest.to_string().into_bytes()),
+            ("workshop/Cargo.toml".into(), include_bytes!("files/workshop.toml").to_vec()),
+            ("workshop/src/main.rs".into(), include_bytes!("files/workshop.rs").to_vec()),
+        ]))
+    }
+
+    /// The clone's lock file.
+    pub fn lock_file(&self) -> Result<Vec<u8>> {
+        read(&self.root.join("Cargo.lock"))
+    }
+}
+
+/// The address as anybody may read it: without user and password. `None` for a folder of this machine.
+fn public_url(url: &str) -> Option<String> {
+    match url.split_once("://") {
+        Some(("file", _)) => None,
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+            Some(format!("{scheme}://{host}/{path}"))
+        }
+        // git@host:path
+        None if url.contains(':') && !url.starts_with(['/', '.']) => Some(url.to_owned()),
+        None => None,
+    }
+}
+
+/// Adds the files below `dir` of `base`, without what editors leave.
+fn collect(base: &Utf8Path, dir: &Utf8Path, files: &mut Files) -> Result<()> {
+    let path = base.join(dir);
+    let failed = || format!("failed to read folder {path}");
+    for entry in path.read_dir_utf8().with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let name = entry.file_name();
+        if name.starts_with('.') || name.ends_with('~') {
+            continue;
+        }
+        let kind = entry.file_type().with_context(failed)?;
+        if kind.is_dir() {
+            collect(base, &dir.join(name), files)?;
+        } else if kind.is_file() {
+            files.insert(dir.join(name), read(entry.path())?);
+        } else {
+            bail!("{} is a link, not a file; it was not copied", entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Utf8Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("failed to read {path}"))
+}
+
+fn parse(path: &Utf8Path) -> Result<DocumentMut> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
+    text.parse().with_context(|| format!("failed to parse {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_loses_its_password_and_a_folder_is_none() {
+        let table = [
+            ("https://example.com/a/b", Some("https://example.com/a/b")),
+            ("https://user:secret@example.com/a", Some("https://example.com/a")),
+            ("ssh://git@example.com:22/a", Some("ssh://example.com:22/a")),
+            ("git@example.com:a/b.git", Some("git@example.com:a/b.git")),
+            ("file:///home/me/x", None),
+            ("/home/me/x", None),
+            ("../x", None),
+        ];
+        for (url, public) in table {
+            assert_eq!(public_url(url).as_deref(), public, "{url}");
+        }
+    }
+}

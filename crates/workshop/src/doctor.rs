@@ -1,0 +1,122 @@
+//! `cargo xtask doctor`: what holds builds back on this machine, and how to fix it.
+
+use std::time::SystemTime;
+
+use anstyle::AnsiColor;
+use anyhow::Result;
+use camino::Utf8Path;
+use clap::ArgMatches;
+use xtask_tools::catalog;
+use xtask_tools::doctor::{Check, DoctorOptions, DoctorReport, Status, diagnose, diagnose_unloaded, fix};
+use xtask_units::cores;
+use xtask_workspace::{Environment, Workspace};
+
+use xtask_suite::Exit;
+use xtask_suite::Shell;
+use xtask_suite::program::Context;
+use xtask_suite::program::seconds;
+use xtask_suite::program::{Ended, count};
+
+/// Looks, mends what is safe to mend where that is wanted, and shows.
+///
+/// A workspace that cannot be read for a reason of the machine's is a finding; any other error is what it always is.
+pub(super) fn run(
+    loaded: Result<Context>,
+    arguments: &ArgMatches,
+    dir: &Utf8Path,
+    environment: &Environment,
+    shell: &Shell,
+) -> Result<Ended> {
+    let context = match loaded {
+        Ok(context) => context,
+        Err(error) => return show(shell, &diagnose_unloaded(dir, environment, error)?),
+    };
+    let options = options(&context)?;
+    let mut report = diagnose(&context.workspace, &options)?;
+    if arguments.get_flag("fix") && report.signal.is_none() {
+        let fixed = fix(&context.workspace, &report)?;
+        for edit in &fixed.edits {
+            shell.output(xtask_edit::describe(edit).trim_end());
+        }
+        for done in &fixed.done {
+            shell.result(&format!("{} {done}", shell.paint("fixed", AnsiColor::Green)));
+        }
+        if fixed.edits.is_empty() {
+            shell.note("nothing here is to be mended by --fix");
+        } else {
+            // What cargo reads is another configuration now.
+            let workspace = Workspace::load(context.workspace.root(), context.workspace.environment.clone())?;
+            report = diagnose(&workspace, &DoctorOptions { now: SystemTime::now(), ..options })?;
+            report.changed = fixed.edits.into_iter().map(|edit| edit.path).collect();
+        }
+    }
+    show(shell, &report)
+}
+
+fn options(context: &Context) -> Result<DoctorOptions> {
+    Ok(DoctorOptions {
+        tools: catalog(&context.config.tools, &context.workspace.facts.host)?,
+        setup: context.config.setup.clone(),
+        cores: cores(),
+        now: SystemTime::now(),
+    })
+}
+
+fn show(shell: &Shell, report: &DoctorReport) -> Result<Ended> {
+    let width = report.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
+    for check in &report.checks {
+        show_check(shell, check, width);
+    }
+    shell.result(&last_line(shell, report));
+    if shell.json() {
+        shell.document(report)?;
+    }
+    Ok(Ended::new(Exit::from_success(!report.fails()), report.signal))
+}
+
+fn show_check(shell: &Shell, check: &Check, width: usize) {
+    let (word, colour) = match check.status {
+        Status::Ok => ("ok", AnsiColor::Green),
+        Status::Warn => ("warn", AnsiColor::Yellow),
+        Status::Fail => ("fail", AnsiColor::Red),
+    };
+    // Padded before it is coloured: escape codes have no width.
+    let padding = " ".repeat("fail".len() - word.len());
+    let word = shell.paint(word, colour);
+    shell.result(&format!("{word}{padding}  {:<width$}  {}", check.name, check.evidence));
+    if let Some(fix) = &check.fix {
+        let by_us = if fix.safe.is_some() { " (or cargo xtask doctor --fix)" } else { "" };
+        shell.result(&format!("{:>width$}fix: {}{by_us}", "", fix.text, width = width + 8));
+    }
+    if check.status == Status::Fail {
+        shell.annotate(&format!("doctor: {}", check.name), &check.evidence);
+    }
+    for line in &check.more {
+        shell.detail(&format!("{:>width$}{line}", "", width = width + 6));
+    }
+}
+
+fn last_line(shell: &Shell, report: &DoctorReport) -> String {
+    let (failed, warned) = (report.count(Status::Fail), report.count(Status::Warn));
+    let (word, colour) = if report.signal.is_some() {
+        ("interrupted", AnsiColor::Yellow)
+    } else if failed > 0 {
+        ("failed", AnsiColor::Red)
+    } else {
+        ("ok", AnsiColor::Green)
+    };
+    let changed = match report.changed.as_slice() {
+        [] => String::new(),
+        changed => {
+            format!("; changed: {}", changed.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", "))
+        }
+    };
+    format!(
+        "doctor {}: {}, {}, {} ok{changed} ({})",
+        shell.paint(word, colour),
+        count(failed, "failure"),
+        count(warned, "warning"),
+        report.count(Status::Ok),
+        seconds(report.took_ms)
+    )
+}

@@ -1,0 +1,7 @@
+//! The workshop's binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xtask_workshop::main()
+}

@@ -1,0 +1,245 @@
+//! The house rules: who may import whom, what the binary is made of, what a package holds.
+
+#![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+use xtask_testkit::{Outcome, cargo};
+
+mod generated;
+
+use generated::{assert_current, repository};
+
+/// The crates from the ground up. A crate imports from lower rows only.
+const ROWS: [&[&str]; 7] = [
+    &["xtask-files"],
+    &["xtask-workspace"],
+    &["xtask-units", "xtask-edit", "xtask-stats"],
+    &["xtask-tools", "xtask-sweep"],
+    &["xtask-tiers", "xtask-lanes"],
+    &["xtask-advise", "xtask-bench", "xtask-report"],
+    &["xtask-suite"],
+];
+
+const TESTKIT: &str = "xtask-testkit";
+const LAUNCHER: &str = "xtask";
+
+/// A dependency of one of our packages.
+struct Dependency {
+    name: String,
+    /// `normal`, `build` or `dev`.
+    kind: String,
+}
+
+/// Our packages with their folders and dependencies, as cargo reports them.
+fn packages() -> BTreeMap<String, (Utf8PathBuf, Vec<Dependency>)> {
+    let mut command = cargo(&repository());
+    command.args(["metadata", "--no-deps", "--format-version", "1"]);
+    let json = Outcome::of(&mut command).expect_code(0).stdout;
+    let metadata: Value = serde_json::from_str(&json).unwrap();
+    let package = |package: &Value| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let dependencies = package["dependencies"].as_array().unwrap().iter().map(|dependency| Dependency {
+            name: text(&dependency["name"]),
+            kind: dependency["kind"].as_str().unwrap_or("normal").to_owned(),
+        });
+        let manifest = Utf8PathBuf::from(text(&package["manifest_path"]));
+        (text(&package["name"]), (manifest.parent().unwrap().to_owned(), dependencies.collect()))
+    };
+    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+}
+
+fn row(name: &str) -> Option<usize> {
+    ROWS.iter().position(|row| row.contains(&name))
+}
+
+/// What is wrong with a dependency of `importer`, if anything is.
+fn objection(importer: &str, dependency: &str, kind: &str, ours: &BTreeSet<String>) -> Option<String> {
+    if importer == LAUNCHER {
+        return Some("the launcher has no dependencies: it compiles in every adopting repo".to_owned());
+    }
+    if dependency == "clap" && importer != "xtask-suite" {
+        return Some("only xtask-suite knows the command line".to_owned());
+    }
+    if !ours.contains(dependency) {
+        return None;
+    }
+    let importer_row = match row(importer) {
+        Some(row) => row,
+        None if importer == TESTKIT => return Some("testkit imports nothing of ours".to_owned()),
+        None => return Some("the importer has no row".to_owned()),
+    };
+    match (kind, row(dependency)) {
+        ("dev", _) if dependency == TESTKIT => None,
+        ("dev", _) => Some("testkit is our only dev-dependency".to_owned()),
+        (_, Some(row)) if row < importer_row => None,
+        _ => Some("a crate imports from lower rows only".to_owned()),
+    }
+}
+
+#[test]
+fn imports_run_one_way() {
+    let packages = packages();
+    let ours = packages.keys().cloned().collect::<BTreeSet<_>>();
+    for name in &ours {
+        assert!(row(name).is_some() || [TESTKIT, LAUNCHER].contains(&name.as_str()), "{name} has no row");
+    }
+    let mut objections = Vec::new();
+    for (importer, (_, dependencies)) in &packages {
+        for Dependency { name, kind } in dependencies {
+            let why = objection(importer, name, kind, &ours);
+            objections.extend(why.map(|why| format!("{importer} → {name} ({kind}): {why}")));
+        }
+    }
+    assert!(objections.is_empty(), "{}", objections.join("\n"));
+}
+
+#[test]
+fn the_rule_knows_what_it_forbids() {
+    let ours = ROWS.concat().into_iter().chain([TESTKIT, LAUNCHER]).map(str::to_owned).collect();
+    // importer, dependency, kind, whether it may be
+    let table = [
+        ("xtask-suite", "xtask-files", "normal", true),
+        ("xtask-suite", "clap", "normal", true),
+        ("xtask-tiers", "xtask-units", "normal", true),
+        ("xtask-files", "anyhow", "normal", true),
+        ("xtask-units", "xtask-testkit", "dev", true),
+        ("xtask-units", "xtask-testkit", "normal", false),
+        ("xtask-units", "xtask-files", "dev", false),
+        ("xtask-units", "xtask-stats", "normal", false),
+        ("xtask-files", "xtask-workspace", "normal", false),
+        ("xtask-workspace", "xtask-suite", "build", false),
+        ("xtask-testkit", "xtask-files", "normal", false),
+        ("xtask-tiers", "clap", "normal", false),
+        ("xtask", "anyhow", "normal", false),
+    ];
+    for (importer, dependency, kind, may) in table {
+        assert_eq!(objection(importer, dependency, kind, &ours).is_none(), may, "{importer} → {dependency}");
+    }
+}
+
+#[test]
+fn only_the_suite_prints() {
+    let macros = ["print!", "println!", "eprint!", "eprintln!", "dbg!"];
+    let mut found = Vec::new();
+    for (name, (dir, _)) in packages() {
+        // Testkit says which folder a failing test has left.
+        if [TESTKIT, "xtask-suite"].contains(&name.as_str()) {
+            continue;
+        }
+        for path in rust_files(&dir.join("src")) {
+            let text = fs::read_to_string(&path).unwrap();
+            let lines = text.lines().enumerate().filter(|(_, line)| calls(line, &macros));
+            found.extend(lines.map(|(number, line)| format!("{path}:{}: {}", number + 1, line.trim())));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Where the sources are copied to, a test of ours would run among the workspace's own.
+#[test]
+fn the_sources_of_the_launcher_hold_no_tests() {
+    let (dir, _) = packages().remove(LAUNCHER).unwrap();
+    let sources = rust_files(&dir.join("src"));
+    assert!(!sources.is_empty());
+    for path in sources {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("cfg(test)") && !text.contains("#[test]"), "{path} holds tests");
+    }
+}
+
+fn rust_files(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let entries = dir.read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
+    let files = entries.flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] });
+    files.filter(|path| path.extension() == Some("rs")).collect()
+}
+
+/// Whether the line begins a statement or an expression with one of the macros: one in a string does not count.
+fn calls(line: &str, macros: &[&str]) -> bool {
+    let code = line.split('"').next().unwrap_or(line);
+    let code = code.split("//").next().unwrap_or(code);
+    macros.iter().any(|name| {
+        code.match_indices(name).any(|(at, _)| {
+            let before = code[..at].chars().next_back();
+            !before.is_some_and(|before| before.is_alphanumeric() || before == '_')
+        })
+    })
+}
+
+#[test]
+fn a_print_is_seen_where_it_is_one() {
+    let table = [
+        ("    println!(\"x\");", true),
+        ("let x = || eprint!(\"x\");", true),
+        ("std::println!(\"x\")", true),
+        ("// println!(\"x\")", false),
+        ("let text = \"println!()\";", false),
+        ("my_println!(\"x\")", false),
+    ];
+    for (line, prints) in table {
+        assert_eq!(calls(line, &["println!", "eprint!"]), prints, "{line}");
+    }
+}
+
+/// Every crate in the binary is compiled by everybody before the suite helps them: a new one is a decision.
+#[test]
+fn the_binary_is_made_of_the_crates_that_were_decided_on() {
+    let mut command = cargo(&repository());
+    // One target for everybody, so that the list does not depend on who runs the test.
+    command.args(["tree", "--package", "xtask-suite", "--target", "x86_64-unknown-linux-gnu"]);
+    command.args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}", "--locked"]);
+    let tree = Outcome::of(&mut command).expect_code(0).stdout;
+    // `name v1.2.3 (proc-macro) (*)`: a name with two versions is listed twice.
+    let crates = tree
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?, words.next()?))
+        })
+        .collect::<BTreeSet<_>>();
+    let names = crates.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_current("crates/workshop/tests/allowed-dependencies.txt", &(names.join("\n") + "\n"));
+}
+
+#[test]
+fn every_published_package_holds_its_licences_and_says_what_it_is() {
+    let mut command = cargo(&repository());
+    command.args(["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&Outcome::of(&mut command).expect_code(0).stdout).unwrap();
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        if package["publish"].as_array().is_some_and(Vec::is_empty) {
+            assert!([TESTKIT, LAUNCHER].contains(&name), "{name} cannot be published");
+            continue;
+        }
+        for key in ["description", "license", "repository", "readme", "rust_version"] {
+            assert!(package[key].is_string(), "{name} has no {key}");
+        }
+        for key in ["authors", "keywords", "categories"] {
+            assert!(package[key].as_array().is_some_and(|values| !values.is_empty()), "{name} has no {key}");
+        }
+        let mut list = cargo(&repository());
+        list.args(["package", "--list", "--allow-dirty", "--package", name]);
+        let files = Outcome::of(&mut list).expect_code(0).stdout;
+        for file in ["LICENSE-MIT", "LICENSE-APACHE", "README.md"] {
+            assert!(files.lines().any(|line| line == file), "{name} is packaged without {file}");
+        }
+        let dir = Utf8Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap();
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            let [own, root] = [dir, &repository()].map(|dir| fs::read_to_string(dir.join(licence)).unwrap());
+            assert!(own == root, "{name} has another {licence} than the repository");
+        }
+    }
+}
+
+/// A script that does not parse is found here, not on the machine that runs it.
+#[test]
+fn the_script_of_ci_parses() {
+    let mut command = Command::new("bash");
+    command.arg("-n").arg(repository().join(".ci/run"));
+    Outcome::of(&mut command).expect_code(0);
+}
