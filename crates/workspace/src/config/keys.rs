@@ -268,6 +268,14 @@ const KEYS: &[Key] = &[
     },
     Key {
         section: Section::Tiers,
+        name: "tools",
+        kind: Kind::List(Items::Distinct),
+        default: "`[]`",
+        doc: "The tools that the tier needs, by their names in the catalog (docs/setup.md) or in `[tools]`.",
+        example: r#"["mold"]"#,
+    },
+    Key {
+        section: Section::Tiers,
         name: "where",
         kind: Kind::Choice(Place::NAMES),
         default: r#"`"anywhere"`"#,

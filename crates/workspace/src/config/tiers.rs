@@ -95,6 +95,7 @@ fn apply(tier: &mut Tier, settings: &Settings) {
     set(&mut tier.on_over_budget, settings.choice("on-over-budget"));
     set(&mut tier.env, settings.variables("env"));
     set(&mut tier.args, settings.strings("args"));
+    set(&mut tier.tools, settings.strings("tools"));
     set(&mut tier.place, settings.choice("where"));
 }
 

@@ -149,6 +149,8 @@ pub struct Tier {
     pub env: BTreeMap<String, String>,
     /// Further arguments, put at the end of cargo's command line.
     pub args: Vec<String>,
+    /// The names of the tools that the tier needs. No name twice; whether there are such tools is not checked here.
+    pub tools: Vec<String>,
     /// Where the tier is meant to run. Key `where`.
     #[serde(rename = "where")]
     pub place: Place,
@@ -175,6 +177,7 @@ impl Tier {
             on_over_budget: OnOverBudget::Warn,
             env: BTreeMap::new(),
             args: Vec::new(),
+            tools: Vec::new(),
             place: Place::Anywhere,
         }
     }

@@ -147,6 +147,7 @@ fn the_example_reads_as_it_says() {
         budget: Some(Duration::from_secs(5400)),
         env: [("RUST_BACKTRACE".into(), "1".into())].into(),
         args: vec!["--locked".into()],
+        tools: vec!["mold".into(), "protoc".into()],
         place: Place::Ci,
         ..Tier::new("nightly", TierCommand::Test)
     };
@@ -214,6 +215,7 @@ fn json_uses_the_words_of_the_file() {
         "on-over-budget": "warn",
         "env": {},
         "args": [],
+        "tools": [],
         "where": "ci",
     });
     assert_eq!(tier, expected);
