@@ -6,13 +6,13 @@
 
 mod catalog;
 pub mod doctor;
-mod found;
 mod include;
 mod install;
 mod linker_name;
 mod local;
 mod machine;
 mod memory;
+mod probe;
 mod process;
 mod prove;
 pub mod race;
@@ -21,10 +21,10 @@ mod undo;
 mod ways;
 
 pub use catalog::{CATALOG, LinkSettings, Tool, catalog};
-pub use found::{Found, Presence, look_for, places};
 pub use include::{add_include, includes};
 pub use local::{LOCAL_FILE, LocalSettings, local_file};
 pub use machine::{Machine, private_bin};
+pub use probe::{Found, Probed, Unsuited, probe};
 pub use prove::{Proven, prove};
 pub use setup::{Outcome, Overruled, PlannedTool, SetupOptions, SetupPlan, SetupReport, State, jobs};
 pub use undo::SetupUndo;

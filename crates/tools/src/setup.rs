@@ -9,25 +9,27 @@ mod decide;
 mod execute;
 mod known;
 mod report;
+mod tool;
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use serde::Serialize;
 use xtask_workspace::config::{Need, Setup};
-use xtask_workspace::{CargoCommand, CargoVersion, Workspace};
+use xtask_workspace::{Call, CargoCommand, CargoVersion, Progress, Silent, Workspace};
 
 use crate::catalog::Tool;
-use crate::found::{Presence, look_for};
 use crate::include::includes;
 use crate::local::{Around, LocalSettings, edits, local_file};
 use crate::machine::Machine;
-use crate::ways::{Step, steps};
+use crate::probe::{Probed, probe};
+use crate::ways::Step;
 
 pub(crate) use apply::in_force_key;
 pub use decide::{Overruled, jobs};
 pub(crate) use decide::{overruled, variables_that_void_flags};
 pub(crate) use known::Known;
 pub use report::{Outcome, SetupReport, State};
+pub(crate) use tool::Installer;
 
 /// What a setup is to do.
 #[derive(Debug, Clone)]
@@ -79,8 +81,8 @@ pub struct PlannedTool {
     /// What the catalog says.
     #[serde(flatten)]
     pub tool: Tool,
-    /// Whether it is there.
-    pub presence: Presence,
+    /// Its programs, asked for their versions.
+    pub probed: Probed,
     /// How it would be installed if it is not: the first that works is taken.
     pub steps: Vec<Step>,
     /// What was seen of it before, if nothing changed since.
@@ -88,28 +90,30 @@ pub struct PlannedTool {
 }
 
 impl SetupOptions {
+    fn installer<'a>(
+        &self,
+        machine: &'a Machine,
+        confirm: &'a dyn Fn(&Call) -> bool,
+        progress: &'a dyn Progress,
+    ) -> Installer<'a> {
+        Installer { machine, install_to: self.setup.install_to, offline: self.offline, confirm, progress }
+    }
+
     /// Looks what is there, and says what would be done.
     pub fn plan(self, workspace: &Workspace) -> Result<SetupPlan<'_>> {
         let machine = Machine::of(workspace)?;
         let cargo = CargoVersion::of(workspace.root(), &workspace.environment)?;
         let known = if self.again { Known::default() } else { Known::read(&machine.state_dir) };
+        let installer = self.installer(&machine, &|_| false, &Silent);
         let planned = |tool: &Tool| {
-            let presence = look_for(tool, &machine)?;
-            let there = matches!(presence, Presence::Found(_));
             let unwanted = tool.need == Need::Unwanted;
-            let steps = if there || unwanted || self.offline {
-                Vec::new()
-            } else {
-                steps(tool, &machine, self.setup.install_to)
-            };
-            let evidence = match &presence {
-                Presence::Found(found) if !unwanted => {
-                    known.proof(tool, found, &machine).map(|proven| proven.evidence.clone())
-                }
-                _ => None,
-            };
-            Ok(PlannedTool { tool: tool.clone(), presence, steps, evidence })
+            let probed = if unwanted { Probed::default() } else { probe(tool, &machine)? };
+            let steps = if unwanted { Vec::new() } else { installer.steps(tool, &probed) };
+            let proof = probed.found.first().and_then(|found| known.proof(tool, found, &machine));
+            let evidence = proof.map(|proven| proven.evidence.clone());
+            Ok(PlannedTool { tool: tool.clone(), probed, steps, evidence })
         };
+        let tools = self.tools.iter().map(planned).collect::<Result<Vec<_>>>()?;
         let local_file = local_file(workspace.root());
         if includes(cargo) {
             // What stands in the way of writing is said before anything is installed.
@@ -118,7 +122,7 @@ impl SetupOptions {
                 .context("the settings of this machine could not be written, so nothing was done")?;
         }
         Ok(SetupPlan {
-            tools: self.tools.iter().map(planned).collect::<Result<Vec<_>>>()?,
+            tools,
             settings: LocalSettings::read(&local_file, &machine.host),
             local_file,
             includes: includes(cargo),

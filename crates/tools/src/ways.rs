@@ -197,7 +197,7 @@ pub(crate) fn take(
                 bail!("not confirmed; run it yourself, or let `--yes` confirm: {call}");
             }
             match (installing(call, &machine.environment, progress), refresh) {
-                (Err(first), Some(refresh)) if first.downcast_ref::<Interrupted>().is_none() => {
+                (Err(first), Some(refresh)) if !first.is::<Interrupted>() => {
                     progress.note(&format!("{first:#}; its list of packages may be out of date"));
                     if !confirm(refresh) {
                         return Err(first);

@@ -9,8 +9,8 @@ use clap::ArgMatches;
 use xtask_stats::Verdict;
 use xtask_tools::race::Race;
 use xtask_tools::{
-    LocalSettings, Outcome, PlannedTool, Presence, SetupOptions, SetupPlan, SetupReport, SetupUndo, State,
-    catalog, local_file,
+    LocalSettings, Outcome, PlannedTool, SetupOptions, SetupPlan, SetupReport, SetupUndo, State, catalog,
+    local_file,
 };
 use xtask_units::cores;
 use xtask_workspace::config::Need;
@@ -144,11 +144,12 @@ fn intent(planned: &PlannedTool) -> String {
         None if tool.without.is_empty() => "there is no way to install it here".to_owned(),
         None => format!("there is no way to install it here; {} is used instead", tool.without),
     };
-    match (&planned.presence, &planned.evidence) {
-        (Presence::Found(found), Some(evidence)) => format!("{}: {evidence}", found.path),
-        (Presence::Found(found), None) => format!("{}: to be proven", found.path),
-        (Presence::Unsuited { path, why }, _) => format!("{path}: {why}; {}", install()),
-        (Presence::Missing, _) => install(),
+    match (planned.probed.found.first(), planned.probed.unsuited.first()) {
+        (Some(found), _) => {
+            format!("{}: {}", found.path, planned.evidence.as_deref().unwrap_or("to be proven"))
+        }
+        (None, Some(unsuited)) => format!("{}: {}; {}", unsuited.path, unsuited.why, install()),
+        (None, None) => install(),
     }
 }
 
@@ -157,7 +158,7 @@ fn show_steps(shell: &Shell, plan: &SetupPlan<'_>) {
     let open = plan.tools.iter().filter(|planned| {
         planned.tool.need != Need::Unwanted
             && planned.evidence.is_none()
-            && (matches!(planned.presence, Presence::Found(_)) || !planned.steps.is_empty())
+            && (!planned.probed.found.is_empty() || !planned.steps.is_empty())
     });
     for planned in open {
         shell.output(&format!("{:<15} {}", planned.tool.name, intent(planned)));

@@ -276,7 +276,7 @@ fn several_versions_of_a_tool_and_a_toolchain_that_is_overruled_are_named() {
     suite.set("RUSTUP_TOOLCHAIN", "stable");
     let report = suite.json(&["doctor"], 0);
     let expected =
-        format!("several versions: 1.2.3 ({}/dupe) is taken before 2.0.0 ({}/dupe)", folders[0], folders[1]);
+        format!("several versions: 1.2.3 ({}/dupe) is used, not 2.0.0 ({}/dupe)", folders[0], folders[1]);
     assert_check(&report, "tool dupe", "warn", &expected);
     let expected = format!("RUSTUP_TOOLCHAIN=stable overrules rust-toolchain.toml, which pins {release}");
     assert_check(&report, "toolchain", "warn", &expected);

@@ -51,7 +51,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
             ));
         }
         Ok(_) => checks.push(unreachable(port, &format!("`{call}` failed"))),
-        Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+        Err(error) if error.is::<Interrupted>() => return Err(error),
         Err(error) => checks.push(unreachable(port, &format!("{error:#}"))),
     }
     Ok(checks)

@@ -78,7 +78,7 @@ fn look(name: &str, program: &str, by: &str, patient: &Patient<'_>) -> Result<Ch
                 format!("mend {program}, or remove it from {by}"),
             )
         }
-        Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+        Err(error) if error.is::<Interrupted>() => return Err(error),
         Err(error) => Check::fail(
             name,
             format!("it loops or hangs: {error:#}"),

@@ -40,7 +40,7 @@ impl SetupPlan<'_> {
                     }
                     return Ok(());
                 }
-                Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+                Err(error) if error.is::<Interrupted>() => return Err(error),
                 Err(error) if error.downcast_ref::<NotInForce>().is_some() => {
                     let failed = format!("{name}: {error:#}");
                     progress.note(&format!("{failed}; falling back"));
@@ -189,7 +189,7 @@ impl SetupPlan<'_> {
     fn their_flags(&self) -> Result<Vec<String>> {
         let now = match link_in_force(&self.machine) {
             Ok(now) => now,
-            Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(_) => return Ok(Vec::new()),
         };
         let ours = self.settings.link.clone().unwrap_or_default().rustflags;
@@ -256,11 +256,7 @@ impl std::fmt::Display for NotInForce {
 impl std::error::Error for NotInForce {}
 
 fn not_in_force(error: anyhow::Error) -> anyhow::Error {
-    if error.downcast_ref::<Interrupted>().is_some() {
-        error
-    } else {
-        NotInForce(format!("{error:#}")).into()
-    }
+    if error.is::<Interrupted>() { error } else { NotInForce(format!("{error:#}")).into() }
 }
 
 /// What the settings in force depend on: every configuration file, the variables that cargo reads, and the programs that

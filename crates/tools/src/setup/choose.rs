@@ -112,7 +112,7 @@ impl SetupPlan<'_> {
     ) -> Result<Option<Race>> {
         let baseline = match link_in_force(&self.machine) {
             Ok(in_force) => format!("in use: {}", makers_in_words(&in_force.makers)),
-            Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
             // What is in use does not link: there is nothing to compare with.
             Err(error) => {
                 progress.note(&format!("linkers were not measured: {error:#}"));
@@ -141,7 +141,7 @@ impl SetupPlan<'_> {
             progress,
         );
         match raced {
-            Err(error) if error.downcast_ref::<Interrupted>().is_some() => Err(error),
+            Err(error) if error.is::<Interrupted>() => Err(error),
             Err(error) => {
                 progress.note(&format!("linkers were not measured: {error:#}"));
                 Ok(None)
