@@ -37,14 +37,24 @@ pub enum Step {
     Packages {
         /// Its call, `sudo` in front where only root may.
         call: Call,
-        /// What is called when the package is not known: it may never have been asked for its packages here.
-        refresh: Option<Call>,
+        /// What to do when the package is not found because the list of packages is out of date.
+        outdated: Option<Outdated>,
     },
     /// Compile it.
     Cargo {
         /// The call of cargo.
         call: Call,
     },
+}
+
+/// How the list of packages of a package manager is brought up to date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outdated {
+    /// By this call, which changes nothing else.
+    Refresh(Call),
+    /// Only together with every installed package, which is left to the user.
+    Upgrade(Call),
 }
 
 impl Step {
@@ -115,8 +125,8 @@ struct Manager {
     name: &'static str,
     program: &'static str,
     install: &'static [&'static str],
-    /// What brings its list of packages up to date.
-    refresh: Option<&'static [&'static str]>,
+    /// What brings its list of packages up to date, if it does not do that by itself.
+    outdated: Option<(fn(Call) -> Outdated, &'static [&'static str])>,
     /// Whether only root may.
     root: bool,
 }
@@ -126,31 +136,38 @@ const MANAGERS: &[Manager] = &[
         name: "apt",
         program: "apt-get",
         install: &["install", "--yes", "--no-install-recommends"],
-        refresh: Some(&["update"]),
+        outdated: Some((Outdated::Refresh, &["update"])),
         root: true,
     },
-    Manager { name: "dnf", program: "dnf", install: &["install", "--assumeyes"], refresh: None, root: true },
+    Manager { name: "dnf", program: "dnf", install: &["install", "--assumeyes"], outdated: None, root: true },
     Manager {
         name: "pacman",
         program: "pacman",
-        install: &["--sync", "--needed", "--noconfirm"],
-        refresh: Some(&["--sync", "--refresh"]),
+        install: &["-S", "--needed", "--noconfirm"],
+        // `-Sy` and then `-S package` is the partial upgrade that Arch does not support.
+        outdated: Some((Outdated::Upgrade, &["-Syu"])),
         root: true,
     },
     Manager {
         name: "zypper",
         program: "zypper",
         install: &["--non-interactive", "install"],
-        refresh: Some(&["--non-interactive", "refresh"]),
+        outdated: Some((Outdated::Refresh, &["--non-interactive", "refresh"])),
         root: true,
     },
-    Manager { name: "apk", program: "apk", install: &["add"], refresh: Some(&["update"]), root: true },
-    Manager { name: "brew", program: "brew", install: &["install"], refresh: None, root: false },
+    Manager {
+        name: "apk",
+        program: "apk",
+        install: &["add"],
+        outdated: Some((Outdated::Refresh, &["update"])),
+        root: true,
+    },
+    Manager { name: "brew", program: "brew", install: &["install"], outdated: None, root: false },
     Manager {
         name: "winget",
         program: "winget",
         install: &["install", "--exact", "--accept-source-agreements", "--accept-package-agreements", "--id"],
-        refresh: None,
+        outdated: None,
         root: false,
     },
 ];
@@ -165,7 +182,8 @@ impl Manager {
         };
         let mut install = call(self.install);
         install.args.push(package.to_owned());
-        Step::Packages { call: install, refresh: self.refresh.map(call) }
+        let outdated = self.outdated.map(|(outdated, args)| outdated(call(args)));
+        Step::Packages { call: install, outdated }
     }
 }
 
@@ -192,12 +210,13 @@ pub(crate) fn take(
             let what = Fetch { archive, program, downloads: &downloads, folder, limits: Limits::default() };
             fetch(&what, &machine.environment, progress).map(|_| ())
         }
-        Step::Packages { call, refresh } => {
+        Step::Packages { call, outdated } => {
             if !confirm(call) {
                 bail!("not confirmed; run it yourself, or let `--yes` confirm: {call}");
             }
-            match (installing(call, &machine.environment, progress), refresh) {
-                (Err(first), Some(refresh)) if !first.is::<Interrupted>() => {
+            let Err(first) = installing(call, &machine.environment, progress) else { return Ok(()) };
+            match outdated {
+                Some(Outdated::Refresh(refresh)) if !first.is::<Interrupted>() => {
                     progress.note(&format!("{first:#}; its list of packages may be out of date"));
                     if !confirm(refresh) {
                         return Err(first);
@@ -206,7 +225,12 @@ pub(crate) fn take(
                         .and_then(|()| installing(call, &machine.environment, progress))
                         .with_context(|| format!("{first:#}"))
                 }
-                (done, _) => done,
+                Some(Outdated::Upgrade(upgrade)) if !first.is::<Interrupted>() => {
+                    bail!(
+                        "{first:#}; if its list of packages is out of date, run `{upgrade}` first, then try again"
+                    )
+                }
+                _ => Err(first),
             }
         }
         Step::Cargo { call } => {
