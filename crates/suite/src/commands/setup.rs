@@ -7,13 +7,14 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ArgMatches;
 use xtask_stats::Verdict;
+use xtask_tiers::build_commands;
 use xtask_tools::race::Race;
 use xtask_tools::{
     LocalSettings, Outcome, PlannedTool, SetupOptions, SetupPlan, SetupReport, SetupUndo, State, catalog,
     local_file,
 };
 use xtask_units::cores;
-use xtask_workspace::config::Need;
+use xtask_workspace::config::{Need, Packages, Tier, TierCommand};
 use xtask_workspace::{Call, CargoCommand, WrongUsage};
 
 use crate::commands::tier::seconds;
@@ -61,13 +62,26 @@ pub(super) fn options(context: &Context, arguments: &ArgMatches) -> Result<Setup
     Ok(SetupOptions {
         tools,
         setup,
-        test_command: CargoCommand::new(workspace.root(), ["test", "--workspace"]),
+        test_command: test_command(context)?,
         exe: context.exe.clone(),
         again: flag("again"),
         measure: !flag("no-measure"),
         offline: flag("offline"),
         cores: cores(),
     })
+}
+
+/// The command that builds the tests of the first tier that is for the whole workspace, with that tier's excludes and
+/// features: what other tiers add may not build here.
+fn test_command(context: &Context) -> Result<CargoCommand> {
+    let workspace = &context.workspace;
+    let whole = |tier: &&Tier| {
+        tier.command == TierCommand::Test && matches!(tier.packages, Packages::Affected | Packages::Workspace)
+    };
+    let all = || CargoCommand::new(workspace.root(), ["test", "--workspace"]);
+    let Some(tier) = context.config.tiers.iter().find(whole) else { return Ok(all()) };
+    let preset = tier.preset.as_deref().map(|name| context.preset(name)).transpose()?;
+    Ok(build_commands(workspace, tier, preset, u64::MAX).pop().unwrap_or_else(all))
 }
 
 /// Whether the system's package manager may be called: as the user said by `--yes`, or says now. As another user it is
