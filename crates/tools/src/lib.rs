@@ -19,10 +19,10 @@ mod prove;
 pub mod race;
 mod setup;
 mod undo;
-mod ways;
 
 pub use catalog::{CATALOG, LinkSettings, Tool, catalog};
 pub use include::{add_include, includes};
+pub use install::{Outdated, Step};
 pub use local::{LOCAL_FILE, LocalSettings, local_file};
 pub use machine::{Machine, private_bin};
 pub use needs::{Missing, install, missing};
@@ -30,7 +30,6 @@ pub use probe::{Found, Probed, Unsuited, probe};
 pub use prove::{Proven, prove};
 pub use setup::{Outcome, Overruled, PlannedTool, SetupOptions, SetupPlan, SetupReport, State, jobs};
 pub use undo::SetupUndo;
-pub use ways::Step;
 
 /// The signal that `error` is about, if it is about one.
 pub fn interrupted(error: &anyhow::Error) -> Option<i32> {

@@ -6,10 +6,10 @@ use xtask_workspace::config::{Need, Setup, closest};
 use xtask_workspace::{Call, Progress, Workspace, WrongUsage};
 
 use crate::catalog::Tool;
+use crate::install::{Step, steps};
 use crate::machine::Machine;
 use crate::probe::{places, probe};
 use crate::setup::{Installer, Known, Outcome};
-use crate::ways::{Step, steps};
 
 /// A tool that is needed and not installed.
 #[derive(Debug, Clone, PartialEq, Eq)]

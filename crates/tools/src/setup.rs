@@ -19,10 +19,10 @@ use xtask_workspace::{Call, CargoCommand, CargoVersion, Progress, Silent, Worksp
 
 use crate::catalog::Tool;
 use crate::include::includes;
+use crate::install::Step;
 use crate::local::{Around, LocalSettings, edits, local_file};
 use crate::machine::Machine;
 use crate::probe::{Probed, probe};
-use crate::ways::Step;
 
 pub(crate) use apply::in_force_key;
 pub use decide::{Overruled, jobs};

@@ -10,11 +10,11 @@ use xtask_workspace::{Call, Progress};
 use super::known::Known;
 use super::report::{Outcome, State};
 use crate::catalog::Tool;
+use crate::install::{Step, steps, take};
 use crate::machine::{Machine, ignore_own_folder};
 use crate::probe::{Found, Probed, probe};
 use crate::process::Interrupted;
 use crate::prove::{Proven, prove};
-use crate::ways::{Step, steps, take};
 
 /// How tools are installed and proven.
 pub(crate) struct Installer<'a> {
