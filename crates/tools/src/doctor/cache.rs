@@ -10,7 +10,7 @@ use xtask_workspace::{Call, Environment};
 
 use super::settings::wrapper;
 use super::wrapper::is_sccache;
-use super::{Check, Patient, size};
+use super::{Check, Subject, size};
 use crate::process::{Interrupted, output};
 
 const NAME: &str = "sccache";
@@ -21,8 +21,8 @@ const CONNECTS: Duration = Duration::from_millis(200);
 /// The port that it takes unless told otherwise.
 const PORT: u16 = 4226;
 
-pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
-    let (config, environment) = (&patient.workspace.cargo_config, &patient.workspace.environment);
+pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    let (config, environment) = (&subject.workspace.cargo_config, &subject.workspace.environment);
     let wrapped =
         wrapper(["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"], "rustc-wrapper", config, environment);
     let Some((program, _)) = wrapped.filter(|(program, _)| is_sccache(program)) else {
@@ -39,7 +39,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
         checks.push(judge(None, folder.as_deref(), folder.as_deref().is_none_or(writable)));
         return Ok(checks);
     }
-    let call = Call::new(patient.root(), program, ["--show-stats", "--stats-format=json"]);
+    let call = Call::new(subject.root(), program, ["--show-stats", "--stats-format=json"]);
     match output(&call, environment, ANSWERS) {
         Ok(said) if said.success => {
             let statistics = serde_json::from_str::<Value>(&said.stdout).ok();

@@ -1,22 +1,23 @@
 //! Whether the compilers that run at once have the memory that they are counted with.
 
+use anyhow::Result;
 use xtask_workspace::{CargoConfig, Environment};
 
-use super::{Check, Patient, size};
+use super::{Check, Subject, size};
 use crate::memory::{free_bytes, total_bytes};
 use crate::setup;
 
-pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
+pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
     let (jobs, by) =
-        jobs(&patient.workspace.cargo_config, &patient.workspace.environment, patient.options.cores);
+        jobs(&subject.workspace.cargo_config, &subject.workspace.environment, subject.options.cores);
     let memory = Memory {
         jobs,
         by,
-        per_job: patient.options.setup.memory_per_job,
+        per_job: subject.options.setup.memory_per_job,
         total: total_bytes(),
         free: free_bytes(),
     };
-    vec![memory.judge()]
+    Ok(vec![memory.judge()])
 }
 
 /// How many compilers cargo runs at once, and who says so.

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::DocumentMut;
 use xtask_workspace::{Call, CargoVersion, Environment, home, on_path};
 
-use super::{Check, Patient, shown};
+use super::{Check, Subject, shown};
 use crate::include::includes;
 use crate::process::output;
 
@@ -126,8 +126,8 @@ impl Choice<'_> {
     }
 }
 
-pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
-    let (root, environment) = (patient.root(), &patient.workspace.environment);
+pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    let (root, environment) = (subject.root(), &subject.workspace.environment);
     let pin = Pin::of(root);
     let rustup = on_path("rustup", environment);
     let mut missing = Vec::new();
@@ -137,7 +137,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
             .with_env("RUSTUP_AUTO_INSTALL", "0");
         let said = output(&call, environment, RUSTUP_ANSWERS)?;
         if said.success {
-            missing = pin.missing(&said.stdout, &patient.machine.host);
+            missing = pin.missing(&said.stdout, &subject.machine.host);
         }
     }
     let folder = rustup.and_then(|_| {
@@ -148,7 +148,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
         pin: pin.as_ref(),
         variable: environment.get("RUSTUP_TOOLCHAIN"),
         folder,
-        rustc: &patient.machine.rustc,
+        rustc: &subject.machine.rustc,
         missing,
     };
     Ok(vec![choice.judge(root)])
@@ -177,8 +177,8 @@ fn without_host(toolchain: &str) -> &str {
     toolchain.find(&format!("-{host}")).map_or(toolchain, |at| &toolchain[..at])
 }
 
-pub(super) fn check_cargo(patient: &Patient<'_>) -> Vec<Check> {
-    vec![judge_cargo(patient.cargo)]
+pub(super) fn check_cargo(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    Ok(vec![judge_cargo(subject.cargo)])
 }
 
 fn judge_cargo(cargo: CargoVersion) -> Check {

@@ -5,17 +5,17 @@ use camino::Utf8Path;
 use xtask_units::parallel;
 use xtask_workspace::config::Need;
 
-use super::{AT_ONCE, Check, Patient};
+use super::{AT_ONCE, Check, Subject};
 use crate::catalog::Tool;
 use crate::probe::{Found, Probed, probe};
 use crate::setup::Known;
 
 const SETUP: &str = "cargo xtask setup";
 
-pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
-    let machine = &patient.machine;
+pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    let machine = &subject.machine;
     let known = Known::read(&machine.state_dir);
-    let wanted = patient.options.tools.iter().filter(|tool| tool.need != Need::Unwanted).collect::<Vec<_>>();
+    let wanted = subject.options.tools.iter().filter(|tool| tool.need != Need::Unwanted).collect::<Vec<_>>();
     let checks = parallel(AT_ONCE, &wanted, |tool| {
         let probed = probe(tool, machine)?;
         let proof = probed.found.first().and_then(|found| known.proof(tool, found, machine));

@@ -13,7 +13,11 @@ mod install {
     pub(crate) mod archive;
     mod download;
 }
-#[expect(dead_code, unused_imports, reason = "other modules call the rest, and its unit tests are not run here")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "other modules call the rest, and its unit tests are not run here"
+)]
 #[path = "../../src/process.rs"]
 mod process;
 
