@@ -50,7 +50,6 @@ fn play(role: &str) -> ExitCode {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
     let played = match role {
         ROLE_COMPILER => xtask_units::fake::compiler(&args),
-        xtask_tools::race::ROLE_CAPTURE => xtask_tools::race::capture(&args),
         xtask_tiers::ROLE_TESTS => xtask_tiers::run_tests(&args),
         other => {
             Err(anyhow::anyhow!("{ROLE} is set to `{other}`, which is no role of this program; unset it"))

@@ -40,8 +40,6 @@ pub struct SetupOptions {
     pub setup: Setup,
     /// The command that builds all tests; the largest of them is what linkers are measured by.
     pub test_command: CargoCommand,
-    /// The suite's own program, which plays the compiler while a link is captured.
-    pub exe: Utf8PathBuf,
     /// Whether proofs and measurements are made again that were made before.
     pub again: bool,
     /// Whether linkers are measured; else the linker stays as it is.

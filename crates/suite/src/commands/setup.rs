@@ -63,7 +63,6 @@ pub(super) fn options(context: &Context, arguments: &ArgMatches) -> Result<Setup
         tools,
         setup,
         test_command: test_command(context)?,
-        exe: context.exe.clone(),
         again: flag("again"),
         measure: !flag("no-measure"),
         offline: flag("offline"),

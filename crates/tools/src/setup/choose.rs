@@ -123,23 +123,18 @@ impl SetupPlan<'_> {
             "measuring linkers: `{}` is built once, then its largest test is linked {ROUNDS} times by each",
             self.options.test_command
         ));
-        let candidate = |name: &str, settings: &LinkSettings| Candidate {
-            name: name.to_owned(),
-            linker: settings.linker.clone(),
-            rustflags: settings.rustflags.clone(),
+        let says = |name: &str| {
+            let mut tools = self.tools.iter().map(|planned| &planned.tool);
+            tools.find(|tool| tool.name == name).map(|tool| tool.says.clone())
         };
-        let candidates = [candidate(&baseline, in_use)]
-            .into_iter()
-            .chain(others.iter().map(|(name, settings)| candidate(name, settings)))
-            .collect::<Vec<_>>();
-        let raced = race(
-            self.workspace,
-            &self.options.test_command,
-            &candidates,
-            &self.options.exe,
-            ROUNDS,
-            progress,
-        );
+        let baseline = Candidate { name: baseline, settings: in_use.clone(), says: None };
+        let candidates = others.iter().map(|(name, settings)| Candidate {
+            name: name.clone(),
+            settings: settings.clone(),
+            says: says(name),
+        });
+        let candidates = [baseline].into_iter().chain(candidates).collect::<Vec<_>>();
+        let raced = race(self.workspace, &self.options.test_command, &candidates, ROUNDS, progress);
         match raced {
             Err(error) if error.is::<Interrupted>() => Err(error),
             Err(error) => {
