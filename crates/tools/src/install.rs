@@ -193,13 +193,11 @@ impl Manager {
     }
 }
 
-#[cfg(unix)]
+/// Whether `sudo` is not needed. Package managers that need it exist on Unix only.
 fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-#[cfg(not(unix))]
-fn is_root() -> bool {
+    #[cfg(unix)]
+    return rustix::process::geteuid().is_root();
+    #[cfg(not(unix))]
     false
 }
 

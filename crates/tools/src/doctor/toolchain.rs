@@ -14,8 +14,6 @@ use crate::process::output;
 
 /// rustup reads a few files; 20 ms on a quiet machine.
 const RUSTUP_ANSWERS: Duration = Duration::from_secs(5);
-/// The oldest release that the suite compiles with (`rust-version` of its packages).
-const OLDEST: (u32, u32) = (1, 89);
 
 /// What a toolchain file asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -185,12 +183,6 @@ fn judge_cargo(cargo: CargoVersion) -> Check {
     const NAME: &str = "cargo";
     let (major, minor) = cargo.release;
     let channel = if cargo.nightly { " (nightly)" } else { "" };
-    if cargo.release < OLDEST {
-        let (_, oldest) = OLDEST;
-        let evidence =
-            format!("{major}.{minor}{channel}: this suite needs 1.{oldest}, and 1.94 for optional includes");
-        return Check::warn(NAME, evidence, "rustup update, or a newer channel in rust-toolchain.toml");
-    }
     if !includes(cargo) {
         let evidence = format!(
             "{major}.{minor}{channel} takes no optional `include` (1.94 does): settings of this machine cannot be set"

@@ -23,14 +23,6 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
         let Some((program, by)) = found else { continue };
         checks.push(look(name, program, subject.shown(by.as_str().into()), subject)?);
     }
-    if let (Some((first, _)), Some((second, _))) = (&one, &other) {
-        let same = located(first, environment).is_some_and(|path| located(second, environment) == Some(path));
-        if same {
-            let evidence =
-                format!("{first} wraps the compiler twice, as rustc-wrapper and as rustc-workspace-wrapper");
-            checks.push(Check::warn("wrapper", evidence, "remove `rustc-workspace-wrapper`"));
-        }
-    }
     if checks.is_empty() {
         checks.push(Check::ok("wrapper", "none: cargo calls rustc itself"));
     }
