@@ -4,7 +4,7 @@ use anyhow::Result;
 use xtask_workspace::{CargoConfig, Environment, target_variable};
 
 use super::{Check, Subject, some};
-use crate::setup::variables_that_void_flags;
+use crate::settings::variables_that_void_flags;
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
     let workspace = subject.workspace;

@@ -4,8 +4,7 @@ use anyhow::Result;
 use xtask_workspace::{CargoConfig, Environment};
 
 use super::{Check, Subject, size};
-use crate::memory::{free_bytes, total_bytes};
-use crate::setup;
+use crate::memory::{fitting_jobs, free_bytes, total_bytes};
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
     let (jobs, by) =
@@ -57,7 +56,7 @@ impl Memory {
         let Some(total) = *total else {
             return Check::ok(NAME, format!("{claim}; this system does not say what it has"));
         };
-        let fitting = setup::jobs(*jobs, total, *per_job);
+        let fitting = fitting_jobs(*jobs, total, *per_job);
         if let Some(fitting) = fitting {
             let evidence = format!("{claim} need {}, and there are {}", size(need), size(total));
             return Check::warn(
@@ -68,7 +67,7 @@ impl Memory {
         }
         match *free {
             Some(free) if free < need => {
-                let now = setup::jobs(*jobs, free, *per_job).unwrap_or(*jobs);
+                let now = fitting_jobs(*jobs, free, *per_job).unwrap_or(*jobs);
                 let evidence = format!(
                     "{claim} need {}, and {} of {} are free now",
                     size(need),

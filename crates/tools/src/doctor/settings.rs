@@ -8,9 +8,8 @@ use xtask_workspace::{CargoConfig, Environment};
 
 use super::wrapper::located;
 use super::{Check, SafeFix, Subject};
-use crate::include::includes;
-use crate::local::{Around, LOCAL_FILE, LocalSettings, local_file};
-use crate::setup::{Known, Overruled, in_force_key, overruled};
+use crate::settings::{Around, LOCAL_FILE, LocalSettings, Overruled, includes, local_file, overruled};
+use crate::setup::{Known, in_force_key};
 
 const SETUP: &str = "cargo xtask setup";
 /// Where cargo cannot start rustc, it cannot start us either, unless these settings are gone first.

@@ -9,8 +9,8 @@ use toml_edit::DocumentMut;
 use xtask_workspace::{Call, CargoVersion, Environment, home, on_path};
 
 use super::{Check, Subject, shown};
-use crate::include::includes;
 use crate::process::output;
+use crate::settings::includes;
 
 /// rustup reads a few files; 20 ms on a quiet machine.
 const RUSTUP_ANSWERS: Duration = Duration::from_secs(5);

@@ -39,7 +39,7 @@ fn look(name: &str, program: &str, by: &str, subject: &Subject<'_>) -> Result<Ch
     let environment = &subject.workspace.environment;
     let Some(path) = located(program, environment) else {
         let evidence = format!("{program}, set by {by}, is not there: cargo cannot start rustc");
-        let fix = if by.ends_with(crate::local::LOCAL_FILE) {
+        let fix = if by.ends_with(crate::settings::LOCAL_FILE) {
             SETUP_ANEW.to_owned()
         } else {
             format!("remove it from {by}, or install it")

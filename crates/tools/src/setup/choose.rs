@@ -4,15 +4,14 @@ use anyhow::Result;
 use xtask_workspace::config::Setup;
 use xtask_workspace::{CargoConfig, Digest, Hasher, Progress};
 
-use super::SetupPlan;
 use super::known::Known;
-use super::report::{Outcome, SetupReport, State};
+use super::{Outcome, SetupPlan, SetupReport, State};
 use crate::catalog::LinkSettings;
 use crate::linker_name::makers_in_words;
-use crate::local::flag_variables;
 use crate::process::Interrupted;
 use crate::prove::link_in_force;
 use crate::race::{Candidate, Race, race};
+use crate::settings::flag_variables;
 
 /// So many rounds tell a difference of a few percent from noise.
 const ROUNDS: usize = 11;

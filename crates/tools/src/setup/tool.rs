@@ -3,18 +3,102 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
+use serde::Serialize;
 use xtask_units::whole_milliseconds;
-use xtask_workspace::config::InstallTo;
+use xtask_workspace::config::{InstallTo, Need, Way};
 use xtask_workspace::{Call, Progress};
 
 use super::known::Known;
-use super::report::{Outcome, State};
-use crate::catalog::Tool;
+use crate::catalog::{LinkSettings, Tool};
 use crate::install::{Step, steps, take};
 use crate::machine::{Machine, ignore_own_folder};
 use crate::probe::{Found, Probed, probe};
 use crate::process::Interrupted;
 use crate::prove::{Proven, prove};
+
+/// What is true of a tool now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "state")]
+pub enum State {
+    /// Its effect was seen.
+    Proven {
+        /// Its program.
+        path: Utf8PathBuf,
+        /// The version that it says to have.
+        version: Option<String>,
+        /// What was seen.
+        evidence: String,
+        /// For a linker: the settings by which it was.
+        link: Option<LinkSettings>,
+    },
+    /// It is there, and does not do what it is for.
+    Unproven {
+        /// Its program.
+        path: Utf8PathBuf,
+        /// What was seen instead.
+        why: String,
+    },
+    /// It is not there, or its version will not do.
+    Missing {
+        /// Why, and what was tried: a line each.
+        why: Vec<String>,
+    },
+    /// It is neither installed nor used.
+    Unwanted,
+}
+
+/// What became of a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Outcome {
+    /// Its name.
+    pub name: String,
+    /// How much it is wanted.
+    pub need: Need,
+    /// What is used without it; may be empty.
+    pub without: String,
+    /// The way by which it was installed just now.
+    pub installed: Option<Way>,
+    /// Whether its proof was made just now, not earlier.
+    pub proven_now: bool,
+    /// How long installing it took, in milliseconds.
+    pub install_ms: u64,
+    /// How long its proof took, in milliseconds; 0 for one that was made earlier.
+    pub proof_ms: u64,
+    /// What is true of it.
+    #[serde(flatten)]
+    pub state: State,
+}
+
+impl Outcome {
+    /// Nothing was done about `tool` so far.
+    pub(crate) fn new(tool: &Tool) -> Self {
+        Self {
+            name: tool.name.clone(),
+            need: tool.need,
+            without: tool.without.clone(),
+            installed: None,
+            proven_now: false,
+            install_ms: 0,
+            proof_ms: 0,
+            state: State::Unwanted,
+        }
+    }
+
+    /// Whether the setup fails for the lack of it.
+    pub fn is_lacking(&self) -> bool {
+        self.need == Need::Required && !matches!(self.state, State::Proven { .. })
+    }
+
+    /// The settings by which it links, if it is a proven linker.
+    pub fn link(&self) -> Option<&LinkSettings> {
+        match &self.state {
+            State::Proven { link, .. } => link.as_ref(),
+            _ => None,
+        }
+    }
+}
 
 /// How tools are installed and proven.
 pub(crate) struct Installer<'a> {
@@ -125,21 +209,5 @@ impl Installer<'_> {
         let proven = prove(tool, found, self.machine);
         outcome.proof_ms += whole_milliseconds(proving.elapsed());
         proven
-    }
-}
-
-impl Outcome {
-    /// Nothing was done about `tool` so far.
-    pub(crate) fn new(tool: &Tool) -> Self {
-        Self {
-            name: tool.name.clone(),
-            need: tool.need,
-            without: tool.without.clone(),
-            installed: None,
-            proven_now: false,
-            install_ms: 0,
-            proof_ms: 0,
-            state: State::Unwanted,
-        }
     }
 }
