@@ -34,5 +34,5 @@ pub fn main() -> ExitCode {
 ///
 /// A task that takes a name which is not its own is wrong usage (exit code 2), whatever was asked for.
 pub fn main_with(tasks: impl IntoIterator<Item = Task>) -> ExitCode {
-    program::main(&tasks.into_iter().collect::<Vec<_>>(), None, &[])
+    program::main(&tasks.into_iter().collect::<Vec<_>>(), None)
 }

@@ -23,10 +23,6 @@ pub use crate::shell::{bytes, count, seconds};
 /// The commands that the workshop has beside the daily ones: the first value is a name of [`WORKSHOP`].
 pub type MoreCommands = fn(&str, Call<'_>) -> Result<Ended>;
 
-/// A part that the program plays when cargo, or another program that it started, starts it instead of a tool: the value
-/// of the variable that says so, and the function, which returns the exit code.
-pub type Role = (&'static str, fn(&[String]) -> Result<i32>);
-
 /// A call of a command.
 #[derive(Debug)]
 pub struct Call<'a> {
@@ -43,22 +39,23 @@ pub struct Call<'a> {
 }
 
 /// Runs a program of the suite with this process's arguments.
-pub fn main(tasks: &[Task], more: Option<MoreCommands>, roles: &[Role]) -> ExitCode {
+pub fn main(tasks: &[Task], more: Option<MoreCommands>) -> ExitCode {
     // Cargo starts this program hundreds of times as its compiler: nothing else may happen before.
     if let Ok(role) = std::env::var(ROLE) {
-        return play(&role, roles);
+        return play(&role);
     }
     commands::run(&std::env::args().collect::<Vec<_>>(), tasks, more)
 }
 
-/// Plays a part instead of running a command.
-fn play(role: &str, roles: &[Role]) -> ExitCode {
+/// Plays a part in cargo's own run instead of running a command.
+fn play(role: &str) -> ExitCode {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
-    let known: [Role; 2] =
-        [(ROLE_COMPILER, xtask_units::fake::compiler), (xtask_tiers::ROLE_TESTS, xtask_tiers::run_tests)];
-    let played = match known.iter().chain(roles).find(|(name, _)| *name == role) {
-        Some((_, play)) => play(&args),
-        None => Err(anyhow::anyhow!("{ROLE} is set to `{role}`, which is no role of this program; unset it")),
+    let played = match role {
+        ROLE_COMPILER => xtask_units::fake::compiler(&args),
+        xtask_tiers::ROLE_TESTS => xtask_tiers::run_tests(&args),
+        other => {
+            Err(anyhow::anyhow!("{ROLE} is set to `{other}`, which is no role of this program; unset it"))
+        }
     };
     match played {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),

@@ -1,20 +1,15 @@
-//! `doctor`: what holds a workspace back on this machine, each with its evidence and the command that mends it.
+//! `doctor`: what slows down or breaks the builds of a workspace on this machine, each with its evidence and a fix.
 //!
-//! Invariant: a diagnosis compiles nothing, starts no daemon and changes nothing but a file of its own below the target
-//! dir, which it removes; only [`fix`] changes files, as one transaction that `setup --undo` takes back.
+//! It checks what cargo itself does not warn of and what somebody can act on.
+//!
+//! Invariant: a diagnosis compiles nothing, starts no daemon and changes no file; only [`fix`] changes files, as one
+//! transaction that `setup --undo` takes back.
 
 mod cache;
-mod clock;
-mod config_keys;
 mod disk;
 mod fixes;
 mod flags;
-mod known_keys;
-mod layout;
-mod manifests;
 mod memory;
-mod mounts;
-mod processes;
 mod settings;
 mod sharing;
 mod toolchain;
@@ -22,7 +17,7 @@ mod tools;
 mod unloaded;
 mod wrapper;
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -41,24 +36,22 @@ pub use unloaded::diagnose_unloaded;
 /// So many checks run at once: most of them wait for a process.
 const AT_ONCE: usize = 6;
 
-/// What a diagnosis is to look at.
+/// What a diagnosis works with.
 #[derive(Debug, Clone)]
 pub struct DoctorOptions {
-    /// The tools, in the order in which they are looked at.
+    /// The tools, in the order of the report.
     pub tools: Vec<Tool>,
     /// What `[setup]` says.
     pub setup: Setup,
     /// How many units cargo compiles at once, if nobody says otherwise.
     pub cores: usize,
-    /// What time it is.
-    pub now: SystemTime,
 }
 
-/// How well something is; ordered from good to bad.
+/// The result of a check, ordered from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// It holds nothing back.
+    /// Nothing to do.
     Ok,
     /// It costs time, space or certainty.
     Warn,
@@ -66,7 +59,7 @@ pub enum Status {
     Fail,
 }
 
-/// What mends something.
+/// How something is fixed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Fix {
@@ -76,19 +69,19 @@ pub struct Fix {
     pub safe: Option<SafeFix>,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Check {
     /// What it is about, such as `toolchain`.
     pub name: String,
-    /// How well it is.
+    /// Its result.
     pub status: Status,
     /// What was seen, in one line.
     pub evidence: String,
     /// More of it, a line each.
     pub more: Vec<String>,
-    /// What mends it; only where it is not well.
+    /// The fix; `None` only where there is nothing to do.
     pub fix: Option<Fix>,
 }
 
@@ -131,7 +124,7 @@ impl Check {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DoctorReport {
-    /// Everything that was looked at.
+    /// Every check.
     pub checks: Vec<Check>,
     /// The files that a fix has changed before, relative to the workspace's root.
     pub changed: Vec<Utf8PathBuf>,
@@ -164,19 +157,17 @@ impl DoctorReport {
     }
 }
 
-/// What all checks look at.
-struct Patient<'a> {
+/// What is checked.
+struct Subject<'a> {
     workspace: &'a Workspace,
     options: &'a DoctorOptions,
     machine: Machine,
     cargo: CargoVersion,
-    /// When the diagnosis began, at the time `now` of the options.
-    started: Instant,
     /// The files that git tracks, relative to the root; `None` without git.
     tracked: Option<Vec<Utf8PathBuf>>,
 }
 
-impl Patient<'_> {
+impl Subject<'_> {
     fn root(&self) -> &Utf8Path {
         self.workspace.root()
     }
@@ -191,54 +182,32 @@ fn shown<'a>(path: &'a Utf8Path, root: &Utf8Path) -> &'a str {
     path.strip_prefix(root).unwrap_or(path).as_str()
 }
 
-/// Checks that are made together.
-#[derive(Clone, Copy)]
-enum Group {
-    /// What files and the system tell.
-    Told(fn(&Patient<'_>) -> Vec<Check>),
-    /// What has to be asked, and may not be answered: then one check of this name says so.
-    Asked(&'static str, fn(&Patient<'_>) -> Result<Vec<Check>>),
-}
+/// Checks that are made together. Where one fails with anything but a signal, a check with the name of the group says so.
+type Group = (&'static str, fn(&Subject<'_>) -> Result<Vec<Check>>);
 
 /// In the order of the report.
-const GROUPS: [Group; 17] = [
-    Group::Asked("toolchain", toolchain::check),
-    Group::Told(toolchain::check_cargo),
-    Group::Asked("tools", tools::check),
-    Group::Asked("sccache", cache::check),
-    Group::Told(settings::check),
-    Group::Told(flags::check),
-    Group::Asked("wrapper", wrapper::check),
-    Group::Told(config_keys::check),
-    Group::Told(manifests::check),
-    Group::Told(memory::check),
-    Group::Told(disk::check),
-    Group::Told(mounts::check),
-    Group::Told(processes::check),
-    Group::Told(clock::check),
-    Group::Asked("file clock", clock::check_file_system),
-    Group::Told(sharing::check),
-    Group::Told(layout::check),
+const GROUPS: [Group; 10] = [
+    ("toolchain", toolchain::check),
+    ("cargo", toolchain::check_cargo),
+    ("tools", tools::check),
+    ("sccache", cache::check),
+    ("settings", settings::check),
+    ("rustflags", flags::check),
+    ("wrapper", wrapper::check),
+    ("memory", memory::check),
+    ("disk", disk::check),
+    ("target dir", sharing::check),
 ];
 
-impl Group {
-    /// What the patient looks like. Fails only for a signal that came meanwhile.
-    fn look(self, patient: &Patient<'_>) -> Result<Vec<Check>, Interrupted> {
-        let (name, check) = match self {
-            Self::Told(check) => return Ok(check(patient)),
-            Self::Asked(name, check) => (name, check),
-        };
-        check(patient).or_else(|error| {
-            let error = error.downcast::<Interrupted>().map_or_else(Ok, Err);
-            error.map(|error| {
-                let evidence = format!("it could not be looked at: {error:#}");
-                vec![Check::warn(name, evidence, "mend what the error names")]
-            })
-        })
-    }
+/// The checks of a group. Fails only for a signal that came meanwhile.
+fn checks((name, check): &Group, subject: &Subject<'_>) -> Result<Vec<Check>, Interrupted> {
+    check(subject).or_else(|error| {
+        let error = error.downcast::<Interrupted>().map_or_else(Ok, Err)?;
+        Ok(vec![Check::warn(name, format!("could not be checked: {error:#}"), "fix what the error names")])
+    })
 }
 
-/// Looks at everything.
+/// Makes every check.
 ///
 /// Fails where not even the compiler can be asked. What single checks fail at is in the report.
 pub fn diagnose(workspace: &Workspace, options: &DoctorOptions) -> Result<DoctorReport> {
@@ -250,10 +219,10 @@ pub fn diagnose(workspace: &Workspace, options: &DoctorOptions) -> Result<Doctor
         let tracked = tracked(root, environment);
         (join(machine), join(cargo), tracked)
     });
-    let patient = Patient { workspace, options, machine: machine?, cargo: cargo?, started, tracked };
+    let subject = Subject { workspace, options, machine: machine?, cargo: cargo?, tracked };
     let mut report = DoctorReport { checks: Vec::new(), changed: Vec::new(), signal: None, took_ms: 0 };
-    for looked in parallel(AT_ONCE, &GROUPS, |group| group.look(&patient)) {
-        match looked {
+    for checked in parallel(AT_ONCE, &GROUPS, |group| checks(group, &subject)) {
+        match checked {
             Ok(checks) => report.checks.extend(checks),
             Err(interrupted) => report.signal = Some(interrupted.signal),
         }
@@ -265,19 +234,6 @@ pub fn diagnose(workspace: &Workspace, options: &DoctorOptions) -> Result<Doctor
 /// A panic of the other thread goes on in this one.
 fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// The folders that may be those of profiles, right in a target dir or below a triple.
-fn profile_dirs(target: &Utf8Path) -> Vec<Utf8PathBuf> {
-    let folders = |dir: &Utf8Path| {
-        let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
-        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        folders.map(|entry| entry.path().to_owned()).collect::<Vec<_>>()
-    };
-    let top = folders(target);
-    let triples = top.iter().filter(|dir| dir.file_name().is_some_and(|name| name.contains('-')));
-    let below = triples.flat_map(|dir| folders(dir)).collect::<Vec<_>>();
-    top.into_iter().chain(below).collect()
 }
 
 /// Bytes as people read them: whole MiB below 10 GiB, GiB with one digit above.

@@ -6,29 +6,26 @@
 
 mod catalog;
 pub mod doctor;
-mod found;
-mod include;
 mod install;
 mod linker_name;
-mod local;
 mod machine;
 mod memory;
+mod needs;
+mod probe;
 mod process;
 mod prove;
 pub mod race;
+mod settings;
 mod setup;
-mod undo;
-mod ways;
 
 pub use catalog::{CATALOG, LinkSettings, Tool, catalog};
-pub use found::{Found, Presence, look_for, places};
-pub use include::{add_include, includes};
-pub use local::{LOCAL_FILE, LocalSettings, local_file};
+pub use install::{Outdated, Step};
 pub use machine::{Machine, private_bin};
+pub use needs::{Missing, install, missing};
+pub use probe::{Found, Probed, Unsuited, probe};
 pub use prove::{Proven, prove};
-pub use setup::{Outcome, Overruled, PlannedTool, SetupOptions, SetupPlan, SetupReport, State, jobs};
-pub use undo::SetupUndo;
-pub use ways::Step;
+pub use settings::{LOCAL_FILE, LocalSettings, Overruled, SetupUndo, add_include, includes, local_file};
+pub use setup::{Outcome, PlannedTool, SetupOptions, SetupPlan, SetupReport, State};
 
 /// The signal that `error` is about, if it is about one.
 pub fn interrupted(error: &anyhow::Error) -> Option<i32> {

@@ -23,9 +23,9 @@ pub struct Machine {
     pub environment: Environment,
     /// The host triple.
     pub host: String,
-    /// What `rustc --version` says.
+    /// What `rustc --version` says; empty where rustc was not asked.
     pub rustc: String,
-    /// The toolchain's folder `lib/rustlib/HOST`.
+    /// The toolchain's folder `lib/rustlib/HOST`; empty where rustc was not asked.
     pub rustlib: Utf8PathBuf,
     /// Our own folder below the target dir.
     pub state_dir: Utf8PathBuf,
@@ -34,15 +34,28 @@ pub struct Machine {
 impl Machine {
     /// Asks the workspace's rustc where it is.
     pub fn of(workspace: &Workspace) -> Result<Self> {
-        let (root, environment) = (workspace.root().to_owned(), workspace.environment.clone());
-        let call = Call::new(&root, "rustc", ["--print", "sysroot"]);
-        let said = successful(&call, &environment, RUSTC_ANSWERS)?.stdout;
-        let sysroot = said.lines().next().with_context(|| format!("`{call}` said nothing"))?;
-        let host = workspace.facts.host.clone();
-        let rustlib = Utf8Path::new(sysroot).join("lib/rustlib").join(&host);
-        let version = Call::new(&root, "rustc", ["--version"]);
-        let rustc = successful(&version, &environment, RUSTC_ANSWERS)?.stdout.trim().to_owned();
-        Ok(Self { host, rustc, rustlib, state_dir: workspace.state_dir().join("setup"), root, environment })
+        let mut machine = Self::without_toolchain(workspace);
+        let ask = |args: &[&str]| {
+            let call = Call::new(&machine.root, "rustc", args.iter().copied());
+            let said = successful(&call, &machine.environment, RUSTC_ANSWERS)?.stdout;
+            anyhow::Ok(said.lines().next().with_context(|| format!("`{call}` said nothing"))?.to_owned())
+        };
+        let (sysroot, rustc) = (ask(&["--print", "sysroot"])?, ask(&["--version"])?);
+        machine.rustlib = Utf8Path::new(&sysroot).join("lib/rustlib").join(&machine.host);
+        machine.rustc = rustc;
+        Ok(machine)
+    }
+
+    /// The same without asking rustc: enough to look for programs that are not the toolchain's.
+    pub(crate) fn without_toolchain(workspace: &Workspace) -> Self {
+        Self {
+            root: workspace.root().to_owned(),
+            environment: workspace.environment.clone(),
+            host: workspace.facts.host.clone(),
+            rustc: String::new(),
+            rustlib: Utf8PathBuf::new(),
+            state_dir: workspace.state_dir().join("setup"),
+        }
     }
 
     /// Where a tool is put that only this workspace shall have. It is no part of the target dir: `cargo clean` must not

@@ -12,8 +12,8 @@ use xtask_workspace::Call;
 use xtask_workspace::config::{Effect, Proof};
 
 use crate::catalog::{LinkSettings, Tool, filled};
-use crate::found::Found;
 use crate::machine::Machine;
+use crate::probe::Found;
 use crate::process::successful;
 
 pub(crate) use link::{InForce, link_in_force};

@@ -1,37 +1,35 @@
 //! Which linker is the fastest here: the workspace's largest test program, linked over and over by each candidate.
 //!
-//! One run of the linker is all that is timed. Cargo tells how it calls rustc for that program (`capture`), rustc how
-//! it calls the linker (`link_line`), and these calls are made again in rounds, so that other work on the machine
-//! slows all of them.
+//! One run of the linker is all that is timed. Cargo prints how it calls rustc for that program (`subject`), and rustc
+//! how it calls the linker (`link_line`). That call is edited for each candidate, and the calls are made in rounds, so
+//! that other work on the machine slows all of them (`contest`).
 //!
 //! Invariants: nothing that is linked here is put where a build would look for it; the one unit that is compiled again
 //! in the user's own target dir ends fresh; and what the race wrote is gone when it ends. After a kill the next race
 //! removes it.
 
-mod arguments;
-mod capture;
 mod contest;
 mod link_line;
 mod subject;
 
 use anyhow::{Context, Result, bail};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use xtask_files::{FileLock, Locked, remove_dir, try_lock};
 use xtask_stats::{Comparison, Verdict};
 use xtask_workspace::{CargoCommand, Progress, Workspace};
 
-pub use capture::{ROLE_CAPTURE, capture};
+use crate::catalog::LinkSettings;
 
 /// A way to link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// What it is called in the result.
     pub name: String,
-    /// The program that rustc calls to link (`-C linker=…`); `None` for rustc's own choice.
-    pub linker: Option<String>,
-    /// Arguments at the end of rustc's, such as `-Clink-arg=-fuse-ld=mold`.
-    pub rustflags: Vec<String>,
+    /// How rustc is told to use it.
+    pub settings: LinkSettings,
+    /// The name that the linker leaves in what it links, see [`Tool::says`](crate::Tool::says); `None` is not checked.
+    pub says: Option<String>,
 }
 
 /// How long each candidate took.
@@ -78,8 +76,8 @@ pub struct Entry {
 
 /// Times each of `candidates` in `rounds` rounds at linking the largest test program that `test_command` builds.
 ///
-/// The first candidate is the baseline, what is in force now: of what the user's own settings say of the linker the
-/// others get nothing. `capture` is the program that plays [`ROLE_CAPTURE`], the suite's own.
+/// The first candidate is the baseline, what is in force now. Nothing that the user's own flags say of the linker reaches
+/// the others.
 ///
 /// `None`, with the reason as a note, where there is no test program or the tests do not build. Fails when the baseline
 /// cannot be linked again, when another race goes on in this workspace, or when a signal comes.
@@ -87,7 +85,6 @@ pub fn race(
     workspace: &Workspace,
     test_command: &CargoCommand,
     candidates: &[Candidate],
-    capture: &Utf8Path,
     rounds: usize,
     progress: &dyn Progress,
 ) -> Result<Option<Race>> {
@@ -99,7 +96,7 @@ pub fn race(
     test_command.run_nothing();
     let Some(program) = subject::largest(workspace, &test_command, progress)? else { return Ok(None) };
     progress.note(&format!("linking {} over and over", program.name));
-    let call = subject::captured(workspace, &test_command, &program, capture, &scratch.dir, progress)?;
+    let call = subject::compiler_call(workspace, &test_command, &program)?;
     let mut contestants = contest::prepare(&call, candidates, &scratch.dir, progress)?;
     contest::run(&mut contestants, rounds, progress)?;
     let entries = contest::entries(contestants);

@@ -1,41 +1,18 @@
 //! Linkers compared on a real workspace, with real cargo, rustc and linkers.
-//!
-//! Cargo starts the program under test as its compiler wrapper, and that program is this one: so the harness is our
-//! own; cargo and nextest see no difference.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::ExitCode;
 use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{Locked, try_lock};
 use xtask_stats::Verdict;
-use xtask_testkit::{Fixture, Outcome, cargo, played, run_tests};
-use xtask_tools::race::{Candidate, Race, capture, race};
-use xtask_units::fake::ROLE;
+use xtask_testkit::{Fixture, Outcome, cargo};
+use xtask_tools::LinkSettings;
+use xtask_tools::race::{Candidate, Race, race};
 use xtask_workspace::{CargoCommand, Environment, Progress, Silent, Workspace};
-
-const TESTS: [(&str, fn()); 5] = [
-    ("every_candidate_links_and_the_build_stays_fresh", every_candidate_links_and_the_build_stays_fresh),
-    (
-        "the_users_own_wrapper_and_linker_are_the_baselines",
-        the_users_own_wrapper_and_linker_are_the_baselines,
-    ),
-    ("a_test_with_a_harness_of_its_own_is_linked_too", a_test_with_a_harness_of_its_own_is_linked_too),
-    ("only_one_race_goes_on_in_a_workspace", only_one_race_goes_on_in_a_workspace),
-    ("without_a_test_program_there_is_no_race", without_a_test_program_there_is_no_race),
-];
-
-fn main() -> ExitCode {
-    if std::env::var_os(ROLE).is_some() {
-        let arguments = std::env::args().skip(1).collect::<Vec<_>>();
-        return played(capture(&arguments).map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1))));
-    }
-    run_tests(&TESTS)
-}
 
 /// A library with a small test, and a test `it` that is larger as it holds more.
 fn fixture() -> Fixture {
@@ -66,7 +43,8 @@ fn workspace(fixture: &Fixture, more: &[(&str, &str)]) -> Workspace {
 
 fn candidate(name: &str, linker: Option<&str>, rustflags: &[&str]) -> Candidate {
     let rustflags = rustflags.iter().map(|&flag| flag.to_owned()).collect();
-    Candidate { name: name.to_owned(), linker: linker.map(str::to_owned), rustflags }
+    let settings = LinkSettings { linker: linker.map(str::to_owned), rustflags };
+    Candidate { name: name.to_owned(), settings, says: None }
 }
 
 #[derive(Default)]
@@ -87,9 +65,8 @@ fn test_command(workspace: &Workspace) -> CargoCommand {
 
 /// The race of `candidates` in `rounds` rounds, and the notes.
 fn raced(workspace: &Workspace, candidates: &[Candidate], rounds: usize) -> (Option<Race>, Vec<String>) {
-    let this = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
     let notes = Notes::default();
-    let race = race(workspace, &test_command(workspace), candidates, &this, rounds, &notes).unwrap();
+    let race = race(workspace, &test_command(workspace), candidates, rounds, &notes).unwrap();
     let state_dir = workspace.state_dir();
     assert!(!state_dir.join("race").exists() && state_dir.join("race.lock").exists());
     (race, notes.0.into_inner().unwrap())
@@ -115,6 +92,7 @@ fn compiled(fixture: &Fixture, more: &[(&str, &str)]) -> String {
     stderr.lines().filter(|line| line.trim_start().starts_with("Compiling")).collect()
 }
 
+#[test]
 fn every_candidate_links_and_the_build_stays_fresh() {
     let fixture = fixture();
     let workspace = workspace(&fixture, &[]);
@@ -123,10 +101,14 @@ fn every_candidate_links_and_the_build_stays_fresh() {
     fixture.write("target/xtask-suite/race/0/left.o", "");
     let candidates = [
         candidate("now", None, &[]),
-        candidate("mold", None, &["-Clink-arg=-fuse-ld=mold"]),
+        Candidate { says: Some("mold".to_owned()), ..candidate("mold", None, &["-Clink-arg=-fuse-ld=mold"]) },
         candidate("GNU ld", Some(ours.as_str()), &["-Clinker-features=-lld"]),
         candidate("no program", Some("no-such-cc"), &[]),
         candidate("no library", None, &["-Clink-arg=-lno-such-library"]),
+        Candidate {
+            says: Some("mold".to_owned()),
+            ..candidate("another linker", None, &["-Clink-arg=-fuse-ld=bfd"])
+        },
     ];
     // Everything is compiled by the race itself, then nothing of it is there.
     for round in ["all is stale", "all is fresh"] {
@@ -136,7 +118,7 @@ fn every_candidate_links_and_the_build_stays_fresh() {
         assert!(race.bytes > 3 << 20, "{}", race.bytes);
         assert_eq!(notes, ["linking app test it over and over"], "{round}");
         let counts = race.entries.iter().map(|entry| entry.milliseconds.len()).collect::<Vec<_>>();
-        assert_eq!(counts, [6, 6, 6, 0, 0], "{:#?}", race.entries);
+        assert_eq!(counts, [6, 6, 6, 0, 0, 0], "{:#?}", race.entries);
         for entry in &race.entries[..3] {
             assert_eq!((&entry.failed, entry.median_ms.unwrap() > 0.0), (&None, true), "{round}");
         }
@@ -145,12 +127,14 @@ fn every_candidate_links_and_the_build_stays_fresh() {
         let why = |index: usize| race.entries[index].failed.as_deref().unwrap_or_default();
         assert!(why(3).contains("no-such-cc"), "{}", why(3));
         assert!(why(4).contains("no-such-library"), "{}", why(4));
+        assert!(why(5).contains("it was not used"), "{}", why(5));
         assert_eq!(compiled(&fixture, &[]), "", "{round}");
     }
-    // Once by rustc, once to warm up, six times timed.
-    assert_eq!(calls(&ours), 2 * 8);
+    // Once to warm up, six times timed.
+    assert_eq!(calls(&ours), 2 * 7);
 }
 
+#[test]
 fn the_users_own_wrapper_and_linker_are_the_baselines() {
     let fixture = fixture();
     let theirs = linker(&fixture, "their-cc");
@@ -171,17 +155,16 @@ fn the_users_own_wrapper_and_linker_are_the_baselines() {
     assert_ne!(compiled(&fixture, &more), "");
     let before = calls(&theirs);
     let candidates = [candidate("now", None, &[]), candidate("plain", Some("cc"), &[])];
-    let (race, notes) = raced(&workspace, &candidates, 6);
-    // The build script watches the variable that they set: what depends on it is compiled again, and once more. So
-    // both programs are linked twice in the target dir. The rest is the race: once by rustc, once to warm up, six times.
-    assert_eq!(notes[1..], ["3 units were compiled again instead of one, and 3 after that"]);
-    assert_eq!(calls(&theirs) - before, 4 + 8);
+    let (race, _) = raced(&workspace, &candidates, 6);
+    // Once for cargo, once by rustc, once to warm up, six times timed.
+    assert_eq!(calls(&theirs) - before, 9);
     let race = race.unwrap();
     assert!(race.entries.iter().all(|entry| entry.failed.is_none()), "{:#?}", race.entries);
     assert_ne!(race.entries[1].comparison.as_ref().unwrap().verdict, Verdict::TooFewRounds);
     assert_eq!(compiled(&fixture, &more), "");
 }
 
+#[test]
 fn a_test_with_a_harness_of_its_own_is_linked_too() {
     let fixture = fixture();
     let manifest = fixture.read("Cargo.toml");
@@ -196,6 +179,7 @@ fn a_test_with_a_harness_of_its_own_is_linked_too() {
     assert_eq!((race.binary.as_str(), race.entries[0].milliseconds.len()), ("app test it", 1));
 }
 
+#[test]
 fn only_one_race_goes_on_in_a_workspace() {
     let fixture = fixture();
     let workspace = workspace(&fixture, &[]);
@@ -205,7 +189,7 @@ fn only_one_race_goes_on_in_a_workspace() {
         panic!("nobody has it")
     };
     let candidates = [candidate("now", None, &[])];
-    let result = race(&workspace, &test_command(&workspace), &candidates, "unused".into(), 1, &Silent);
+    let result = race(&workspace, &test_command(&workspace), &candidates, 1, &Silent);
     assert_eq!(
         result.unwrap_err().to_string(),
         format!("another race goes on in {state_dir}; wait for its end")
@@ -213,6 +197,7 @@ fn only_one_race_goes_on_in_a_workspace() {
     assert!(state_dir.join("race/0/theirs.o").exists());
 }
 
+#[test]
 fn without_a_test_program_there_is_no_race() {
     let table =
         [("src/lib.rs", "[lib]\ntest = false\n", "builds no test program"), ("tests/it.rs", "", "fails")];

@@ -1,6 +1,4 @@
-//! `cargo xtask doctor`: what holds builds back on this machine, and how to fix it.
-
-use std::time::SystemTime;
+//! `cargo xtask doctor`: what slows down or breaks builds on this machine, and how to fix it.
 
 use anstyle::AnsiColor;
 use anyhow::Result;
@@ -17,7 +15,7 @@ use xtask_suite::program::Context;
 use xtask_suite::program::seconds;
 use xtask_suite::program::{Ended, count};
 
-/// Looks, mends what is safe to mend where that is wanted, and shows.
+/// Checks, makes the safe fixes where `--fix` asks for them, and shows.
 ///
 /// A workspace that cannot be read for a reason of the machine's is a finding; any other error is what it always is.
 pub(super) fn run(
@@ -42,11 +40,11 @@ pub(super) fn run(
             shell.result(&format!("{} {done}", shell.paint("fixed", AnsiColor::Green)));
         }
         if fixed.edits.is_empty() {
-            shell.note("nothing here is to be mended by --fix");
+            shell.note("there is nothing that --fix can fix");
         } else {
             // What cargo reads is another configuration now.
             let workspace = Workspace::load(context.workspace.root(), context.workspace.environment.clone())?;
-            report = diagnose(&workspace, &DoctorOptions { now: SystemTime::now(), ..options })?;
+            report = diagnose(&workspace, &options)?;
             report.changed = fixed.edits.into_iter().map(|edit| edit.path).collect();
         }
     }
@@ -58,7 +56,6 @@ fn options(context: &Context) -> Result<DoctorOptions> {
         tools: catalog(&context.config.tools, &context.workspace.facts.host)?,
         setup: context.config.setup.clone(),
         cores: cores(),
-        now: SystemTime::now(),
     })
 }
 

@@ -17,7 +17,7 @@ use xtask_suite::program::{self, Call, Ended, nearest_settings};
 
 /// Runs the workshop with this process's arguments.
 pub fn main() -> ExitCode {
-    program::main(&[], Some(run), &[(xtask_tools::race::ROLE_CAPTURE, xtask_tools::race::capture)])
+    program::main(&[], Some(run))
 }
 
 /// Runs the command of this name.

@@ -7,13 +7,13 @@ use anyhow::Result;
 use camino::Utf8Path;
 use clap::ArgMatches;
 use xtask_stats::Verdict;
+use xtask_tiers::build_commands;
 use xtask_tools::race::Race;
 use xtask_tools::{
-    LocalSettings, Outcome, PlannedTool, Presence, SetupOptions, SetupPlan, SetupReport, SetupUndo, State,
-    catalog,
+    LocalSettings, Outcome, PlannedTool, SetupOptions, SetupPlan, SetupReport, SetupUndo, State, catalog,
 };
 use xtask_units::cores;
-use xtask_workspace::config::Need;
+use xtask_workspace::config::{Need, Packages, Tier, TierCommand};
 use xtask_workspace::{Call, CargoCommand, WrongUsage};
 
 use xtask_suite::Exit;
@@ -62,13 +62,25 @@ pub(super) fn options(context: &Context, arguments: &ArgMatches) -> Result<Setup
     Ok(SetupOptions {
         tools,
         setup,
-        test_command: CargoCommand::new(workspace.root(), ["test", "--workspace"]),
-        exe: context.exe.clone(),
+        test_command: test_command(context)?,
         again: flag("again"),
         measure: !flag("no-measure"),
         offline: flag("offline"),
         cores: cores(),
     })
+}
+
+/// The command that builds the tests of the first tier that is for the whole workspace, with that tier's excludes and
+/// features: what other tiers add may not build here.
+fn test_command(context: &Context) -> Result<CargoCommand> {
+    let workspace = &context.workspace;
+    let whole = |tier: &&Tier| {
+        tier.command == TierCommand::Test && matches!(tier.packages, Packages::Affected | Packages::Workspace)
+    };
+    let all = || CargoCommand::new(workspace.root(), ["test", "--workspace"]);
+    let Some(tier) = context.config.tiers.iter().find(whole) else { return Ok(all()) };
+    let preset = tier.preset.as_deref().map(|name| context.preset(name)).transpose()?;
+    Ok(build_commands(workspace, tier, preset, u64::MAX).pop().unwrap_or_else(all))
 }
 
 /// Whether the system's package manager may be called: as the user said by `--yes`, or says now. As another user it is
@@ -139,11 +151,12 @@ fn intent(planned: &PlannedTool) -> String {
         None if tool.without.is_empty() => "there is no way to install it here".to_owned(),
         None => format!("there is no way to install it here; {} is used instead", tool.without),
     };
-    match (&planned.presence, &planned.evidence) {
-        (Presence::Found(found), Some(evidence)) => format!("{}: {evidence}", found.path),
-        (Presence::Found(found), None) => format!("{}: to be proven", found.path),
-        (Presence::Unsuited { path, why }, _) => format!("{path}: {why}; {}", install()),
-        (Presence::Missing, _) => install(),
+    match (planned.probed.found.first(), planned.probed.unsuited.first()) {
+        (Some(found), _) => {
+            format!("{}: {}", found.path, planned.evidence.as_deref().unwrap_or("to be proven"))
+        }
+        (None, Some(unsuited)) => format!("{}: {}; {}", unsuited.path, unsuited.why, install()),
+        (None, None) => install(),
     }
 }
 
@@ -152,7 +165,7 @@ fn show_steps(shell: &Shell, plan: &SetupPlan<'_>) {
     let open = plan.tools.iter().filter(|planned| {
         planned.tool.need != Need::Unwanted
             && planned.evidence.is_none()
-            && (matches!(planned.presence, Presence::Found(_)) || !planned.steps.is_empty())
+            && (!planned.probed.found.is_empty() || !planned.steps.is_empty())
     });
     for planned in open {
         shell.output(&format!("{:<15} {}", planned.tool.name, intent(planned)));

@@ -1,5 +1,5 @@
-//! `doctor` on workspaces that something holds back: each condition is one named check, and what `--fix` mends is well
-//! the next time, with every other byte as it was.
+//! `doctor` on workspaces with faults: each fault is one named check, and what `--fix` fixes is ok the next time, with
+//! every other byte as it was.
 
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 #![expect(dead_code, reason = "what the tests of the daily commands share has more than these need")]
@@ -8,8 +8,7 @@
 mod support;
 
 use std::fs;
-use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::process::Command;
 
 use camino::Utf8PathBuf;
 use serde_json::Value;
@@ -70,9 +69,7 @@ fn a_healthy_workspace_has_no_failure_and_is_left_alone() {
         assert_eq!(check["fix"].is_null(), check["status"] == "ok", "{check:#}");
     }
     assert_check(&report, "toolchain", "ok", "rust-toolchain.toml pins stable");
-    for name in
-        ["cargo", "rustflags", "wrapper", "cargo config", "manifests", "clock", "file clock", "layout"]
-    {
+    for name in ["cargo", "rustflags", "wrapper", "target dir"] {
         assert_eq!(named(&report, name)[0]["status"], "ok", "{report:#}");
     }
     let lines = suite.run(&["doctor", "--fix"], 0).stdout;
@@ -167,40 +164,18 @@ fn a_toolchain_that_is_not_installed_is_a_failure_and_a_broken_configuration_is_
 
 #[test]
 fn what_cargo_drops_in_silence_is_said() {
-    let config = "[build]\nrustflags = [\"--cfg=mine\"]\npipelining = true\n[doc]\njobs = 2\n";
-    let files = [
-        (".cargo/config.toml", config),
-        (
-            "app/Cargo.toml",
-            "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[profile.dev]\nopt-level = 1\n",
-        ),
-        ("scripts/sizes.sh", "#!/bin/sh\nls target/debug/deps/app-*\n"),
-    ];
-    let mut suite = suite(&files, "");
+    let config = "[build]\nrustflags = [\"--cfg=mine\"]\n";
+    let mut suite = suite(&[(".cargo/config.toml", config)], "");
     suite.set("RUSTFLAGS", "-g");
     suite.set("CARGO_BUILD_JOBS", "100000");
     let report = suite.json(&["doctor"], 0);
-    assert_check(&report, "cargo config", "warn", "`build.pipelining`, `doc.jobs` in .cargo/config.toml");
     assert_check(
         &report,
         "rustflags",
         "warn",
         "RUSTFLAGS is set, and voids build.rustflags in .cargo/config.toml",
     );
-    assert_check(&report, "manifests", "warn", "[profile] in app/Cargo.toml");
-    assert_check(&report, "layout", "warn", "scripts/sizes.sh:2");
     assert_check(&report, "memory", "warn", "100000 jobs (CARGO_BUILD_JOBS)");
-
-    suite.fixture.write(".cargo/config.toml", "[build]\njobs = 0\n");
-    assert_check(&suite.json(&["doctor"], 1), "cargo config", "fail", "build.jobs = 0");
-    suite.fixture.write(".cargo/config.toml", "[build]\njobs = 1\n");
-    fs::rename(suite.root().join(".cargo/config.toml"), suite.root().join(".cargo/config")).unwrap();
-    assert_check(
-        &suite.json(&["doctor"], 0),
-        "cargo config",
-        "warn",
-        ".cargo/config has the name that cargo gave up",
-    );
 }
 
 #[test]
@@ -211,9 +186,9 @@ fn a_wrapper_that_hangs_is_ended_and_one_that_is_gone_is_named() {
     suite.set("RUSTC_WRAPPER", wrapper.as_str());
     assert_check(&suite.json(&["doctor"], 0), "wrapper", "ok", "passes on `rustc -vV`");
     script(&wrapper, "sleep 300\n");
-    assert_check(&suite.json(&["doctor"], 1), "wrapper", "fail", "did not end within 5 s");
+    assert_check(&suite.json(&["doctor"], 1), "wrapper", "fail", "calls itself or hangs");
     script(&wrapper, "exec cargo \"$@\"\n");
-    assert_check(&suite.json(&["doctor"], 0), "wrapper", "warn", "may call itself");
+    assert_check(&suite.json(&["doctor"], 1), "wrapper", "fail", "does not answer as rustc does");
     suite.set("RUSTC_WRAPPER", "/gone/wrap");
     assert_check(
         &suite.json(&["doctor"], 1),
@@ -282,7 +257,7 @@ fn several_versions_of_a_tool_and_a_toolchain_that_is_overruled_are_named() {
     suite.set("RUSTUP_TOOLCHAIN", "stable");
     let report = suite.json(&["doctor"], 0);
     let expected =
-        format!("several versions: 1.2.3 ({}/dupe) is taken before 2.0.0 ({}/dupe)", folders[0], folders[1]);
+        format!("several versions: 1.2.3 ({}/dupe) is used, not 2.0.0 ({}/dupe)", folders[0], folders[1]);
     assert_check(&report, "tool dupe", "warn", &expected);
     let expected = format!("RUSTUP_TOOLCHAIN=stable overrules rust-toolchain.toml, which pins {release}");
     assert_check(&report, "toolchain", "warn", &expected);
@@ -303,23 +278,6 @@ fn a_compiler_cache_is_asked_and_a_conflict_with_it_is_said() {
     assert_check(&asked, "sccache", "ok", folder.as_str());
     suite.set("CARGO_INCREMENTAL", "1");
     assert_check(&suite.json(&["doctor"], 0), "sccache incremental", "warn", "CARGO_INCREMENTAL=1");
-}
-
-#[test]
-fn a_file_from_the_future_and_another_builder_are_seen() {
-    let suite = suite(&[], "");
-    suite.run(&["doctor"], 0);
-    let source = fs::File::options().append(true).open(suite.root().join("app/src/main.rs")).unwrap();
-    source.set_modified(SystemTime::now() + Duration::from_secs(3600)).unwrap();
-    let bacon = suite.root().join("target/bin/bacon");
-    script(&bacon, "read line\n");
-    let mut child = suite.program(bacon.as_str(), &[]).stdin(Stdio::piped()).spawn().unwrap();
-    let report = suite.json(&["doctor"], 0);
-    drop(child.stdin.take());
-    child.wait().unwrap();
-    assert_check(&report, "clock", "warn", "app/src/main.rs");
-    assert_check(&report, "programs", "warn", &format!("bacon (pid {})", child.id()));
-    assert_check(&suite.json(&["doctor"], 0), "programs", "ok", "no other program");
 }
 
 #[test]

@@ -1,16 +1,15 @@
-//! The compiler cache, where one is in use: nothing that makes it refuse, room in it, and a server that answers.
+//! The compiler cache, where one is in use: variables that make it useless, room in it, and a server that answers.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
-use xtask_workspace::{Call, Environment};
+use xtask_workspace::Call;
 
 use super::settings::wrapper;
 use super::wrapper::is_sccache;
-use super::{Check, Patient, size};
+use super::{Check, Subject, size};
 use crate::process::{Interrupted, output};
 
 const NAME: &str = "sccache";
@@ -21,8 +20,8 @@ const CONNECTS: Duration = Duration::from_millis(200);
 /// The port that it takes unless told otherwise.
 const PORT: u16 = 4226;
 
-pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
-    let (config, environment) = (&patient.workspace.cargo_config, &patient.workspace.environment);
+pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    let (config, environment) = (&subject.workspace.cargo_config, &subject.workspace.environment);
     let wrapped =
         wrapper(["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"], "rustc-wrapper", config, environment);
     let Some((program, _)) = wrapped.filter(|(program, _)| is_sccache(program)) else {
@@ -35,25 +34,16 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
     // To ask for statistics would start a server where none runs.
     let runs = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), CONNECTS).is_ok();
     if !runs {
-        let folder = local_folder(environment, None);
-        checks.push(judge(None, folder.as_deref(), folder.as_deref().is_none_or(writable)));
+        checks.push(judge(None));
         return Ok(checks);
     }
-    let call = Call::new(patient.root(), program, ["--show-stats", "--stats-format=json"]);
-    match output(&call, environment, ANSWERS) {
-        Ok(said) if said.success => {
-            let statistics = serde_json::from_str::<Value>(&said.stdout).ok();
-            let folder = local_folder(environment, statistics.as_ref());
-            checks.push(judge(
-                statistics.as_ref(),
-                folder.as_deref(),
-                folder.as_deref().is_none_or(writable),
-            ));
-        }
-        Ok(_) => checks.push(unreachable(port, &format!("`{call}` failed"))),
-        Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
-        Err(error) => checks.push(unreachable(port, &format!("{error:#}"))),
-    }
+    let call = Call::new(subject.root(), program, ["--show-stats", "--stats-format=json"]);
+    checks.push(match output(&call, environment, ANSWERS) {
+        Ok(said) if said.success => judge(serde_json::from_str(&said.stdout).ok().as_ref()),
+        Ok(_) => unreachable(port, &format!("`{call}` failed")),
+        Err(error) if error.is::<Interrupted>() => return Err(error),
+        Err(error) => unreachable(port, &format!("{error:#}")),
+    });
     Ok(checks)
 }
 
@@ -76,35 +66,7 @@ fn judge_incremental(variable: Option<&str>, table: Option<&str>) -> Option<Chec
     })
 }
 
-/// The folder of a cache on this disk; `None` where it lies elsewhere or nothing tells.
-fn local_folder(environment: &Environment, statistics: Option<&Value>) -> Option<Utf8PathBuf> {
-    if let Some(location) = statistics.and_then(|statistics| statistics["cache_location"].as_str()) {
-        let path = location.strip_prefix("Local disk: ")?.trim_matches('"');
-        return Some(path.into());
-    }
-    environment.get("SCCACHE_DIR").map(Utf8PathBuf::from)
-}
-
-/// Whether it can be written, or made where it is not there.
-#[cfg(unix)]
-fn writable(folder: &Utf8Path) -> bool {
-    let there = folder.ancestors().find(|folder| folder.exists());
-    there.is_some_and(|folder| rustix::fs::access(folder.as_std_path(), rustix::fs::Access::WRITE_OK).is_ok())
-}
-
-#[cfg(not(unix))]
-fn writable(_folder: &Utf8Path) -> bool {
-    true
-}
-
-fn judge(statistics: Option<&Value>, folder: Option<&Utf8Path>, writable: bool) -> Check {
-    if let Some(folder) = folder.filter(|_| !writable) {
-        return Check::warn(
-            NAME,
-            format!("{folder} cannot be written: every compilation misses"),
-            format!("chown -R $USER {folder}"),
-        );
-    }
+fn judge(statistics: Option<&Value>) -> Check {
     let Some(statistics) = statistics else {
         return Check::ok(NAME, "in use; no server runs now, the next build starts it");
     };
@@ -118,7 +80,7 @@ fn judge(statistics: Option<&Value>, folder: Option<&Utf8Path>, writable: bool) 
     if used >= most / 20 * 19 {
         return Check::warn(
             NAME,
-            format!("{evidence}: it is full, and forgets"),
+            format!("{evidence}: it is full, so older entries are lost"),
             "set SCCACHE_CACHE_SIZE higher, then sccache --stop-server",
         );
     }
@@ -149,25 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_is_full_or_not_writable_is_said() {
-        let statistics = |used: u64, location: &str| serde_json::json!({ "cache_location": location, "cache_size": used, "max_cache_size": 10_u64 << 30 });
-        let folder = Utf8Path::new("/c");
-        let disk = "Local disk: \"/c\"";
+    fn a_cache_that_is_full_is_said() {
+        let statistics = |used: u64| serde_json::json!({ "cache_location": "Local disk: \"/c\"", "cache_size": used, "max_cache_size": 10_u64 << 30 });
         let table = [
-            (None, None, true, Status::Ok, "no server runs"),
-            (None, Some(folder), true, Status::Ok, "no server runs"),
-            (None, Some(folder), false, Status::Warn, "cannot be written"),
-            (Some(statistics(1 << 30, disk)), Some(folder), true, Status::Ok, "1024 MiB of at most 10.0 GiB"),
-            (Some(statistics(10 << 30, disk)), Some(folder), true, Status::Warn, "it is full"),
-            (Some(serde_json::json!({ "cache_location": "Redis" })), None, true, Status::Ok, "Redis"),
+            (None, Status::Ok, "no server runs"),
+            (Some(statistics(1 << 30)), Status::Ok, "1024 MiB of at most 10.0 GiB"),
+            (Some(statistics(10 << 30)), Status::Warn, "it is full"),
+            (Some(serde_json::json!({ "cache_location": "Redis" })), Status::Ok, "Redis"),
         ];
-        for (statistics, folder, writable, status, evidence) in table {
-            let check = judge(statistics.as_ref(), folder, writable);
+        for (statistics, status, evidence) in table {
+            let check = judge(statistics.as_ref());
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.evidence.contains(evidence), "{check:?}");
         }
-        let environment = Environment::default();
-        assert_eq!(local_folder(&environment, Some(&statistics(0, disk))), Some("/c".into()));
-        assert_eq!(local_folder(&environment, Some(&statistics(0, "Redis: x"))), None);
     }
 }

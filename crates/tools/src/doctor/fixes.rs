@@ -10,9 +10,7 @@ use xtask_files::lock_exclusive;
 use xtask_workspace::Workspace;
 
 use super::DoctorReport;
-use crate::include::add_include;
-use crate::local::{LOCAL_FILE, config_file, read, with_line};
-use crate::undo;
+use crate::settings::{LOCAL_FILE, add_include, config_file, read, record, with_line};
 
 /// A change that mends something and costs nothing. Paths are relative to the workspace's root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,7 +59,7 @@ pub fn fix(workspace: &Workspace, report: &DoctorReport) -> Result<Fixed> {
     let _lock = lock_exclusive(&state_dir.join("lock"))?;
     let edits = edits(root, &fixes)?;
     let (transaction, _) = Transaction::begin(root)?;
-    let all = [edits.clone(), undo::record(root, &edits)?].concat();
+    let all = [edits.clone(), record(root, &edits)?].concat();
     transaction.commit(&all, || Ok(())).context("failed to fix")?;
     Ok(Fixed { done: fixes.iter().map(ToString::to_string).collect(), edits })
 }

@@ -1,22 +1,22 @@
 //! Whether the compilers that run at once have the memory that they are counted with.
 
+use anyhow::Result;
 use xtask_workspace::{CargoConfig, Environment};
 
-use super::{Check, Patient, size};
-use crate::memory::{free_bytes, total_bytes};
-use crate::setup;
+use super::{Check, Subject, size};
+use crate::memory::{fitting_jobs, free_bytes, total_bytes};
 
-pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
+pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
     let (jobs, by) =
-        jobs(&patient.workspace.cargo_config, &patient.workspace.environment, patient.options.cores);
+        jobs(&subject.workspace.cargo_config, &subject.workspace.environment, subject.options.cores);
     let memory = Memory {
         jobs,
         by,
-        per_job: patient.options.setup.memory_per_job,
+        per_job: subject.options.setup.memory_per_job,
         total: total_bytes(),
         free: free_bytes(),
     };
-    vec![memory.judge()]
+    Ok(vec![memory.judge()])
 }
 
 /// How many compilers cargo runs at once, and who says so.
@@ -56,7 +56,7 @@ impl Memory {
         let Some(total) = *total else {
             return Check::ok(NAME, format!("{claim}; this system does not say what it has"));
         };
-        let fitting = setup::jobs(*jobs, total, *per_job);
+        let fitting = fitting_jobs(*jobs, total, *per_job);
         if let Some(fitting) = fitting {
             let evidence = format!("{claim} need {}, and there are {}", size(need), size(total));
             return Check::warn(
@@ -67,7 +67,7 @@ impl Memory {
         }
         match *free {
             Some(free) if free < need => {
-                let now = setup::jobs(*jobs, free, *per_job).unwrap_or(*jobs);
+                let now = fitting_jobs(*jobs, free, *per_job).unwrap_or(*jobs);
                 let evidence = format!(
                     "{claim} need {}, and {} of {} are free now",
                     size(need),

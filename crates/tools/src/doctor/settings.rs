@@ -1,23 +1,23 @@
 //! The settings of this machine: whether they are kept out of git, read by cargo, and in force.
 
+use anyhow::Result;
 use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{CargoConfig, Environment};
 
 use super::wrapper::located;
-use super::{Check, Patient, SafeFix};
-use crate::include::includes;
-use crate::local::{Around, LOCAL_FILE, LocalSettings, local_file};
-use crate::setup::{Known, Overruled, in_force_key, overruled};
+use super::{Check, SafeFix, Subject};
+use crate::settings::{Around, LOCAL_FILE, LocalSettings, Overruled, includes, local_file, overruled};
+use crate::setup::{Known, in_force_key};
 
 const SETUP: &str = "cargo xtask setup";
 /// Where cargo cannot start rustc, it cannot start us either, unless these settings are gone first.
 pub(super) const SETUP_ANEW: &str = "rm .cargo/xtask.local.toml && cargo xtask setup";
 
-pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
-    let (root, machine, environment) = (patient.root(), &patient.machine, &patient.workspace.environment);
-    let config = &patient.workspace.cargo_config;
+pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    let (root, machine, environment) = (subject.root(), &subject.machine, &subject.workspace.environment);
+    let config = &subject.workspace.cargo_config;
     let file = local_file(root);
     let known = Known::read(&machine.state_dir);
     if !file.is_file() {
@@ -26,11 +26,11 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
         } else {
             Check::ok("settings", "setup found nothing that is worth setting here")
         };
-        return vec![check];
+        return Ok(vec![check]);
     }
     let settings = LocalSettings::read(&file, &machine.host);
     let relative = Utf8Path::new(".cargo").join(LOCAL_FILE);
-    let tracked = patient.tracked.as_ref().is_some_and(|files| files.contains(&relative));
+    let tracked = subject.tracked.as_ref().is_some_and(|files| files.contains(&relative));
     let listed =
         fs::read_to_string(root.join(".gitignore")).is_ok_and(|text| text.lines().any(names_local_file));
     let around = Around::of(root, config, environment);
@@ -38,14 +38,14 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
     let mut checks = vec![git.judge(&relative)];
     checks.push(judge_programs(&missing_programs(&settings), SETUP));
     let included = around.included;
-    if !included && includes(patient.cargo) {
+    if !included && includes(subject.cargo) {
         let evidence = format!("cargo does not read {relative}: no configuration file includes it");
         checks.push(Check::warn("settings include", evidence, "add the include").with_safe(SafeFix::Include));
     } else if included {
         checks.push(Check::ok("settings include", format!("cargo reads {relative}")));
     }
     // Where they cannot be included, what is stronger is all that counts.
-    if included || includes(patient.cargo) {
+    if included || includes(subject.cargo) {
         let overruled = overruled(&settings, &file, &machine.host, config, environment);
         // `sccache` and `/usr/bin/sccache` are one program.
         let same = |one: &&Overruled| {
@@ -67,7 +67,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
             ),
         });
     }
-    checks
+    Ok(checks)
 }
 
 /// Whether a line of `.gitignore` is the one that setup writes.

@@ -1,24 +1,25 @@
 //! Whether other checkouts build into this workspace's target dir: two of one repository have the same unit ids, and can
 //! get each other's code.
 
+use anyhow::Result;
 use std::collections::BTreeSet;
 use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{cargo_home, has_workspace_table};
 
-use super::{Check, Patient, profile_dirs, some};
+use super::{Check, Subject, some};
 
 /// So many lists of sources are read for each profile; they are a few kilobytes each.
 const MOST: usize = 100;
 
-pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
-    let facts = &patient.workspace.facts;
-    let (root, target) = (patient.root(), &facts.target_dir);
+pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    let facts = &subject.workspace.facts;
+    let (root, target) = (subject.root(), &facts.target_dir);
     let mut known = facts.packages.iter().map(|package| package.dir.clone()).collect::<Vec<_>>();
-    known.extend(cargo_home(&patient.workspace.environment));
+    known.extend(cargo_home(&subject.workspace.environment));
     // The standard library, where it was built from its sources.
-    known.extend(patient.machine.rustlib.parent().map(Utf8Path::to_owned));
+    known.extend(subject.machine.rustlib.parent().map(Utf8Path::to_owned));
     known.push(target.clone());
     known.push(facts.build_dir.clone());
     let foreign = sources(target).into_iter().filter(|source| {
@@ -33,7 +34,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Check> {
     let others = foreign.filter_map(|source| Some(Other { root: workspace_of(&source)?, source }));
     let mut seen = BTreeSet::new();
     let others = others.filter(|other| seen.insert(other.root.clone())).collect::<Vec<_>>();
-    vec![judge(target, root, &others, &ours)]
+    Ok(vec![judge(target, root, &others, &ours)])
 }
 
 /// Another workspace whose sources were built into the target dir.
@@ -57,6 +58,19 @@ fn sources(target: &Utf8Path) -> Vec<Utf8PathBuf> {
         }
     }
     sources
+}
+
+/// The folders that may be those of profiles, right in a target dir or below a triple.
+fn profile_dirs(target: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let folders = |dir: &Utf8Path| {
+        let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders.map(|entry| entry.path().to_owned()).collect::<Vec<_>>()
+    };
+    let top = folders(target);
+    let triples = top.iter().filter(|dir| dir.file_name().is_some_and(|name| name.contains('-')));
+    let below = triples.flat_map(|dir| folders(dir)).collect::<Vec<_>>();
+    top.into_iter().chain(below).collect()
 }
 
 /// The absolute paths behind `output: `; a space in one is written `\ `.

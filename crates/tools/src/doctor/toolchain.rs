@@ -8,14 +8,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::DocumentMut;
 use xtask_workspace::{Call, CargoVersion, Environment, home, on_path};
 
-use super::{Check, Patient, shown};
-use crate::include::includes;
+use super::{Check, Subject, shown};
 use crate::process::output;
+use crate::settings::includes;
 
 /// rustup reads a few files; 20 ms on a quiet machine.
 const RUSTUP_ANSWERS: Duration = Duration::from_secs(5);
-/// The oldest release that the suite compiles with (`rust-version` of its packages).
-const OLDEST: (u32, u32) = (1, 89);
 
 /// What a toolchain file asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,8 +124,8 @@ impl Choice<'_> {
     }
 }
 
-pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
-    let (root, environment) = (patient.root(), &patient.workspace.environment);
+pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    let (root, environment) = (subject.root(), &subject.workspace.environment);
     let pin = Pin::of(root);
     let rustup = on_path("rustup", environment);
     let mut missing = Vec::new();
@@ -137,7 +135,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
             .with_env("RUSTUP_AUTO_INSTALL", "0");
         let said = output(&call, environment, RUSTUP_ANSWERS)?;
         if said.success {
-            missing = pin.missing(&said.stdout, &patient.machine.host);
+            missing = pin.missing(&said.stdout, &subject.machine.host);
         }
     }
     let folder = rustup.and_then(|_| {
@@ -148,7 +146,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Vec<Check>> {
         pin: pin.as_ref(),
         variable: environment.get("RUSTUP_TOOLCHAIN"),
         folder,
-        rustc: &patient.machine.rustc,
+        rustc: &subject.machine.rustc,
         missing,
     };
     Ok(vec![choice.judge(root)])
@@ -177,20 +175,14 @@ fn without_host(toolchain: &str) -> &str {
     toolchain.find(&format!("-{host}")).map_or(toolchain, |at| &toolchain[..at])
 }
 
-pub(super) fn check_cargo(patient: &Patient<'_>) -> Vec<Check> {
-    vec![judge_cargo(patient.cargo)]
+pub(super) fn check_cargo(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    Ok(vec![judge_cargo(subject.cargo)])
 }
 
 fn judge_cargo(cargo: CargoVersion) -> Check {
     const NAME: &str = "cargo";
     let (major, minor) = cargo.release;
     let channel = if cargo.nightly { " (nightly)" } else { "" };
-    if cargo.release < OLDEST {
-        let (_, oldest) = OLDEST;
-        let evidence =
-            format!("{major}.{minor}{channel}: this suite needs 1.{oldest}, and 1.94 for optional includes");
-        return Check::warn(NAME, evidence, "rustup update, or a newer channel in rust-toolchain.toml");
-    }
     if !includes(cargo) {
         let evidence = format!(
             "{major}.{minor}{channel} takes no optional `include` (1.94 does): settings of this machine cannot be set"

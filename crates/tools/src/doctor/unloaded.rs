@@ -7,7 +7,7 @@ use xtask_workspace::{CargoConfig, Environment, EnvironmentLacks};
 use super::settings::{SETUP_ANEW, judge_programs, missing_programs, wrapper};
 use super::toolchain::Pin;
 use super::{Check, DoctorReport};
-use crate::local::{LocalSettings, local_file};
+use crate::settings::{LocalSettings, local_file};
 
 /// Says why the workspace around `dir` cannot be read, where that is for a doctor to say; else `error` comes back.
 pub fn diagnose_unloaded(

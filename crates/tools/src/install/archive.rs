@@ -1,10 +1,9 @@
 //! A program from an official release archive: downloaded, checked, unpacked and put in place.
 //!
 //! Invariant: at every moment the program's path is what it was before, or the whole program out of an archive whose
-//! SHA-256 is the pinned one. Nothing is unpacked, or even listed, before that was seen of the whole file.
+//! SHA-256 is the pinned one. Nothing is unpacked before that was seen of the whole file.
 //!
-//! Nothing of an archive gets a path of its own on the disk: only the bytes of the one wanted file are taken, through
-//! a pipe. So it does not matter what else lies in it: a link, a name with `..`, an owner, a mode.
+//! `tar` writes the one wanted file to a pipe and nothing else to the disk, so other members of an archive do not matter.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -13,14 +12,15 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{Durability, Locked, Replacement, lock_exclusive, remove_abandoned, try_lock};
 use xtask_workspace::config::Archive;
-use xtask_workspace::{Environment, Progress};
+use xtask_workspace::{Call, Environment, EnvironmentLacks, Progress, on_path};
 
-use super::{download, unpack};
+use super::download;
+use crate::process::{Streamed, last_lines, streamed};
 
 /// What to fetch, and where to put it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fetch<'a> {
-    /// The release archive, or the bare program.
+    /// The release archive, a `.tar.gz`.
     pub(crate) archive: &'a Archive,
     /// The file name that the program gets, with `.exe` where programs have it.
     pub(crate) program: &'a str,
@@ -117,10 +117,52 @@ fn fetched(fetch: &Fetch<'_>, environment: &Environment, progress: &dyn Progress
     }
     let archive = download::download(fetch, environment, progress)?;
     let mut program = Replacement::of(&path)?;
-    unpack::unpack(fetch, &archive, &mut program, environment, progress)?;
+    unpack(fetch, &archive, &mut program, environment, progress)?;
     program.make_executable()?;
     program.commit(Durability::Synced)?;
     Ok(path)
+}
+
+/// Writes the program in `archive`, which was checked, to `program`.
+fn unpack(
+    fetch: &Fetch<'_>,
+    archive: &Utf8Path,
+    program: &mut Replacement,
+    environment: &Environment,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let url = &fetch.archive.url;
+    let mut environment = environment.clone();
+    // Further options of the user's.
+    for name in ["TAR_OPTIONS", "TAR_READER_OPTIONS", "GZIP"] {
+        environment.remove(name);
+    }
+    if on_path("tar", &environment).is_none() {
+        let what = "tar is not on PATH, and the archive is unpacked by it; install it with the package manager of this \
+                    system, then run it again: what was downloaded is kept";
+        return Err(EnvironmentLacks(what.to_owned()).into());
+    }
+    // In the folder of the archive: GNU tar takes a `:` in its name for another machine's.
+    let folder = archive.parent().context("an archive is in a folder")?;
+    let name = archive.file_name().context("an archive has a name")?;
+    let wanted = fetch.archive.binary.as_deref().unwrap_or(fetch.program);
+    let call = Call::new(folder, "tar", ["-xzOf", name, "--", wanted]);
+    progress.detail(&call.to_string());
+    let (mut bytes, most) = (0, fetch.limits.unpacked_bytes);
+    let Streamed { code, stderr } = streamed(&call, &environment, fetch.limits.unpack, &mut |piece| {
+        bytes += piece.len() as u64;
+        if bytes > most {
+            bail!("the program in {url} is larger than {most} bytes, which no tool is");
+        }
+        program.append(piece)
+    })?;
+    if code != Some(0) {
+        bail!("`{call}` failed in {folder}: {}; check `binary`", last_lines(&stderr, ""));
+    }
+    if bytes == 0 {
+        bail!("the program in {url} is empty; correct `binary`");
+    }
+    Ok(())
 }
 
 /// Refuses what would lead outside the two folders, or be read as an option by a program that is called.
@@ -142,6 +184,13 @@ fn check(fetch: &Fetch<'_>) -> Result<()> {
         bail!(
             "only an https:// URL without spaces is downloaded, not `{}`; correct `url`",
             archive.url.escape_debug()
+        );
+    }
+    let path = archive.url.split(['?', '#']).next().unwrap_or_default();
+    if ![".tar.gz", ".tgz"].iter().any(|ending| path.ends_with(ending)) {
+        bail!(
+            "{} is not a .tar.gz, which is the only kind of archive that is unpacked; correct `url`",
+            archive.url
         );
     }
     Ok(())

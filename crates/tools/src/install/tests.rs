@@ -1,11 +1,10 @@
-//! Real archives from a real HTTPS server on this machine, by real `curl`, `tar` and `unzip`.
+//! Real archives from a real HTTPS server on this machine, by real `curl` and `tar`.
 
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 
 mod download;
 mod lies;
 mod place;
-mod unpack;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -24,61 +23,16 @@ use super::archive::{Fetch, Limits, fetch};
 /// What the program in the archives of these tests is.
 const PROGRAM: &str = "#!/bin/sh\necho new\n";
 
-/// Makes tars and zips: `PATH KIND:NAME=CONTENT... --` for each. As Python does it, because no `tar` would pack some of
-/// these members.
-const PACK: &str = r#"
-import io, sys, tarfile, zipfile
-kinds = {"file": tarfile.REGTYPE, "link": tarfile.SYMTYPE, "hard": tarfile.LNKTYPE, "dir": tarfile.DIRTYPE}
-def parts(member):
-    kind, rest = member.split(":", 1)
-    name, content = rest.split("=", 1)
-    return kind, name, content.encode()
-def pack(path, *members):
-    if path.endswith(".zip"):
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for kind, name, content in map(parts, members):
-                entry = zipfile.ZipInfo(name)
-                entry.create_system = 3
-                entry.external_attr = {"file": 0o100755, "link": 0o120777, "dir": 0o040755}[kind] << 16
-                archive.writestr(entry, content)
-        return
-    with tarfile.open(path, "w") as archive:
-        for kind, name, content in map(parts, members):
-            entry = tarfile.TarInfo(name)
-            entry.type, entry.mode = kinds[kind], 0o4777
-            if kind == "file":
-                entry.size = len(content)
-            else:
-                entry.linkname = content.decode()
-            archive.addfile(entry, io.BytesIO(content if kind == "file" else b""))
-arguments = sys.argv[1:]
-while arguments:
-    end = arguments.index("--")
-    pack(*arguments[:end])
-    arguments = arguments[end + 1:]
-"#;
-
-/// Packs members as files, whose endings tell how.
-fn pack_all(archives: &[(Utf8PathBuf, Vec<&str>)]) {
-    let packers = [("gz", "gzip"), ("xz", "xz"), ("zst", "zstd")];
-    let packer = |path: &Utf8Path| packers.iter().find(|(ending, _)| path.extension() == Some(ending));
-    let plain =
-        |path: &Utf8Path| if packer(path).is_some() { path.with_extension("") } else { path.to_owned() };
-    let mut python = Command::new("python3");
-    python.args(["-c", PACK]);
-    for (path, members) in archives {
-        python.arg(plain(path)).args(members).arg("--");
+/// Packs files, each a name and its content, as a `.tar.gz`.
+fn pack(path: &Utf8Path, files: &[(&str, &str)]) {
+    let dir = TempDir::new("pack");
+    let mut tar = Command::new("tar");
+    tar.args(["-czf", path.as_str(), "-C", dir.path().as_str()]);
+    for (name, content) in files {
+        dir.write(name, content);
+        tar.arg(name);
     }
-    Outcome::of(&mut python).expect_code(0);
-    for (path, _) in archives {
-        if let Some((_, packer)) = packer(path) {
-            Outcome::of(Command::new(packer).args(["-f", plain(path).as_str()])).expect_code(0);
-        }
-    }
-}
-
-fn pack(path: &Utf8Path, members: &[&str]) {
-    pack_all(&[(path.to_owned(), members.to_vec())]);
+    Outcome::of(&mut tar).expect_code(0);
 }
 
 /// The SHA-256 of a file, by another program than the one that is tested.
@@ -210,9 +164,8 @@ fn server(name: &str) -> (HttpsServer, String) {
     let server = HttpsServer::start(name);
     let path = server.files().join("tool.tar.gz");
     // Something that does not pack well, so that half of the archive is half of a file.
-    let noise =
-        format!("file:noise={:?}", (0..4000_u32).map(|n| n.wrapping_mul(2_654_435_761)).collect::<Vec<_>>());
-    pack(&path, &[&noise, &format!("file:tool={PROGRAM}")]);
+    let noise = format!("{:?}", (0..4000_u32).map(|n| n.wrapping_mul(2_654_435_761)).collect::<Vec<_>>());
+    pack(&path, &[("noise", &noise), ("tool", PROGRAM)]);
     let sum = sum(&path);
     (server, sum)
 }

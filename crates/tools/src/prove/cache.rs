@@ -11,8 +11,8 @@ use serde_json::Value;
 use xtask_workspace::Call;
 
 use super::{Proven, seen, token};
-use crate::found::Found;
 use crate::machine::Machine;
+use crate::probe::Found;
 use crate::process::successful;
 
 /// Starting the server, compiling a library of one line; 1 s on a quiet machine.

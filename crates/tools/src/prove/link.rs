@@ -9,9 +9,9 @@ use xtask_workspace::config::{Effect, Proof};
 
 use super::{Proven, token};
 use crate::catalog::{LinkSettings, Tool};
-use crate::found::Found;
 use crate::linker_name::{makers, makers_in_words, named, short};
 use crate::machine::{Machine, Scratch};
+use crate::probe::Found;
 use crate::process::{Interrupted, successful};
 
 /// Compiling and linking a program of one line; 0.3 s on a quiet machine.
@@ -30,7 +30,7 @@ pub(super) fn prove(tool: &Tool, found: &Found, machine: &Machine) -> Result<Pro
         };
         match link(tool, found, &settings, machine) {
             Ok(evidence) => return Ok(Proven { evidence, link: Some(settings) }),
-            Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => failures.push(format!("`{way}`: {error:#}")),
         }
     }

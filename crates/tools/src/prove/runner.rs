@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use xtask_workspace::Call;
 
 use super::{Proven, seen, token};
-use crate::found::Found;
 use crate::machine::Machine;
+use crate::probe::Found;
 use crate::process::successful;
 
 /// Compiling two tests of one line, listing and running them; 1 s on a quiet machine.

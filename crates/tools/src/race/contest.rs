@@ -6,12 +6,12 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_stats::{median, paired};
-use xtask_workspace::{Call, Progress};
+use xtask_workspace::Progress;
 
-use super::arguments::{Outputs, Role, rewrite};
-use super::capture::CompilerCall;
-use super::link_line::{self, Link};
+use super::link_line::{self, Link, chooses_linker};
+use super::subject::{CompilerCall, output_of};
 use super::{Candidate, Entry};
+use crate::linker_name::{makers, makers_in_words, named};
 use crate::process::{Interrupted, last_lines, output};
 
 /// A test program that takes longer to compile and link is none to be linked over and over.
@@ -25,6 +25,8 @@ const LEAST_GAIN: f64 = 0.03;
 #[derive(Debug)]
 pub(super) struct Contestant {
     name: String,
+    /// The name that has to be in what its linker writes.
+    says: Option<String>,
     /// How its linker is called, or why it cannot link.
     link: Result<Link, String>,
     /// What its linker writes.
@@ -32,55 +34,80 @@ pub(super) struct Contestant {
     milliseconds: Vec<f64>,
 }
 
-/// Lets rustc make `call` for each candidate in a folder of its own below `scratch`: all objects are there then, and it
-/// is known how the linker is called. A candidate that does not link stays as such; a baseline is an error.
+/// Lets rustc make `call` once more below `scratch`, where all objects stay, and edits its call of the linker for each
+/// candidate. Fails if that cannot be linked.
 pub(super) fn prepare(
     call: &CompilerCall,
     candidates: &[Candidate],
     scratch: &Utf8Path,
     progress: &dyn Progress,
 ) -> Result<Vec<Contestant>> {
-    let name = call.output().and_then(|path| path.file_name().map(str::to_owned));
+    let baseline = link_by_rustc(call, scratch, progress)?;
+    let name = output_of(&call.call).and_then(|path| path.file_name().map(str::to_owned));
     let name = name.context("cargo's call of rustc does not say what the program is called")?;
-    let mut contestants = Vec::with_capacity(candidates.len());
-    for (index, candidate) in candidates.iter().enumerate() {
-        let role = if index == 0 { Role::Baseline } else { Role::Challenger };
-        let dir = scratch.join(index.to_string());
-        let link = link_by_rustc(call, candidate, role, &dir, scratch, progress);
-        contestants.push(Contestant {
-            name: candidate.name.clone(),
-            link: or_why(link, role, &candidate.name)?,
-            program: dir.join(&name),
-            milliseconds: Vec::new(),
-        });
-    }
-    Ok(contestants)
+    let first = scratch.join(&name);
+    let own = own_words(&call.call.args);
+    let own_program = candidates.first().is_some_and(|baseline| baseline.settings.linker.is_some());
+    let contestant = |(index, candidate): (usize, &Candidate)| {
+        let (program, link) = if index == 0 {
+            (first.clone(), baseline.clone())
+        } else {
+            let dir = scratch.join(index.to_string());
+            fs::create_dir(&dir).with_context(|| format!("failed to create folder {dir}"))?;
+            let program = dir.join(&name);
+            fs::copy(&first, &program).with_context(|| format!("failed to copy {first} to {program}"))?;
+            let link = baseline.by(&candidate.settings, &own, own_program, &program);
+            (program, link)
+        };
+        let (name, says) = (candidate.name.clone(), candidate.says.clone());
+        Ok(Contestant { name, says, link: Ok(link), program, milliseconds: Vec::new() })
+    };
+    candidates.iter().enumerate().map(contestant).collect()
 }
 
-fn link_by_rustc(
-    call: &CompilerCall,
-    candidate: &Candidate,
-    role: Role,
-    dir: &Utf8Path,
-    scratch: &Utf8Path,
-    progress: &dyn Progress,
-) -> Result<Link> {
-    fs::create_dir(dir).with_context(|| format!("failed to create folder {dir}"))?;
-    let link_line = dir.join("link-line");
-    // All share one: the linker has no part in the code, so it is compiled once.
-    let incremental = scratch.join("incremental");
-    let outputs = Outputs { dir, incremental: &incremental, link_line: &link_line };
-    let (program, wrapped) = call.programs.split_first().context("cargo's call names no compiler")?;
-    let args = wrapped.iter().cloned().chain(rewrite(&call.args, candidate, role, outputs));
-    let compile = Call::new(call.dir.clone(), program, args);
-    progress.detail(&format!("running `{compile}`"));
-    let ran = output(&compile, &call.environment(), COMPILE_LIMIT)?;
+/// The words by which the flags in rustc's arguments choose a linker.
+fn own_words(args: &[String]) -> Vec<String> {
+    let flags = args.iter().map(|arg| arg.strip_prefix("-C").unwrap_or(arg));
+    let values = flags.filter_map(|flag| flag.strip_prefix("link-arg=").or(flag.strip_prefix("link-args=")));
+    let words = values.flat_map(str::split_whitespace).filter(|word| chooses_linker(word));
+    words.map(str::to_owned).collect()
+}
+
+/// Compiles and links into `scratch`; returns how rustc calls the linker.
+fn link_by_rustc(compiler: &CompilerCall, scratch: &Utf8Path, progress: &dyn Progress) -> Result<Link> {
+    let link_line = scratch.join("link-line");
+    let mut call = compiler.call.clone();
+    call.args = elsewhere(&call.args, scratch);
+    // Without it rustc removes objects that only it makes (`symbols.o`) as soon as it has linked.
+    call.args.extend(["-Csave-temps=yes".to_owned(), format!("--print=link-args={link_line}")]);
+    progress.detail(&format!("running `{call}`"));
+    let ran = output(&call, &compiler.environment, COMPILE_LIMIT)?;
     if !ran.success {
-        bail!("{}", why_not(&ran.stderr, &ran.stdout));
+        bail!("failed to link again as it is linked now: {}", why_not(&ran.stderr, &ran.stdout));
     }
     let text = fs::read_to_string(&link_line).with_context(|| format!("failed to read {link_line}"))?;
-    link_line::parse(&text, &call.dir, call.environment())
+    link_line::parse(&text, &call.dir, call.environment(&compiler.environment))
         .map_err(|why| anyhow::anyhow!("failed to understand how rustc calls the linker: {why}"))
+}
+
+/// Cargo's arguments for rustc with everything that is made below `dir`, and errors as text.
+fn elsewhere(args: &[String], dir: &Utf8Path) -> Vec<String> {
+    let mut elsewhere = Vec::with_capacity(args.len());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if arg == "--out-dir" {
+            args.next();
+            elsewhere.push(format!("--out-dir={dir}"));
+        } else if arg.starts_with("incremental=") {
+            elsewhere.push(format!("incremental={}", dir.join("incremental")));
+        } else if !["--error-format=", "--json=", "--diagnostic-width="]
+            .iter()
+            .any(|flag| arg.starts_with(flag))
+        {
+            elsewhere.push(arg.clone());
+        }
+    }
+    elsewhere
 }
 
 /// The end of what rustc said of a failure. Its very last words only say that there was one.
@@ -89,34 +116,26 @@ fn why_not(stderr: &str, stdout: &str) -> String {
     last_lines(&stderr.lines().filter(telling).collect::<Vec<_>>().join("\n"), stdout)
 }
 
-/// What a challenger cannot do is told of it; that the baseline cannot do it, or that a signal came, ends the race.
-fn or_why<T>(result: Result<T>, role: Role, name: &str) -> Result<Result<T, String>> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(error) if error.is::<Interrupted>() => Err(error),
-        Err(error) if role == Role::Baseline => {
-            Err(error.context(format!("failed to link again as it is linked now ({name})")))
-        }
-        Err(error) => Ok(Err(format!("{error:#}"))),
-    }
-}
-
 /// Links in `rounds` rounds, after one that does not count: the first brings all objects into memory.
 pub(super) fn run(contestants: &mut [Contestant], rounds: usize, progress: &dyn Progress) -> Result<()> {
     for round in 0..=rounds {
         let mut said = Vec::new();
         for index in order(round, contestants.len()) {
-            let role = if index == 0 { Role::Baseline } else { Role::Challenger };
             let contestant = &mut contestants[index];
             let Ok(link) = &contestant.link else { continue };
-            match or_why(time(link, &contestant.program), role, &contestant.name)? {
+            match time(link, &contestant.program, contestant.says.as_deref()) {
                 Ok(milliseconds) => {
                     said.push(format!("{} {milliseconds:.0} ms", contestant.name));
                     if round > 0 {
                         contestant.milliseconds.push(milliseconds);
                     }
                 }
-                Err(why) => contestant.link = Err(why),
+                Err(error) if error.is::<Interrupted>() => return Err(error),
+                Err(error) if index == 0 => {
+                    let failed = format!("failed to link again as it is linked now ({})", contestant.name);
+                    return Err(error.context(failed));
+                }
+                Err(error) => contestant.link = Err(format!("{error:#}")),
             }
         }
         progress.detail(&format!("round {round} of {rounds}: {}", said.join(", ")));
@@ -135,7 +154,7 @@ fn order(round: usize, count: usize) -> Vec<usize> {
 }
 
 /// Links once. Milliseconds that the linker took, until its output is closed too, which is what rustc waits for.
-fn time(link: &Link, program: &Utf8Path) -> Result<f64> {
+fn time(link: &Link, program: &Utf8Path, says: Option<&str>) -> Result<f64> {
     // The old program stays, as in a build; its date tells whether the linker wrote a new one.
     let old = File::options().write(true).open(program);
     old.and_then(|old| old.set_modified(UNIX_EPOCH)).with_context(|| format!("failed to date {program}"))?;
@@ -147,21 +166,16 @@ fn time(link: &Link, program: &Utf8Path) -> Result<f64> {
     }
     let metadata = fs::metadata(program).with_context(|| format!("failed to read {program}"))?;
     let modified = metadata.modified().with_context(|| format!("failed to read the date of {program}"))?;
-    if modified == UNIX_EPOCH || metadata.len() == 0 || !is_executable(&metadata) {
+    if modified == UNIX_EPOCH || metadata.len() == 0 {
         bail!("{} succeeded without writing a program to {program}", link.call.program);
     }
+    if let Some(says) = says {
+        let makers = makers(program)?;
+        if named(&makers, says, None).is_none() {
+            bail!("it was not used: what was linked names {}", makers_in_words(&makers));
+        }
+    }
     Ok(milliseconds)
-}
-
-#[cfg(unix)]
-fn is_executable(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
-}
-
-#[cfg(not(unix))]
-fn is_executable(metadata: &fs::Metadata) -> bool {
-    metadata.is_file()
 }
 
 /// What came of it, in the order of the candidates.
@@ -183,7 +197,7 @@ pub(super) fn entries(contestants: Vec<Contestant>) -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use xtask_testkit::TempDir;
-    use xtask_workspace::{Environment, Silent};
+    use xtask_workspace::{Call, Environment, Silent};
 
     use super::*;
 
@@ -193,7 +207,7 @@ mod tests {
         let program = dir.path().join(name);
         let call = Call::new(dir.path(), "sh", ["-c", script, "sh", program.as_str()]);
         let link = Ok(Link { call, environment: Environment::current() });
-        Contestant { name: name.to_owned(), link, program, milliseconds: Vec::new() }
+        Contestant { name: name.to_owned(), says: None, link, program, milliseconds: Vec::new() }
     }
 
     const LINKS: &str = "echo x > \"$1\"; chmod +x \"$1\"";
@@ -202,6 +216,19 @@ mod tests {
     fn everybody_comes_after_everybody_in_turn() {
         let orders = (0..7).map(|round| order(round, 3)).collect::<Vec<_>>();
         assert_eq!(orders, [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1], [2, 0, 1], [1, 0, 2], [0, 1, 2]]);
+    }
+
+    #[test]
+    fn what_cargo_asks_of_rustc_is_made_elsewhere() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let args = words(
+            "--crate-name it --error-format=json --json=artifacts --emit=dep-info,link --test --out-dir /t/deps -C \
+             incremental=/t/inc -L dependency=/t/deps -C link-arg=-fuse-ld=mold -Clink-args=-Wl,-O1",
+        );
+        let expected = "--crate-name it --emit=dep-info,link --test --out-dir=/s -C incremental=/s/incremental -L \
+                        dependency=/t/deps -C link-arg=-fuse-ld=mold -Clink-args=-Wl,-O1";
+        assert_eq!(elsewhere(&args, "/s".into()), words(expected));
+        assert_eq!(own_words(&args), ["-fuse-ld=mold"]);
     }
 
     #[cfg(unix)]
@@ -235,8 +262,7 @@ mod tests {
     #[test]
     fn a_linker_that_only_says_so_is_out_and_the_baseline_must_link() {
         let dir = TempDir::new("race-lies");
-        for script in ["true", ": > \"$1\"; chmod +x \"$1\"", "echo x > \"$1\"; chmod -x \"$1\"", "rm \"$1\""]
-        {
+        for script in ["true", ": > \"$1\"", "rm \"$1\""] {
             let mut contestants = [contestant("now", &dir, LINKS), contestant("lies", &dir, script)];
             run(&mut contestants, 1, &Silent).unwrap();
             assert!(contestants[1].link.is_err(), "{script}");

@@ -1,7 +1,9 @@
-//! What `rustc --print link-args` says: the call of the linker, with the variables it is given before it.
+//! What `rustc --print link-args` says, the call of the linker, and the same call with another linker.
 
 use camino::Utf8Path;
 use xtask_workspace::{Call, Environment};
+
+use crate::catalog::LinkSettings;
 
 /// The call of a linker, and the environment below its own variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,52 @@ pub(super) fn parse(text: &str, dir: &Utf8Path, mut environment: Environment) ->
     let program = words.next().ok_or("it names no linker")?;
     let call = Call { env: variables.into_iter().collect(), ..Call::new(dir, program, words) };
     Ok(Link { call, environment })
+}
+
+/// The name of what is linked is the word behind this one.
+const OUTPUT: &str = "-o";
+
+impl Link {
+    /// The same link into `program`, by the linker of `candidate`.
+    ///
+    /// `own` are the words by which the user's flags choose a linker, and `own_program` whether the program is what the
+    /// user's settings of this machine say, which the candidate's would replace. The other words that choose a linker
+    /// are rustc's own: they stay for a candidate that leaves the choice to rustc.
+    pub(super) fn by(
+        &self,
+        settings: &LinkSettings,
+        own: &[String],
+        own_program: bool,
+        program: &Utf8Path,
+    ) -> Self {
+        let mut edited = self.clone();
+        let args = &mut edited.call.args;
+        args.retain(|arg| !chooses_linker(arg) || (settings.is_default() && !own.contains(arg)));
+        if let Some(output) = args.iter().position(|arg| arg == OUTPUT).and_then(|at| args.get_mut(at + 1)) {
+            program.as_str().clone_into(output);
+        }
+        // Other codegen options, such as `-Clinker-features=-lld`, only say which linker rustc shall not choose.
+        args.extend(
+            settings.rustflags.iter().filter_map(|flag| flag.strip_prefix("-Clink-arg=")).map(str::to_owned),
+        );
+        if let Some(linker) = &settings.linker {
+            linker.clone_into(&mut edited.call.program);
+        } else if own_program {
+            "cc".clone_into(&mut edited.call.program);
+        }
+        edited
+    }
+}
+
+/// Whether a C compiler takes another linker for this argument. `-B FOLDER` is how those are told that know no
+/// `-fuse-ld=mold` (GCC before 12), and how rustc itself chooses lld.
+pub(super) fn chooses_linker(arg: &str) -> bool {
+    const FOLDERS: [&str; 4] = ["mold", "wild", "lld", "gcc-ld"];
+    let folder = arg.strip_prefix("-B").map(|path| path.trim_end_matches('/'));
+    let folder = folder.and_then(|path| path.rsplit('/').next());
+    arg.starts_with("-fuse-ld=")
+        || arg.starts_with("--ld-path=")
+        || folder.is_some_and(|folder| FOLDERS.contains(&folder))
 }
 
 #[cfg(test)]
@@ -81,6 +129,47 @@ mod tests {
         );
         assert_eq!(environment.get("SDKROOT"), Some("/x"));
         assert_eq!(call.environment(&environment).get("VSLANG"), Some("1033"));
+    }
+
+    #[test]
+    fn each_candidate_gets_the_line_with_its_own_linker() {
+        let line = r#""clang" "-m64" "-B/r/gcc-ld" "-fuse-ld=lld" "a.o" "-o" "/s/a" "-pie" "-fuse-ld=mold" "-Wl,-z,x""#;
+        let link = parsed(line).unwrap();
+        let own = ["-fuse-ld=mold".to_owned()];
+        // linker, flags, whether clang is of this machine's settings; the call
+        let table: [(Option<&str>, &[&str], bool, &str); 4] = [
+            (None, &[], true, "cc -m64 -B/r/gcc-ld -fuse-ld=lld a.o -o /t/p -pie -Wl,-z,x"),
+            (None, &[], false, "clang -m64 -B/r/gcc-ld -fuse-ld=lld a.o -o /t/p -pie -Wl,-z,x"),
+            (
+                None,
+                &["-Clinker-features=-lld", "-Clink-arg=-fuse-ld=lld"],
+                true,
+                "cc -m64 a.o -o /t/p -pie -Wl,-z,x -fuse-ld=lld",
+            ),
+            (
+                Some("/opt/clang"),
+                &["-Clink-arg=--ld-path=/opt/wild"],
+                false,
+                "/opt/clang -m64 a.o -o /t/p -pie -Wl,-z,x --ld-path=/opt/wild",
+            ),
+        ];
+        for (linker, rustflags, own_program, expected) in table {
+            let rustflags = rustflags.iter().map(|&flag| flag.to_owned()).collect();
+            let settings = LinkSettings { linker: linker.map(str::to_owned), rustflags };
+            let edited = link.by(&settings, &own, own_program, "/t/p".into()).call;
+            assert_eq!(edited.to_string().replacen("LC_ALL=C ", "", 1), expected);
+        }
+        for (arg, chooses) in [
+            ("-fuse-ld=mold", true),
+            ("--ld-path=/x", true),
+            ("-B/usr/libexec/mold", true),
+            ("-B/r/gcc-ld/", true),
+            ("-B/usr/lib", false),
+            ("-Bstatic", false),
+            ("-pie", false),
+        ] {
+            assert_eq!(chooses_linker(arg), chooses, "{arg}");
+        }
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! What is linked: the largest test program, and how cargo calls rustc for it.
 
 use std::fs::{self, File};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use toml_edit::Value;
-use xtask_units::fake::ROLE;
 use xtask_units::inventory::unit_id;
-use xtask_units::{BuiltUnit, Record, RunOptions};
-use xtask_workspace::{CargoCommand, Progress, Silent, Workspace};
+use xtask_units::{BuiltUnit, RunOptions};
+use xtask_workspace::{Call, CargoCommand, Environment, Progress, Workspace};
 
-use super::capture::{CompilerCall, FOLDER, ROLE_CAPTURE};
-use crate::process::{Interrupted, last_lines};
+use crate::process::{Interrupted, successful};
+
+/// Compiling and linking one test program.
+const BUILDS: Duration = Duration::from_secs(30 * 60);
 
 /// A test program in the user's own build.
 #[derive(Debug)]
@@ -30,7 +30,10 @@ pub(super) fn largest(
     test_command: &CargoCommand,
     progress: &dyn Progress,
 ) -> Result<Option<Program>> {
-    let record = build(workspace, test_command, progress, &mut |_| {})?;
+    let record = xtask_units::run(workspace, test_command, RunOptions::default(), progress, &mut |_| {})?;
+    if let Some(signal) = record.signal {
+        return Err(Interrupted { signal, call: test_command.to_string() }.into());
+    }
     if record.build_succeeded != Some(true) {
         progress.note(&format!("no linkers were compared: `{test_command}` fails"));
         return Ok(None);
@@ -52,74 +55,68 @@ fn programs(unit: &BuiltUnit) -> impl Iterator<Item = Program> {
     })
 }
 
+/// A call of rustc by cargo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CompilerCall {
+    pub(super) call: Call,
+    /// The environment that the call adds its own variables to.
+    pub(super) environment: Environment,
+}
+
 /// How cargo calls rustc for `program`. Cargo tells only while it compiles, so this one unit is compiled once more.
-pub(super) fn captured(
+pub(super) fn compiler_call(
     workspace: &Workspace,
     test_command: &CargoCommand,
     program: &Program,
-    capture: &Utf8Path,
-    scratch: &Utf8Path,
-    progress: &dyn Progress,
 ) -> Result<CompilerCall> {
-    let folder = scratch.join("calls");
-    fs::create_dir(&folder).with_context(|| format!("failed to create folder {folder}"))?;
-    let command = with_wrapper(workspace, test_command, capture, &folder);
     make_dirty(&fingerprint_folder(&program.path)?)?;
-    let mut said = String::new();
-    let record = build(workspace, &command, &Silent, &mut |line| {
-        said.push_str(line);
-        said.push('\n');
-    })?;
-    if record.build_succeeded != Some(true) {
-        bail!("`{command}` failed: {}", last_lines(&said, ""));
-    }
-    let without_ending = program.path.with_extension("");
-    let mut calls = CompilerCall::read_all(&folder)?.into_iter();
-    let call = calls.find(|call| call.output().as_ref() == Some(&without_ending));
-    let call = call.with_context(|| format!("cargo did not compile {} again", program.path))?;
-    let after = build(workspace, test_command, &Silent, &mut |_| {})?.compiled();
-    let again = record.compiled();
-    // A build script that watches `RUSTC_WRAPPER` where the user sets that, or one that always runs.
-    if (again, after) != (1, 0) {
-        progress.note(&format!("{again} units were compiled again instead of one, and {after} after that"));
-    }
-    Ok(call)
-}
-
-/// Runs cargo and writes down what it did, as always; a signal is an error.
-fn build(
-    workspace: &Workspace,
-    command: &CargoCommand,
-    progress: &dyn Progress,
-    on_line: &mut dyn FnMut(&str),
-) -> Result<Record> {
-    let record = xtask_units::run(workspace, command, RunOptions::default(), progress, on_line)?;
-    match record.signal {
-        Some(signal) => Err(Interrupted { signal, call: command.to_string() }.into()),
-        None => Ok(record),
-    }
-}
-
-/// The same command with `capture` as its compiler wrapper. The wrapper is no part of a unit's hash; a wrapper of the
-/// user's own (sccache) has nothing to gain here, as none caches programs.
-fn with_wrapper(
-    workspace: &Workspace,
-    test_command: &CargoCommand,
-    capture: &Utf8Path,
-    folder: &Utf8Path,
-) -> CargoCommand {
     let mut command = test_command.clone();
-    let environment = command.environment(&workspace.environment);
-    if environment.even_empty("RUSTC_WRAPPER").is_some() {
-        // It is stronger than every configuration, even when it is empty.
-        command.env.insert("RUSTC_WRAPPER".to_owned(), capture.to_string());
-    } else {
-        // Not the variable: a build script may ask to be run again whenever that one changes.
-        command.insert_args(["--config", &format!("build.rustc-wrapper={}", Value::from(capture.as_str()))]);
+    // Twice verbose, so that the variables are printed too.
+    command.insert_args(["-vv"]);
+    command.env.insert("CARGO_TERM_COLOR".to_owned(), "never".to_owned());
+    let said = successful(&Call::from(&command), &workspace.environment, BUILDS)?.stderr;
+    let without_ending = program.path.with_extension("");
+    let makes_it = |call: &Call| output_of(call).as_ref() == Some(&without_ending);
+    let call = running(&said, workspace.root()).into_iter().find(makes_it);
+    let call = call.with_context(|| format!("`{command}` does not say how it compiles {}", program.path))?;
+    Ok(CompilerCall { call, environment: command.environment(&workspace.environment) })
+}
+
+/// The calls in what `cargo -vv` says: "Running `NAME=value … rustc …`". A value may have several lines. Of a wrapper and
+/// the compiler only the latter is in the result.
+fn running(said: &str, dir: &Utf8Path) -> Vec<Call> {
+    let mut lines = said.lines();
+    let mut calls = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some(first) = line.trim_start().strip_prefix("Running `") else { continue };
+        let mut text = first.to_owned();
+        let words = loop {
+            // An open quote goes on in the next line.
+            if let Some(words) = text.strip_suffix('`').and_then(shlex::split) {
+                break words;
+            }
+            let Some(next) = lines.next() else { return calls };
+            text = format!("{text}\n{next}");
+        };
+        let Some(first_arg) = words.iter().position(|word| word == "--crate-name") else { continue };
+        let (head, args) = words.split_at(first_arg);
+        let Some((rustc, variables)) = head.split_last() else { continue };
+        let env = variables.iter().map_while(|word| word.split_once('='));
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        calls.push(Call { env, ..Call::new(dir, rustc, args.to_vec()) });
     }
-    command.env.insert(ROLE.to_owned(), ROLE_CAPTURE.to_owned());
-    command.env.insert(FOLDER.to_owned(), folder.to_string());
-    command
+    calls
+}
+
+/// Where rustc puts what it makes, without an ending.
+pub(super) fn output_of(call: &Call) -> Option<Utf8PathBuf> {
+    let after = |flag: &str| {
+        let at = call.args.iter().position(|arg| arg == flag)?;
+        call.args.get(at + 1).map(String::as_str)
+    };
+    let ending = call.args.iter().find_map(|arg| arg.strip_prefix("extra-filename="));
+    let name = format!("{}{}", after("--crate-name")?, ending.unwrap_or_default());
+    Some(call.dir.join(after("--out-dir")?).join(name))
 }
 
 /// The folder in which cargo notes from what the unit of `program` was made, in either layout.
@@ -163,6 +160,21 @@ mod tests {
     use xtask_testkit::TempDir;
 
     use super::*;
+
+    #[test]
+    fn calls_of_the_compiler_are_read_from_what_cargo_says() {
+        let said = "   Compiling app v0.1.0 (/w)\n     \
+            Running `A=1 CARGO_PKG_DESCRIPTION='two\nlines with a `\nin them' D= /r/sccache /r/rustc --crate-name it \
+            --edition=2024 --out-dir /w/t/deps -C extra-filename=-1 --cfg 'feature=\"a b\"'`\n    \
+            Finished `test` profile in 1 s\n     Running `/w/t/deps/it-1`\n     Running `never ends";
+        let calls = running(said, "/w".into());
+        let [call] = &calls[..] else { panic!("{calls:?}") };
+        assert_eq!((call.program.as_str(), call.dir.as_str()), ("/r/rustc", "/w"));
+        assert_eq!(call.env["CARGO_PKG_DESCRIPTION"], "two\nlines with a `\nin them");
+        assert_eq!((call.env["A"].as_str(), call.env["D"].as_str(), call.env.len()), ("1", "", 3));
+        assert_eq!(call.args.last().unwrap(), "feature=\"a b\"");
+        assert_eq!(output_of(call).unwrap(), "/w/t/deps/it-1");
+    }
 
     #[test]
     fn the_fingerprint_is_found_in_both_layouts() {

@@ -9,17 +9,17 @@ use xtask_workspace::config::{Effect, Proof};
 use xtask_workspace::{CargoConfig, Digest, Hasher, Progress, cfg, on_path, stamp};
 
 use super::choose::{Choice, FALLBACK, linkers};
-use super::decide::{Overruled, jobs, overruled, replaced};
 use super::known::{Known, LINKERS};
-use super::report::{SetupReport, State};
-use super::{PlannedTool, SetupPlan};
+use super::{PlannedTool, SetupPlan, SetupReport, State};
 use crate::linker_name::{makers_in_words, named};
-use crate::local::{Around, FlagsTable, LocalSettings, config_file, edits, flags_table};
 use crate::machine::Machine;
 use crate::memory;
 use crate::process::Interrupted;
 use crate::prove::{InForce, link_in_force};
-use crate::undo;
+use crate::settings::{
+    Around, FlagsTable, LocalSettings, Overruled, config_file, edits, flags_table, overruled, record,
+    replaced,
+};
 
 impl SetupPlan<'_> {
     /// Writes the settings, and looks whether they took effect; if not, falls back.
@@ -40,7 +40,7 @@ impl SetupPlan<'_> {
                     }
                     return Ok(());
                 }
-                Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+                Err(error) if error.is::<Interrupted>() => return Err(error),
                 Err(error) if error.downcast_ref::<NotInForce>().is_some() => {
                     let failed = format!("{name}: {error:#}");
                     progress.note(&format!("{failed}; falling back"));
@@ -125,7 +125,7 @@ impl SetupPlan<'_> {
                 check(&mut seen)?;
             }
         } else {
-            let all = [changes.clone(), undo::record(root, &changes)?].concat();
+            let all = [changes.clone(), record(root, &changes)?].concat();
             transaction.commit(&all, || check(&mut seen)).context("failed to set")?;
             report.changed = changes.into_iter().map(|edit| edit.path).collect();
         }
@@ -189,7 +189,7 @@ impl SetupPlan<'_> {
     fn their_flags(&self) -> Result<Vec<String>> {
         let now = match link_in_force(&self.machine) {
             Ok(now) => now,
-            Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(_) => return Ok(Vec::new()),
         };
         let ours = self.settings.link.clone().unwrap_or_default().rustflags;
@@ -232,7 +232,7 @@ impl SetupPlan<'_> {
     /// By the memory that is free now. What was set before stays, as long as it fits the whole memory: what is free is
     /// another figure each time, and a second setup is to change nothing.
     fn jobs(&self) -> Option<usize> {
-        let fit = |bytes| jobs(self.options.cores, bytes, self.options.setup.memory_per_job);
+        let fit = |bytes| memory::fitting_jobs(self.options.cores, bytes, self.options.setup.memory_per_job);
         let most = fit(memory::total_bytes()?);
         let before = self.settings.jobs;
         let fits = before.unwrap_or(self.options.cores) <= most.unwrap_or(self.options.cores);
@@ -256,11 +256,7 @@ impl std::fmt::Display for NotInForce {
 impl std::error::Error for NotInForce {}
 
 fn not_in_force(error: anyhow::Error) -> anyhow::Error {
-    if error.downcast_ref::<Interrupted>().is_some() {
-        error
-    } else {
-        NotInForce(format!("{error:#}")).into()
-    }
+    if error.is::<Interrupted>() { error } else { NotInForce(format!("{error:#}")).into() }
 }
 
 /// What the settings in force depend on: every configuration file, the variables that cargo reads, and the programs that

@@ -4,15 +4,14 @@ use anyhow::Result;
 use xtask_workspace::config::Setup;
 use xtask_workspace::{CargoConfig, Digest, Hasher, Progress};
 
-use super::SetupPlan;
 use super::known::Known;
-use super::report::{Outcome, SetupReport, State};
+use super::{Outcome, SetupPlan, SetupReport, State};
 use crate::catalog::LinkSettings;
 use crate::linker_name::makers_in_words;
-use crate::local::flag_variables;
 use crate::process::Interrupted;
 use crate::prove::link_in_force;
 use crate::race::{Candidate, Race, race};
+use crate::settings::flag_variables;
 
 /// So many rounds tell a difference of a few percent from noise.
 const ROUNDS: usize = 11;
@@ -112,7 +111,7 @@ impl SetupPlan<'_> {
     ) -> Result<Option<Race>> {
         let baseline = match link_in_force(&self.machine) {
             Ok(in_force) => format!("in use: {}", makers_in_words(&in_force.makers)),
-            Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
             // What is in use does not link: there is nothing to compare with.
             Err(error) => {
                 progress.note(&format!("linkers were not measured: {error:#}"));
@@ -123,25 +122,20 @@ impl SetupPlan<'_> {
             "measuring linkers: `{}` is built once, then its largest test is linked {ROUNDS} times by each",
             self.options.test_command
         ));
-        let candidate = |name: &str, settings: &LinkSettings| Candidate {
-            name: name.to_owned(),
-            linker: settings.linker.clone(),
-            rustflags: settings.rustflags.clone(),
+        let says = |name: &str| {
+            let mut tools = self.tools.iter().map(|planned| &planned.tool);
+            tools.find(|tool| tool.name == name).map(|tool| tool.says.clone())
         };
-        let candidates = [candidate(&baseline, in_use)]
-            .into_iter()
-            .chain(others.iter().map(|(name, settings)| candidate(name, settings)))
-            .collect::<Vec<_>>();
-        let raced = race(
-            self.workspace,
-            &self.options.test_command,
-            &candidates,
-            &self.options.exe,
-            ROUNDS,
-            progress,
-        );
+        let baseline = Candidate { name: baseline, settings: in_use.clone(), says: None };
+        let candidates = others.iter().map(|(name, settings)| Candidate {
+            name: name.clone(),
+            settings: settings.clone(),
+            says: says(name),
+        });
+        let candidates = [baseline].into_iter().chain(candidates).collect::<Vec<_>>();
+        let raced = race(self.workspace, &self.options.test_command, &candidates, ROUNDS, progress);
         match raced {
-            Err(error) if error.downcast_ref::<Interrupted>().is_some() => Err(error),
+            Err(error) if error.is::<Interrupted>() => Err(error),
             Err(error) => {
                 progress.note(&format!("linkers were not measured: {error:#}"));
                 Ok(None)

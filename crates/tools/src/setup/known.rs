@@ -11,8 +11,8 @@ use xtask_files::{Durability, write_atomic};
 use xtask_workspace::{Digest, Hasher, on_path, stamp};
 
 use crate::catalog::Tool;
-use crate::found::Found;
 use crate::machine::Machine;
+use crate::probe::Found;
 use crate::prove::Proven;
 use crate::race::Race;
 
@@ -51,7 +51,7 @@ impl Known {
     }
 
     /// Keeps it in the folder.
-    pub(super) fn write(&mut self, state_dir: &Utf8Path) -> Result<()> {
+    pub(crate) fn write(&mut self, state_dir: &Utf8Path) -> Result<()> {
         self.format = FORMAT;
         let json = serde_json::to_vec_pretty(self).context("failed to write JSON")?;
         write_atomic(&file(state_dir), json, Durability::Cache)

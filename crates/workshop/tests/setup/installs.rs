@@ -126,6 +126,19 @@ fn a_package_that_is_not_known_is_asked_for_again_with_a_fresh_list() {
 }
 
 #[test]
+fn pacman_never_refreshes_its_list_without_upgrading_the_system() {
+    let suite = Suite::new("pacman", &[], "[tools.stamp]\npackages = { pacman = \"stamp\" }\n");
+    let bin = suite.machine.bin();
+    let script = format!("echo \"$@\" >> {bin}/pacman-log\necho 'error: failed retrieving file' >&2\nexit 1");
+    suite.machine.install_script("pacman", &script);
+    suite.machine.install_script("sudo", "exec \"$@\"");
+    let report = suite.setup(&["--yes"]);
+    let why = tool(&report, "stamp")["why"].to_string();
+    assert!(why.contains("pacman -Syu` first"), "{report:#}");
+    assert_eq!(fs::read_to_string(bin.join("pacman-log")).unwrap(), "-S --needed --noconfirm stamp\n");
+}
+
+#[test]
 fn cargo_install_is_the_last_way() {
     let (server, _) = server("crate");
     let suite = suite("crate-suite", &server, "");

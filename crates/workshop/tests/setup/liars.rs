@@ -56,8 +56,8 @@ fn what_hangs_at_its_version_is_given_up() {
     let report = suite.setup(&["--offline"]);
     let why = tool(&report, "mold")["why"].to_string();
     assert!(why.contains("did not end within"), "{report:#}");
-    // Twice: when it is planned and when it is done.
-    assert!(started.elapsed().as_secs() < 100);
+    // 10 s: it is asked once, not again when the plan is carried out.
+    assert!(started.elapsed().as_secs() < 19, "{:?}", started.elapsed());
 }
 
 #[test]

@@ -86,7 +86,15 @@ fn nextest_is_proven_by_tests_that_it_lists_and_runs() {
 
 #[test]
 fn linkers_are_measured_on_the_largest_test_and_the_table_is_shown() {
-    let suite = Suite::new("measured", &["rust-lld", "mold"], "");
+    // A member that does not compile here: no tier that is for every machine builds it.
+    let suite =
+        Suite::new("measured", &["rust-lld", "mold"], "[tiers.test-fast]\nexclude = [\"elsewhere\"]\n");
+    let manifest = suite.fixture.read("Cargo.toml");
+    suite.fixture.write("Cargo.toml", &manifest.replace("\"app\"", "\"app\", \"elsewhere\""));
+    suite
+        .fixture
+        .write("elsewhere/Cargo.toml", &suite.fixture.read("base/Cargo.toml").replace("base", "elsewhere"));
+    suite.fixture.write("elsewhere/src/lib.rs", "compile_error!(\"not for this system\");\n");
     let outcome = suite.run(&["setup", "--json"]).expect_code(0);
     let report = crate::support::json(&outcome);
     let race = &report["race"];
@@ -103,7 +111,8 @@ fn linkers_are_measured_on_the_largest_test_and_the_table_is_shown() {
     let again = crate::support::json(&suite.run(&["setup", "--json"]).expect_code(0));
     assert_eq!(again["race"], *race);
     if !faster {
-        let tests = suite.cargo(&["test", "--no-run", "--workspace"]).expect_code(0);
+        let tests =
+            suite.cargo(&["test", "--no-run", "--workspace", "--exclude", "elsewhere"]).expect_code(0);
         assert!(!tests.stderr.contains("Compiling"), "{}", tests.stderr);
     }
 }

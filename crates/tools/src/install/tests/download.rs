@@ -58,8 +58,8 @@ fn what_fails_is_told_and_neither_unpacked_nor_placed() {
         ("404/tool.tar.gz", "returned error: 404; check `url`", 1),
         ("500/tool.tar.gz", "returned error: 500", 2),
         ("truncated/tool.tar.gz", "curl: (18)", 3),
-        ("huge", "is larger than 100000 bytes, which no release of a tool is; correct `url`", 1),
-        ("huge-length", "curl: (63) Maximum file size exceeded", 1),
+        ("huge/tool.tar.gz", "is larger than 100000 bytes, which no release of a tool is; correct `url`", 1),
+        ("huge-length/tool.tar.gz", "curl: (63) Maximum file size exceeded", 1),
         ("loop/tool.tar.gz", "it redirects in a circle: correct `url`", 11),
         ("redirect-http/tool.tar.gz", "only https is used, also where the server redirects to", 1),
         ("redirect-file/tool.tar.gz", "only https is used, also where the server redirects to", 1),
@@ -74,7 +74,7 @@ fn what_fails_is_told_and_neither_unpacked_nor_placed() {
         let said = place.refusal(&archive(server.url(path), pinned, None));
         assert!(said.starts_with("failed to install tool 1.0: "), "{said}");
         assert!(said.contains(expected), "{path}: {said}\n{expected}");
-        assert!(!place.dir.path().join("home.tar-was-called").exists(), "{path}: not even listed");
+        assert!(!place.dir.path().join("home.tar-was-called").exists(), "{path}: nothing is unpacked");
         assert!(!names(&place.downloads()).iter().any(|name| name.ends_with(".archive")), "{path}");
         let new = server.requests()[seen..].to_vec();
         assert_eq!(new.len(), requests, "{path}: {new:?}");
@@ -121,7 +121,7 @@ fn what_stalls_or_takes_too_long_is_given_up() {
 fn who_does_not_answer_is_given_up() {
     // The kernel takes the connection; nobody answers in it.
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://127.0.0.1:{}/tool", deaf.local_addr().unwrap().port());
+    let url = format!("https://127.0.0.1:{}/tool.tar.gz", deaf.local_addr().unwrap().port());
     let mut place = Place::new("deaf");
     place.limits.connect = Duration::from_millis(300);
     let started = std::time::Instant::now();
@@ -172,15 +172,18 @@ fn what_is_left_of_an_earlier_download_is_gone_on_with_or_thrown_away() {
 #[test]
 fn a_file_that_changes_between_two_tries_is_downloaded_once_more_as_a_whole() {
     let server = HttpsServer::start("fetch-changed");
-    let old = server.files().join("tool");
+    let old = server.files().join("tool.tar.gz");
     xtask_files::write_atomic(&old, "0123456789".repeat(30), xtask_files::Durability::Cache).unwrap();
     // What the server makes of it after the first request.
     let new = format!("XXXXXXXXXX{}", "0123456789".repeat(29));
     let copy = server.files().join("new");
     xtask_files::write_atomic(&copy, &new, xtask_files::Durability::Cache).unwrap();
     let place = Place::trusting("changed", &server);
-    place.fetch(&archive(server.url("changed/tool"), sum(&copy), None)).unwrap();
-    assert_eq!(place.dir.read("cargo home/bin/tool"), new);
+    let sum = sum(&copy);
+    // It is the pinned file, and no archive.
+    let said = place.refusal(&archive(server.url("changed/tool.tar.gz"), sum.clone(), None));
+    assert!(said.contains("`tar ") && said.contains("failed in"), "{said}");
+    assert_eq!(fs::read_to_string(place.downloads().join(format!("{sum}.archive"))).unwrap(), new);
     let ranges =
         server.requests().iter().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(ranges, ["-", "bytes=150-", "-"]);
@@ -265,6 +268,10 @@ fn an_address_or_a_name_that_means_something_else_is_refused_before_anything_is_
     for url in urls {
         let said = place.refusal(&archive(url.to_owned(), sum.clone(), None));
         assert!(said.contains("only an https:// URL"), "{said}");
+    }
+    for url in ["https://localhost/tool.zip", "https://localhost/tool", "https://localhost/x.tar.xz"] {
+        let said = place.refusal(&archive(url.to_owned(), sum.clone(), None));
+        assert!(said.contains("is not a .tar.gz"), "{said}");
     }
     for sum in ["", "../../x", &"A".repeat(64), &"g".repeat(64)] {
         let said = place.refusal(&archive("https://localhost/x".to_owned(), sum.to_owned(), None));

@@ -5,15 +5,41 @@ use std::time::SystemTime;
 
 use super::*;
 
-/// A place whose curl brings the program itself.
+/// A place whose curl brings an archive of the program.
 fn bringing_program() -> (Place, Archive) {
     let mut place = Place::new("place");
-    place.dir.write("source", PROGRAM);
-    let source = place.dir.path().join("source");
+    let source = place.dir.path().join("source.tar.gz");
+    pack(&source, &[("tool-1.0 x/bin/tool", PROGRAM), ("tool", "another one")]);
     place.script("curl", "exec cat \"$SOURCE\"");
     place.environment.set("SOURCE", source.as_str());
-    let archive = archive("https://localhost/tool".to_owned(), sum(&source), None);
-    (place, archive)
+    let url = "https://localhost/tool.tar.gz?raw=1".to_owned();
+    (place, archive(url, sum(&source), Some("tool-1.0 x/bin/tool")))
+}
+
+#[test]
+fn the_one_member_is_placed_byte_for_byte_and_executable() {
+    let mut place = Place::new("bytes");
+    let bytes = (0..=255_u8).cycle().take(300_000).collect::<Vec<_>>();
+    let path = place.dir.path().join("tool");
+    xtask_files::write_atomic(&path, &bytes, xtask_files::Durability::Cache).unwrap();
+    let line = "tar -czf tool.tar.gz tool";
+    Outcome::of(Command::new("sh").args(["-c", line]).current_dir(place.dir.path())).expect_code(0);
+    let source = place.dir.path().join("tool.tar.gz");
+    place.script("curl", "exec cat \"$SOURCE\"");
+    place.environment.set("SOURCE", source.as_str());
+    // Options of the user's for tar change nothing.
+    place.environment.set("TAR_OPTIONS", "--exclude=tool --to-command=false");
+    let path = place.fetch(&archive("https://localhost/x.tgz".to_owned(), sum(&source), None)).unwrap();
+    assert!(fs::read(&path).unwrap() == bytes);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode(), 0o100_755);
+}
+
+#[test]
+fn a_member_that_is_not_there_is_told() {
+    let (place, mut archive) = bringing_program();
+    archive.binary = Some("bin/tool".to_owned());
+    let said = place.refusal(&archive);
+    assert!(said.contains("bin/tool: Not found in archive") && said.contains("check `binary`"), "{said}");
 }
 
 #[test]

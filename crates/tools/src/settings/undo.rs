@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_edit::{Edit, Kept, Node, Reversal, Transaction, inverses, pending, plan_undo, reversal};
 
-use crate::local::{LOCAL_FILE, is_ours};
+use super::{LOCAL_FILE, is_ours};
 use crate::machine::{IGNORES_ITSELF, OWN_FOLDER};
 
 /// The record of what is to be taken back. It lies in a folder of our own, which git ignores, and not below the target

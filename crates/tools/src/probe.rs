@@ -1,4 +1,4 @@
-//! Where a tool lies, and what it says of itself. That is no proof of anything.
+//! Where the programs of a tool are, and which version each says to be. That proves nothing yet.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,39 +26,41 @@ pub struct Found {
     pub version: Option<String>,
 }
 
-/// What looking for a tool has found.
+/// A program that was found and will not do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Presence {
-    /// It is there.
-    Found(Found),
-    /// It is there, but will not do.
-    Unsuited {
-        /// Where it is.
-        path: Utf8PathBuf,
-        /// Why it will not do.
-        why: String,
-    },
-    /// It is not there.
-    Missing,
+pub struct Unsuited {
+    /// Its path.
+    pub path: Utf8PathBuf,
+    /// Why it will not do.
+    pub why: String,
 }
 
-/// Looks for a tool: first in this workspace's own folder, then on `PATH`, then in cargo's home. Fails only for a signal.
-pub fn look_for(tool: &Tool, machine: &Machine) -> Result<Presence> {
-    let mut unsuited = None;
+/// What the programs of a tool said when they were asked for their version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Probed {
+    /// Those that will do, the one that is used first.
+    pub found: Vec<Found>,
+    /// Those that will not.
+    pub unsuited: Vec<Unsuited>,
+}
+
+/// Asks every program of a tool for its version, each once. Fails only for a signal.
+pub fn probe(tool: &Tool, machine: &Machine) -> Result<Probed> {
+    let mut probed = Probed::default();
     for path in places(tool, machine) {
         match ask(tool, machine, path)? {
-            Presence::Unsuited { path, why } => {
-                unsuited = unsuited.or(Some(Presence::Unsuited { path, why }));
-            }
-            found => return Ok(found),
+            Ok(found) => probed.found.push(found),
+            Err(unsuited) => probed.unsuited.push(unsuited),
         }
     }
-    Ok(unsuited.unwrap_or(Presence::Missing))
+    Ok(probed)
 }
 
-/// Every program of the tool's names, the one that is taken first.
-pub fn places(tool: &Tool, machine: &Machine) -> Vec<Utf8PathBuf> {
+/// Every program of the tool's names: in the workspace's own folder, then on `PATH`, then in cargo's home. None of them is
+/// started.
+pub(crate) fn places(tool: &Tool, machine: &Machine) -> Vec<Utf8PathBuf> {
     let mut found = Vec::new();
     for program in &tool.programs {
         let path = program_path(program, &machine.rustlib);
@@ -82,23 +84,23 @@ pub fn places(tool: &Tool, machine: &Machine) -> Vec<Utf8PathBuf> {
     found
 }
 
-/// Has the program at `path` say its version, and looks whether that will do. Fails only for a signal.
-pub(crate) fn ask(tool: &Tool, machine: &Machine, path: Utf8PathBuf) -> Result<Presence> {
+/// Asks the program at `path` for its version. Fails only for a signal.
+fn ask(tool: &Tool, machine: &Machine, path: Utf8PathBuf) -> Result<Result<Found, Unsuited>> {
     let call = Call::new(&machine.root, path.as_str(), tool.version_args.clone());
     let said = match output(&call, &machine.environment, VERSION_ANSWERS) {
         Ok(said) if said.success => said,
         Ok(said) => {
             let why = format!("`{call}` failed: {}", crate::process::last_lines(&said.stderr, &said.stdout));
-            return Ok(Presence::Unsuited { path, why });
+            return Ok(Err(Unsuited { path, why }));
         }
-        Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
-        Err(error) => return Ok(Presence::Unsuited { path, why: format!("{error:#}") }),
+        Err(error) if error.is::<Interrupted>() => return Err(error),
+        Err(error) => return Ok(Err(Unsuited { path, why: format!("{error:#}") })),
     };
     let version = version_in(&said.stdout).or_else(|| version_in(&said.stderr));
-    if let Some(why) = objection(tool.version.as_deref(), version.as_ref()) {
-        return Ok(Presence::Unsuited { path, why });
-    }
-    Ok(Presence::Found(Found { path, version: version.map(|version| version.to_string()) }))
+    Ok(match objection(tool.version.as_deref(), version.as_ref()) {
+        Some(why) => Err(Unsuited { path, why }),
+        None => Ok(Found { path, version: version.map(|version| version.to_string()) }),
+    })
 }
 
 /// Why `version` does not meet `requirement`; `None` if it does. A pre-release counts as its release: Debian's sccache
@@ -114,9 +116,12 @@ fn objection(requirement: Option<&str>, version: Option<&Version>) -> Option<Str
     (!meets).then(|| format!("it is {version}, and {requirement} is required"))
 }
 
-/// The first word of `text` that is a version: `mold 1.10.1 (compatible with GNU ld)`, `Debian clang version 14.0.6`.
-pub(crate) fn version_in(text: &str) -> Option<Version> {
-    text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',')).find_map(version)
+/// The first word of `text` that is a version, as in `mold 1.10.1 (compatible with GNU ld)`; without one, the first that
+/// ends in a version, as in `jq-1.6` and `Redis server v=7.0.15`.
+fn version_in(text: &str) -> Option<Version> {
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ','));
+    let without_name = |word: &str| version(word.trim_start_matches(|c: char| !c.is_ascii_digit()));
+    words.clone().find_map(version).or_else(|| words.clone().find_map(without_name))
 }
 
 /// `1.2`, `v1.2.3` or `1.2.3-pre`; a single number is none.
@@ -156,6 +161,12 @@ mod tests {
             ("Debian clang version 14.0.6\nTarget: x86_64-pc-linux-gnu", Some("14.0.6")),
             ("libprotoc 3.21", Some("3.21.0")),
             ("v2.40.4", Some("2.40.4")),
+            ("jq-1.6", Some("1.6.0")),
+            ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64", Some("7.0.15")),
+            ("zsh 5.9 (x86_64-debian-linux-gnu)", Some("5.9.0")),
+            ("fish, version 3.6.0", Some("3.6.0")),
+            ("strace -- version 6.1", Some("6.1.0")),
+            ("Python 3.11.2", Some("3.11.2")),
             ("usage: ld [options]", None),
             ("tool of 2024", None),
             ("", None),

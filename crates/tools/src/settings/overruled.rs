@@ -1,17 +1,11 @@
-//! What is to be set, and what would overrule it: decisions without side effects.
+//! Which settings of this machine do not count because a stronger one says otherwise, and which they replace.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
+use toml_edit::Value;
 use xtask_workspace::{CargoConfig, Environment, target_variable};
 
-use crate::local::LocalSettings;
-
-/// The number of compilers to run at once, where all cores at `memory_per_job` bytes each would take more memory than
-/// the machine has; `None` leaves it to cargo.
-pub fn jobs(cores: usize, memory_bytes: u64, memory_per_job: u64) -> Option<usize> {
-    let fit = usize::try_from(memory_bytes / memory_per_job.max(1)).unwrap_or(usize::MAX).max(1);
-    (fit < cores).then_some(fit)
-}
+use super::LocalSettings;
 
 /// The variables of the environment that void flags for rustc from any configuration file, of which cargo takes the first that is
 /// set; an empty one voids them too (seen with cargo 1.95).
@@ -47,6 +41,27 @@ impl Overruled {
     }
 }
 
+/// A scalar that a setup sets: its keys, what it is set to, and the variables that are stronger than every file.
+type Scalar<'a> = (Vec<&'a str>, String, Vec<String>);
+
+fn scalars<'a>(settings: &LocalSettings, host: &'a str) -> impl Iterator<Item = Scalar<'a>> {
+    let linker = settings.link.as_ref().and_then(|link| link.linker.clone());
+    let wrapper = settings.rustc_wrapper.as_ref().map(ToString::to_string);
+    let jobs = settings.jobs.map(|jobs| jobs.to_string());
+    let variables = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let all = [
+        (vec!["target", host, "linker"], linker, vec![target_variable(host, "LINKER")]),
+        (vec!["build", "rustc-wrapper"], wrapper, variables(&["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"])),
+        (vec!["build", "jobs"], jobs, variables(&["CARGO_BUILD_JOBS"])),
+    ];
+    all.into_iter().filter_map(|(keys, ours, variables)| Some((keys, ours?, variables)))
+}
+
+/// A scalar as text, without the comment behind it.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.clone().decorated("", "").to_string(), str::to_owned)
+}
+
 /// Which of `settings`, in the file `ours`, do not count: cargo takes a scalar from the including file before the
 /// included one, and from a variable before any file.
 pub(crate) fn overruled(
@@ -56,31 +71,20 @@ pub(crate) fn overruled(
     config: &CargoConfig,
     environment: &Environment,
 ) -> Vec<Overruled> {
-    let overruled = |keys: &[&str], ours_says: Option<String>, variables: &[&str]| {
-        let ours_says = ours_says?;
+    let overruled = |(keys, ours_says, variables): Scalar<'_>| {
         // Set but empty counts too: it means none, whatever the files say.
-        let set = variables.iter().find_map(|name| Some((*name, environment.even_empty(name)?)));
-        let (theirs, file, variable) = if let Some((name, value)) = set {
-            (value.to_owned(), None, Some(name.to_owned()))
-        } else {
-            let (path, value) = config.set_in(keys).next().filter(|(path, _)| *path != ours)?;
-            // Without the comment behind it.
-            let bare = || value.clone().decorated("", "").to_string();
-            let text = value.as_str().map_or_else(bare, str::to_owned);
-            (text, Some(path.to_owned()), None)
+        let set = |name: String| Some((environment.even_empty(&name)?.to_owned(), name));
+        let (theirs, file, variable) = match variables.into_iter().find_map(set) {
+            Some((value, name)) => (value, None, Some(name)),
+            None => {
+                let (path, value) = config.set_in(&keys).next().filter(|(path, _)| *path != ours)?;
+                (text(value), Some(path.to_owned()), None)
+            }
         };
         let key = keys.join(".");
         (theirs != ours_says).then_some(Overruled { key, ours: ours_says, theirs, file, variable })
     };
-    let linker = settings.link.as_ref().and_then(|link| link.linker.clone());
-    let wrapper = settings.rustc_wrapper.as_ref().map(ToString::to_string);
-    let jobs = settings.jobs.map(|jobs| jobs.to_string());
-    let all = [
-        overruled(&["target", host, "linker"], linker, &[&target_variable(host, "LINKER")]),
-        overruled(&["build", "rustc-wrapper"], wrapper, &["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"]),
-        overruled(&["build", "jobs"], jobs, &["CARGO_BUILD_JOBS"]),
-    ];
-    all.into_iter().flatten().collect()
+    scalars(settings, host).filter_map(overruled).collect()
 }
 
 /// What `settings`, in the file `ours`, replace of the user's in this workspace: a line for each scalar that a weaker
@@ -91,42 +95,20 @@ pub(crate) fn replaced(
     host: &str,
     config: &CargoConfig,
 ) -> Vec<String> {
-    let linker = settings.link.as_ref().and_then(|link| link.linker.clone());
-    let wrapper = settings.rustc_wrapper.as_ref().map(ToString::to_string);
-    let scalars = [(vec!["target", host, "linker"], linker), (vec!["build", "rustc-wrapper"], wrapper)];
-    let line = |(keys, ours_says): (Vec<&str>, Option<String>)| {
-        let ours_says = ours_says?;
-        let mut files = config.set_in(&keys).skip_while(|(path, _)| *path != ours).skip(1);
-        let (path, theirs) = files.find_map(|(path, value)| Some((path, value.as_str()?)))?;
-        let key = keys.join(".");
-        (theirs != ours_says)
+    let line = |(keys, ours_says, _): Scalar<'_>| {
+        let (path, value) = config.set_in(&keys).skip_while(|(path, _)| *path != ours).nth(1)?;
+        let (key, theirs) = (keys.join("."), text(value));
+        // Jobs are lowered on purpose.
+        (theirs != ours_says && !key.ends_with("jobs"))
             .then(|| format!("in this workspace, {key} = {ours_says} replaces {theirs} of {path}"))
     };
-    scalars.into_iter().filter_map(line).collect()
+    scalars(settings, host).filter_map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::catalog::LinkSettings;
-
-    #[test]
-    fn jobs_are_lowered_only_where_memory_is_short() {
-        let gib = 1 << 30;
-        // cores, GiB of memory, GiB per job, what is set
-        let table = [
-            (2, 24, 2, None),
-            (16, 16, 2, Some(8)),
-            (16, 32, 2, None),
-            (8, 1, 2, Some(1)),
-            (1, 1, 2, None),
-            (4, 7, 2, Some(3)),
-        ];
-        for (cores, memory, per_job, expected) in table {
-            assert_eq!(jobs(cores, memory * gib, per_job * gib), expected, "{cores} {memory} {per_job}");
-        }
-        assert_eq!(jobs(4, gib, 0), None);
-    }
 
     #[test]
     fn what_is_stronger_than_our_settings_is_named() {
@@ -142,7 +124,7 @@ mod tests {
             rustc_wrapper: Some("/usr/bin/sccache".into()),
             jobs: Some(2),
         };
-        write(".cargo/xtask.local.toml", &settings.text(host, crate::local::FlagsTable::Target));
+        write(".cargo/xtask.local.toml", &settings.text(host, crate::settings::FlagsTable::Target));
         let include = "include = [{ path = \"xtask.local.toml\", optional = true }]\n";
         let keys = |theirs: &str, variables: &[(&str, &str)]| {
             write(".cargo/config.toml", &format!("{include}{theirs}"));

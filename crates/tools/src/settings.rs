@@ -3,18 +3,27 @@
 //!
 //! Invariant: the file holds only what was proven on this machine; whoever has none builds as if there were no suite.
 
+mod include;
+mod overruled;
+mod undo;
+
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use toml_edit::Value;
-use xtask_edit::{Edit, Node, TomlText};
-use xtask_workspace::{CargoConfig, Environment, is_ignored, target_variable};
+use xtask_edit::Node;
+use xtask_workspace::{CargoConfig, Environment, target_variable};
 pub use xtask_workspace::{LOCAL_FILE, local_file};
 
 use crate::catalog::LinkSettings;
-use crate::include::{add_include, names_it};
+
+pub(crate) use include::{Around, config_file, edits, read, with_line};
+pub use include::{add_include, includes};
+pub use overruled::Overruled;
+pub(crate) use overruled::{overruled, replaced, variables_that_void_flags};
+pub use undo::SetupUndo;
+pub(crate) use undo::record;
 
 /// How the file begins.
 const HEADER: &str = "# The settings of this machine, written and proven by `cargo xtask setup`.";
@@ -154,105 +163,9 @@ impl LocalSettings {
     }
 }
 
-/// Where cargo reads the workspace's own configuration, relative to its root; the name without extension is the
-/// stronger one where both exist.
-pub(crate) fn config_file(root: &Utf8Path) -> Utf8PathBuf {
-    let old = Utf8PathBuf::from(".cargo/config");
-    if root.join(&old).is_file() { old } else { ".cargo/config.toml".into() }
-}
-
 /// Whether a file is one that was written here.
 pub(crate) fn is_ours(node: &Node) -> bool {
     matches!(node, Node::File(file) if file.bytes.starts_with(HEADER.as_bytes()))
-}
-
-/// What holds already around the file.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Around {
-    /// Whether git ignores it.
-    pub(crate) ignored: bool,
-    /// Whether any file of cargo's configuration includes it; twice would be an error of cargo's.
-    pub(crate) included: bool,
-}
-
-impl Around {
-    /// Looks.
-    pub(crate) fn of(root: &Utf8Path, config: &CargoConfig, environment: &Environment) -> Self {
-        let local = local_file(root);
-        Self {
-            ignored: is_ignored(root, &local, environment),
-            // Paths compare by their parts: `./` in an include is no difference.
-            included: config.paths().any(|path| path == local),
-        }
-    }
-}
-
-/// What has to change in the workspace at `root` so that it holds `text` as this machine's settings: the file itself,
-/// the include, and, unless git ignores it already, a line in `.gitignore`. With `flags` of ours, the workspace's own
-/// under the same key become a list: cargo joins lists, and refuses to join one with a string.
-pub(crate) fn edits(
-    root: &Utf8Path,
-    text: Option<&str>,
-    flags: Option<&[&str]>,
-    around: Around,
-) -> Result<Vec<Edit>> {
-    let local = Utf8Path::new(".cargo").join(LOCAL_FILE);
-    let before = Node::read(&root.join(&local))?;
-    if before.as_ref().is_some_and(|node| !is_ours(node)) {
-        bail!("{} was not written by `cargo xtask setup`; move what it holds elsewhere", root.join(&local));
-    }
-    let mut edits = vec![Edit { path: local.clone(), before, after: text.map(Node::file) }];
-    if text.is_none() {
-        edits.retain(|edit| !edit.is_empty());
-        return Ok(edits);
-    }
-    let config = config_file(root);
-    let (before, old) = read(root, &config)?;
-    let mut toml = TomlText::parse(&old).with_context(|| format!("failed to read {}", root.join(&config)))?;
-    let named_here = toml.contains(&["include"]) && names_it(&toml);
-    if named_here || !around.included {
-        add_include(&mut toml).with_context(|| format!("failed to extend {}", root.join(&config)))?;
-    }
-    let own = flags.and_then(|keys| Some((keys, toml.value(keys)?.as_str()?.to_owned())));
-    if let Some((keys, own)) = own {
-        let words = own.split_whitespace().map(|word| Value::from(word).to_string()).collect::<Vec<_>>();
-        toml.set(keys, &format!("[{}]", words.join(", ")))?;
-    }
-    edits.push(Edit { path: config, before, after: Some(Node::file(toml.text())) });
-    if !around.ignored {
-        let path = Utf8PathBuf::from(".gitignore");
-        let before = Node::read(&root.join(&path))?;
-        let after = with_line(before.as_ref(), &format!("/{local}"));
-        edits.push(Edit { path, before, after });
-    }
-    edits.retain(|edit| !edit.is_empty());
-    Ok(edits)
-}
-
-/// A file with one more line, unless it has it; it may be no UTF-8.
-pub(crate) fn with_line(file: Option<&Node>, line: &str) -> Option<Node> {
-    let old = match file {
-        None => &[][..],
-        Some(Node::File(file)) => &file.bytes,
-        Some(folder) => return Some(folder.clone()),
-    };
-    if old.split(|byte| *byte == b'\n').any(|known| known.trim_ascii() == line.as_bytes()) {
-        return file.cloned();
-    }
-    let end: &[u8] = if old.is_empty() || old.ends_with(b"\n") { b"" } else { b"\n" };
-    Some(Node::file([old, end, line.as_bytes(), b"\n"].concat()))
-}
-
-/// A text file, and its text, which is empty where there is none.
-pub(crate) fn read(root: &Utf8Path, path: &Utf8Path) -> Result<(Option<Node>, String)> {
-    let node = Node::read(&root.join(path))?;
-    let text = match &node {
-        Some(Node::File(file)) => String::from_utf8(file.bytes.clone())
-            .with_context(|| format!("{} is not UTF-8", root.join(path)))?,
-        Some(Node::Folder(_)) => bail!("{} is a folder", root.join(path)),
-        None => String::new(),
-    };
-    Ok((node, text))
 }
 
 #[cfg(test)]
