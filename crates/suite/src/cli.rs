@@ -29,6 +29,9 @@ pub const RESERVED: [&str; 11] = [
 /// has the same list.
 pub const WORKSHOP: [&str; 6] = ["setup", "doctor", "clean-stale", "disk", "adopt", "version"];
 
+/// The workshop's binary.
+pub(crate) const WORKSHOP_PROGRAM: &str = "xtask-workshop";
+
 /// The shells that completions are made for.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 

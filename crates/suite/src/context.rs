@@ -64,16 +64,17 @@ impl<'a> Context<'a> {
                 )),
                 None => error,
             })?;
-        // At the end, so that nothing of the user's is hidden: cargo looks there for `cargo-nextest`.
-        let own_tools = private_bin(workspace.root());
-        if own_tools.is_dir() {
-            workspace.environment.append_path(&own_tools);
-        }
+        use_own_tools(&mut workspace);
         let config = Config::load(workspace.root(), &members(&workspace), reserved)?;
         let exe = std::env::current_exe().context("failed to find this program's file")?;
         let exe = Utf8PathBuf::from_path_buf(exe)
             .map_err(|path| anyhow::anyhow!("this program's path is not UTF-8: {}", path.display()))?;
         Ok(Self { workspace, config, shell, exe })
+    }
+
+    /// Has cargo and what it starts find the tools that were installed for this workspace alone.
+    pub(crate) fn use_own_tools(&mut self) {
+        use_own_tools(&mut self.workspace);
     }
 
     /// The preset of this name. Fails as wrong usage, with the nearest name.
@@ -86,6 +87,14 @@ impl<'a> Context<'a> {
             );
             WrongUsage(format!("there is no preset `{name}`: {hint}")).into()
         })
+    }
+}
+
+fn use_own_tools(workspace: &mut Workspace) {
+    let own_tools = private_bin(workspace.root());
+    // At the end, so that nothing of the user's is hidden: cargo looks there for `cargo-nextest`.
+    if own_tools.is_dir() {
+        workspace.environment.append_path(&own_tools);
     }
 }
 

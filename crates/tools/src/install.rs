@@ -3,7 +3,7 @@
 pub(crate) mod archive;
 mod download;
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, feature = "heavy"))]
 mod tests;
 
 use std::process::Stdio;

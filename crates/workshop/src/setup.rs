@@ -11,9 +11,10 @@ use xtask_tiers::build_commands;
 use xtask_tools::race::Race;
 use xtask_tools::{
     LocalSettings, Outcome, PlannedTool, SetupOptions, SetupPlan, SetupReport, SetupUndo, State, catalog,
+    install, missing,
 };
 use xtask_units::cores;
-use xtask_workspace::config::{Need, Packages, Tier, TierCommand};
+use xtask_workspace::config::{Need, Packages, Tier, TierCommand, closest};
 use xtask_workspace::{Call, CargoCommand, WrongUsage};
 
 use xtask_suite::Exit;
@@ -25,6 +26,9 @@ use xtask_suite::program::{Ended, bytes, count};
 /// Sets this machine up, or says what that would do.
 pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
     let (shell, workspace) = (context.shell, &context.workspace);
+    if let Some(tier) = arguments.get_one::<String>("for") {
+        return for_tier(context, tier, arguments);
+    }
     let plan = options(context, arguments)?.plan(workspace)?;
     if arguments.get_flag("dry-run") {
         show_plan(shell, &plan);
@@ -40,6 +44,51 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
     show_report(shell, &report)?;
     let exit = if report.lacking().next().is_some() { Exit::Environment } else { Exit::Done };
     Ok(Ended::new(exit, report.signal))
+}
+
+/// Installs and proves what the tier of this name needs, or says what of it is missing.
+fn for_tier(context: &Context, name: &str, arguments: &ArgMatches) -> Result<Ended> {
+    let (shell, workspace, config) = (context.shell, &context.workspace, &context.config);
+    let tier = config.tier(name).ok_or_else(|| {
+        let near = closest(name, config.tiers.iter().map(|tier| tier.name.as_str()));
+        let hint = near.map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
+        WrongUsage(format!("there is no tier `{name}`{hint}"))
+    })?;
+    let tools = catalog(&config.tools, &workspace.facts.host)?;
+    if arguments.get_flag("dry-run") {
+        let missing = missing(workspace, &tools, &tier.tools, &config.setup)?;
+        for tool in &missing {
+            shell.result(&tool.to_string());
+        }
+        let needed = count(missing.len(), "tool");
+        shell.result(&match missing.is_empty() {
+            true => format!("setup: {name} has every tool it needs"),
+            false => format!(
+                "setup: {name} needs {needed} more; `cargo xtask {name} --yes` installs what is missing"
+            ),
+        });
+        if shell.json() {
+            let list =
+                missing.iter().map(|tool| serde_json::json!({ "name": tool.name, "install": tool.install }));
+            shell.document(&list.collect::<Vec<_>>())?;
+        }
+        return Ok(if missing.is_empty() { Exit::Done } else { Exit::Environment }.into());
+    }
+    let yes = arguments.get_flag("yes");
+    let outcomes = install(workspace, &tools, &tier.tools, &config.setup, &|call| yes_to(call, yes), shell)?;
+    for outcome in &outcomes {
+        show_outcome(shell, outcome);
+    }
+    let lacking = outcomes.iter().filter(|outcome| outcome.is_lacking()).map(|outcome| outcome.name.as_str());
+    let lacking = lacking.collect::<Vec<_>>();
+    shell.result(&match lacking.is_empty() {
+        true => format!("setup: {name} has every tool it needs"),
+        false => format!("setup: {name} lacks {}", lacking.join(", ")),
+    });
+    if shell.json() {
+        shell.document(&outcomes)?;
+    }
+    Ok(if lacking.is_empty() { Exit::Done } else { Exit::Environment }.into())
 }
 
 /// What a setup, or a check of one, is to work with.

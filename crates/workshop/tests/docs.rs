@@ -1,4 +1,4 @@
-//! What users read is true: references are made from the code, and every example is run.
+//! What users read is true: references are made from the code. `tests/examples` runs every example.
 //!
 //! `XTASK_SUITE_BLESS=1` rewrites what is out of date instead of failing for it.
 
@@ -8,14 +8,15 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use xtask_testkit::{BareMachine, Fixture, Outcome};
 use xtask_workspace::config::{Config, FILE_NAME, Members, json_schema, reference_markdown};
 
-mod examples;
 mod generated;
+mod markdown;
 
 use generated::{assert_current, repository};
+use markdown::{documents, pieces};
 
 const SUITE: &str = env!("CARGO_BIN_EXE_xtask-workshop");
 
@@ -70,39 +71,13 @@ fn describe(machine: &BareMachine, root: &Utf8Path, path: &mut Vec<String>, mark
     }
 }
 
-/// Markdown that people read: at the root and in `docs/`.
-fn documents() -> Vec<Utf8PathBuf> {
-    let folders = [repository(), repository().join("docs")];
-    let entries = folders.iter().flat_map(|folder| folder.read_dir_utf8().unwrap());
-    let mut files = entries.map(|entry| entry.unwrap().into_path()).collect::<Vec<_>>();
-    files.retain(|path| path.extension() == Some("md"));
-    files.sort();
-    assert!(files.len() > 5, "{files:?}");
-    files
-}
-
-#[test]
-fn every_example_does_what_it_says() {
-    let mut wrong = String::new();
-    for path in documents() {
-        let text = fs::read_to_string(&path).unwrap();
-        let (current, problems) = examples::run(&path, &text, SUITE);
-        if current != text && generated::blessing() {
-            generated::rewrite(&path, &current);
-        } else {
-            wrong.push_str(&problems);
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong}to take over what they print: {}", generated::REWRITE);
-}
-
 #[test]
 fn every_configuration_in_the_documents_is_valid() {
     let members = Members::from_iter([("core", vec!["serde"]), ("cli", vec!["cli"]), ("store", vec![])]);
     let mut blocks = 0;
     for path in documents() {
         let text = fs::read_to_string(&path).unwrap();
-        for block in examples::blocks(&text, "toml") {
+        for (_, block) in pieces(&text, "toml").into_iter().filter(|(inside, _)| *inside) {
             let parsed = Config::parse(&block, Utf8Path::new(FILE_NAME), &members, &COMMANDS);
             assert!(parsed.is_ok(), "{path}:\n{block}\n{}", parsed.unwrap_err());
             blocks += 1;

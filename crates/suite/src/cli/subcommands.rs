@@ -17,6 +17,9 @@ pub(super) fn tier(tier: &Tier) -> Command {
         .about(tier.about.clone())
         .arg(flag("forecast", "Say what would be compiled and about how long that takes; run nothing"))
         .arg(flag("dry-run", "Print the exact commands; run nothing"));
+    if !tier.tools.is_empty() {
+        command = command.arg(flag("yes", "Install the tools that it needs and that are missing, first"));
+    }
     if tests {
         command = command.arg(
             Arg::new("runner-args")
@@ -45,6 +48,12 @@ fn setup() -> Command {
             "Do not measure linkers, which builds the tests once; keep the one in use",
         ))
         .arg(not_with_undo("again", "Prove and measure what was proven and measured before, too"))
+        .arg(
+            not_with_undo("for", "Only the tools that TIER needs: install and prove them, set nothing")
+                .action(ArgAction::Set)
+                .value_name("TIER")
+                .conflicts_with_all(["offline", "no-measure", "again"]),
+        )
         .arg(flag("undo", "Take the settings of this machine back; tools stay"))
 }
 

@@ -1,6 +1,7 @@
 //! One file per command. This one finds out which it is.
 
 mod completions;
+mod needs;
 mod overview;
 mod own_xtask;
 mod preset;
@@ -153,6 +154,6 @@ fn dispatch(
         }
         "preset" => Ok(preset::run(&loaded?, arguments)?.into()),
         "with" => Ok(with::run(&loaded?, arguments, &cli::directory(matches))?.into()),
-        tier => tier::run(&loaded?, tier, arguments),
+        tier => tier::run(loaded?, tier, arguments),
     }
 }

@@ -7,14 +7,23 @@ use xtask_tiers::{TierOptions, TierPlan, TierReport};
 use xtask_units::Forecast;
 use xtask_workspace::config::OnOverBudget;
 
+use crate::commands::needs::{self, Missing};
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::shell::{Shell, count, seconds};
 
 /// Runs the tier.
-pub(super) fn run(context: &Context, name: &str, arguments: &ArgMatches) -> Result<Ended> {
-    let tier = context.config.tier(name).with_context(|| format!("there is no tier `{name}`"))?;
+pub(super) fn run(mut context: Context, name: &str, arguments: &ArgMatches) -> Result<Ended> {
+    let tier = context.config.tier(name).with_context(|| format!("there is no tier `{name}`"))?.clone();
     let forecast = arguments.get_flag("forecast");
+    let only_plan = arguments.get_flag("dry-run") || forecast;
+    if !only_plan && !tier.tools.is_empty() {
+        let missing = if arguments.get_flag("yes") { Missing::Install } else { Missing::Say };
+        let exit = needs::ensure(&mut context, &tier, missing)?;
+        if exit != Exit::Done {
+            return Ok(exit.into());
+        }
+    }
     let runner_args = arguments.try_get_many::<String>("runner-args").ok().flatten();
     let options = TierOptions {
         preset: tier.preset.as_deref().map(|preset| context.preset(preset)).transpose()?.cloned(),
@@ -29,7 +38,7 @@ pub(super) fn run(context: &Context, name: &str, arguments: &ArgMatches) -> Resu
     for note in &plan.notes {
         shell.note(note);
     }
-    if arguments.get_flag("dry-run") || forecast {
+    if only_plan {
         show_plan(shell, &plan, forecast)?;
         return Ok(Exit::Done.into());
     }

@@ -1,24 +1,15 @@
 //! The real binary on small real workspaces, with real cargo.
 //!
-//! One test program with a module per idea: every further program would link the same code again.
+//! What starts no test of a fixture, and needs nothing but cargo and git. What takes longer, or needs nextest and other
+//! tools, is in `tests/cli_heavy`.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+#![expect(dead_code, reason = "what is shared with `tests/cli_heavy` has more than these tests need")]
 
-mod completions;
 mod config;
-mod counts;
-mod dry_run;
-mod endings;
-mod forecast;
-mod github;
-mod interrupt;
 mod json;
-mod kinds;
-mod own_runner;
 mod own_xtask;
 mod presets;
-mod sharing;
-mod state;
 mod support;
 mod usage;
 mod with;

@@ -5,8 +5,7 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The command that rewrites everything of this kind.
-pub(crate) const REWRITE: &str =
-    "XTASK_SUITE_BLESS=1 cargo test --package xtask-workshop --test docs --test house";
+pub(crate) const REWRITE: &str = "XTASK_SUITE_BLESS=1 cargo test --package xtask-workshop --features heavy --test docs --test examples --test house";
 
 /// The root of this repository.
 pub(crate) fn repository() -> Utf8PathBuf {

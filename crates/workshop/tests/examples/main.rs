@@ -5,10 +5,22 @@
 //! `$ echo $?` follows. All blocks of a document run in one home folder, each from `~/my-workspace`, on a machine
 //! that has only cargo and git (`setup.md` also mold); `cargo xtask` is the suite's binary.
 
+#![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
+
+#[path = "../generated/mod.rs"]
+mod generated;
+#[path = "../markdown/mod.rs"]
+mod markdown;
+
 use std::fmt::Write as _;
+use std::fs;
 
 use camino::Utf8Path;
 use xtask_testkit::{BareMachine, Outcome, git_init};
+
+use markdown::{documents, pieces};
+
+const SUITE: &str = env!("CARGO_BIN_EXE_xtask-workshop");
 
 const MARK: &str = "end of the command:";
 
@@ -48,32 +60,23 @@ struct Step<'a> {
     output: Vec<&'a str>,
 }
 
-/// The contents of the fenced blocks of that language.
-pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
-    pieces(text, language).into_iter().filter(|(inside, _)| *inside).map(|(_, piece)| piece).collect()
-}
-
-/// The text cut where a block of that language begins or ends; whether each piece is the inside of one.
-fn pieces(text: &str, language: &str) -> Vec<(bool, String)> {
-    let mut pieces = vec![(false, String::new())];
-    for line in text.split_inclusive('\n') {
-        let inside = pieces.last().is_some_and(|(inside, _)| *inside);
-        let ends = inside && line.trim_end() == "```";
-        if ends {
-            pieces.push((false, String::new()));
-        }
-        if let Some((_, piece)) = pieces.last_mut() {
-            piece.push_str(line);
-        }
-        if !inside && line.trim_end() == format!("```{language}") {
-            pieces.push((true, String::new()));
+#[test]
+fn every_example_does_what_it_says() {
+    let mut wrong = String::new();
+    for path in documents() {
+        let text = fs::read_to_string(&path).unwrap();
+        let (current, problems) = run(&path, &text, SUITE);
+        if current != text && generated::blessing() {
+            generated::rewrite(&path, &current);
+        } else {
+            wrong.push_str(&problems);
         }
     }
-    pieces
+    assert!(wrong.is_empty(), "{wrong}to take over what they print: {}", generated::REWRITE);
 }
 
 /// Runs the examples of a document. Returns its text with what they really print, and what was wrong.
-pub(crate) fn run(path: &Utf8Path, text: &str, suite: &str) -> (String, String) {
+fn run(path: &Utf8Path, text: &str, suite: &str) -> (String, String) {
     let pieces = pieces(text, "console");
     let mut current = String::new();
     let mut problems = String::new();
