@@ -8,7 +8,8 @@ use toml_edit::Item;
 
 /// A type that a key's value becomes.
 pub(super) trait Value: Sized {
-    /// The value of an item that was found right; `None` only for the word that stands for no value, such as `never`.
+    /// The value of an item that has passed the check of its kind; `None` only for a word that stands for no value, such
+    /// as `never`.
     fn of(item: &Item) -> Option<Self>;
 }
 
@@ -68,22 +69,31 @@ impl<T: Value> Value for Option<T> {
 
 impl<T: Value> Value for Vec<T> {
     fn of(item: &Item) -> Option<Self> {
-        elements(item).iter().map(T::of).collect()
+        // Loops here: collecting into an `Option` compiles 10 kB of code for each type, in every first build.
+        let mut values = Vec::new();
+        for item in &elements(item) {
+            values.push(T::of(item)?);
+        }
+        Some(values)
     }
 }
 
 impl Value for BTreeMap<String, String> {
     fn of(item: &Item) -> Option<Self> {
-        let entries = item.as_table_like()?.iter();
-        entries.map(|(name, item)| Some((name.to_owned(), String::of(item)?))).collect()
+        let mut entries = Self::new();
+        for (name, item) in item.as_table_like()?.iter() {
+            entries.insert(name.to_owned(), String::of(item)?);
+        }
+        Some(entries)
     }
 }
 
 /// The elements of a list: `[[tools.x.archives]]` is an array of tables, `archives = [{ … }]` an array.
 pub(super) fn elements(item: &Item) -> Vec<Item> {
-    let values = item.as_array().into_iter().flatten().map(|value| Item::Value(value.clone()));
-    let tables = item.as_array_of_tables().into_iter().flatten().map(|table| Item::Table(table.clone()));
-    values.chain(tables).collect()
+    match item {
+        Item::ArrayOfTables(tables) => tables.iter().map(|table| Item::Table(table.clone())).collect(),
+        _ => item.as_array().into_iter().flatten().map(|value| Item::Value(value.clone())).collect(),
+    }
 }
 
 /// Defines an enum that `xtask.toml` writes as one of a few words, `else` as something that a last variant holds.
