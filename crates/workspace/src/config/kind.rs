@@ -1,7 +1,6 @@
 //! What the value of a key may be: how it is checked, and how the JSON schema and the reference describe it.
 //!
-//! What [`Check`] accepts, the schema accepts too, and the other way round, as far as a schema can tell; a test holds
-//! them together.
+//! [`Check`] and the schema accept the same values, as far as a schema can tell; a test compares them.
 
 use super::problem::{Problems, did_you_mean, one_of};
 use super::quantity::{self, DURATION_HINT, DURATION_PATTERN, MAX_SECONDS, SIZE_HINT, SIZE_PATTERN};
@@ -176,7 +175,7 @@ pub(super) struct Check<'c, 'p> {
 }
 
 impl Check<'_, '_> {
-    /// Whether the item is a value of that kind, after reporting why it is none. The offset is the key's.
+    /// Whether the item is a value of that kind; reports what is wrong with it. The offset is the key's.
     pub(super) fn value(&mut self, kind: Kind, item: &Item, key: usize) -> bool {
         let offset = value_offset(item, key);
         if !kind.has_type_of(item) {

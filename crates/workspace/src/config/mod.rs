@@ -1,9 +1,9 @@
 //! `xtask.toml`: what a workspace tells the suite about its tiers, presets, affected packages, build dir and tools.
 //!
-//! The file is optional: without it the defaults hold. Every key is declared once, in its
-//! section, from which the type, the checks, the [JSON schema](json_schema) and the [reference](reference_markdown) come. A
-//! [`Config`] that exists is right: every name in it refers to something, and no two settings contradict each
-//! other. Everything wrong with a file is reported at once, each problem with line and column.
+//! The file is optional: without it the defaults hold. Every key is declared once, in its section; the
+//! type, the checks, the [JSON schema](json_schema) and the [reference](reference_markdown) come from there. A [`Config`]
+//! is valid: every name in it refers to something, and no two settings contradict each other. Everything wrong with a
+//! file is reported at once, each problem with line and column.
 
 mod affected;
 mod check;

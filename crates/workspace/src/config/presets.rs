@@ -23,7 +23,7 @@ section! {
     #[key("default-features", Kind::Bool, default = "true", example = "false")]
     default_features: bool = true,
 
-    /// Whether all features are on. It leaves nothing for `features` and `default-features = false` to say.
+    /// Whether all features are on. Cannot be combined with `features` or `default-features = false`.
     #[key("all-features", Kind::Bool, default = "false", example = "true")]
     all_features: bool,
 }

@@ -34,7 +34,7 @@ pub(super) struct Key {
 
 /// A type whose fields are the keys of a section.
 pub(super) trait Keys {
-    /// Sets the field of that key to a value that was found right for its kind.
+    /// Sets the field of that key to a value that has passed the check of its kind.
     fn set(&mut self, key: &str, value: &Item);
 }
 
@@ -51,10 +51,9 @@ pub(super) trait Keys {
 /// }
 /// ```
 ///
-/// `default` and `example` are TOML; what holds without a key is said with `otherwise` where TOML does not say it.
-/// A field without `= VALUE` starts as its type's `Default`; its type is a
-/// [`Value`](super::value::Value) that understands what the kind lets through. `+ over` after the type's name is for a section
-/// whose fields are all options, and adds a method `over`.
+/// `default` and `example` are TOML; a default that TOML cannot express is `otherwise = "in words"`. A field without
+/// `= VALUE` starts as its type's `Default`. Its type is a [`Value`](super::value::Value) that can hold what the kind
+/// accepts. `+ over` after the type's name adds a method `over` to a section whose fields are all options.
 macro_rules! section {
     (
         $(#[doc = $about:literal])+
@@ -153,13 +152,13 @@ pub(super) struct Table<'t> {
     /// The byte offset of the name.
     pub(super) offset: usize,
     toml: &'t dyn TableLike,
-    /// The keys whose values are wrong, which has been reported. To the checks they are as good as absent, so that
-    /// nothing is reported twice.
+    /// The keys whose values are wrong, which has been reported. The checks treat them as absent, so that nothing is
+    /// reported twice.
     wrong: Vec<&'static str>,
 }
 
 impl<'t> Table<'t> {
-    /// The tables of the file, in its order. Reports what is no section, no name or no table.
+    /// The tables of the file, in its order. Reports unknown sections, unusable names and what is not a table.
     pub(super) fn all(root: &'t dyn TableLike, problems: &mut Problems<'_>) -> Vec<Self> {
         let mut all = Vec::new();
         for (name, offset, item) in entries(root) {
@@ -188,7 +187,7 @@ impl<'t> Table<'t> {
         all
     }
 
-    /// Sets what the table sets, and reports what is no key or no value of its key's kind.
+    /// Sets the fields whose keys are in the table, and reports unknown keys and wrong values.
     pub(super) fn read(&mut self, into: &mut dyn Keys, problems: &mut Problems<'_>) {
         for (name, offset, item) in entries(self.toml) {
             let Some(key) = self.section.key(name) else {
@@ -225,7 +224,7 @@ impl<'t> Table<'t> {
         self.item(key).is_some()
     }
 
-    /// The byte offset of a key; that of the table's name when the file does not set it.
+    /// The byte offset of a key; that of the table's name if the file does not set it.
     pub(super) fn offset_of(&self, key: &str) -> usize {
         self.toml.key(key).and_then(toml_edit::Key::span).map_or(self.offset, |span| span.start)
     }
@@ -241,7 +240,7 @@ impl<'t> Table<'t> {
         Some((item.as_str()?, value_offset(item, self.offset_of(key))))
     }
 
-    /// The strings of a list with their byte offsets; none when the value is no list.
+    /// The strings of a list with their byte offsets; none if the value is not a list.
     pub(super) fn list(&self, key: &str) -> impl Iterator<Item = (&'t str, usize)> {
         let values = self.item(key).and_then(Item::as_array).into_iter().flatten();
         let fallback = self.offset_of(key);

@@ -23,8 +23,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AGE_OR_NEVER: Kind = Kind::Age(&["never"]);
 
 section! {
-    /// What `cargo xtask clean-stale` keeps. An age is a duration, or `0`. What a tier of daily work needs is always
-    /// kept, and so is what `cargo build` and `cargo check` of the workspace need.
+    /// What `cargo xtask clean-stale` keeps. An age is a duration, or `0`. What `cargo build`, `cargo check` and every
+    /// tier of daily work need is always kept.
     "[sweep]" Sweep {}
 
     /// Further cargo commands whose units are kept, as they are typed at the workspace root.
@@ -32,38 +32,38 @@ section! {
         default = "[]", example = r#"["cargo +nightly check --workspace", "cargo build --release"]"#)]
     keep: Vec<CargoCommand>,
 
-    /// What was built so recently is kept, together with what it was built from.
+    /// Anything built more recently than this is kept, together with what it was built from.
     #[key("grace", Kind::Age(&[]), default = r#""1d""#, example = r#""12h""#)]
     #[serde(rename = "grace-ms", serialize_with = "milliseconds")]
     grace: Duration = DAY,
 
-    /// The most that may be left. Beyond it, needed units go too, those first whose bytes are the cheapest to build
-    /// again.
+    /// The largest size that may remain. Beyond it, needed units are removed too, those first that are the cheapest to
+    /// rebuild for their size.
     #[key("max-size", Kind::Size, otherwise = "no limit", example = r#""20 GiB""#)]
     max_size: Option<u64>,
 
-    /// How old what `cargo package` leaves may get.
+    /// The maximum age of what `cargo package` leaves behind.
     #[key("package", AGE_OR_NEVER, default = r#""7d""#, example = r#""1d""#)]
     #[serde(rename = "package-ms", serialize_with = "milliseconds")]
     package: Option<Duration> = Some(DAY * 7),
 
-    /// How old documentation may get that no tier makes.
+    /// The maximum age of documentation that no tier builds.
     #[key("doc", AGE_OR_NEVER, default = r#""30d""#, example = r#""never""#)]
     #[serde(rename = "doc-ms", serialize_with = "milliseconds")]
     doc: Option<Duration> = Some(DAY * 30),
 
-    /// How old the pages of `--timings` may get.
+    /// The maximum age of the reports of `--timings`.
     #[key("timings", AGE_OR_NEVER, default = r#""30d""#, example = "0")]
     #[serde(rename = "timings-ms", serialize_with = "milliseconds")]
     timings: Option<Duration> = Some(DAY * 30),
 
-    /// What happens to units of a compiler that nothing here uses.
+    /// What happens to units of a compiler that this workspace does not use.
     #[key("other-toolchains", Kind::Choice(OtherToolchains::NAMES),
         default = r#""remove""#, example = r#""keep""#)]
     other_toolchains: OtherToolchains = OtherToolchains::Remove,
 
-    /// Says that a target dir outside of the workspace, or one that is set for a workspace below this one too, serves
-    /// nobody else. Without it such a dir is not swept.
+    /// States that no other workspace uses this target dir. Without it, a target dir that is outside of the workspace,
+    /// or that is also set for a workspace below this one, is not swept.
     #[key("sole-owner", Kind::Bool, default = "false", example = "true")]
     sole_owner: bool,
 }

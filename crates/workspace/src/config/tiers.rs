@@ -30,12 +30,12 @@ section! {
         otherwise = "a line that says what the settings do", example = r#""Check what I touched""#)]
     about: String,
 
-    /// The packages: those that the change under work can break, all members, the default members, or a list of names.
+    /// The packages: those that the current changes can break, all members, the default members, or a list of names.
     #[key("packages", Kind::ChoiceOr(Packages::NAMES, &Kind::Set(&Kind::Text)),
         default = r#""workspace""#, example = r#"["core", "cli"]"#)]
     packages: Packages = Packages::Workspace,
 
-    /// Members that are left out of `packages`. It cannot stand beside a list of packages.
+    /// Members to leave out of `packages`. Cannot be combined with a list of packages.
     #[key("exclude", Kind::Set(&Kind::Text), default = "[]", example = r#"["cli"]"#)]
     exclude: Vec<String>,
 
@@ -47,7 +47,7 @@ section! {
     #[key("profile", Kind::Text, otherwise = "the command's own profile", example = r#""release""#)]
     profile: Option<String>,
 
-    /// The cargo targets: what cargo selects by itself, all, or a list. `cargo doc` knows only `lib`, `bins` and
+    /// The cargo targets: what cargo selects by default, all, or a list. `cargo doc` knows only `lib`, `bins` and
     /// `examples`.
     #[key("targets", Kind::ChoiceOr(Targets::NAMES, &Kind::Set(&Kind::Choice(Target::NAMES))),
         default = r#""default""#, example = r#"["lib", "tests"]"#)]
@@ -57,7 +57,7 @@ section! {
     #[key("doctests", Kind::Bool, default = "false", example = "true")]
     doctests: bool,
 
-    /// What runs the tests; `auto` is cargo-nextest where it is installed, else `cargo test`. Only for the command
+    /// What runs the tests; `auto` is cargo-nextest if it is installed, otherwise `cargo test`. Only for the command
     /// `test`.
     #[key("runner", Kind::Choice(RunnerChoice::NAMES), default = r#""auto""#, example = r#""nextest""#)]
     runner: RunnerChoice = RunnerChoice::Auto,

@@ -9,21 +9,22 @@ use std::collections::BTreeMap;
 use toml_edit::Item;
 
 section! {
-    /// What `cargo xtask setup` decides by.
+    /// The settings of `cargo xtask setup`.
     "[setup]" Setup {}
 
-    /// The linker: the one that links this workspace's largest test fastest (`measured`), the one that is used without
-    /// the suite (`default`), or one of the catalog by its name. It is used only if it proves to work.
+    /// The linker: the one that links the largest test of this workspace fastest (`measured`), the one that is used
+    /// without the suite (`default`), or one of the catalog by name. It is used only if it proves to work.
     #[key("linker", Kind::Text, default = r#""measured""#, example = r#""mold""#)]
     linker: String = Setup::MEASURED.to_owned(),
 
-    /// Where what is downloaded is put: the `bin` folder in cargo's home, or a folder below this workspace's target dir.
+    /// Where downloaded tools are put: the `bin` folder in cargo's home, or a folder below the target dir of this
+    /// workspace.
     #[key("install-to", Kind::Choice(InstallTo::NAMES),
         default = r#""cargo-bin""#, example = r#""workspace""#)]
     install_to: InstallTo = InstallTo::CargoBin,
 
-    /// The memory that each compiler running beside others is counted with. Where all of them would take more than is
-    /// free when the machine is set up, `jobs` is lowered.
+    /// The memory that each of several compilers running at once is expected to use. If all of them would need more
+    /// than is free when the machine is set up, `jobs` is lowered.
     #[key("memory-per-job", Kind::Size, default = r#""2 GiB""#, example = r#""1 GiB""#)]
     // rustc's largest units take 1 to 2 GiB (CARGO_BUILD_JOBS is what people lower when one is killed).
     memory_per_job: u64 = 2 << 30,
@@ -48,28 +49,27 @@ section! {
     #[key("about", Kind::Text, otherwise = "none", example = r#""compiler of protocol buffers""#)]
     about: Option<String>,
 
-    /// Whether setup fails without it, or does without it, or does not touch it.
+    /// Whether setup installs the tool if it can, fails without it, or ignores it.
     #[key("need", Kind::Choice(Need::NAMES), default = r#""wanted""#, example = r#""required""#)]
     need: Option<Need>,
 
-    /// The names of its program; the first that is found is taken.
+    /// The names of its program; the first one found is used.
     #[key("programs", Kind::Set(&Kind::Text), otherwise = "the table's name", example = r#"["protoc"]"#)]
     programs: Option<Vec<String>>,
 
-    /// The versions that will do, written as in `Cargo.toml`; `=1.2.3` pins one. A pre-release counts as its release.
+    /// The accepted versions, written as in `Cargo.toml`; `=1.2.3` pins one. A pre-release counts as its release.
     #[key("version", Kind::Requirement, otherwise = "any", example = r#"">=3.20""#)]
     version: Option<String>,
 
-    /// What makes the program say its version.
+    /// The arguments that make the program print its version.
     #[key("version-args", Kind::List(&Kind::Text), default = r#"["--version"]"#, example = r#"["-V"]"#)]
     version_args: Option<Vec<String>>,
 
-    /// Glob patterns of the host triples on which it is of use.
+    /// Glob patterns of the host triples that the tool is for.
     #[key("hosts", Kind::Set(&Kind::Glob), otherwise = "every host", example = r#"["*-linux-*"]"#)]
     hosts: Option<Vec<String>>,
 
-    /// The ways of installing it, in the order in which they are tried. One that the tool has no data for is passed
-    /// over.
+    /// The ways to install it, in the order in which they are tried. A way that the tool has no data for is skipped.
     #[key("install", Kind::Set(&Kind::Choice(Way::NAMES)),
         default = r#"["archive", "packages", "cargo"]"#, example = r#"["packages"]"#)]
     install: Option<Vec<Way>>,
@@ -80,24 +80,25 @@ section! {
         default = "[]", example = r#"[{ host = "x86_64-*-linux-*", version = "29.3", url = "https://example.com/protoc.tar.gz", sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", binary = "bin/protoc" }]"#)]
     archives: Option<Vec<Archive>>,
 
-    /// The package that has it, by package manager.
+    /// The package that contains it, by package manager.
     #[key("packages", Kind::Table(MANAGERS),
         default = "{}", example = r#"{ apt = "protobuf-compiler", brew = "protobuf" }"#)]
     packages: Option<BTreeMap<String, String>>,
 
-    /// What follows `cargo install --locked`: the crate, and further arguments.
+    /// The arguments after `cargo install --locked`: the crate, and further arguments.
     #[key("crate-args", Kind::List(&Kind::Text),
         default = "[]", example = r#"["protoc-gen-x", "--no-default-features"]"#)]
     crate_args: Option<Vec<String>>,
 
-    /// How it is proven: by an effect, or by a command that has to succeed, in which `{path}` is the tool's.
+    /// How it is proven to work: by an effect, or by a command that must succeed, in which `{path}` is the path of the
+    /// tool.
     #[key("proof", Kind::ChoiceOr(Effect::NAMES, &Kind::List(&Kind::Text)),
         default = r#""version""#, example = r#"["{path}", "--print-free-field-numbers", "/dev/null"]"#)]
     proof: Option<Proof>,
 
-    /// For a linker: the ways to have it used. Each is a linker driver (`cc` is rustc's own choice) and its arguments;
-    /// one that starts with `-C` is rustc's. `{path}` is the tool's program, `{rustlib}` the toolchain's folder
-    /// `lib/rustlib/HOST`. The first that proves to work is taken.
+    /// For a linker: the ways to use it. Each is a linker driver (`cc` is rustc's default) and its arguments; one that
+    /// starts with `-C` is passed to rustc. `{path}` is the tool's program, `{rustlib}` the toolchain's folder
+    /// `lib/rustlib/HOST`. The first that proves to work is used.
     #[key("link-with", Kind::Set(&Kind::Text),
         default = "[]", example = r#"["cc -fuse-ld=mold", "clang --ld-path={path}"]"#)]
     link_with: Option<Vec<String>>,
@@ -106,7 +107,7 @@ section! {
     #[key("says", Kind::Text, otherwise = "the table's name", example = r#""mold""#)]
     says: Option<String>,
 
-    /// What is used without it, in a few words.
+    /// What is used if it is missing, in a few words.
     #[key("without", Kind::Text, otherwise = "none", example = r#""the generated sources in git""#)]
     without: Option<String>,
 }
