@@ -1,28 +1,41 @@
-//! The `[affected]` table.
+//! `[affected]`.
 
+use super::kind::Kind;
 use super::problem::Problems;
-use super::settings::Settings;
-use super::types::Affected;
+use super::section::{Table, section};
 
-/// The settings of `[affected]`; the defaults without one.
-pub(super) fn affected(file: Option<&Settings>, problems: &mut Problems<'_>) -> Affected {
-    let Some(settings) = file else { return Affected::default() };
-    if let Some(base) = settings.text("base").filter(|base| base.text.starts_with('-')) {
-        let message = format!("{}: `{}` is no git revision", settings.label("base"), base.text);
-        problems.add(base.offset, message, None);
+section! {
+    /// How the packages that a change affects are found.
+    "[affected]" Affected {}
+
+    /// The git revision that changes are counted from.
+    #[key("base", Kind::Text, otherwise = "found from the repository", example = r#""origin/main""#)]
+    base: Option<String>,
+
+    /// Glob patterns of files whose change affects no package, relative to the workspace root.
+    #[key("ignore", Kind::Set(&Kind::Glob), default = "[]", example = r#"["docs/**", "**/*.md"]"#)]
+    ignore: Vec<String>,
+
+    /// Glob patterns of files whose change affects every package, relative to the workspace root.
+    #[key("global", Kind::Set(&Kind::Glob), default = "[]", example = r#"["rust-toolchain.toml"]"#)]
+    global: Vec<String>,
+}
+
+/// Reads `[affected]`, and reports what no git revision and no path below the root can be.
+pub(super) fn read(table: &mut Table<'_>, problems: &mut Problems<'_>) -> Affected {
+    let mut affected = Affected::default();
+    table.read(&mut affected, problems);
+    if let Some((base, offset)) = table.text("base").filter(|(base, _)| base.starts_with('-')) {
+        problems.add(offset, format!("{}: `{base}` is no git revision", table.label("base")), None);
     }
     for key in ["ignore", "global"] {
-        for pattern in settings.list(key).unwrap_or_default() {
-            if ["/", "./", "../"].iter().any(|start| pattern.text.starts_with(start)) {
-                let message = format!("{}: `{}` never matches", settings.label(key), pattern.text);
+        for (pattern, offset) in table.list(key) {
+            if ["/", "./", "../"].iter().any(|start| pattern.starts_with(start)) {
+                let message = format!("{}: `{pattern}` never matches", table.label(key));
                 let hint = "patterns are relative to the workspace root, without a leading `/` or `./`";
-                problems.add(pattern.offset, message, Some(hint.to_owned()));
+                problems.add(offset, message, Some(hint.to_owned()));
             }
         }
     }
-    Affected {
-        base: settings.string("base"),
-        ignore: settings.strings("ignore").unwrap_or_default(),
-        global: settings.strings("global").unwrap_or_default(),
-    }
+    affected
 }

@@ -1,47 +1,51 @@
 //! `xtask.toml`: what a workspace tells the suite about its tiers, presets, affected packages, build dir and tools.
 //!
-//! The file is optional: without it the defaults hold. Every key is described once, in the table of keys, from
-//! which the checks, the [JSON schema](json_schema) and the [reference](reference_markdown) are derived. A
-//! [`Config`] that exists is right: every name in it refers to something, and no two settings contradict each
-//! other. Everything wrong with a file is reported at once, each problem with line and column.
+//! The file is optional: without it the defaults hold. Every key is declared once, in its section; the
+//! type, the checks, the [JSON schema](json_schema) and the [reference](reference_markdown) come from there. A [`Config`]
+//! is valid: every name in it refers to something, and no two settings contradict each other. Everything wrong with a
+//! file is reported at once, each problem with line and column.
 
 mod affected;
-mod bytes;
 mod check;
-mod choice;
-mod duration;
-mod keys;
-mod members;
+mod describe;
+mod kind;
 mod presets;
 mod problem;
-mod read;
-mod reference;
-mod schema;
-mod settings;
+mod quantity;
+mod section;
 mod sweep;
 mod tiers;
 mod tools;
-mod types;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
-pub use members::Members;
+pub use affected::Affected;
+pub use describe::{EXAMPLE, json_schema, reference_markdown};
+pub use presets::Preset;
 pub use problem::{ConfigErrors, ConfigProblem, Position, closest};
-pub use reference::{EXAMPLE, reference_markdown};
-pub use schema::json_schema;
+pub use quantity::age;
+pub use sweep::{OtherToolchains, Sweep};
+pub use tiers::{OnOverBudget, Packages, Place, RunnerChoice, Target, Targets, Tier, TierCommand};
 pub use tools::{Archive, Effect, InstallTo, Need, Proof, Setup, ToolSettings, Way};
-pub use types::{
-    Affected, OnOverBudget, OtherToolchains, Packages, Place, Preset, RunnerChoice, Sweep, Target, Targets,
-    Tier, TierCommand,
-};
 
 use camino::{Utf8Path, Utf8PathBuf};
-pub use duration::age;
 use problem::Problems;
+use section::{Section, Table};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+
+/// Every section of the file, in the order of the reference.
+const SECTIONS: [&Section; 6] = [
+    Tier::SECTION,
+    Preset::SECTION,
+    Affected::SECTION,
+    Sweep::SECTION,
+    Setup::SECTION,
+    ToolSettings::SECTION,
+];
 
 /// The file's name, at the workspace root.
 pub const FILE_NAME: &str = "xtask.toml";
@@ -70,7 +74,7 @@ impl Config {
     #[must_use]
     pub fn defaults(members: &Members<'_>) -> Self {
         let mut none = Problems::new(Utf8Path::new(FILE_NAME), "");
-        Self::resolve(None, &read::Sections::default(), members, &[], &mut none)
+        Self::resolve(None, Vec::new(), members, &[], &mut none)
     }
 
     /// Reads the text of a file; the path is what problems and the result show.
@@ -84,14 +88,15 @@ impl Config {
     ) -> Result<Self, ConfigErrors> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut problems = Problems::new(path, text);
-        let sections = match toml_edit::Document::parse(text) {
-            Ok(document) => read::sections(document.as_table(), &mut problems),
+        let document = match toml_edit::Document::parse(text) {
+            Ok(document) => document,
             Err(error) => {
                 let offset = error.span().map_or(0, |span| span.start);
                 return Err(problems.only(offset, error.message().replace('\n', ": ")));
             }
         };
-        let config = Self::resolve(Some(path.to_owned()), &sections, members, reserved, &mut problems);
+        let tables = Table::all(document.as_table(), &mut problems);
+        let config = Self::resolve(Some(path.to_owned()), tables, members, reserved, &mut problems);
         problems.finish().map(|()| config)
     }
 
@@ -132,21 +137,83 @@ impl Config {
         self.presets.iter().find(|preset| preset.name == name)
     }
 
+    /// What the tables of the file make of the defaults.
     fn resolve(
         path: Option<Utf8PathBuf>,
-        sections: &read::Sections,
+        mut tables: Vec<Table<'_>>,
         members: &Members<'_>,
         reserved: &[&str],
         problems: &mut Problems<'_>,
     ) -> Self {
-        let presets = presets::presets(&sections.presets, members, problems);
-        let tiers = tiers::tiers(&sections.tiers, &presets, members, reserved, problems);
-        let affected = affected::affected(sections.affected.as_ref(), problems);
+        let mut presets = presets::builtin(members);
+        for table in tables.iter_mut().filter(|table| table.section.name() == "presets") {
+            presets::read(table, &mut presets, members, problems);
+        }
+        let mut tiers = tiers::defaults(&presets);
+        let mut affected = Affected::default();
+        let mut sweep = Sweep::default();
+        let mut setup = Setup::default();
+        let mut tools = Vec::new();
+        for table in &mut tables {
+            match table.section.name() {
+                "tiers" => tiers::read(table, &mut tiers, &presets, members, reserved, problems),
+                "affected" => affected = affected::read(table, problems),
+                "sweep" => table.read(&mut sweep, problems),
+                "setup" => table.read(&mut setup, problems),
+                "tools" => tools.push(tools::read(table, problems)),
+                _ => {}
+            }
+        }
+        for tier in tiers.iter_mut().filter(|tier| tier.about.is_empty()) {
+            tier.about = tiers::describe(tier);
+        }
         // Commands are run at the workspace root, where the file lies.
         let root = path.as_deref().and_then(Utf8Path::parent).unwrap_or(Utf8Path::new(""));
-        let sweep = sweep::sweep(sections.sweep.as_ref(), root, problems);
-        let setup = tools::setup(sections.setup.as_ref());
-        let tools = tools::tools(&sections.tools);
+        for command in &mut sweep.keep {
+            root.clone_into(&mut command.dir);
+        }
         Self { path, tiers, presets, affected, sweep, setup, tools }
+    }
+}
+
+/// The workspace's members by name, each with the names of its features; collected from pairs of these.
+#[derive(Debug, Clone, Default)]
+pub struct Members<'a> {
+    features: BTreeMap<&'a str, BTreeSet<&'a str>>,
+}
+
+impl<'a> Members<'a> {
+    /// Whether the workspace has that member.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.features.contains_key(name)
+    }
+
+    /// Whether any member has a feature of that name.
+    #[must_use]
+    pub fn any_has_feature(&self, feature: &str) -> bool {
+        self.features.values().any(|features| features.contains(feature))
+    }
+
+    /// The members' names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.features.keys().copied()
+    }
+
+    /// The names of one member's features, sorted; none for an unknown member.
+    pub fn features_of(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.features.get(name).into_iter().flatten().copied()
+    }
+
+    /// The names of all members' features, sorted, each once.
+    pub fn all_features(&self) -> impl Iterator<Item = &'a str> {
+        self.features.values().flatten().copied().collect::<BTreeSet<_>>().into_iter()
+    }
+}
+
+impl<'a, F: IntoIterator<Item = &'a str>> FromIterator<(&'a str, F)> for Members<'a> {
+    fn from_iter<I: IntoIterator<Item = (&'a str, F)>>(members: I) -> Self {
+        let members = members.into_iter().map(|(name, features)| (name, features.into_iter().collect()));
+        Self { features: members.collect() }
     }
 }

@@ -1,73 +1,78 @@
-//! Presets: the built-in ones and the file's.
+//! `[presets.NAME]`: the built-in presets and the file's.
 
-use super::members::Members;
+use super::Members;
+use super::kind::Kind;
 use super::problem::{Problems, did_you_mean};
-use super::settings::{Located, Settings};
-use super::types::Preset;
+use super::section::{Table, section};
+
+section! {
+    /// A preset is a feature selection that tiers refer to by name. A table with the name of a built-in preset replaces
+    /// it.
+    "[presets.NAME]" Preset {
+        /// The name: lowercase letters, digits and `-`.
+        name: String;
+        /// Whether it is one of the suite's own, not the file's.
+        builtin: bool;
+    }
+
+    /// The features to turn on: `feature` for every member that has it, or `member/feature`.
+    #[key("features", Kind::Set(&Kind::Text), default = "[]", example = r#"["core/serde", "cli"]"#)]
+    features: Vec<String>,
+
+    /// Whether default features are on.
+    #[key("default-features", Kind::Bool, default = "true", example = "false")]
+    default_features: bool = true,
+
+    /// Whether all features are on. Cannot be combined with `features` or `default-features = false`.
+    #[key("all-features", Kind::Bool, default = "false", example = "true")]
+    all_features: bool,
+}
 
 /// The name of the preset that exists only if a member has a feature of that name.
 pub(super) const COMMON: &str = "common";
 
-/// The presets that need no file: name, features, whether default features and all features are on.
-fn builtin(members: &Members<'_>) -> Vec<Preset> {
-    let preset = |name: &str, features: &[&str]| Preset {
-        name: name.to_owned(),
-        features: features.iter().map(|&feature| feature.to_owned()).collect(),
-        default_features: true,
-        all_features: false,
-        builtin: true,
-    };
-    let minimal = Preset { default_features: false, ..preset("minimal", &[]) };
-    let common = members.any_has_feature(COMMON).then(|| preset(COMMON, &[COMMON]));
-    let full = Preset { all_features: true, ..preset("full", &[]) };
+/// The presets that need no file.
+pub(super) fn builtin(members: &Members<'_>) -> Vec<Preset> {
+    let preset = |name: &str| Preset { name: name.to_owned(), builtin: true, ..Preset::default() };
+    let minimal = Preset { default_features: false, ..preset("minimal") };
+    let common = Preset { features: vec![COMMON.to_owned()], ..preset(COMMON) };
+    let full = Preset { all_features: true, ..preset("full") };
+    let common = members.any_has_feature(COMMON).then_some(common);
     [Some(minimal), common, Some(full)].into_iter().flatten().collect()
 }
 
-/// All presets: built-in ones first, each replaced by the file's of that name, then the file's own.
-pub(super) fn presets(file: &[Settings], members: &Members<'_>, problems: &mut Problems<'_>) -> Vec<Preset> {
-    let mut presets = builtin(members);
-    for settings in file {
-        check(settings, members, problems);
-        let preset = Preset {
-            name: settings.name.clone(),
-            features: settings.strings("features").unwrap_or_default(),
-            default_features: settings.bool("default-features").unwrap_or(true),
-            all_features: settings.bool("all-features").unwrap_or(false),
-            builtin: false,
-        };
-        match presets.iter_mut().find(|other| other.name == preset.name) {
-            Some(builtin) => *builtin = preset,
-            None => presets.push(preset),
-        }
+/// Adds the preset of a table, or puts it in the place of the built-in one of that name.
+pub(super) fn read(
+    table: &mut Table<'_>,
+    presets: &mut Vec<Preset>,
+    members: &Members<'_>,
+    problems: &mut Problems<'_>,
+) {
+    let mut preset = Preset { name: table.name.to_owned(), ..Preset::default() };
+    table.read(&mut preset, problems);
+    for (feature, offset) in table.list("features") {
+        check_feature(table, feature, offset, members, problems);
     }
-    presets
-}
-
-fn check(settings: &Settings, members: &Members<'_>, problems: &mut Problems<'_>) {
-    let features = settings.list("features").unwrap_or_default();
-    for feature in features {
-        check_feature(settings, feature, members, problems);
+    let says_more =
+        [("features", !preset.features.is_empty()), ("default-features", !preset.default_features)];
+    for (key, _) in says_more.into_iter().filter(|(_, says_more)| preset.all_features && *says_more) {
+        let message = format!("{} contradicts `all-features = true`", table.label(key));
+        problems.add(table.offset_of(key), message, Some("remove one of the two".to_owned()));
     }
-    if settings.bool("all-features") != Some(true) {
-        return;
-    }
-    if !features.is_empty() {
-        let message = format!("{} contradicts `all-features = true`", settings.label("features"));
-        problems.add(settings.offset_of("features"), message, Some("remove one of the two".to_owned()));
-    }
-    if settings.bool("default-features") == Some(false) {
-        let message = format!("{} contradicts `all-features = true`", settings.label("default-features"));
-        problems.add(
-            settings.offset_of("default-features"),
-            message,
-            Some("remove one of the two".to_owned()),
-        );
+    match presets.iter_mut().find(|other| other.name == preset.name) {
+        Some(builtin) => *builtin = preset,
+        None => presets.push(preset),
     }
 }
 
-fn check_feature(settings: &Settings, feature: &Located, members: &Members<'_>, problems: &mut Problems<'_>) {
-    let Located { text, offset } = feature;
-    let label = settings.label("features");
+fn check_feature(
+    table: &Table<'_>,
+    text: &str,
+    offset: usize,
+    members: &Members<'_>,
+    problems: &mut Problems<'_>,
+) {
+    let label = table.label("features");
     let (message, hint) = match text.split_once('/') {
         None if members.any_has_feature(text) => return,
         None => (
@@ -84,5 +89,5 @@ fn check_feature(settings: &Settings, feature: &Located, members: &Members<'_>, 
             did_you_mean(feature, members.features_of(member)),
         ),
     };
-    problems.add(*offset, message, hint);
+    problems.add(offset, message, hint);
 }

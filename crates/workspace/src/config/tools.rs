@@ -1,9 +1,138 @@
-//! The `[tools.NAME]` tables and `[setup]`: what they say, as values, and how it is read.
+//! `[setup]` and `[tools.NAME]`.
 
-use super::choice::choice;
-use super::settings::Settings;
+use super::kind::{Field, Kind};
+use super::problem::Problems;
+use super::section::{Table, section};
+use super::value::{Value, choice};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use toml_edit::Item;
+
+section! {
+    /// The settings of `cargo xtask setup`.
+    "[setup]" Setup {}
+
+    /// The linker: the one that links the largest test of this workspace fastest (`measured`), the one that is used
+    /// without the suite (`default`), or one of the catalog by name. It is used only if it proves to work.
+    #[key("linker", Kind::Text, default = r#""measured""#, example = r#""mold""#)]
+    linker: String = Setup::MEASURED.to_owned(),
+
+    /// Where downloaded tools are put: the `bin` folder in cargo's home, or a folder below the target dir of this
+    /// workspace.
+    #[key("install-to", Kind::Choice(InstallTo::NAMES),
+        default = r#""cargo-bin""#, example = r#""workspace""#)]
+    install_to: InstallTo = InstallTo::CargoBin,
+
+    /// The memory that each of several compilers running at once is expected to use. If all of them would need more
+    /// than is free when the machine is set up, `jobs` is lowered.
+    #[key("memory-per-job", Kind::Size, default = r#""2 GiB""#, example = r#""1 GiB""#)]
+    // rustc's largest units take 1 to 2 GiB (CARGO_BUILD_JOBS is what people lower when one is killed).
+    memory_per_job: u64 = 2 << 30,
+}
+
+impl Setup {
+    /// The linker that proved to be the fastest.
+    pub const MEASURED: &str = "measured";
+    /// The linker that is used without the suite.
+    pub const DEFAULT: &str = "default";
+}
+
+section! {
+    /// A tool that `cargo xtask setup` installs and proves. A table with the name of a tool of the built-in catalog
+    /// (docs/setup.md) overrides that one key by key.
+    "[tools.NAME]" ToolSettings + over {
+        /// The name: lowercase letters, digits and `-`.
+        name: String;
+    }
+
+    /// What it is, in a few words.
+    #[key("about", Kind::Text, otherwise = "none", example = r#""compiler of protocol buffers""#)]
+    about: Option<String>,
+
+    /// Whether setup installs the tool if it can, fails without it, or ignores it.
+    #[key("need", Kind::Choice(Need::NAMES), default = r#""wanted""#, example = r#""required""#)]
+    need: Option<Need>,
+
+    /// The names of its program; the first one found is used.
+    #[key("programs", Kind::Set(&Kind::Text), otherwise = "the table's name", example = r#"["protoc"]"#)]
+    programs: Option<Vec<String>>,
+
+    /// The accepted versions, written as in `Cargo.toml`; `=1.2.3` pins one. A pre-release counts as its release.
+    #[key("version", Kind::Requirement, otherwise = "any", example = r#"">=3.20""#)]
+    version: Option<String>,
+
+    /// The arguments that make the program print its version.
+    #[key("version-args", Kind::List(&Kind::Text), default = r#"["--version"]"#, example = r#"["-V"]"#)]
+    version_args: Option<Vec<String>>,
+
+    /// Glob patterns of the host triples that the tool is for.
+    #[key("hosts", Kind::Set(&Kind::Glob), otherwise = "every host", example = r#"["*-linux-*"]"#)]
+    hosts: Option<Vec<String>>,
+
+    /// The ways to install it, in the order in which they are tried. A way that the tool has no data for is skipped.
+    #[key("install", Kind::Set(&Kind::Choice(Way::NAMES)),
+        default = r#"["archive", "packages", "cargo"]"#, example = r#"["packages"]"#)]
+    install: Option<Vec<Way>>,
+
+    /// Release archives: each with the glob pattern of its `host`, its `version`, `url` (https only), `sha256`, and the
+    /// path of the program inside as `binary`.
+    #[key("archives", Kind::List(&Kind::Table(ARCHIVE)),
+        default = "[]", example = r#"[{ host = "x86_64-*-linux-*", version = "29.3", url = "https://example.com/protoc.tar.gz", sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", binary = "bin/protoc" }]"#)]
+    archives: Option<Vec<Archive>>,
+
+    /// The package that contains it, by package manager.
+    #[key("packages", Kind::Table(MANAGERS),
+        default = "{}", example = r#"{ apt = "protobuf-compiler", brew = "protobuf" }"#)]
+    packages: Option<BTreeMap<String, String>>,
+
+    /// The arguments after `cargo install --locked`: the crate, and further arguments.
+    #[key("crate-args", Kind::List(&Kind::Text),
+        default = "[]", example = r#"["protoc-gen-x", "--no-default-features"]"#)]
+    crate_args: Option<Vec<String>>,
+
+    /// How it is proven to work: by an effect, or by a command that must succeed, in which `{path}` is the path of the
+    /// tool.
+    #[key("proof", Kind::ChoiceOr(Effect::NAMES, &Kind::List(&Kind::Text)),
+        default = r#""version""#, example = r#"["{path}", "--print-free-field-numbers", "/dev/null"]"#)]
+    proof: Option<Proof>,
+
+    /// For a linker: the ways to use it. Each is a linker driver (`cc` is rustc's default) and its arguments; one that
+    /// starts with `-C` is passed to rustc. `{path}` is the tool's program, `{rustlib}` the toolchain's folder
+    /// `lib/rustlib/HOST`. The first that proves to work is used.
+    #[key("link-with", Kind::Set(&Kind::Text),
+        default = "[]", example = r#"["cc -fuse-ld=mold", "clang --ld-path={path}"]"#)]
+    link_with: Option<Vec<String>>,
+
+    /// For a linker: the name that it leaves in what it links.
+    #[key("says", Kind::Text, otherwise = "the table's name", example = r#""mold""#)]
+    says: Option<String>,
+
+    /// What is used if it is missing, in a few words.
+    #[key("without", Kind::Text, otherwise = "none", example = r#""the generated sources in git""#)]
+    without: Option<String>,
+}
+
+/// Reads a table of a tool.
+pub(super) fn read(table: &mut Table<'_>, problems: &mut Problems<'_>) -> ToolSettings {
+    let mut tool = ToolSettings { name: table.name.to_owned(), ..ToolSettings::default() };
+    table.read(&mut tool, problems);
+    tool
+}
+
+/// The package managers that are known, in the order in which they are looked for.
+const MANAGERS: &[Field] = &[
+    manager("apt"),
+    manager("dnf"),
+    manager("pacman"),
+    manager("zypper"),
+    manager("apk"),
+    manager("brew"),
+    manager("winget"),
+];
+
+const fn manager(name: &'static str) -> Field {
+    Field { name, kind: Kind::Text, required: false }
+}
 
 choice! {
     /// How much a tool is wanted.
@@ -66,6 +195,12 @@ pub enum Proof {
     Command(Vec<String>),
 }
 
+impl Value for Proof {
+    fn of(item: &Item) -> Option<Self> {
+        Effect::of(item).map(Self::Effect).or_else(|| Value::of(item).map(Self::Command))
+    }
+}
+
 /// A release archive: it is only unpacked when its SHA-256 is the pinned one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -82,127 +217,24 @@ pub struct Archive {
     pub binary: Option<String>,
 }
 
-/// What one table says of a tool; what it does not say holds as the built-in catalog, or the default, has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ToolSettings {
-    /// The name: lowercase letters, digits and `-`.
-    pub name: String,
-    /// What it is, in a few words.
-    pub about: Option<String>,
-    /// How much it is wanted.
-    pub need: Option<Need>,
-    /// The names of its program, of which the first that is found is taken.
-    pub programs: Option<Vec<String>>,
-    /// The versions that will do: cargo's syntax of requirements, in its normal form.
-    pub version: Option<String>,
-    /// What makes the program say its version.
-    pub version_args: Option<Vec<String>>,
-    /// Glob patterns of the host triples on which it is of use.
-    pub hosts: Option<Vec<String>>,
-    /// The ways of installing it, in the order in which they are tried.
-    pub install: Option<Vec<Way>>,
-    /// Its release archives.
-    pub archives: Option<Vec<Archive>>,
-    /// Its package, by package manager.
-    pub packages: Option<BTreeMap<String, String>>,
-    /// What `cargo install --locked` is told: the crate, and further arguments.
-    pub crate_args: Option<Vec<String>>,
-    /// How it is proven.
-    pub proof: Option<Proof>,
-    /// For a linker: the ways to have rustc use it, of which the first that proves to work is taken.
-    pub link_with: Option<Vec<String>>,
-    /// For a linker: the name that it leaves in what it links.
-    pub says: Option<String>,
-    /// What is used without it.
-    pub without: Option<String>,
-}
+/// The keys of [`Archive`].
+const ARCHIVE: &[Field] = &[
+    Field { name: "host", kind: Kind::Glob, required: true },
+    Field { name: "version", kind: Kind::Text, required: true },
+    Field { name: "url", kind: Kind::Url, required: true },
+    Field { name: "sha256", kind: Kind::Sha256, required: true },
+    Field { name: "binary", kind: Kind::Text, required: false },
+];
 
-impl ToolSettings {
-    /// These settings, and what they leave open as `others` have it.
-    pub fn over(self, others: Self) -> Self {
-        Self {
-            name: self.name,
-            about: self.about.or(others.about),
-            need: self.need.or(others.need),
-            programs: self.programs.or(others.programs),
-            version: self.version.or(others.version),
-            version_args: self.version_args.or(others.version_args),
-            hosts: self.hosts.or(others.hosts),
-            install: self.install.or(others.install),
-            archives: self.archives.or(others.archives),
-            packages: self.packages.or(others.packages),
-            crate_args: self.crate_args.or(others.crate_args),
-            proof: self.proof.or(others.proof),
-            link_with: self.link_with.or(others.link_with),
-            says: self.says.or(others.says),
-            without: self.without.or(others.without),
-        }
-    }
-}
-
-/// What `cargo xtask setup` decides by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Setup {
-    /// `measured`, `default`, or the name of a linker of the catalog.
-    pub linker: String,
-    /// Where what is downloaded is put.
-    pub install_to: InstallTo,
-    /// The bytes of memory that a compiler running beside others is counted with.
-    pub memory_per_job: u64,
-}
-
-impl Setup {
-    /// The linker that proved to be the fastest.
-    pub const MEASURED: &str = "measured";
-    /// The linker that is used without the suite.
-    pub const DEFAULT: &str = "default";
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            linker: Self::MEASURED.to_owned(),
-            install_to: InstallTo::CargoBin,
-            // rustc's largest units take 1 to 2 GiB (CARGO_BUILD_JOBS is what people lower when one is killed).
-            memory_per_job: 2 << 30,
-        }
-    }
-}
-
-/// The tools of the file, in its order.
-pub(super) fn tools(file: &[Settings]) -> Vec<ToolSettings> {
-    file.iter().map(tool).collect()
-}
-
-fn tool(settings: &Settings) -> ToolSettings {
-    ToolSettings {
-        name: settings.name.clone(),
-        about: settings.string("about"),
-        need: settings.choice("need"),
-        programs: settings.strings("programs"),
-        version: settings.requirement("version"),
-        version_args: settings.strings("version-args"),
-        hosts: settings.strings("hosts"),
-        install: settings.choices("install"),
-        archives: settings.archives("archives"),
-        packages: settings.variables("packages"),
-        crate_args: settings.strings("crate-args"),
-        proof: settings.proof("proof"),
-        link_with: settings.strings("link-with"),
-        says: settings.string("says"),
-        without: settings.string("without"),
-    }
-}
-
-/// The settings of `[setup]`; the defaults without one.
-pub(super) fn setup(file: Option<&Settings>) -> Setup {
-    let defaults = Setup::default();
-    let Some(settings) = file else { return defaults };
-    Setup {
-        linker: settings.string("linker").unwrap_or(defaults.linker),
-        install_to: settings.choice("install-to").unwrap_or(defaults.install_to),
-        memory_per_job: settings.bytes("memory-per-job").unwrap_or(defaults.memory_per_job),
+impl Value for Archive {
+    fn of(item: &Item) -> Option<Self> {
+        let text = |key| String::of(item.get(key)?);
+        Some(Self {
+            host: text("host")?,
+            version: text("version")?,
+            url: text("url")?,
+            sha256: text("sha256")?,
+            binary: text("binary"),
+        })
     }
 }

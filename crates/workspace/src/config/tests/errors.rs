@@ -44,7 +44,7 @@ fn wrong_types() {
         ),
         ("doctests", "'yes'", "a boolean, found string"),
         ("runner", "1979-05-27", "`auto`, `nextest` or `cargo`, found datetime"),
-        ("retries", "1.5", "an integer, found float"),
+        ("retries", "1.5", "a non-negative integer, found float"),
         ("budget", "[]", "a duration, found list"),
         ("env", "'A=1'", "a table of strings, found string"),
         ("args", "{ a = 1 }", "a list of strings, found table"),
@@ -124,6 +124,57 @@ fn wrong_values() {
     reports(
         "[affected]\nbase = '--output=x'\n",
         &["2:8: `base` in [affected]: `--output=x` is no git revision"],
+    );
+}
+
+#[test]
+fn wrong_values_in_other_sections() {
+    reports(
+        "[sweep]\nkeep = ['cargo check', 'make all', 'cargo']\n",
+        &[
+            "2:24: `keep` in [sweep]: `make all` is no cargo command\n  \
+             write it as it is typed: `cargo +nightly check --workspace`",
+            "2:36: `keep` in [sweep]: `cargo` has no subcommand\n  \
+             write it as it is typed: `cargo +nightly check --workspace`",
+        ],
+    );
+    reports(
+        "[sweep]\ngrace = 'never'\ndoc = []\nmax-size = '20'\n",
+        &[
+            "2:9: `grace` in [sweep]: expected an age, found `never`\n  \
+             write `500ms`, `30s`, `2min`, `1h`, `7d` or `1min 30s`",
+            "3:7: `doc` in [sweep]: expected an age, or `never`, found list",
+            "4:12: `max-size` in [sweep]: expected a size, found `20`\n  write `500 MB`, `20 GiB` or `1.5 TB`",
+        ],
+    );
+    reports(
+        "[tools.x]\nversion = 'new'\npackages = { atp = 'x' }\nproof = []\n",
+        &[
+            "2:11: `version` in [tools.x]: expected a version requirement, found `new`: \
+             unexpected character 'n' while parsing major version number\n  \
+             write it as in Cargo.toml: `>=1.2`, `=1.2.3`",
+            "3:14: `packages` in [tools.x]: unknown key `atp`, expected `apt`, `dnf`, `pacman`, `zypper`, `apk`, \
+             `brew` or `winget`\n  did you mean `apt`?",
+            "4:9: `proof` in [tools.x]: the list is empty",
+        ],
+    );
+    let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    reports(
+        &format!(
+            "[tools.x]\narchives = [{{ host = 'x[', version = '1', url = 'http://x', sha256 = '{sha256}' }}]\n"
+        ),
+        &[
+            "2:22: `host` of `archives` in [tools.x]: bad glob pattern `x[` at character 2\n  invalid range pattern",
+            "2:49: `url` of `archives` in [tools.x]: expected a URL that begins with https://, found `http://x`",
+        ],
+    );
+    reports(
+        "[[tools.x.archives]]\nhost = 'x'\nversion = '1'\nurl = 'https://x'\nsha = '0'\nbinary = 1\n",
+        &[
+            "1:11: `archives` in [tools.x]: `sha256` is missing",
+            "5:1: `archives` in [tools.x]: unknown key `sha`, expected `host`, `version`, `url`, `sha256` or `binary`",
+            "6:10: `binary` of `archives` in [tools.x]: expected a string, found integer",
+        ],
     );
 }
 

@@ -5,7 +5,8 @@ mod robust;
 mod schema;
 mod values;
 
-use super::{Config, ConfigErrors, Members};
+use super::section::{Key, Section};
+use super::{Config, ConfigErrors, Members, SECTIONS};
 use camino::Utf8Path;
 
 /// The members that all tests know: `core` with features `serde`, `core` and `cli`, and `cli` with `cli`.
@@ -19,4 +20,9 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 
 fn accept(text: &str) -> Config {
     parse(text).unwrap_or_else(|errors| panic!("refused:\n{text}\n{errors}"))
+}
+
+/// Every key of every section.
+fn keys() -> impl Iterator<Item = (&'static Section, &'static Key)> {
+    SECTIONS.into_iter().flat_map(|section| section.keys.iter().map(move |key| (section, key)))
 }

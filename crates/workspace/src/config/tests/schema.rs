@@ -1,9 +1,10 @@
 //! The JSON schema and the parser accept and reject the same values.
 
-use super::{members, parse};
-use crate::config::keys::{self, Items, Key, Kind, Section};
+use super::{keys, parse};
+use crate::config::kind::Kind;
+use crate::config::section::{Key, Section};
 use crate::config::tiers::default_tiers;
-use crate::config::{EXAMPLE, json_schema};
+use crate::config::{EXAMPLE, SECTIONS, json_schema};
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
 
@@ -57,40 +58,38 @@ fn json(item: &toml_edit::Item) -> Value {
 }
 
 /// A file that sets one key; `core` and `cli` are members, features and presets, so any key may name them.
-fn file(key: &Key, value: &str) -> String {
-    let context = ["command = 'test'", "budget = 1"];
-    let context =
-        context.into_iter().filter(|line| !line.starts_with(key.name)).collect::<Vec<_>>().join("\n");
-    let header = match key.section {
-        Section::Tiers => format!("[presets.core]\n[presets.cli]\n[tiers.quick]\n{context}\n"),
-        Section::Presets => "[presets.quick]\n".to_owned(),
-        Section::Affected => "[affected]\n".to_owned(),
-        Section::Sweep => "[sweep]\n".to_owned(),
-        Section::Setup => "[setup]\n".to_owned(),
-        Section::Tools => "[tools.quick]\n".to_owned(),
+fn file(section: &Section, key: &Key, value: &str) -> String {
+    let (before, context) = match section.name() {
+        "tiers" => ("[presets.core]\n[presets.cli]\n", vec!["command = 'test'\n", "budget = 1\n"]),
+        _ => ("", Vec::new()),
     };
-    format!("{header}{} = {value}\n", key.name)
+    let context = context.into_iter().filter(|line| !line.starts_with(key.name)).collect::<String>();
+    format!("{before}{}\n{context}{} = {value}\n", section.header.replace("NAME", "quick"), key.name)
 }
 
 fn quoted(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| format!("'{word}'")).collect()
 }
 
-fn lists(items: Items) -> Vec<String> {
-    match items {
-        Items::OneOf(words) => {
-            let words = quoted(words);
-            words.iter().map(|word| format!("[{word}]")).chain([format!("[{}]", words.join(", "))]).collect()
-        }
-        Items::Commands => vec!["['cargo check']".into(), "['cargo +nightly test', 'A=1 cargo doc']".into()],
-        Items::Arguments => vec!["['core']".into(), "['core', 'core']".into()],
-        Items::Distinct | Items::Globs => vec!["['core']".into(), "['core', 'cli']".into()],
-    }
+/// Lists of that kind which are not empty.
+fn lists(kind: Kind) -> Vec<String> {
+    let (of, may_repeat) = match kind {
+        Kind::List(of) => (of, true),
+        Kind::Set(of) => (of, false),
+        _ => panic!("{kind:?} is no list"),
+    };
+    let values = valid(*of);
+    let one = values.iter().map(|value| format!("[{value}]"));
+    let twice = may_repeat.then(|| format!("[{0}, {0}]", values[0]));
+    one.chain([format!("[{}]", values.join(", "))]).chain(twice).collect()
 }
 
 fn valid(kind: Kind) -> Vec<String> {
     match kind {
-        Kind::Text => quoted(&["core", "cli"]),
+        Kind::Text | Kind::Glob => quoted(&["core", "cli"]),
+        Kind::Command => quoted(&["cargo check", "cargo +nightly test", "A=1 cargo doc"]),
+        Kind::Url => quoted(&["https://x"]),
+        Kind::Sha256 => vec![format!("'{}'", "a0".repeat(32))],
         Kind::Choice(words) => quoted(words),
         Kind::Bool => vec!["true".into(), "false".into()],
         Kind::Integer => vec!["0".into(), "1".into(), "4294967295".into()],
@@ -106,35 +105,44 @@ fn valid(kind: Kind) -> Vec<String> {
             );
             valid
         }
-        Kind::Bytes => quoted(&["500 MB", "20GiB", "1.5 TB", "0 B", "0.125 KiB", "999999999 kB"]),
-        Kind::List(items) => lists(items).into_iter().chain(["[]".to_owned()]).collect(),
+        Kind::Size => quoted(&["500 MB", "20GiB", "1.5 TB", "0 B", "0.125 KiB", "999999999 kB"]),
+        Kind::List(_) | Kind::Set(_) => lists(kind).into_iter().chain(["[]".to_owned()]).collect(),
         Kind::Variables => vec!["{}".into(), "{ A = '' }".into(), "{ A = '1', 'b c' = \"\\n\" }".into()],
-        Kind::Table(keys) => vec!["{}".into(), format!("{{ {} = 'core' }}", keys[0])],
+        Kind::Table(fields) => {
+            let entry = |name: &str, kind: Kind| format!("{name} = {}", valid(kind)[0]);
+            let all = fields.iter().map(|field| entry(field.name, field.kind)).collect::<Vec<_>>();
+            let required = fields.iter().filter(|field| field.required);
+            let required = required.map(|field| entry(field.name, field.kind)).collect::<Vec<_>>();
+            vec![format!("{{ {} }}", all.join(", ")), format!("{{ {} }}", required.join(", "))]
+        }
         Kind::Requirement => quoted(&["1", ">=1.2", "=1.2.3", "^0.4, <0.9", "*", "~1.2.3-pre.4"]),
-        Kind::Archives => vec!["[]".into(), format!("[{}]", archive("https://x", &"a0".repeat(32)))],
-        Kind::ChoiceOrList(words, items) => [quoted(words), lists(items)].concat(),
+        Kind::ChoiceOr(words, list) => [quoted(words), lists(*list)].concat(),
     }
-}
-
-fn archive(url: &str, sha256: &str) -> String {
-    format!("{{ host = '*', version = '1', url = '{url}', sha256 = '{sha256}' }}")
 }
 
 /// Values that are wrong for every kind but the ones left out.
 fn invalid(kind: Kind) -> Vec<String> {
     let mut invalid: Vec<&str> =
         vec!["1.5", "''", "\"a\\u0007\"", "-1", "[[]]", "[1]", "['']", "[\"\\n\"]", "{ a = 1 }", "nan"];
-    let is_list = matches!(kind, Kind::List(_) | Kind::ChoiceOrList(..));
+    let list = match kind {
+        Kind::ChoiceOr(_, list) => Some(*list),
+        Kind::List(_) | Kind::Set(_) => Some(kind),
+        _ => None,
+    };
+    let of = match list {
+        Some(Kind::List(of) | Kind::Set(of)) => Some(*of),
+        _ => None,
+    };
     if kind != Kind::Bool {
         invalid.push("true");
     }
     if !matches!(kind, Kind::Integer | Kind::Duration | Kind::Age(_)) {
         invalid.extend(["0", "7"]);
     }
-    if !is_list {
+    if !matches!(of, Some(Kind::Text | Kind::Glob)) {
         invalid.push("['core']");
     }
-    if !is_list && kind != Kind::Archives {
+    if list != Some(kind) {
         invalid.push("[]");
     }
     if kind != Kind::Variables {
@@ -143,13 +151,13 @@ fn invalid(kind: Kind) -> Vec<String> {
     if !matches!(kind, Kind::Variables | Kind::Table(_)) {
         invalid.push("{}");
     }
-    if kind != Kind::Text {
+    if !matches!(kind, Kind::Text | Kind::Glob) {
         invalid.push("'core'");
     }
     match kind {
         Kind::Integer => invalid.push("4294967296"),
         Kind::Age(_) => invalid.extend(["1000000000", "'0'", "'0s'", "'5'", "'nevr'", "'-5s'", "'1.5d'"]),
-        Kind::Bytes => {
+        Kind::Size => {
             invalid.extend(["'20'", "'20 gib'", "'-1 GB'", "'01 GB'", "'1. GB'", "'1.2345 GB'", "' 1 GB'"]);
         }
         Kind::Duration => invalid.extend([
@@ -179,24 +187,40 @@ fn invalid(kind: Kind) -> Vec<String> {
                 "{ A = [] }",
             ]);
         }
-        Kind::ChoiceOrList(..) => invalid.push("[]"),
         Kind::Requirement => invalid.extend(["'x1'", "'>='", "'1,'", "'=>1'", "'v1.2'"]),
-        Kind::Archives => invalid.extend(["[{}]", "['a']", "[{ host = '*' }]"]),
+        Kind::Table(_) => invalid.push("'a'"),
         _ => {}
     }
-    if is_list && !matches!(kind, Kind::List(Items::Arguments) | Kind::ChoiceOrList(_, Items::Arguments)) {
-        invalid.push("['lib', 'lib']");
-    }
-    if let Kind::ChoiceOrList(_, Items::OneOf(_)) = kind {
-        invalid.push("['core']");
-    }
     let mut invalid = invalid.into_iter().map(str::to_owned).collect::<Vec<_>>();
-    if kind == Kind::Archives {
-        let digest = "a0".repeat(32);
-        for (url, sha256) in
-            [("http://x", &*digest), ("https://x", "a0"), ("https://x", &digest.to_uppercase())]
-        {
-            invalid.push(format!("[{}]", archive(url, sha256)));
+    match kind {
+        Kind::Url => invalid.push("'http://x'".to_owned()),
+        Kind::Sha256 => invalid.extend(["'a0'".to_owned(), format!("'{}'", "A0".repeat(32))]),
+        Kind::Table(fields) => {
+            // Each field wrong, or missing where it is required.
+            for wrong in fields {
+                let entries = |value: Option<&str>| {
+                    let entries = fields.iter().filter_map(|field| {
+                        let own = valid(field.kind)[0].clone();
+                        let value =
+                            if field.name == wrong.name { value.map(str::to_owned) } else { Some(own) };
+                        Some(format!("{} = {}", field.name, value?))
+                    });
+                    format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
+                };
+                invalid.push(entries(Some("''")));
+                if wrong.required {
+                    invalid.push(entries(None));
+                }
+            }
+        }
+        _ => {}
+    }
+    if let Some(of) = of {
+        let wrong = self::invalid(of).into_iter();
+        // What is an element of another kind may be an array or a table there; those are tried above.
+        invalid.extend(wrong.map(|value| format!("[{value}]")));
+        if matches!(list, Some(Kind::Set(_))) {
+            invalid.push(format!("[{0}, {0}]", valid(of)[0]));
         }
     }
     invalid
@@ -205,16 +229,16 @@ fn invalid(kind: Kind) -> Vec<String> {
 #[test]
 fn schema_and_parser_agree_on_every_key() {
     let validator = Validator::new();
-    for key in keys::all() {
-        validator.agree(&file(key, key.example), true);
+    for (section, key) in keys() {
+        validator.agree(&file(section, key, key.example), true);
         for value in valid(key.kind) {
-            validator.agree(&file(key, &value), true);
+            validator.agree(&file(section, key, &value), true);
         }
         for value in invalid(key.kind) {
-            validator.agree(&file(key, &value), false);
+            validator.agree(&file(section, key, &value), false);
         }
-        let misspelt =
-            file(key, key.example).replace(&format!("{} = ", key.name), &format!("{}x = ", key.name));
+        let right = file(section, key, key.example);
+        let misspelt = right.replace(&format!("{} = ", key.name), &format!("{}x = ", key.name));
         validator.agree(&misspelt, false);
     }
 }
@@ -253,22 +277,13 @@ fn schema_and_parser_agree_on_tables_and_names() {
 fn every_key_is_described_in_the_schema() {
     let schema: Value = serde_json::from_str(&json_schema()).unwrap();
     let described = |pointer: &str| schema.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    for key in keys::all() {
-        let table = match key.section {
-            Section::Tiers => "$defs/tier",
-            Section::Presets => "$defs/preset",
-            Section::Affected => "properties/affected",
-            Section::Sweep => "properties/sweep",
-            Section::Setup => "properties/setup",
-            Section::Tools => "$defs/tool",
-        };
-        assert!(
-            described(&format!("/{table}/properties/{}/description", key.name)).starts_with(key.doc),
-            "{key:?}"
-        );
+    for (section, key) in keys() {
+        let table = if section.is_named() { "$defs" } else { "properties" };
+        let pointer = format!("/{table}/{}/properties/{}/description", section.name(), key.name);
+        assert!(described(&pointer).starts_with(key.doc), "{key:?}");
     }
-    for section in Section::ALL {
-        assert_eq!(described(&format!("/properties/{}/description", section.name())), section.doc());
+    for section in SECTIONS {
+        assert_eq!(described(&format!("/properties/{}/description", section.name())), section.doc);
     }
-    assert!(members().contains("core") && json_schema().ends_with("}\n"));
+    assert!(json_schema().ends_with("}\n"));
 }
