@@ -335,8 +335,14 @@ fn private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Removes an entry, and nothing but what an entry has.
+/// Removes an entry, and nothing but what an entry has. A link in its place is not followed; it stays.
 fn remove(entry: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(entry) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
     for file in ["program", "note"] {
         match fs::remove_file(entry.join(file)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -12,18 +12,27 @@ use xtask_testkit::{Outcome, cargo};
 
 mod generated;
 
+#[expect(dead_code, reason = "the launcher uses more of it than is tested here")]
+#[path = "../../../xtask/src/program.rs"]
+mod program;
+
 use generated::{assert_current, repository};
 
 /// The crates from the ground up. A crate imports from lower rows only.
-const ROWS: [&[&str]; 7] = [
+const ROWS: [&[&str]; 9] = [
     &["xtask-files"],
     &["xtask-workspace"],
     &["xtask-units", "xtask-edit", "xtask-stats"],
-    &["xtask-tools", "xtask-sweep"],
     &["xtask-tiers", "xtask-lanes"],
-    &["xtask-advise", "xtask-bench", "xtask-report"],
     &["xtask-suite"],
+    &["xtask-tools", "xtask-sweep"],
+    &["xtask-advise", "xtask-bench"],
+    &["xtask-adopt", "xtask-report"],
+    &["xtask-workshop"],
 ];
+
+/// The crates that know the command line, and print.
+const FACES: [&str; 2] = ["xtask-suite", "xtask-workshop"];
 
 const TESTKIT: &str = "xtask-testkit";
 const LAUNCHER: &str = "xtask";
@@ -62,8 +71,8 @@ fn objection(importer: &str, dependency: &str, kind: &str, ours: &BTreeSet<Strin
     if importer == LAUNCHER {
         return Some("the launcher has no dependencies: it compiles in every adopting repo".to_owned());
     }
-    if dependency == "clap" && importer != "xtask-suite" {
-        return Some("only xtask-suite knows the command line".to_owned());
+    if dependency == "clap" && !FACES.contains(&importer) {
+        return Some("only the programs know the command line".to_owned());
     }
     if !ours.contains(dependency) {
         return None;
@@ -105,6 +114,10 @@ fn the_rule_knows_what_it_forbids() {
     let table = [
         ("xtask-suite", "xtask-files", "normal", true),
         ("xtask-suite", "clap", "normal", true),
+        ("xtask-workshop", "clap", "normal", true),
+        ("xtask-workshop", "xtask-suite", "normal", true),
+        ("xtask-suite", "xtask-tools", "normal", false),
+        ("xtask-suite", "xtask-sweep", "normal", false),
         ("xtask-tiers", "xtask-units", "normal", true),
         ("xtask-files", "anyhow", "normal", true),
         ("xtask-units", "xtask-testkit", "dev", true),
@@ -123,15 +136,17 @@ fn the_rule_knows_what_it_forbids() {
 }
 
 #[test]
-fn only_the_suite_prints() {
+fn only_the_programs_print() {
     let macros = ["print!", "println!", "eprint!", "eprintln!", "dbg!"];
     let mut found = Vec::new();
     for (name, (dir, _)) in packages() {
         // Testkit says which folder a failing test has left.
-        if [TESTKIT, "xtask-suite"].contains(&name.as_str()) {
+        if name == TESTKIT || FACES.contains(&name.as_str()) {
             continue;
         }
-        for path in rust_files(&dir.join("src")) {
+        // What `adopt` writes into other workspaces is no code of its crate.
+        let own = |path: &Utf8PathBuf| !path.starts_with(dir.join("src/files"));
+        for path in rust_files(&dir.join("src")).into_iter().filter(own) {
             let text = fs::read_to_string(&path).unwrap();
             let lines = text.lines().enumerate().filter(|(_, line)| calls(line, &macros));
             found.extend(lines.map(|(number, line)| format!("{path}:{}: {}", number + 1, line.trim())));
@@ -242,4 +257,27 @@ fn the_script_of_ci_parses() {
     let mut command = Command::new("bash");
     command.arg("-n").arg(repository().join(".ci/run"));
     Outcome::of(&mut command).expect_code(0);
+}
+
+/// The launcher has no dependencies, so it has a list of its own.
+#[test]
+fn the_launcher_knows_the_workshops_commands() {
+    assert_eq!(program::WORKSHOP, xtask_suite::program::WORKSHOP);
+    // words, program
+    let table = [
+        ("test-fast", "xtask-suite"),
+        ("", "xtask-suite"),
+        ("--help", "xtask-suite"),
+        ("help setup", "xtask-suite"),
+        ("setup --dry-run", "xtask-workshop"),
+        ("-C /w --json disk", "xtask-workshop"),
+        ("--color never -v doctor", "xtask-workshop"),
+        ("-C setup test-fast", "xtask-suite"),
+        ("-Csetup --color=setup version", "xtask-workshop"),
+        ("with full -- setup", "xtask-suite"),
+    ];
+    for (words, name) in table {
+        let args = words.split_whitespace().map(Into::into).collect::<Vec<_>>();
+        assert_eq!(program::Program::of(&args).name(), name, "{words}");
+    }
 }

@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "fixtures need no atomic write and no checked removal")]
 
 mod clone;
+mod store;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};

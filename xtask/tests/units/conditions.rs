@@ -42,3 +42,49 @@ fn each_variable_counts_for_the_build_or_comes_from_cargo_run_or_is_left_alone()
         assert_eq!(environment.added_by_cargo_run().count() == 1, removed, "{name}");
     }
 }
+
+#[test]
+fn settings_that_change_no_program_are_left_out_of_the_key() {
+    // a configuration file, and what counts of it
+    let table = [
+        ("", ""),
+        ("# Only words.\n[alias]\nx = \"run\"\n", ""),
+        ("include = [\"a.toml\"]\n[term]\nquiet = true\n", ""),
+        ("[build]\nrustc-wrapper = \"w\" # cache\njobs = 2\n", ""),
+        ("[build]\njobs = 2\nrustflags = [\"-C\"]\n", "[build]\nrustflags = [\"-C\"]\n"),
+        ("[alias]\nx = \"y\"\n\n[profile.xtask]\ndebug = 1\n", "[profile.xtask]\ndebug = 1\n"),
+        ("build.rustc-wrapper = \"w\"\nbuild.target = \"t\"\n", "build.target = \"t\"\n"),
+        ("[env]\nA = '''\n[alias]\n'''\n", "[env]\nA = '''\n[alias]\n'''\n"),
+        ("[build]\nrustflags = [\n  \"a\",\n]\n", "[build]\nrustflags = [\n\"a\",\n]\n"),
+    ];
+    for (text, counts) in table {
+        assert_eq!(crate::store::relevant_settings(text), counts, "{text}");
+    }
+}
+
+#[test]
+fn sources_that_know_their_place_are_seen() {
+    let table = [
+        ("env!(\"CARGO_MANIFEST_DIR\")", true),
+        ("concat!(env!( \"OUT_DIR\" ), \"x\")", true),
+        ("option_env!(\"CARGO_MANIFEST_PATH\")", true),
+        ("env!(\"CARGO_PKG_VERSION\")", false),
+        ("var(\"CARGO_MANIFEST_DIR\")", false),
+    ];
+    for (source, knows) in table {
+        assert_eq!(crate::store::bakes_in_a_path(source), knows, "{source}");
+    }
+}
+
+#[test]
+fn only_names_of_entries_are_entries() {
+    for (name, is_one) in [
+        ("xtask-suite-0123456789abcdef0123456789abcdef", true),
+        ("xtask-workshop-0123456789abcdef0123456789abcdef", true),
+        ("xtask-suite-0123456789abcdef0123456789abcde", false),
+        ("xtask-suite-0123456789abcdef0123456789abcdeg", false),
+        ("mine-0123456789abcdef0123456789abcdef", false),
+    ] {
+        assert_eq!(crate::store::is_entry(name), is_one, "{name}");
+    }
+}
