@@ -8,6 +8,7 @@
 //! Invariants: nothing is changed, no link is followed, and what is not recognised is said to be so.
 
 mod items;
+mod known;
 mod layout;
 mod names;
 mod size;
@@ -23,7 +24,7 @@ use xtask_files::FileId;
 use crate::fingerprint::Fingerprint;
 
 pub use layout::profile_dirs;
-pub use names::{incremental_crate, unit_id};
+pub use names::{OutputName, incremental_crate, unit_id};
 pub use size::{Link, Size, Sum};
 
 /// A unit id as a number: 16 hex digits on disk.

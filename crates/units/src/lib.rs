@@ -26,6 +26,7 @@ mod unit;
 
 pub use build_output::without_colour;
 pub use compare::{Comparison, Split, compare};
+pub use dep_info::outputs as dep_info_outputs;
 pub use fingerprint::Fingerprint;
 pub use forecast::{Forecast, forecast};
 pub use freshness::{State, reads, states};

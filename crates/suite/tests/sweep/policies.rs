@@ -196,10 +196,10 @@ fn what_other_commands_leave_goes_by_age() {
     small.build_all();
     small.run("cargo doc --no-deps --workspace");
     small.run("cargo build --timings");
-    small.write("target/package/app-0.1.0/src/main.rs", "");
-    small.write("target/package/app-0.2.0/src/main.rs", "");
+    small.write("target/package/app-0.1.0/Cargo.toml.orig", "");
+    small.write("target/package/app-0.2.0/Cargo.toml.orig", "");
     small.write("target/tmp/mine", "");
-    small.run("touch --date '8 days ago' target/package/app-0.1.0/src/main.rs");
+    small.run("touch --date '8 days ago' target/package/app-0.1.0/Cargo.toml.orig");
     let dirs = |small: &Small| {
         ["package/app-0.1.0", "package/app-0.2.0", "doc/app", "cargo-timings/cargo-timing.html", "tmp/mine"]
             .map(|path| exists(&small.root().join("target"), path))

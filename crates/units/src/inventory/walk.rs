@@ -9,8 +9,10 @@ use camino::Utf8Path;
 use xtask_files::{Entry, EntryKind, FileId, Folder, Status};
 
 use super::items::{self, Batch, Entries, Named, name};
+use super::known;
 use super::layout::{Depth, find};
-use super::{Inventory, Item, ItemKind, Link, NotRead, Size};
+use super::names::is_filled_by_cargo;
+use super::{Inventory, Item, ItemKind, Link, NotRead, Owner, Size};
 use crate::fingerprint::{Fingerprint, LONGEST};
 use crate::parallel::parallel;
 
@@ -42,6 +44,7 @@ pub(super) fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> 
         links.add(batch, &mut inventory);
     }
     inventory.links = links.all;
+    known::disown(&mut inventory);
     inventory
 }
 
@@ -102,12 +105,18 @@ fn measure(batch: Batch) -> Measured {
             return measured;
         }
     };
-    for named in named {
+    for mut named in named {
         let mut tree = Tree::default();
         let name = &named.entry.name;
-        let result = match named.kind {
-            ItemKind::Fingerprint if named.entry.kind == EntryKind::Folder => tree.fingerprint(&folder, name),
-            _ => tree.entry(&folder, name, named.entry.kind, 0),
+        let result = match named.entry.kind {
+            EntryKind::Folder => folder.folder(name).and_then(|below| {
+                let entries = tree.folder(&below, 0)?;
+                if named.kind == ItemKind::Fingerprint {
+                    tree.notes(&below, &entries);
+                }
+                Ok(entries)
+            }),
+            kind => tree.entry(&folder, name, kind, 0).map(|()| Vec::new()),
         };
         match result {
             // Gone since it was listed, or while it was read: there is nothing to say of it.
@@ -117,7 +126,15 @@ fn measure(batch: Batch) -> Measured {
                 tree.unreadable = true;
                 measured.items.push((named, tree));
             }
-            Ok(()) => measured.items.push((named, tree)),
+            Ok(entries) => {
+                let inside = entries.iter().map(|entry| entry.name.to_str().unwrap_or_default());
+                let is_cargos = named.entry.kind != EntryKind::Folder
+                    || is_filled_by_cargo(named.kind, name.to_str().unwrap_or_default(), inside);
+                if !is_cargos {
+                    (named.kind, named.owner) = (ItemKind::Other, Owner::None);
+                }
+                measured.items.push((named, tree));
+            }
         }
     }
     measured
@@ -156,17 +173,14 @@ impl Tree {
         Ok(entries)
     }
 
-    /// The folder of a fingerprint, whose notes are read while it is open.
-    fn fingerprint(&mut self, folder: &Folder, name: &OsStr) -> std::io::Result<()> {
-        let folder = folder.folder(name)?;
-        let entries = self.folder(&folder, 0)?;
+    /// Reads what cargo noted, while the folder of a fingerprint is open.
+    fn notes(&mut self, folder: &Folder, entries: &[Entry]) {
         let notes =
             entries.iter().find_map(|entry| Some((&entry.name, entry.name.to_str()?.strip_suffix(".json")?)));
         if let Some((name, file)) = notes {
             let json = folder.read(name, LONGEST).unwrap_or_default();
             self.fingerprint = Fingerprint::parse(file, &json).map(Box::new);
         }
-        Ok(())
     }
 
     fn file(&mut self, status: &Status) {
