@@ -224,6 +224,21 @@ fn what_other_commands_leave_goes_by_age() {
     assert!(!dirs(&small)[2]);
 }
 
+/// What commands need is kept in files, which a sweep that finds all of them plans nothing anew for.
+#[test]
+fn kept_plans_that_are_too_many_go() {
+    let small = Small::new("kept-plans", FEW_TIERS);
+    small.place.sweep(&[], 0);
+    for number in 0..200 {
+        small.write(&format!("target/xtask-suite/shadow/{number:032x}.json"), "{}");
+    }
+    small.place.sweep(&["--dry-run"], 0);
+    let plans = || small.root().join("target/xtask-suite/shadow").read_dir_utf8().unwrap().count();
+    assert!(plans() > 200, "a dry run removes nothing");
+    small.place.sweep(&[], 0);
+    assert_eq!(plans(), 64);
+}
+
 #[test]
 fn debug_info_that_no_artifact_names_goes() {
     let mut small = Small::new("dwo", FEW_TIERS);
