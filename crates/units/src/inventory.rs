@@ -8,9 +8,9 @@
 //! Invariants: nothing is changed, no link is followed, and what is not recognised is said to be so.
 
 mod items;
-mod known;
 mod layout;
 mod names;
+mod owners;
 mod size;
 mod walk;
 

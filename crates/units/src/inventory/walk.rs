@@ -10,9 +10,9 @@ use camino::Utf8Path;
 use xtask_files::{Entry, EntryKind, FileId, Folder, Status};
 
 use super::items::{self, Batch, Entries, Named, name};
-use super::known;
 use super::layout::{Depth, find};
 use super::names::is_filled_by_cargo;
+use super::owners;
 use super::{Inventory, Item, ItemKind, Link, NotRead, Owner, Size};
 use crate::fingerprint::{Fingerprint, LONGEST};
 use crate::parallel::parallel;
@@ -51,7 +51,7 @@ pub(super) fn read(
         links.add(batch, &mut inventory);
     }
     inventory.links = links.all;
-    known::disown(&mut inventory);
+    owners::disown(&mut inventory);
     inventory
 }
 
