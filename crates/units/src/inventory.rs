@@ -10,6 +10,7 @@
 mod items;
 mod layout;
 mod names;
+mod output_name;
 mod owners;
 mod size;
 mod walk;
@@ -27,7 +28,8 @@ use crate::fingerprint::Fingerprint;
 use crate::parallel::cores;
 
 pub use layout::profile_dirs;
-pub use names::{OutputName, incremental_crate, unit_id};
+pub use names::{incremental_crate, unit_id};
+pub use output_name::OutputName;
 pub use size::{Link, Size, Sum};
 
 /// A unit id as a number: 16 hex digits on disk.

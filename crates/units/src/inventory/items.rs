@@ -5,9 +5,8 @@ use std::path::Path;
 use xtask_files::{Entry, EntryKind};
 
 use super::layout::{Container, Found, Holds};
-use super::names::{
-    OutputName, id_in_output, incremental, is_of_command, is_session, is_temporary, package_and_id, unit_id,
-};
+use super::names::{incremental, is_of_command, is_session, is_temporary, package_and_id, unit_id};
+use super::output_name::{OutputName, id_in_output};
 use super::{ItemKind, Layout, NotRead, Owner};
 
 /// An entry that will be an item once it is measured.
