@@ -15,7 +15,7 @@ use crate::shell::{Colour, OutputOptions, Shell};
 use crate::task::Task;
 
 pub use crate::cli::{RESERVED, WORKSHOP};
-pub use crate::commands::{OWN_XTASK, size_of};
+pub use crate::commands::OWN_XTASK;
 pub use crate::context::{Context, nearest_settings};
 pub use crate::exit::Ended;
 pub use crate::shell::{bytes, count, seconds};

@@ -342,6 +342,20 @@ fn a_plan_is_kept_until_something_it_depends_on_changes() {
 }
 
 #[test]
+fn plans_that_are_kept_do_not_pile_up() {
+    let fixture = kitchen_sink();
+    let dir = fixture.root().join("target/xtask-suite/shadow");
+    for number in 0..200 {
+        fixture.write(&format!("target/xtask-suite/shadow/{number:032x}.json"), "{}");
+    }
+    let command = CargoCommand::new(fixture.root(), ["build", "--workspace"]);
+    plan(&workspace(&fixture, &[]), &command, FAKE.into()).unwrap();
+    assert_eq!(dir.read_dir_utf8().unwrap().count(), 64);
+    let again = plan(&workspace(&fixture, &[]), &command, FAKE.into()).unwrap();
+    assert_eq!(again.source, Source::Cached);
+}
+
+#[test]
 fn a_damaged_kept_folder_costs_time_and_not_the_answer() {
     let fixture = kitchen_sink();
     let command = CargoCommand::new(fixture.root(), ["build", "--workspace"]);

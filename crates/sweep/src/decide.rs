@@ -11,7 +11,7 @@ use xtask_units::parallel;
 use xtask_workspace::Workspace;
 use xtask_workspace::config::{OtherToolchains, Sweep};
 
-use crate::known::{DiskUnit, PIECE, units};
+use crate::disk_units::{DiskUnit, PIECE, units};
 use crate::live::Live;
 use crate::plan::Skipped;
 use crate::why::Comparison;

@@ -9,8 +9,8 @@ use xtask_units::inventory::{Inventory, NotRead, Sum};
 use xtask_units::{Fingerprint, Mode};
 use xtask_workspace::Workspace;
 
+use crate::disk_units::{DiskUnit, compilers, units, version};
 use crate::guard::Dirs;
-use crate::known::{DiskUnit, compilers, units, version};
 
 /// A part of the whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -24,34 +24,36 @@ const DEEPEST: usize = 220;
 /// One is over before the next begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A unit never looks fresh without its outputs.
-    Fingerprints,
+    /// A unit never looks fresh without its outputs, so what cargo noted goes; the empty folder stays for now.
+    Notes,
     Others,
-    /// They say which files without an id are cargo's; the next sweep needs that where a kill left such files.
-    DepInfos,
+    /// Dep-infos and the folders of fingerprints say which files are cargo's; the next sweep needs that where a kill left
+    /// such files.
+    Witnesses,
 }
 
 impl SweepPlan {
     /// Removes everything planned. It goes on after a failure; what changed since it was seen is kept.
     pub fn execute(self, progress: &dyn Progress) -> SweepReport {
         let started = Instant::now();
-        let phases = [Phase::Fingerprints, Phase::Others, Phase::DepInfos];
+        let phases = [Phase::Notes, Phase::Others, Phase::Witnesses];
         let mut removed = BTreeSet::new();
         let mut errors = Vec::new();
         let mut still_noted = BTreeSet::new();
         for phase in phases {
-            let items = self.decision.stale.iter().filter(|stale| self.phase(stale) == phase);
+            let items = self.decision.stale.iter().filter(|stale| is_in(phase, self.item(stale)));
             // A unit whose fingerprint stays keeps its outputs.
             let items = items.filter(|stale| !still_noted.contains(&self.unit(stale.item)));
             let batches = self.batches(&items.collect::<Vec<_>>());
-            for results in parallel(self.jobs, &batches, |batch| self.remove_batch(batch)) {
+            for results in parallel(self.jobs, &batches, |batch| self.remove_batch(batch, phase)) {
                 for (item, result) in results {
                     match result {
+                        Ok(()) if phase == Phase::Notes => {}
                         Ok(()) => {
                             removed.insert(item);
                         }
                         Err(error) => {
-                            if self.inventory.items[item].kind == ItemKind::Fingerprint {
+                            if phase == Phase::Notes {
                                 still_noted.insert(self.unit(item));
                             }
                             let path = self.inventory.path(&self.inventory.items[item]);
@@ -72,15 +74,6 @@ impl SweepPlan {
         (item.profile, &item.owner)
     }
 
-    fn phase(&self, stale: &Stale) -> Phase {
-        let item = self.item(stale);
-        match item.kind {
-            ItemKind::Fingerprint => Phase::Fingerprints,
-            _ if goes_last(item) => Phase::DepInfos,
-            _ => Phase::Others,
-        }
-    }
-
     fn item(&self, stale: &Stale) -> &Item {
         &self.inventory.items[stale.item]
     }
@@ -98,10 +91,14 @@ impl SweepPlan {
         batches.collect()
     }
 
-    fn remove_batch(&self, (folder, items): &(usize, Vec<usize>)) -> Vec<(usize, io::Result<()>)> {
+    fn remove_batch(
+        &self,
+        (folder, items): &(usize, Vec<usize>),
+        phase: Phase,
+    ) -> Vec<(usize, io::Result<()>)> {
         let folder = self.open(&self.inventory.folders[*folder]);
         let remove = |index: usize| match &folder {
-            Ok(folder) => remove(folder, &self.inventory.items[index]),
+            Ok(folder) => remove(folder, &self.inventory.items[index], phase),
             Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
         };
         items.iter().map(|&index| (index, remove(index))).collect()
@@ -177,15 +174,24 @@ impl SweepPlan {
     }
 }
 
-/// Removes `item` from `folder`, if it is still the one that was seen. What is gone already is fine.
-fn remove(folder: &Folder, item: &Item) -> io::Result<()> {
-    match remove_seen(folder, item) {
+fn is_in(phase: Phase, item: &Item) -> bool {
+    match phase {
+        Phase::Notes => item.kind == ItemKind::Fingerprint,
+        Phase::Others => !goes_last(item),
+        Phase::Witnesses => goes_last(item),
+    }
+}
+
+/// Removes what is to go of `item` in this phase from `folder`, if it is still the one that was seen. What is gone
+/// already is fine.
+fn remove(folder: &Folder, item: &Item, phase: Phase) -> io::Result<()> {
+    match remove_seen(folder, item, phase) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
 }
 
-fn remove_seen(folder: &Folder, item: &Item) -> io::Result<()> {
+fn remove_seen(folder: &Folder, item: &Item, phase: Phase) -> io::Result<()> {
     let changed = || io::Error::other("it changed since it was planned, so it was kept");
     if item.is_folder {
         let below = folder.folder(&item.name)?;
@@ -197,7 +203,7 @@ fn remove_seen(folder: &Folder, item: &Item) -> io::Result<()> {
             entries.sort_by_key(|entry| !makes_fresh(&entry.name));
         }
         empty(&below, entries, 0)?;
-        return folder.remove_empty_folder(&item.name);
+        return if phase == Phase::Notes { Ok(()) } else { folder.remove_empty_folder(&item.name) };
     }
     let status = folder.status(&item.name)?;
     if status.id != item.id || status.kind != EntryKind::File || status.modified_ms != item.modified_ms {

@@ -5,11 +5,11 @@
 
 mod decide;
 mod disk;
+mod disk_units;
 mod dwo;
 mod execute;
 mod guard;
 mod incremental;
-mod known;
 mod live;
 mod locks;
 mod max_size;

@@ -7,8 +7,8 @@ use xtask_units::inventory::{Inventory, Layout, UnitId, unit_id};
 use xtask_units::{Incremental, Shadow, Unit, UnitSet};
 use xtask_workspace::{CargoCommand, Progress, Workspace};
 
+use crate::disk_units::DiskUnit;
 use crate::guard::Dirs;
-use crate::known::DiskUnit;
 use crate::plan::Planned;
 use crate::scope::{DOCUMENTING, Scope, building};
 

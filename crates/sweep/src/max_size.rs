@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
-use xtask_units::inventory::{Inventory, Owner, Sum};
+use xtask_units::inventory::{Inventory, OutputName, Owner, Sum};
 use xtask_units::{Incremental, Times, Unit};
 
 use crate::decide::{Decision, Stale};
@@ -153,7 +153,17 @@ fn candidates(
             .filter(|item| !gone.contains(item) && !inventory.items[*item].left_alone);
         let mut items = own.collect::<BTreeSet<_>>();
         let links = items.iter().flat_map(|&item| &inventory.items[item].size.links);
-        let uplifted = links.filter_map(|link| by_link.get(link)).flatten().copied().collect::<Vec<_>>();
+        let target = live.units.get(at).map_or("", |unit| &unit.target);
+        let is_artifact = |item: &usize| {
+            let name = inventory.items[*item].name.to_str().and_then(OutputName::parse);
+            name.is_some_and(|name| name.id.is_none() && name.is_of(target))
+        };
+        let uplifted = links
+            .filter_map(|link| by_link.get(link))
+            .flatten()
+            .copied()
+            .filter(is_artifact)
+            .collect::<Vec<_>>();
         items.extend(uplifted);
         let folder = live.units.get(at).and_then(|unit| folders.get(unit.incremental.as_ref()?));
         items.extend(

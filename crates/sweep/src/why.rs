@@ -7,7 +7,7 @@ use xtask_units::inventory::{Inventory, ProfileDir};
 use xtask_units::{Fingerprint, Mode, TargetKind, Unit};
 use xtask_workspace::Workspace;
 
-use crate::known::{DiskUnit, compilers, version};
+use crate::disk_units::{DiskUnit, compilers, version};
 use crate::live::{Live, label};
 
 /// What a unit is compared with.

@@ -2,6 +2,7 @@
 //! watch: which files and variables a unit was made from.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -33,6 +34,25 @@ pub(crate) fn of_compiler(dep_info: &Utf8Path, dir: &Utf8Path) -> Option<Inputs>
         }
     }
     Some(inputs)
+}
+
+/// The names of the files in its own folder that a dep-info file says how to make; none where no Rust source is made into
+/// them, as in a file of another compiler's.
+pub fn outputs(dep_info: &Path) -> Vec<String> {
+    // Longer than that of any crate; and opening a pipe would wait for its other end.
+    const LONGEST: u64 = 64 << 20;
+    let is_file = fs::symlink_metadata(dep_info).is_ok_and(|found| found.is_file() && found.len() <= LONGEST);
+    let text = is_file.then(|| fs::read_to_string(dep_info).ok()).flatten();
+    let Some(text) = text.filter(|text| text.contains(".rs")) else { return Vec::new() };
+    let folder = dep_info.parent().and_then(Path::file_name);
+    let output = |line: &str| {
+        let (path, _) = line.split_once(": ").or_else(|| Some((line.strip_suffix(':')?, "")))?;
+        let path = PathBuf::from(path.replace("\\ ", " "));
+        // By the names alone: the way there may have led through a link, or be relative to what cargo was told.
+        let is_own = path.parent().and_then(Path::file_name) == folder;
+        path.file_name().filter(|_| is_own)?.to_str().map(str::to_owned)
+    };
+    text.lines().filter_map(output).collect()
 }
 
 /// Reads what a build script printed, kept by cargo in `output`. Paths are relative to the package.
@@ -97,6 +117,18 @@ mod tests {
         let inputs = of_compiler(&dir.path().join("x.d"), Utf8Path::new("/w")).unwrap();
         assert_eq!(inputs.files, ["/w/src/lib.rs", "/w/src/my file.rs", "/abs/data.txt"]);
         assert_eq!(inputs.variables, [("A".to_owned(), Some("1".to_owned())), ("B".to_owned(), None)]);
+    }
+
+    #[test]
+    fn only_files_beside_it_are_its_outputs() {
+        let dir = TempDir::new("dep-info-outputs");
+        let outputs = |text: &str| {
+            dir.write("deps/x.d", text);
+            outputs(dir.path().join("deps/x.d").as_std_path())
+        };
+        let of_rustc = "/my\\ w/deps/x.d: a.rs\n\n/my\\ w/deps/libx.so: a.rs\n\na.rs:\n";
+        assert_eq!(outputs(of_rustc), ["x.d", "libx.so"]);
+        assert_eq!(outputs("/elsewhere/x: a.rs\nnotes: of mine\n"), Vec::<String>::new());
     }
 
     #[test]

@@ -10,20 +10,26 @@
 mod items;
 mod layout;
 mod names;
+mod output_name;
+mod owners;
 mod size;
 mod walk;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use xtask_files::FileId;
+use xtask_workspace::Workspace;
 
 use crate::fingerprint::Fingerprint;
+use crate::parallel::cores;
 
 pub use layout::profile_dirs;
 pub use names::{incremental_crate, unit_id};
+pub use output_name::OutputName;
 pub use size::{Link, Size, Sum};
 
 /// A unit id as a number: 16 hex digits on disk.
@@ -190,12 +196,34 @@ pub struct Inventory {
     pub unrecognised: Vec<NotRead>,
     /// What could not be read.
     pub unreadable: Vec<NotRead>,
+    /// Whether time ran out before all was measured.
+    cut: bool,
+}
+
+/// What a workspace's build dir and target dir take up on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occupied {
+    /// Allocated bytes, each file once.
+    pub bytes: u64,
+    /// Whether all of them were counted: if not, there are more.
+    pub whole: bool,
+}
+
+/// What both dirs of `workspace` take up, as far as it can be counted within `limit`: the number that `disk` and
+/// `clean-stale` say. With hundreds of gigabytes counting takes minutes.
+pub fn occupied(workspace: &Workspace, limit: Duration) -> Occupied {
+    let deadline = Instant::now() + limit;
+    // Links on the way to a dir are followed, those in it are not.
+    let real = |dir: &Utf8Path| dir.canonicalize_utf8().unwrap_or_else(|_| dir.to_owned());
+    let facts = &workspace.facts;
+    let inventory = walk::read(&real(&facts.build_dir), &real(&facts.target_dir), cores(), Some(deadline));
+    Occupied { bytes: inventory.total_bytes(), whole: !inventory.cut }
 }
 
 impl Inventory {
     /// Reads both folders, which may be the same or missing, with `jobs` threads.
     pub fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> Self {
-        walk::read(build_dir, target_dir, jobs)
+        walk::read(build_dir, target_dir, jobs, None)
     }
 
     /// Where an item lies.

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -19,6 +20,7 @@ use xtask_workspace::{CargoCommand, CargoConfig, Environment, Hasher, Workspace}
 
 use crate::assemble::{assemble, forget_pending};
 use crate::fake::{self, CALLS};
+use crate::kept_plans;
 use crate::parallel::parallel;
 use crate::plan_log::{CARGO_LOG, LoggedUnit};
 use crate::shadow_dir::{self, Family};
@@ -54,9 +56,16 @@ struct Cached {
 
 /// The plan of `command` if it is known without running cargo.
 pub fn cached(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) -> Option<UnitSet> {
-    let json = fs::read(cache_path(workspace, command, fake)).ok()?;
+    let path = cache_path(workspace, command, fake);
+    let json = fs::read(&path).ok()?;
     let cached = serde_json::from_slice::<Cached>(&json).ok()?;
+    kept_plans::used(&path);
     (cached.version == CACHE_VERSION).then_some(cached.units)
+}
+
+/// Removes kept plans that nobody used for long, and all but so many.
+pub fn forget_plans(workspace: &Workspace) {
+    kept_plans::forget(&kept_plans::dir(workspace), SystemTime::now());
 }
 
 /// Plans `command`, a cargo command that builds (`check`, `clippy`, `build`, `test`, `bench`, `doc`).
@@ -71,6 +80,7 @@ pub fn plan(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) -> R
     // Without a writable cache the next plan is slower, not wrong.
     let cache = cache_path(workspace, command, fake);
     let _ = write_atomic(&cache, serde_json::to_vec(&cached)?, Durability::Cache);
+    forget_plans(workspace);
     Ok(Shadow { units: cached.units, source: Source::Planned })
 }
 
@@ -114,7 +124,7 @@ fn cache_path(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) ->
     }
     // Another version of the suite may plan better.
     hasher.field(env!("CARGO_PKG_VERSION")).field(fake.file_name().unwrap_or_default());
-    workspace.state_dir().join("shadow").join(format!("{}.json", hasher.finish()))
+    kept_plans::dir(workspace).join(format!("{}.json", hasher.finish()))
 }
 
 fn run(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) -> Result<UnitSet> {

@@ -30,8 +30,8 @@ impl Family {
     }
 }
 
-/// A kept folder that nobody used for this long goes: the workspace may be gone.
-const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// A kept folder, or a kept plan, that nobody used for this long goes: the workspace may be gone.
+pub(crate) const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// With more recorded calls than this the folder is made anew, so that dead units do not pile up.
 const MOST_CALLS: usize = 20_000;
 

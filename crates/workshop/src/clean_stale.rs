@@ -60,6 +60,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches, dir: &Utf8Path) -> 
     let verified = arguments.get_flag("verify");
     let plan = if verified { plan.to_be_verified(workspace) } else { plan };
     let mut report = plan.execute(shell);
+    xtask_units::forget_plans(workspace);
     let mut signal = None;
     if verified {
         signal = verify(workspace, &commands, &mut report, shell)?;

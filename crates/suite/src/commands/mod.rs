@@ -24,7 +24,6 @@ use crate::program::{Call, MoreCommands};
 use crate::shell::Shell;
 use crate::task::{self, Task};
 
-pub use overview::size_of;
 pub use own_xtask::ALIAS as OWN_XTASK;
 pub(crate) use own_xtask::PASSED_ON;
 

@@ -1,12 +1,12 @@
 //! `cargo xtask` alone: where things stand, and what to do next.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anstyle::AnsiColor;
 use anyhow::Result;
-use camino::Utf8Path;
 use serde::Serialize;
 use xtask_tiers::{LedgerLine, ledger};
+use xtask_units::inventory::occupied;
 use xtask_workspace::config::{Place, Tier};
 
 use crate::context::Context;
@@ -45,14 +45,14 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         .iter()
         .map(|tier| TierState { name: tier.name.clone(), about: tier.about.clone(), last: last(tier) })
         .collect::<Vec<_>>();
-    let (target_bytes, target_bytes_at_least) = size_of(&context.workspace.facts.target_dir);
+    let occupied = occupied(&context.workspace, MEASURE);
     let overview = Overview {
         root: context.workspace.root().to_string(),
         members: context.workspace.facts.members().count(),
         next: next(&context.config.tiers, &runs),
         tiers,
-        target_bytes,
-        target_bytes_at_least,
+        target_bytes: occupied.bytes,
+        target_bytes_at_least: !occupied.whole,
     };
     if context.shell.json() {
         context.shell.document(&overview)?;
@@ -104,25 +104,4 @@ fn next(tiers: &[Tier], runs: &[LedgerLine]) -> String {
         (None, Some(tier)) => run(tier, "after the next edit"),
         (None, None) => "cargo xtask --help".to_owned(),
     }
-}
-
-/// Allocated bytes below `dir`, and whether time ran out. Links are not followed; hard links count once a name.
-pub fn size_of(dir: &Utf8Path) -> (u64, bool) {
-    let until = Instant::now() + MEASURE;
-    let mut total = 0;
-    let mut open = vec![dir.to_owned()];
-    while let Some(dir) = open.pop() {
-        if Instant::now() > until {
-            return (total, true);
-        }
-        for entry in dir.read_dir_utf8().into_iter().flatten().flatten() {
-            let Ok(metadata) = std::fs::symlink_metadata(entry.path()) else { continue };
-            if metadata.is_dir() {
-                open.push(entry.path().to_owned());
-            } else {
-                total += metadata.len();
-            }
-        }
-    }
-    (total, false)
 }

@@ -1,21 +1,20 @@
 //! What is stale of files whose names carry no unit id: final artifacts, and what compilers write for a path
-//! package's `cdylib` or `dylib`. That such a file is cargo's at all is known from the dep-info beside it: build
-//! scripts and people put files there too.
+//! package's `cdylib` or `dylib`. Build scripts and people put files there too, under names that begin like those of
+//! artifacts: a file is cargo's only if its whole name is one that artifacts get, and the fingerprint of the unit it
+//! is a link to, or the dep-info beside it, says so.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use camino::Utf8PathBuf;
-use xtask_units::inventory::{Item, ItemKind, Owner};
+use xtask_units::dep_info_outputs;
+use xtask_units::inventory::{Item, ItemKind, OutputName, Owner};
 
 use super::{Decision, Question, Stale};
 
 /// The profiles and names of crates.
 pub(super) type Crates = HashSet<(usize, String)>;
 
-/// What linkers write beside an artifact; no dep-info names these.
-const BESIDE: [&str; 7] = [".dll.a", ".dll.lib", ".dll.exp", ".pdb", ".dwp", ".dwo", OBJECT];
 /// How the objects are called that a compiler puts together at its end.
 const OBJECT: &str = ".rcgu.o";
 
@@ -33,14 +32,16 @@ impl Question<'_> {
 
     /// Final artifacts share their file with a unit's output, mostly.
     pub(super) fn uplifted(&self, kept: &Crates, decision: &mut Decision) {
-        let mut fate = HashMap::<u32, Option<usize>>::new();
+        // Of each file with several names why it goes, and the units and items it is an output of.
+        let mut outputs = HashMap::<u32, (Option<usize>, Vec<(usize, usize)>)>::new();
         for (index, unit) in decision.units.iter().enumerate() {
             let reason = decision.stale_units.get(&index).copied();
             for &item in &unit.items {
                 for &link in &self.inventory.items[item].size.links {
                     // One needed unit is enough to keep it.
-                    let fate = fate.entry(link).or_insert(reason);
+                    let (fate, of) = outputs.entry(link).or_insert((reason, Vec::new()));
                     *fate = fate.and(reason);
+                    of.push((index, item));
                 }
             }
         }
@@ -55,17 +56,28 @@ impl Question<'_> {
                 }
                 continue;
             }
-            let reason = match item.size.links.first().and_then(|link| fate.get(link)) {
+            let linked = item.size.links.first().filter(|_| !item.is_folder);
+            let linked = linked.and_then(|link| outputs.get(link));
+            let dep_info = dep_info_naming(&path, item);
+            let is_noted = linked.is_some_and(|(_, of)| {
+                of.iter().any(|&(unit, output)| {
+                    let noted = decision.units[unit].fingerprint(self.inventory);
+                    let made = output_name(&self.inventory.items[output]);
+                    let names = output_name(item).zip(made).zip(noted);
+                    names.is_some_and(|((own, made), noted)| own.is_uplifted_from(&made, &noted.target))
+                })
+            });
+            let reason = match linked {
+                _ if dep_info.is_none() && !is_noted => None,
                 // Of a needed name too: cargo links it to the needed unit at the next build, and compiles nothing.
-                Some(fate) => fate.filter(|_| is_artifact(&path)),
+                Some((fate, _)) => *fate,
                 None if is_live || self.is_recent(item.modified_ms) || is_of(kept, item) => None,
-                None if !is_artifact(&path) => None,
                 None => Some(decision.reason("a final artifact that nothing makes any more")),
             };
             if let Some(reason) = reason {
                 decision.stale.push(Stale { item: index, reason });
                 if !is_live {
-                    gone.insert(dep_info_of(&path), reason);
+                    gone.extend(dep_info.map(|path| (path, reason)));
                 }
             }
         }
@@ -74,9 +86,9 @@ impl Question<'_> {
             // What it describes may be gone already; a needed one is among the needed files.
             let orphan = || {
                 let item = &self.inventory.items[index];
-                let described = described(&path);
-                !described.is_empty()
-                    && !described.iter().any(|name| path.with_file_name(name).exists())
+                let artifacts = artifacts(&path);
+                !artifacts.is_empty()
+                    && !artifacts.iter().any(|name| path.with_file_name(name).exists())
                     && !self.is_recent(item.modified_ms)
                     && !is_of(kept, item)
             };
@@ -93,13 +105,19 @@ impl Question<'_> {
             if self.is_live_file(item) || self.is_recent(item.modified_ms) || is_of(kept, item) {
                 continue;
             }
-            let path = self.inventory.path(item);
-            let dep_info = dep_info_of(&path);
-            let outputs = dep_infos.entry(dep_info.clone()).or_insert_with(|| described(&dep_info));
-            let is_named = item.name.to_str().is_some_and(|name| outputs.iter().any(|output| output == name));
+            let dep_info = dep_info_of(&self.inventory.path(item));
+            let outputs = dep_infos.entry(dep_info.clone()).or_insert_with(|| dep_info_outputs(&dep_info));
+            let names = |name: Option<&str>| name.is_some_and(|name| outputs.iter().any(|made| made == name));
+            // rustc's dep-info names itself too.
+            if !names(dep_info.file_name().and_then(|name| name.to_str())) {
+                continue;
+            }
+            let is_named = names(item.name.to_str()) && !item.is_folder;
             // What no dep-info names goes with it; debug info of needed units is looked at by itself.
-            let goes_along = is_beside(item) && !outputs.is_empty() && !self.is_needed(&dep_info);
-            if is_named || goes_along {
+            let is_beside = |own: OutputName<'_>| {
+                outputs.iter().filter_map(|made| OutputName::parse(made)).any(|made| own.is_beside(&made))
+            };
+            if is_named || (output_name(item).is_some_and(is_beside) && !self.is_needed(&dep_info)) {
                 let reason = decision.reason("no needed unit writes this file");
                 decision.stale.push(Stale { item: index, reason });
             }
@@ -126,17 +144,18 @@ fn is_dep_info(item: &Item) -> bool {
     Path::new(&item.name).extension().is_some_and(|extension| extension == "d")
 }
 
-/// Whether what says that a file without an id is cargo's has to outlive that file, for a sweep after a kill.
+/// Whether it says that other files are cargo's: it has to outlive them, for a sweep after a kill.
 pub(crate) fn goes_last(item: &Item) -> bool {
-    matches!(item.owner, Owner::Crate | Owner::Uplifted) && is_dep_info(item)
+    item.kind == ItemKind::Fingerprint || (item.owner != Owner::None && is_dep_info(item))
 }
 
 pub(super) fn is_object(item: &Item) -> bool {
     item.name.to_str().is_some_and(|name| name.ends_with(OBJECT))
 }
 
-fn is_beside(item: &Item) -> bool {
-    item.name.to_str().is_some_and(|name| BESIDE.iter().any(|ending| name.ends_with(ending)))
+/// The name of a file that an artifact may have, or of a folder.
+fn output_name(item: &Item) -> Option<OutputName<'_>> {
+    OutputName::parse(item.name.to_str()?).filter(|output| output.is_folder() == item.is_folder)
 }
 
 fn is_of(kept: &Crates, item: &Item) -> bool {
@@ -153,38 +172,37 @@ fn crate_name(target: &str) -> String {
     target.replace('-', "_")
 }
 
-/// Where the dep-info of an artifact lies: rustc's in `deps` is named by the crate, cargo's beside a final artifact
+/// Where the dep-info of an artifact may lie: rustc's in `deps` is named by the crate, cargo's beside a final artifact
 /// by the artifact, whose debug info is named by the crate (`my_app.pdb` of `my-app.exe`).
-pub(super) fn dep_info_of(artifact: &Path) -> PathBuf {
+fn dep_infos_of(artifact: &Path) -> [PathBuf; 3] {
     let name = artifact.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.split('.').next().unwrap_or(name);
     let crate_of_library = stem.strip_prefix("lib").filter(|rest| !rest.is_empty()).unwrap_or(stem);
-    let stems = [stem, crate_of_library, &stem.replace('_', "-")]
-        .map(|stem| artifact.with_file_name(format!("{stem}.d")));
-    stems.iter().find(|path| path.exists()).unwrap_or(&stems[0]).clone()
+    [stem, crate_of_library, &stem.replace('_', "-")].map(|stem| artifact.with_file_name(format!("{stem}.d")))
 }
 
-/// Whether cargo's dep-info beside an artifact is one of that name. It names only one of the files that a library
-/// is made as.
-fn is_artifact(artifact: &Path) -> bool {
-    let stem = |name: &str| name.split('.').next().map(crate_name);
-    let own = artifact.file_name().and_then(|name| name.to_str()).and_then(stem);
-    own.is_some() && described(&dep_info_of(artifact)).iter().any(|name| stem(name) == own)
+/// Where the dep-info of an artifact lies.
+pub(super) fn dep_info_of(artifact: &Path) -> PathBuf {
+    let [first, second, third] = dep_infos_of(artifact);
+    [second, third].into_iter().find(|path| !first.exists() && path.exists()).unwrap_or(first)
 }
 
-/// The names of the files in its own folder that a dep-info file says how to make.
-fn described(dep_info: &Path) -> Vec<String> {
-    let Ok(text) = fs::read_to_string(dep_info) else { return Vec::new() };
-    let folder = dep_info.parent().and_then(Path::file_name);
-    let output = |line: &str| {
-        let (path, _) = line.split_once(": ").or_else(|| Some((line.strip_suffix(':')?, "")))?;
-        let path = PathBuf::from(path.replace("\\ ", " "));
-        // By the names alone: the way there may have led through a link, or be relative to what cargo was told.
-        let parent = path.parent().and_then(Path::file_name);
-        let is_own = parent.is_none() || parent == folder;
-        path.file_name().filter(|_| is_own)?.to_str().map(str::to_owned)
+/// The dep-info of cargo's that says that `item` at `path` is an artifact, or is beside one.
+fn dep_info_naming(path: &Path, item: &Item) -> Option<PathBuf> {
+    let is_artifact = |made: &String| {
+        let is_one = !item.is_folder && item.name.to_str() == Some(made);
+        let is_with =
+            |own: OutputName<'_>| OutputName::parse(made).is_some_and(|made| own.is_uplifted_with(&made));
+        is_one || output_name(item).is_some_and(is_with)
     };
-    text.lines().filter_map(output).collect()
+    dep_infos_of(path).into_iter().find(|dep_info| artifacts(dep_info).iter().any(is_artifact))
+}
+
+/// The final artifacts that a dep-info of cargo's describes: it is named by them.
+fn artifacts(dep_info: &Path) -> Vec<String> {
+    let mut outputs = dep_info_outputs(dep_info);
+    outputs.retain(|output| Path::new(output).with_extension("d").file_name() == dep_info.file_name());
+    outputs
 }
 
 #[cfg(test)]
@@ -194,24 +212,19 @@ mod tests {
     use xtask_testkit::TempDir;
 
     #[test]
-    fn only_what_a_dep_info_names_is_cargos() {
+    fn the_dep_info_of_an_artifact_is_found_by_its_name() {
         let dir = TempDir::new("unnamed");
         let write = |path: &str, text: &str| {
             let path = dir.path().join(path);
             write_atomic(&path, text, Durability::Cache).unwrap();
             path.into_std_path_buf()
         };
-        let named = write("deps/x.d", "/my\\ w/deps/x.d: a.rs\n\n/my\\ w/deps/libx.so: a.rs\n\na.rs:\n");
-        assert_eq!(described(&named), ["x.d", "libx.so", "a.rs"]);
+        let named = write("deps/x.d", "/w/deps/x.d: a.rs\n\n/w/deps/libx.so: a.rs\n\na.rs:\n");
         assert_eq!(dep_info_of(&named.with_file_name("libx.so")), named);
         assert_eq!(dep_info_of(&named.with_file_name("x.dll.lib")), named);
-        write("debug/libx.d", "/through/a/link/debug/libx.so: /w/src/lib.rs\n");
-        let of = |name: &str| is_artifact(dir.path().join("debug").join(name).as_std_path());
-        assert!(of("libx.so") && of("libx.rlib") && !of("libxy.so") && !of("backup"));
-        write("debug/app.d", "app: src/main.rs\n");
-        write("debug/my-app.d", "/w/debug/my-app.exe: src/main.rs\n");
-        assert!(of("my-app.exe") && of("my_app.pdb") && !of("my_notes.pdb"));
-        write("debug/notes.d", "/elsewhere/notes: it\n");
-        assert!(of("app") && !of("notes"));
+        let of_cargo = write("debug/my-app.d", "/w/debug/my-app.exe: src/main.rs\n");
+        assert_eq!(artifacts(&of_cargo), ["my-app.exe"]);
+        assert_eq!(dep_info_of(&of_cargo.with_file_name("my_app.pdb")), of_cargo);
+        assert!(artifacts(&write("debug/notes.d", "/w/debug/others: a.rs\n")).is_empty());
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use xtask_files::{Entry, EntryKind};
 
 use super::layout::{Container, Found, Holds};
-use super::names::{id_in_output, incremental, is_output_without_id, is_temporary, package_and_id, unit_id};
+use super::names::{incremental, is_of_command, is_session, is_temporary, package_and_id, unit_id};
+use super::output_name::{OutputName, id_in_output};
 use super::{ItemKind, Layout, NotRead, Owner};
 
 /// An entry that will be an item once it is measured.
@@ -71,17 +72,19 @@ fn below(path: &Path, holds: Holds, profile: Option<usize>, entry: &Entry, found
 /// What an entry is where only its name tells.
 pub(super) fn name(holds: Holds, entry: Entry) -> Named {
     let text = entry.name.to_str().unwrap_or_default();
+    let is_folder = entry.kind == EntryKind::Folder;
     let unit = |kind| match package_and_id(text) {
-        Some((_, id)) => (kind, Owner::Unit { layout: Layout::V1, id }),
-        None => (ItemKind::Other, Owner::None),
+        Some((_, id)) if is_folder => (kind, Owner::Unit { layout: Layout::V1, id }),
+        _ => (ItemKind::Other, Owner::None),
     };
     let (kind, owner) = match holds {
-        Holds::All(kind) => (kind, Owner::None),
+        Holds::All(kind) if is_folder || is_of_command(kind, text) => (kind, Owner::None),
+        Holds::All(_) => (ItemKind::Other, Owner::None),
         Holds::Profile => (ItemKind::Artifacts, Owner::Uplifted),
         Holds::Examples if id_in_output(text).is_none() => (ItemKind::Artifacts, Owner::Uplifted),
-        Holds::Examples | Holds::Deps => output(text),
+        Holds::Examples | Holds::Deps => output(text, is_folder),
         Holds::Incremental => match incremental(text) {
-            Some(owner) if entry.kind == EntryKind::Folder => (ItemKind::Incremental, owner),
+            Some(owner) if is_folder => (ItemKind::Incremental, owner),
             _ => (ItemKind::Other, Owner::None),
         },
         Holds::Fingerprints => unit(ItemKind::Fingerprint),
@@ -92,19 +95,26 @@ pub(super) fn name(holds: Holds, entry: Entry) -> Named {
 
 /// The sessions of one crate, and their lock files.
 fn of_crate(path: std::path::PathBuf, profile: Option<usize>, entries: Vec<Entry>, owner: &Owner) -> Batch {
-    let named = entries.into_iter();
-    let named = named.map(|entry| Named { entry, kind: ItemKind::Incremental, owner: owner.clone() });
+    let named = entries.into_iter().map(|entry| {
+        let is_session =
+            entry.name.to_str().is_some_and(|name| is_session(name, entry.kind == EntryKind::Folder));
+        let (kind, owner) =
+            if is_session { (ItemKind::Incremental, owner.clone()) } else { (ItemKind::Other, Owner::None) };
+        Named { entry, kind, owner }
+    });
     Batch { path, profile, entries: Entries::Named(named.collect()) }
 }
 
-/// A file of the compiler's.
-fn output(name: &str) -> (ItemKind, Owner) {
+/// A file of the compiler's, where its name is all that is known.
+fn output(name: &str, is_folder: bool) -> (ItemKind, Owner) {
     let dwo = Path::new(name).extension().is_some_and(|extension| extension == "dwo");
     let kind = if dwo { ItemKind::Dwo } else { ItemKind::Deps };
     match id_in_output(name) {
         Some(id) => (kind, Owner::Unit { layout: Layout::V1, id }),
-        None if is_temporary(name) => (ItemKind::Temporary, Owner::None),
-        None if is_output_without_id(name) => (kind, Owner::Crate),
+        None if is_folder && is_temporary(name) => (ItemKind::Temporary, Owner::None),
+        None if OutputName::parse(name).is_some_and(|output| output.is_folder() == is_folder) => {
+            (kind, Owner::Crate)
+        }
         None => (ItemKind::Other, Owner::None),
     }
 }
@@ -134,24 +144,32 @@ fn unit(path: &Path, profile: Option<usize>, id: u64, found: &mut Found) -> Vec<
     let entries = found.entries(path);
     let runs = entries.iter().any(|entry| entry.name == "run");
     let alone = entries.len() == 1;
+    let is_folder = |entry: &Entry| entry.kind == EntryKind::Folder;
+    let is_noted = entries.iter().any(|entry| entry.name == "fingerprint" && is_folder(entry));
     let owner = Owner::Unit { layout: Layout::V2, id };
     let mut own = Vec::new();
     let mut outputs = Vec::new();
     for entry in entries {
         let (kind, owner) = match entry.name.to_str() {
+            Some("out") if alone && is_folder(&entry) && found.entries(&path.join("out")).is_empty() => {
+                // For doc tests cargo makes a folder that nothing is ever put into.
+                (ItemKind::Cargo, Owner::None)
+            }
+            Some("fingerprint" | "run" | "out") if !is_noted || !is_folder(&entry) => {
+                (ItemKind::Other, Owner::None)
+            }
             Some("fingerprint") => (ItemKind::Fingerprint, owner.clone()),
             Some("run") => (ItemKind::BuildScripts, owner.clone()),
             Some("out") if runs => (ItemKind::BuildScripts, owner.clone()),
-            Some("out") if entry.kind == EntryKind::Folder => {
+            Some("out") => {
                 let below = found.entries(&path.join("out"));
                 if !below.is_empty() {
                     outputs.extend(below.into_iter().map(|entry| of_unit(entry, &owner)));
                     continue;
                 }
-                // For doc tests cargo makes a folder that nothing is ever put into.
-                if alone { (ItemKind::Cargo, Owner::None) } else { (ItemKind::Deps, owner.clone()) }
+                (ItemKind::Deps, owner.clone())
             }
-            _ => (ItemKind::Deps, owner.clone()),
+            _ => (ItemKind::Other, Owner::None),
         };
         own.push(Named { entry, kind, owner });
     }
@@ -163,10 +181,11 @@ fn unit(path: &Path, profile: Option<usize>, id: u64, found: &mut Found) -> Vec<
 
 fn of_unit(entry: Entry, owner: &Owner) -> Named {
     let name = entry.name.to_str().unwrap_or_default();
-    if is_temporary(name) {
+    let is_folder = entry.kind == EntryKind::Folder;
+    if is_folder && is_temporary(name) {
         return Named { entry, kind: ItemKind::Temporary, owner: Owner::None };
     }
-    let kind = match output(name).0 {
+    let kind = match output(name, is_folder).0 {
         ItemKind::Dwo => ItemKind::Dwo,
         _ if name.starts_with("build_script_") || name.starts_with("build-script-") => ItemKind::BuildScripts,
         _ => ItemKind::Deps,

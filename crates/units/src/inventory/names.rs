@@ -1,6 +1,7 @@
-//! What the names of files in cargo's folders tell.
+//! What the names of files and folders tell that are no artifacts, and which folders cargo and the compiler fill.
 
-use super::{Owner, UnitId};
+use super::{ItemKind, Owner, UnitId};
+use crate::plan_log::what_it_is;
 
 /// The unit id that these 16 hex digits are.
 pub fn unit_id(digits: &str) -> Option<UnitId> {
@@ -25,33 +26,108 @@ pub(super) fn package_and_id(name: &str) -> Option<(&str, UnitId)> {
     Some((package, unit_id(digits)?)).filter(|_| !package.is_empty())
 }
 
-/// The unit id in the name of a compiler's output: `libserde-<id>.rlib`, `app-<id>`,
-/// `app-<id>.<codegen unit>.rcgu.dwo`.
-pub(super) fn id_in_output(name: &str) -> Option<UnitId> {
-    // Names of crates have no `-` and codegen units no 16 hex digits behind one, so the first is the one.
-    name.match_indices('-').find_map(|(at, _)| {
-        let digits = name.get(at + 1..at + 17)?;
-        let end = name[at + 17..].chars().next();
-        unit_id(digits).filter(|_| end.is_none_or(|next| next == '.'))
+/// Whether a folder may be one that a killed compiler leaves: `rmetaAbC123/`, `rustcAbC123/`, and archives that were
+/// not finished, `.tmpAbC123.temp-archive/` (`rustc_codegen_ssa/src/back/archive.rs`).
+pub(super) fn is_temporary(name: &str) -> bool {
+    let random = |rest: &str| rest.len() == 6 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let archive = name.strip_suffix(".temp-archive").and_then(|stem| stem.strip_prefix(".tmp"));
+    let others = ["rmeta", "rustc"].iter().find_map(|start| name.strip_prefix(start));
+    archive.or(others).is_some_and(random)
+}
+
+/// Whether cargo's other commands, or what they run, make a file of this name in their folder. Folders are told by what
+/// is in them.
+pub(super) fn is_of_command(kind: ItemKind, name: &str) -> bool {
+    match kind {
+        ItemKind::Doc => [
+            ".lock",
+            "crates.js",
+            "help.html",
+            "search-index.js",
+            "settings.html",
+            "source-files.js",
+            "src-files.js",
+        ]
+        .contains(&name),
+        // It is written under a name with a dot before it.
+        ItemKind::Package => name
+            .strip_suffix(".crate")
+            .is_some_and(|stem| is_versioned(stem.strip_prefix('.').unwrap_or(stem))),
+        ItemKind::Timings => name
+            .strip_prefix("cargo-timing")
+            .and_then(|rest| rest.strip_suffix(".html"))
+            .is_some_and(|run| run.is_empty() || is_run(run)),
+        _ => true,
+    }
+}
+
+/// `<package>-<version>`.
+fn is_versioned(name: &str) -> bool {
+    name.match_indices('-').any(|(at, _)| {
+        let numbers = name[at + 1..].split(['-', '+']).next().unwrap_or_default().split('.');
+        at > 0 && numbers.clone().count() == 3 && numbers.into_iter().all(|part| part.parse::<u64>().is_ok())
     })
 }
 
-/// Whether a file in `deps` without an id is one that compilers write: `libx.so`, `x.d`, `x.<codegen unit>.rcgu.dwo`.
-pub(super) fn is_output_without_id(name: &str) -> bool {
-    const ENDINGS: [&str; 14] = [
-        ".d", ".so", ".dylib", ".dll", ".dll.lib", ".dll.exp", ".pdb", ".lib", ".a", ".rlib", ".rmeta",
-        ".wasm", ".dwo", ".rcgu.o",
-    ];
-    ENDINGS.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending))
+/// `-20261122T021614Z`, and what newer cargos add to it.
+fn is_run(name: &str) -> bool {
+    let Some((date, time)) = name.strip_prefix('-').and_then(|name| name.split_once('T')) else {
+        return false;
+    };
+    date.len() == 8
+        && date.bytes().all(|byte| byte.is_ascii_digit())
+        && time.starts_with(|first: char| first.is_ascii_digit())
+        && time.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
 }
 
-/// What a compiler that was killed leaves: `rmetaAbC123/`, `rustcAbC123/`, and archives that were not finished,
-/// `.tmpAbC123.temp-archive/` (`rustc_codegen_ssa/src/back/archive.rs`).
-pub(super) fn is_temporary(name: &str) -> bool {
-    let random = |rest: &str| rest.len() == 6 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let stem = name.strip_suffix(".temp-archive").unwrap_or(name);
-    ["rmeta", "rustc", ".tmp"].iter().any(|start| stem.strip_prefix(start).is_some_and(random))
-        || name.rsplit_once(".temp-archive-").is_some()
+/// Whether a folder that is called as one of cargo's holds what cargo or the compiler puts there.
+pub(super) fn is_filled_by_cargo<'a>(
+    kind: ItemKind,
+    name: &str,
+    mut entries: impl ExactSizeIterator<Item = &'a str>,
+) -> bool {
+    match kind {
+        // A sweep empties it before it removes the unit's other files, and removes it after them.
+        ItemKind::Fingerprint => entries.len() == 0 || entries.any(is_note),
+        ItemKind::Temporary if entries.len() == 0 => false,
+        ItemKind::Temporary => entries.all(|entry| match name.get(..5) {
+            Some("rmeta") => matches!(entry, "full.rmeta" | "lib.rmeta"),
+            Some("rustc") => {
+                let ending = entry.rsplit_once('.').map_or("", |(_, ending)| ending);
+                ["o", "rlib", "rmeta", "a", "lib", "def"].contains(&ending)
+                    || matches!(entry, "list" | "linker-arguments" | "raw-dylibs")
+            }
+            _ => entry == "tmp.a",
+        }),
+        ItemKind::Package => {
+            matches!(name, "tmp-crate" | "tmp-registry")
+                || (is_versioned(name) && entries.any(|entry| entry == "Cargo.toml.orig"))
+        }
+        ItemKind::Doc => {
+            ["implementors", "search.desc", "search.index", "src", "static.files", "trait.impl", "type.impl"]
+                .contains(&name)
+                || entries.any(|entry| entry == "sidebar-items.js")
+        }
+        ItemKind::Timings => false,
+        _ => true,
+    }
+}
+
+/// Whether cargo calls a file in a fingerprint's folder so: `lib-x`, `lib-x.json`, `dep-lib-x`, `output-lib-x`.
+fn is_note(name: &str) -> bool {
+    let stem = name.strip_suffix(".json").unwrap_or(name);
+    let stem = ["dep-", "output-"].iter().find_map(|start| stem.strip_prefix(start)).unwrap_or(stem);
+    name == "invoked.timestamp" || what_it_is(stem).is_some()
+}
+
+/// Whether rustc calls a session of incremental compilation so, or its lock: `s-<time>-<random>-<svh>`,
+/// `s-<time>-<random>.lock`.
+pub(super) fn is_session(name: &str, is_folder: bool) -> bool {
+    let stem = if is_folder { Some(name) } else { name.strip_suffix(".lock") };
+    let Some(rest) = stem.and_then(|stem| stem.strip_prefix("s-")) else { return false };
+    let base_36 = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+    rest.split('-').count() == if is_folder { 3 } else { 2 }
+        && rest.split('-').all(|part| !part.is_empty() && part.bytes().all(base_36))
 }
 
 /// `<crate>-<id in base 36>`, as rustc names incremental folders (13 digits since rustc 1.78; up to 13 before).
@@ -72,44 +148,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_is_found_in_every_kind_of_output() {
-        let id = Some(0x0123_4567_89ab_cdef);
-        let table = [
-            ("libserde-0123456789abcdef.rlib", id),
-            ("app-0123456789abcdef", id),
-            ("app-0123456789abcdef.d", id),
-            ("app-0123456789abcdef.0kf69r532g687r349vvekwta7.0323m3o.rcgu.dwo", id),
-            ("my-app-0123456789abcdef.exe", id),
-            ("app-0123456789abcdef0", None),
-            ("app-0123456789ABCDEF", None),
-            ("app-0123456789abcdeg", None),
-            ("liblib.so", None),
-            ("app", None),
-            ("ü-0123456789abcdéf", None),
-        ];
-        for (name, expected) in table {
-            assert_eq!(id_in_output(name), expected, "{name}");
-        }
-        assert_eq!(package_and_id("my-app-0123456789abcdef"), Some(("my-app", 0x0123_4567_89ab_cdef)));
-        assert_eq!(package_and_id("0123456789abcdef"), None);
-    }
-
-    #[test]
-    fn only_names_that_compilers_make_are_theirs() {
+    fn what_others_than_cargo_put_into_its_folders_is_told_apart() {
         for (name, expected) in [
             ("rmetaAbC123", true),
             ("rustcabcdef", true),
             (".tmp28LynP.temp-archive", true),
-            (".tmp28LynP", true),
+            (".tmp28LynP", false),
             ("notes.temp-archive", false),
             ("rustc-docs", false),
             ("rmeta", false),
         ] {
             assert_eq!(is_temporary(name), expected, "{name}");
         }
-        for (name, expected) in [("liblib.so", true), ("lib.d", true), ("notes.txt", false), (".d", false)] {
-            assert_eq!(is_output_without_id(name), expected, "{name}");
+        let filled = |kind, name: &str, entries: &str| {
+            is_filled_by_cargo(kind, name, entries.split(' ').collect::<Vec<_>>().into_iter())
+        };
+        assert!(filled(ItemKind::Temporary, "rustcAbC123", "symbols.o list"));
+        assert!(!filled(ItemKind::Temporary, "rustcbackup", "symbols.o notes.md"));
+        assert!(filled(ItemKind::Fingerprint, "x-0123456789abcdef", "dep-lib-x notes"));
+        assert!(!filled(ItemKind::Fingerprint, "x-0123456789abcdef", "notes"));
+        assert!(filled(ItemKind::Package, "x-0.1.0-rc.1", "Cargo.toml.orig src"));
+        assert!(!filled(ItemKind::Package, "x-0.1.0", "notes"));
+        assert!(
+            filled(ItemKind::Doc, "x", "index.html sidebar-items.js")
+                && !filled(ItemKind::Doc, "book", "index.html")
+        );
+        for (kind, name, expected) in [
+            (ItemKind::Package, "my-app-0.1.0.crate", true),
+            (ItemKind::Package, ".my-app-0.1.0+x.crate", true),
+            (ItemKind::Package, "app.deb", false),
+            (ItemKind::Timings, "cargo-timing.html", true),
+            (ItemKind::Timings, "cargo-timing-20251231T204416809Z-a5db680cbe3be7e2.html", true),
+            (ItemKind::Timings, "cargo-timing-before.html", false),
+            (ItemKind::Doc, "index.html", false),
+        ] {
+            assert_eq!(is_of_command(kind, name), expected, "{name}");
         }
+        assert!(
+            is_session("s-hodeefba2e-1nmsxm2-working", true)
+                && is_session("s-hodeefba2e-1nmsxm2.lock", false)
+        );
+        assert!(!is_session("s-hodeefba2e-1nmsxm2.bak", false) && !is_session("notes", true));
+        assert_eq!(package_and_id("my-app-0123456789abcdef"), Some(("my-app", 0x0123_4567_89ab_cdef)));
+        assert_eq!(package_and_id("0123456789abcdef"), None);
         assert!(incremental("app-0caea4yi76pxe").is_some());
         assert!(incremental("app-old").is_none());
     }

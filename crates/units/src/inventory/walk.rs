@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use camino::Utf8Path;
 use xtask_files::{Entry, EntryKind, FileId, Folder, Status};
 
 use super::items::{self, Batch, Entries, Named, name};
 use super::layout::{Depth, find};
-use super::{Inventory, Item, ItemKind, Link, NotRead, Size};
+use super::names::is_filled_by_cargo;
+use super::owners;
+use super::{Inventory, Item, ItemKind, Link, NotRead, Owner, Size};
 use crate::fingerprint::{Fingerprint, LONGEST};
 use crate::parallel::parallel;
 
@@ -19,7 +22,13 @@ const BATCH: usize = 256;
 /// Deeper folders are left alone: each level takes an open file.
 const DEEPEST: usize = 200;
 
-pub(super) fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> Inventory {
+/// Reads both folders; what is not measured when `deadline` comes is left out.
+pub(super) fn read(
+    build_dir: &Utf8Path,
+    target_dir: &Utf8Path,
+    jobs: usize,
+    deadline: Option<Instant>,
+) -> Inventory {
     let mut found = find(build_dir, target_dir, Depth::Everything);
     let mut batches = Vec::new();
     for container in std::mem::take(&mut found.containers) {
@@ -36,12 +45,13 @@ pub(super) fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> 
     let batches = batches.into_iter().map(|batch| Mutex::new(Some(batch))).collect::<Vec<_>>();
     // Each batch is taken once; its names need not be copied.
     let take = |batch: &Mutex<Option<Batch>>| batch.lock().ok().and_then(|mut batch| batch.take());
-    let measured = parallel(jobs, &batches, |batch| take(batch).map(measure));
+    let measured = parallel(jobs, &batches, |batch| take(batch).map(|batch| measure(batch, deadline)));
     let mut links = Links::default();
     for batch in measured.into_iter().flatten() {
         links.add(batch, &mut inventory);
     }
     inventory.links = links.all;
+    owners::disown(&mut inventory);
     inventory
 }
 
@@ -72,6 +82,7 @@ struct Measured {
     profile: Option<usize>,
     items: Vec<(Named, Tree)>,
     unreadable: Vec<NotRead>,
+    cut: bool,
 }
 
 /// What an entry takes up.
@@ -84,16 +95,25 @@ struct Tree {
     id: Option<FileId>,
     fingerprint: Option<Box<Fingerprint>>,
     unreadable: bool,
+    /// When to stop.
+    deadline: Option<Instant>,
+    /// Whether it was stopped.
+    cut: bool,
 }
 
-fn measure(batch: Batch) -> Measured {
+fn measure(batch: Batch, deadline: Option<Instant>) -> Measured {
     let Batch { path, profile, entries } = batch;
     let named = match entries {
         Entries::In(holds, entries) => entries.into_iter().map(|entry| name(holds, entry)).collect(),
         Entries::Named(named) => named,
     };
-    let mut measured =
-        Measured { items: Vec::with_capacity(named.len()), path, profile, unreadable: Vec::new() };
+    let mut measured = Measured {
+        items: Vec::with_capacity(named.len()),
+        path,
+        profile,
+        unreadable: Vec::new(),
+        cut: false,
+    };
     let folder = match Folder::open(&measured.path) {
         Ok(folder) => folder,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return measured,
@@ -102,12 +122,22 @@ fn measure(batch: Batch) -> Measured {
             return measured;
         }
     };
-    for named in named {
-        let mut tree = Tree::default();
+    for mut named in named {
+        let mut tree = Tree { deadline, ..Tree::default() };
+        measured.cut |= tree.is_over();
+        if measured.cut {
+            break;
+        }
         let name = &named.entry.name;
-        let result = match named.kind {
-            ItemKind::Fingerprint if named.entry.kind == EntryKind::Folder => tree.fingerprint(&folder, name),
-            _ => tree.entry(&folder, name, named.entry.kind, 0),
+        let result = match named.entry.kind {
+            EntryKind::Folder => folder.folder(name).and_then(|below| {
+                let entries = tree.folder(&below, 0)?;
+                if named.kind == ItemKind::Fingerprint {
+                    tree.notes(&below, &entries);
+                }
+                Ok(entries)
+            }),
+            kind => tree.entry(&folder, name, kind, 0).map(|()| Vec::new()),
         };
         match result {
             // Gone since it was listed, or while it was read: there is nothing to say of it.
@@ -117,13 +147,26 @@ fn measure(batch: Batch) -> Measured {
                 tree.unreadable = true;
                 measured.items.push((named, tree));
             }
-            Ok(()) => measured.items.push((named, tree)),
+            Ok(entries) => {
+                let inside = entries.iter().map(|entry| entry.name.to_str().unwrap_or_default());
+                let is_cargos = named.entry.kind != EntryKind::Folder
+                    || is_filled_by_cargo(named.kind, name.to_str().unwrap_or_default(), inside);
+                if !is_cargos {
+                    (named.kind, named.owner) = (ItemKind::Other, Owner::None);
+                }
+                measured.cut |= tree.cut;
+                measured.items.push((named, tree));
+            }
         }
     }
     measured
 }
 
 impl Tree {
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() > deadline)
+    }
+
     fn entry(&mut self, folder: &Folder, name: &OsStr, kind: EntryKind, depth: usize) -> std::io::Result<()> {
         if kind != EntryKind::Folder {
             self.file(&folder.status(name)?);
@@ -145,6 +188,10 @@ impl Tree {
         }
         let entries = folder.entries()?;
         for entry in &entries {
+            self.cut = self.cut || (entry.kind == EntryKind::Folder && self.is_over());
+            if self.cut {
+                break;
+            }
             match self.entry(folder, &entry.name, entry.kind, depth + 1) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 result => result?,
@@ -156,17 +203,14 @@ impl Tree {
         Ok(entries)
     }
 
-    /// The folder of a fingerprint, whose notes are read while it is open.
-    fn fingerprint(&mut self, folder: &Folder, name: &OsStr) -> std::io::Result<()> {
-        let folder = folder.folder(name)?;
-        let entries = self.folder(&folder, 0)?;
+    /// Reads what cargo noted, while the folder of a fingerprint is open.
+    fn notes(&mut self, folder: &Folder, entries: &[Entry]) {
         let notes =
             entries.iter().find_map(|entry| Some((&entry.name, entry.name.to_str()?.strip_suffix(".json")?)));
         if let Some((name, file)) = notes {
             let json = folder.read(name, LONGEST).unwrap_or_default();
             self.fingerprint = Fingerprint::parse(file, &json).map(Box::new);
         }
-        Ok(())
     }
 
     fn file(&mut self, status: &Status) {
@@ -192,6 +236,7 @@ impl Links {
     fn add(&mut self, measured: Measured, inventory: &mut Inventory) {
         let folder = folder_index(&measured.path, inventory);
         inventory.unreadable.extend(measured.unreadable);
+        inventory.cut |= measured.cut;
         for (named, tree) in measured.items {
             let links = tree.links.into_iter().map(|link| self.index_of(link)).collect();
             inventory.items.push(Item {
@@ -226,4 +271,30 @@ fn folder_index(path: &Path, inventory: &mut Inventory) -> usize {
         inventory.folders.push(path.to_owned());
     }
     inventory.folders.len() - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use xtask_testkit::TempDir;
+
+    #[test]
+    fn what_is_not_measured_in_time_is_left_out_and_that_is_said() {
+        let dir = TempDir::new("walk-deadline");
+        for number in 0..50 {
+            dir.write(&format!("a/{number}/file"), "12345");
+        }
+        let read = |deadline| {
+            let inventory = read(dir.path(), dir.path(), 2, deadline);
+            (inventory.items.iter().map(|item| item.size.files).sum::<u64>(), inventory.cut)
+        };
+        assert_eq!(read(None), (50, false));
+        assert_eq!(read(Some(Instant::now() + Duration::from_secs(60))), (50, false));
+        assert_eq!(read(Some(Instant::now())), (0, true));
+        let mut tree = Tree { deadline: Some(Instant::now()), ..Tree::default() };
+        tree.folder(&Folder::open(dir.path().as_std_path()).unwrap(), 0).unwrap();
+        assert_eq!((tree.files, tree.cut), (0, true), "a large folder is left midway");
+    }
 }

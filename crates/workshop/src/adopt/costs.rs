@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 use serde::Serialize;
-use xtask_units::whole_milliseconds;
+use xtask_units::inventory::Inventory;
+use xtask_units::{cores, whole_milliseconds};
 use xtask_workspace::{CargoCommand, Environment};
-
-use xtask_suite::program::size_of;
 
 /// Calls that are timed after the first; an odd number has a middle one.
 const CALLS: usize = 5;
@@ -34,8 +33,8 @@ pub(super) fn measure(root: &Utf8Path, target_dir: &Utf8Path, environment: &Envi
     let mut calls = (0..CALLS).map(|_| call(root, environment)).collect::<Result<Vec<_>>>()?;
     calls.sort_unstable();
     // The launcher and its profile; the suite.
-    let target_bytes =
-        ["xtask", "xtask-suite"].map(|folder| size_of(&target_dir.join(folder)).0).iter().sum();
+    let built = ["xtask", "xtask-suite"].map(|folder| target_dir.join(folder));
+    let target_bytes = built.iter().map(|dir| Inventory::read(dir, dir, cores()).total_bytes()).sum();
     Ok(Costs {
         first_build_ms: whole_milliseconds(first_build),
         call_ms: whole_milliseconds(calls[CALLS / 2]),

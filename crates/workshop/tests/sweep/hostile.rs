@@ -46,6 +46,7 @@ fn links_are_neither_followed_nor_removed() {
     assert!(stale.exists());
     fs::create_dir_all(debug.join("build/gone-fedcba9876543210/out")).unwrap();
     symlink(&precious, debug.join("build/gone-fedcba9876543210/out/link")).unwrap();
+    small.write("target/debug/.fingerprint/gone-fedcba9876543210/invoked.timestamp", "");
 
     let swept = small.place.sweep(&[], 0);
     assert!(number(&swept, "removed_units") > 0, "{swept:#}");
@@ -76,11 +77,12 @@ fn names_that_are_no_text_and_folders_of_a_hundred_thousand() {
     let odd_folder = OsStr::from_bytes(b"\xff\xfe");
     fs::create_dir(small.root().as_std_path().join("target").join(odd_folder)).unwrap();
     fs::File::create(debug.as_std_path().join(odd_folder)).unwrap();
-    let many = debug.join("build/many-0123456789abcdef/out");
+    let many = debug.join("build/many-0000000000000001/out");
     fs::create_dir_all(&many).unwrap();
     for number in 0..50_000 {
         fs::File::create(many.join(format!("{number}"))).unwrap();
         fs::File::create(debug.join(format!("deps/libmany-{number:016x}.rlib"))).unwrap();
+        fs::create_dir(debug.join(format!(".fingerprint/many-{number:016x}"))).unwrap();
     }
     let swept = small.place.sweep(&[], 0);
     assert!(number(&swept, "removed_units") > 50_000, "{swept:#}");

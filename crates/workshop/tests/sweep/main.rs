@@ -3,6 +3,7 @@
 //! - `histories`: random lives of generated workspaces; after a sweep nothing recompiles and what is left is what a
 //!   build from nothing leaves
 //! - `reasons`, `policies`, `unnamed`, `refusals`: what is said and kept, one case at a time
+//! - `foreign`: what cargo did not make survives
 //! - `faults`, `races`, `hostile`: kills, broken disks, running builds, and build dirs that are none
 
 #![cfg(target_os = "linux")]
@@ -10,6 +11,7 @@
 
 mod faults;
 mod files;
+mod foreign;
 mod histories;
 mod history;
 mod hostile;

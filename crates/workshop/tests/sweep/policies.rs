@@ -196,10 +196,10 @@ fn what_other_commands_leave_goes_by_age() {
     small.build_all();
     small.run("cargo doc --no-deps --workspace");
     small.run("cargo build --timings");
-    small.write("target/package/app-0.1.0/src/main.rs", "");
-    small.write("target/package/app-0.2.0/src/main.rs", "");
+    small.write("target/package/app-0.1.0/Cargo.toml.orig", "");
+    small.write("target/package/app-0.2.0/Cargo.toml.orig", "");
     small.write("target/tmp/mine", "");
-    small.run("touch --date '8 days ago' target/package/app-0.1.0/src/main.rs");
+    small.run("touch --date '8 days ago' target/package/app-0.1.0/Cargo.toml.orig");
     let dirs = |small: &Small| {
         ["package/app-0.1.0", "package/app-0.2.0", "doc/app", "cargo-timings/cargo-timing.html", "tmp/mine"]
             .map(|path| exists(&small.root().join("target"), path))
@@ -222,6 +222,21 @@ fn what_other_commands_leave_goes_by_age() {
     small.run("find target/doc -exec touch --date '31 days ago' {} +");
     small.place.sweep(&[], 0);
     assert!(!dirs(&small)[2]);
+}
+
+/// What commands need is kept in files, which a sweep that finds all of them plans nothing anew for.
+#[test]
+fn kept_plans_that_are_too_many_go() {
+    let small = Small::new("kept-plans", FEW_TIERS);
+    small.place.sweep(&[], 0);
+    for number in 0..200 {
+        small.write(&format!("target/xtask-suite/shadow/{number:032x}.json"), "{}");
+    }
+    small.place.sweep(&["--dry-run"], 0);
+    let plans = || small.root().join("target/xtask-suite/shadow").read_dir_utf8().unwrap().count();
+    assert!(plans() > 200, "a dry run removes nothing");
+    small.place.sweep(&[], 0);
+    assert_eq!(plans(), 64);
 }
 
 #[test]

@@ -87,6 +87,9 @@ fn disk_tells_variants_apart() {
     let total = number(&report, "total_bytes");
     // `du` counts the folders of profiles too.
     assert!(total <= du && du - total < 256 * 1024, "{total} of {du}");
+    let overview = small.place.suite(&["--json"]).expect_code(0);
+    let overview: serde_json::Value = serde_json::from_str(&overview.stdout).unwrap();
+    assert_eq!(number(&overview, "target_bytes"), total, "one number, whoever says it");
     for list in ["kinds", "profiles"] {
         let bytes = report[list].as_array().unwrap().iter().map(|share| number(share, "bytes")).sum::<u64>();
         assert_eq!(bytes, total, "{list}");

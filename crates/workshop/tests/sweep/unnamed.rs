@@ -137,6 +137,37 @@ fn what_killed_compilers_leave_goes_in_both_layouts() {
     }
 }
 
+/// A sweep empties the folder of a fingerprint before anything else, and removes it after everything else.
+#[test]
+fn what_a_killed_sweep_left_goes_with_the_next() {
+    for new_layout in [false, true] {
+        let mut small = Small::new("killed-lately", &FEW_TIERS.replace("grace = 0\n", ""));
+        if new_layout {
+            small.place.with_new_layout();
+        }
+        small.build_all();
+        let programs = "find target/debug -name 'app-????????????????' -type f -perm -1 | sort";
+        let needed = small.run(programs).stdout;
+        small.run("RUSTFLAGS='--cfg old' cargo test --no-run");
+        small.run("find target -exec touch --no-dereference --date '3 days ago' {} +");
+        small.run("find Cargo.toml Cargo.lock app lib -exec touch --date '4 days ago' {} +");
+        let plan = small.place.sweep(&["--dry-run"], 0);
+        let stale = number(&plan, "stale_units");
+        assert!(stale > 2, "{plan:#}");
+        // As the kill leaves them.
+        small.run(
+            "for program in $(find target/debug -name 'app-????????????????' -type f -perm -1); do id=${program##*-}\n\
+             case \"$NEEDED\" in *$id*) ;; *) rm -f target/debug/.fingerprint/app-$id/* \
+             target/debug/build/app/$id/fingerprint/*;; esac; done"
+                .replace("$NEEDED", needed.trim())
+                .as_str(),
+        );
+        let swept = small.place.sweep(&[], 0);
+        assert_eq!(number(&swept, "removed_units"), stale, "{swept:#}");
+        assert_eq!(small.run(programs).stdout, needed);
+    }
+}
+
 /// A build script that edits a source once, while it is verified, makes cargo compile what was current.
 #[test]
 fn a_verification_that_finds_recompiled_units_fails() {

@@ -65,6 +65,10 @@ fn unit(inventory: &Inventory, items: &[usize]) -> Option<DiskUnit> {
     let (mut built, mut newest, mut noted) = (None, 0, None);
     for &index in items {
         let item = &inventory.items[index];
+        if item.kind == ItemKind::Fingerprint && item.size.files == 0 {
+            // A sweep that was killed has emptied it lately, which says nothing of when the unit was built.
+            continue;
+        }
         newest = newest.max(item.modified_ms);
         if item.kind == ItemKind::Fingerprint {
             built = built.max(Some(item.modified_ms));
