@@ -12,6 +12,7 @@ mod fingerprint;
 mod forecast;
 mod freshness;
 pub mod inventory;
+mod makespan;
 mod messages;
 mod parallel;
 mod plan_log;
