@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
+use semver::VersionReq;
 use serde::{Deserialize, Serialize};
 use xtask_workspace::config::{Archive, Config, Effect, Members, Need, Proof, ToolSettings, Way};
 use xtask_workspace::{Environment, WrongUsage, shell_quote};
@@ -24,7 +25,7 @@ pub struct Tool {
     /// The names of its program; one with a separator is a path. Never empty.
     pub programs: Vec<String>,
     /// The versions that will do; `None` means any.
-    pub version: Option<String>,
+    pub version: Option<VersionReq>,
     /// What makes the program say its version.
     pub version_args: Vec<String>,
     /// The ways of installing it, in the order in which they are tried.
@@ -62,7 +63,7 @@ impl Tool {
                 .programs
                 .filter(|names| !names.is_empty())
                 .unwrap_or_else(|| vec![name.clone()]),
-            version: settings.version,
+            version: settings.version.and_then(|version| VersionReq::parse(&version).ok()),
             version_args: settings.version_args.unwrap_or_else(|| vec!["--version".to_owned()]),
             install: settings.install.unwrap_or_else(|| vec![Way::Archive, Way::Packages, Way::Cargo]),
             archive,
@@ -218,7 +219,10 @@ mod tests {
         let overrides = "[tools.mold]\nversion = '=2.4.0'\nneed = 'required'\n[tools.wild]\nneed = 'unwanted'\n\
                          [tools.protoc]\npackages = { apt = 'protobuf-compiler' }\n";
         let mold = tool(overrides, "mold", LINUX).unwrap();
-        assert_eq!((mold.version.as_deref(), mold.need), (Some("=2.4.0"), Need::Required));
+        assert_eq!(
+            (mold.version.map(|v| v.to_string()).as_deref(), mold.need),
+            (Some("=2.4.0"), Need::Required)
+        );
         assert_eq!(mold.says, "mold");
         assert_eq!(mold.packages["apt"], "mold");
         assert_eq!(tool(overrides, "wild", LINUX).unwrap().need, Need::Unwanted);
