@@ -138,47 +138,33 @@ struct Manager {
 }
 
 const MANAGERS: &[Manager] = &[
+    Manager::new("apt", "apt-get", &["install", "--yes", "--no-install-recommends"])
+        .refreshed_by(&["update"]),
+    Manager::new("dnf", "dnf", &["install", "--assumeyes"]),
     Manager {
-        name: "apt",
-        program: "apt-get",
-        install: &["install", "--yes", "--no-install-recommends"],
-        outdated: Some((Outdated::Refresh, &["update"])),
-        root: true,
-    },
-    Manager { name: "dnf", program: "dnf", install: &["install", "--assumeyes"], outdated: None, root: true },
-    Manager {
-        name: "pacman",
-        program: "pacman",
-        install: &["-S", "--needed", "--noconfirm"],
         // `-Sy` and then `-S package` is the partial upgrade that Arch does not support.
         outdated: Some((Outdated::Upgrade, &["-Syu"])),
-        root: true,
+        ..Manager::new("pacman", "pacman", &["-S", "--needed", "--noconfirm"])
     },
-    Manager {
-        name: "zypper",
-        program: "zypper",
-        install: &["--non-interactive", "install"],
-        outdated: Some((Outdated::Refresh, &["--non-interactive", "refresh"])),
-        root: true,
-    },
-    Manager {
-        name: "apk",
-        program: "apk",
-        install: &["add"],
-        outdated: Some((Outdated::Refresh, &["update"])),
-        root: true,
-    },
-    Manager { name: "brew", program: "brew", install: &["install"], outdated: None, root: false },
-    Manager {
-        name: "winget",
-        program: "winget",
-        install: &["install", "--exact", "--accept-source-agreements", "--accept-package-agreements", "--id"],
-        outdated: None,
-        root: false,
-    },
+    Manager::new("zypper", "zypper", &["--non-interactive", "install"])
+        .refreshed_by(&["--non-interactive", "refresh"]),
+    Manager::new("apk", "apk", &["add"]).refreshed_by(&["update"]),
+    Manager { root: false, ..Manager::new("brew", "brew", &["install"]) },
+    Manager { root: false, ..Manager::new("winget", "winget", WINGET) },
 ];
 
+const WINGET: &[&str] =
+    &["install", "--exact", "--accept-source-agreements", "--accept-package-agreements", "--id"];
+
 impl Manager {
+    const fn new(name: &'static str, program: &'static str, install: &'static [&'static str]) -> Self {
+        Self { name, program, install, outdated: None, root: true }
+    }
+
+    const fn refreshed_by(self, args: &'static [&'static str]) -> Self {
+        Self { outdated: Some((Outdated::Refresh, args)), ..self }
+    }
+
     fn step(&self, package: &str, machine: &Machine, we_are_root: bool) -> Step {
         let call = |args: &[&str]| {
             if !self.root || we_are_root {

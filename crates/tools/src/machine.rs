@@ -106,13 +106,6 @@ impl Scratch {
         write_atomic(&path, text, Durability::Cache)?;
         Ok(path)
     }
-
-    /// Makes a folder in it.
-    pub(crate) fn folder(&self, name: &str) -> Result<Utf8PathBuf> {
-        let path = self.0.join(name);
-        std::fs::create_dir_all(&path).with_context(|| format!("failed to create folder {path}"))?;
-        Ok(path)
-    }
 }
 
 impl Drop for Scratch {

@@ -69,7 +69,9 @@ fn count(statistics: &Value, what: &str) -> u64 {
 fn compile(server: &Server<'_>, token: &str) -> Result<()> {
     let scratch = server.machine.scratch("cache")?;
     let source = scratch.write("probe.rs", &format!("pub const TOKEN: &str = \"{token}\";\n"))?;
-    let out = scratch.folder("out")?;
+    let out = scratch.path().join("out");
+    // rustc would make it, and sccache does not.
+    std::fs::create_dir(&out).with_context(|| format!("failed to create folder {out}"))?;
     let mut call = server.call(&["rustc", "--crate-name", "probe", "--edition=2021", source.as_str()]);
     let rest = [
         "--crate-type",
