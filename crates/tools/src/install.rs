@@ -1,4 +1,4 @@
-//! The ways of installing a tool, as steps that are shown before they are taken.
+//! The ways of installing a tool, as steps that are shown before they are run.
 
 pub(crate) mod archive;
 mod download;
@@ -59,7 +59,7 @@ pub enum Step {
 pub enum Outdated {
     /// By this call, which changes nothing else.
     Refresh(Call),
-    /// Only together with every installed package, which is left to the user.
+    /// Only together with every installed package; that is left to the user.
     Upgrade(Call),
 }
 
@@ -85,7 +85,7 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// The ways that lead to `tool` on this machine, in the order in which they are to be tried.
+/// The ways of installing `tool` on this machine, in the order in which they are tried.
 pub(crate) fn steps(tool: &Tool, machine: &Machine, install_to: InstallTo) -> Vec<Step> {
     tool.install.iter().filter_map(|way| step(*way, tool, machine, install_to)).collect()
 }
@@ -115,11 +115,11 @@ fn step(way: Way, tool: &Tool, machine: &Machine, install_to: InstallTo) -> Opti
 fn cargo_install(tool: &Tool, machine: &Machine, root: &camino::Utf8Path) -> Option<Step> {
     let args = ["install", "--locked", "--root", root.as_str()].map(str::to_owned);
     let target = machine.state_dir.join("install").join(&tool.name);
-    // Not in the workspace: its toolchain may be older than the tool needs, and its settings are about its own builds.
+    // Not in the workspace: its toolchain may be older than the tool needs, and its settings are for its own builds.
     let dir = home(&machine.environment).or_else(|| cargo_home(&machine.environment))?;
     let mut call = Call::new(dir, "cargo", args.into_iter().chain(tool.crate_args.iter().cloned()));
     for variable in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
-        // Kept while it fails or is killed: the next time goes on where this one ended.
+        // Kept if it fails or is killed: the next call continues there.
         call = call.with_env(variable, target.as_str());
     }
     Some(Step::Cargo { call })
@@ -187,7 +187,7 @@ fn is_root() -> bool {
     false
 }
 
-/// Takes a step. `confirm` is asked before anything of the system's is changed.
+/// Runs a step. `confirm` is asked before the system's package manager is called.
 pub(crate) fn take(
     step: &Step,
     machine: &Machine,
@@ -259,7 +259,7 @@ fn installing(call: &Call, environment: &Environment, progress: &dyn Progress) -
 /// `sudo` may ask for a password, so it gets the terminal that we have.
 fn as_root(call: &Call, environment: &Environment) -> Result<()> {
     let mut command = call.to_command(environment);
-    // A signal reaches it too: it is waited for.
+    // A signal reaches it too, so it is waited for.
     let (status, signal) = holding_signals(|_| command.stdout(Stdio::from(std::io::stderr())).status())?;
     if let Some(signal) = signal {
         return Err(Interrupted { signal, call: call.to_string() }.into());

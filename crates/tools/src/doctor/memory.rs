@@ -1,4 +1,4 @@
-//! Whether the compilers that run at once have the memory that they are counted with.
+//! Whether there is enough memory for the compilers that run at once.
 
 use anyhow::Result;
 use xtask_workspace::{CargoConfig, Environment};
@@ -33,7 +33,7 @@ fn jobs(config: &CargoConfig, environment: &Environment, cores: usize) -> (usize
     }
 }
 
-/// Weighs the memory of so many jobs, set by `by`, against the bytes that there are.
+/// Compares the memory that `jobs`, set by `by`, need with the bytes that are free and in total.
 fn judge((jobs, by): (usize, String), per_job: u64, free: u64, total: u64) -> Check {
     const NAME: &str = "memory";
     let need = per_job.saturating_mul(u64::try_from(jobs).unwrap_or(u64::MAX));
@@ -56,7 +56,7 @@ mod tests {
     use crate::doctor::Status;
 
     #[test]
-    fn jobs_are_weighed_against_memory() {
+    fn jobs_are_compared_with_memory() {
         let gib = 1_u64 << 30;
         // jobs, GiB in all, GiB free; how it is, a part of the fix
         let table = [

@@ -94,9 +94,9 @@ pub(super) fn missing_programs(settings: &LocalSettings) -> Vec<Utf8PathBuf> {
 pub(super) fn judge_programs(missing: &[Utf8PathBuf], fix: &str) -> Check {
     let names = missing.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
     if missing.is_empty() {
-        return Check::ok("settings programs", "every program that is named is there");
+        return Check::ok("settings programs", "every program that is named exists");
     }
-    let evidence = format!("{LOCAL_FILE} names what is gone, so cargo cannot build: {names}");
+    let evidence = format!("{LOCAL_FILE} names programs that do not exist, so cargo cannot build: {names}");
     Check::fail("settings programs", evidence, fix)
 }
 
@@ -117,7 +117,7 @@ fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check 
                 .with_safe(SafeFix::RemoveKey { file: inside.to_owned(), key })
         }
         (None, Some(file), _) => Check::fail(&name, evidence, format!("remove `{key}` from {file}")),
-        // Whoever sets a variable may mean it.
+        // A variable may be set on purpose.
         (None, None, Some(variable)) => Check::warn(&name, evidence, format!("unset {variable}")),
         (None, None, None) => Check::fail(&name, evidence, SETUP),
     }

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Check, Subject, some};
 
-/// So many lists of sources are read for each profile; they are a few kilobytes each.
+/// The most lists of sources that are read for a profile; they are a few kilobytes each.
 const MOST: usize = 100;
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
@@ -32,7 +32,7 @@ fn checkout_of<'a>(source: &'a Utf8Path, ours: &[&Utf8Path]) -> Option<&'a Utf8P
     source.ancestors().nth(ours.components().count())
 }
 
-/// The sources of what lies in the target dir as a final artifact: cargo lists them beside it, as absolute paths, in the
+/// The sources of the final artifacts in the target dir: cargo lists them beside each artifact, as absolute paths, in the
 /// form of a Makefile.
 fn sources(target: &Utf8Path) -> Vec<Utf8PathBuf> {
     let entries = |dir: &Utf8Path| dir.read_dir_utf8().into_iter().flatten().flatten().collect::<Vec<_>>();
@@ -47,7 +47,7 @@ fn sources(target: &Utf8Path) -> Vec<Utf8PathBuf> {
     sources
 }
 
-/// The folders that may be those of profiles, right in a target dir or below a triple.
+/// The folders that may be profiles, directly in a target dir or below a triple.
 fn profile_dirs(target: &Utf8Path) -> Vec<Utf8PathBuf> {
     let folders = |dir: &Utf8Path| {
         let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
@@ -60,7 +60,7 @@ fn profile_dirs(target: &Utf8Path) -> Vec<Utf8PathBuf> {
     top.into_iter().chain(below).collect()
 }
 
-/// The absolute paths behind `output: `; a space in one is written `\ `.
+/// The absolute paths after `output: `; a space in a path is written `\ `.
 fn listed(text: &str) -> Vec<Utf8PathBuf> {
     let lists = text.lines().filter_map(|line| line.split_once(": "));
     let words = lists.flat_map(|(_, list)| {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_checkout_is_told_by_sources_of_the_same_names() {
+    fn another_checkout_is_found_by_sources_with_the_same_names() {
         let ours = [Utf8Path::new("app/src/main.rs"), Utf8Path::new("src/lib.rs")];
         let table = [
             ("/other/app/src/main.rs", Some("/other")),

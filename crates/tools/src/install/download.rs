@@ -2,9 +2,9 @@
 //!
 //! Invariant: `<sha256>.archive` is returned only when its SHA-256 was just seen to be the pinned one.
 //!
-//! What curl says goes through a pipe of ours into `<sha256>.part`. So a limit holds whatever the server says about
-//! the length, and a curl that outlives us cannot write into the file of the next run. Further tries are made here, not
-//! by `curl --retry`, which would begin anew in the middle of what the pipe has already brought.
+//! curl's output goes through a pipe into `<sha256>.part`. So a limit holds whatever the server says about the length, and
+//! a curl that outlives this process cannot write into the file of the next run. Further tries are made here, not by
+//! `curl --retry`, which would start from the beginning in the middle of the pipe.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Write};
@@ -168,7 +168,7 @@ impl Download<'_> {
         written?;
         if code == Some(0) {
             if bytes == 0 {
-                bail!("`{call}` says that it is done and has written nothing; check what `curl` on PATH is");
+                bail!("`{call}` succeeded without writing anything; check which `curl` is on PATH");
             }
             return Ok(None);
         }
@@ -176,7 +176,7 @@ impl Download<'_> {
         Ok(Some((ending(code, &stderr), why)))
     }
 
-    /// The call, to be pasted in the folder of downloads: what it prints is the rest of the archive.
+    /// The call, which prints the rest of the archive. It can be pasted in the folder of downloads.
     fn call(&self, had: u64, left: Duration) -> Call {
         let limits = &self.fetch.limits;
         let mut args = Vec::new();
@@ -204,7 +204,7 @@ impl Download<'_> {
     }
 }
 
-/// Seconds as curl reads them, to the millisecond.
+/// Seconds in curl's form, to the millisecond.
 fn seconds(duration: Duration) -> String {
     let text = format!("{:.3}", duration.as_secs_f64());
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -264,11 +264,11 @@ fn advice(code: Option<i32>, most: u64) -> String {
     }
 }
 
-/// The bytes of the file `path`; `None` where there is none. What is no file (a link, say) is not ours and refused.
+/// The bytes of the file `path`; `None` if it does not exist. Anything else, such as a link, is not ours and refused.
 fn length(path: &Utf8Path) -> Result<Option<u64>> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
-        Ok(_) => bail!("{path} is no file; remove it, then run it again"),
+        Ok(_) => bail!("{path} is not a file; remove it, then run it again"),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
     }
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_tried_again_and_the_rest_is_not() {
+    fn a_failure_that_may_pass_is_tried_again() {
         let http = |status: u16| format!("curl: (22) The requested URL returned error: {status}\n");
         let table = [
             (Some(22), http(404), Ending::ForGood),
