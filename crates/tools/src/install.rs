@@ -131,8 +131,10 @@ struct Manager {
     name: &'static str,
     program: &'static str,
     install: &'static [&'static str],
-    /// What brings its list of packages up to date, if it does not do that by itself.
-    outdated: Option<(fn(Call) -> Outdated, &'static [&'static str])>,
+    /// What brings its list of packages up to date; empty if it does that by itself.
+    refresh: &'static [&'static str],
+    /// What does that together with every installed package.
+    upgrade: &'static [&'static str],
     /// Whether only root may.
     root: bool,
 }
@@ -143,7 +145,7 @@ const MANAGERS: &[Manager] = &[
     Manager::new("dnf", "dnf", &["install", "--assumeyes"]),
     Manager {
         // `-Sy` and then `-S package` is the partial upgrade that Arch does not support.
-        outdated: Some((Outdated::Upgrade, &["-Syu"])),
+        upgrade: &["-Syu"],
         ..Manager::new("pacman", "pacman", &["-S", "--needed", "--noconfirm"])
     },
     Manager::new("zypper", "zypper", &["--non-interactive", "install"])
@@ -158,11 +160,11 @@ const WINGET: &[&str] =
 
 impl Manager {
     const fn new(name: &'static str, program: &'static str, install: &'static [&'static str]) -> Self {
-        Self { name, program, install, outdated: None, root: true }
+        Self { name, program, install, refresh: &[], upgrade: &[], root: true }
     }
 
-    const fn refreshed_by(self, args: &'static [&'static str]) -> Self {
-        Self { outdated: Some((Outdated::Refresh, args)), ..self }
+    const fn refreshed_by(self, refresh: &'static [&'static str]) -> Self {
+        Self { refresh, ..self }
     }
 
     fn step(&self, package: &str, machine: &Machine, we_are_root: bool) -> Step {
@@ -174,7 +176,11 @@ impl Manager {
         };
         let mut install = call(self.install);
         install.args.push(package.to_owned());
-        let outdated = self.outdated.map(|(outdated, args)| outdated(call(args)));
+        let outdated = match (self.refresh, self.upgrade) {
+            ([], []) => None,
+            ([], upgrade) => Some(Outdated::Upgrade(call(upgrade))),
+            (refresh, _) => Some(Outdated::Refresh(call(refresh))),
+        };
         Step::Packages { call: install, outdated }
     }
 }

@@ -1,16 +1,15 @@
 //! Whether there is enough memory for the compilers that run at once.
 
-use anyhow::Result;
 use xtask_workspace::{CargoConfig, Environment};
 
 use super::{Check, Subject, size};
 use crate::memory::{fitting_jobs, free_bytes, total_bytes};
 
-pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Check> {
     let (config, environment) = (&subject.workspace.cargo_config, &subject.workspace.environment);
-    let Some((free, total)) = free_bytes().zip(total_bytes()) else { return Ok(Vec::new()) };
+    let Some((free, total)) = free_bytes().zip(total_bytes()) else { return Vec::new() };
     let per_job = subject.options.setup.memory_per_job;
-    Ok(vec![judge(jobs(config, environment, subject.options.cores), per_job, free, total)])
+    vec![judge(jobs(config, environment, subject.options.cores), per_job, free, total)]
 }
 
 /// How many compilers cargo runs at once, and who says so.

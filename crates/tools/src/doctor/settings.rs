@@ -1,6 +1,5 @@
 //! The settings of this machine: whether they are kept out of git, read by cargo, and in force.
 
-use anyhow::Result;
 use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,7 +14,7 @@ const SETUP: &str = "cargo xtask setup";
 /// Where cargo cannot start rustc, it cannot start us either, unless these settings are gone first.
 pub(super) const SETUP_ANEW: &str = "rm .cargo/xtask.local.toml && cargo xtask setup";
 
-pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Check> {
     let (root, machine, environment) = (subject.root(), &subject.machine, &subject.workspace.environment);
     let config = &subject.workspace.cargo_config;
     let file = local_file(root);
@@ -26,7 +25,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
         } else {
             Check::ok("settings", "setup found nothing that is worth setting here")
         };
-        return Ok(vec![check]);
+        return vec![check];
     }
     let settings = LocalSettings::read(&file, &machine.host);
     let relative = Utf8Path::new(".cargo").join(LOCAL_FILE);
@@ -64,7 +63,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
             ),
         });
     }
-    Ok(checks)
+    checks
 }
 
 fn judge_git(file: &Utf8Path, tracked: bool, ignored: bool) -> Check {

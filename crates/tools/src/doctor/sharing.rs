@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Check, Subject, some};
@@ -12,7 +11,7 @@ use super::{Check, Subject, some};
 /// The most lists of sources that are read for a profile; they are a few kilobytes each.
 const MOST: usize = 100;
 
-pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Check> {
     let facts = &subject.workspace.facts;
     let (root, target) = (subject.root(), &facts.target_dir);
     let ours = facts.packages.iter().flat_map(|package| &package.targets);
@@ -22,7 +21,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
         sources.filter(|source| !facts.packages.iter().any(|package| source.starts_with(&package.dir)));
     let others = foreign.filter_map(|source| Some(checkout_of(&source, &ours)?.to_owned()));
     let others = others.filter(|other| other != root && other.join("Cargo.toml").is_file());
-    Ok(vec![judge(target, root, &others.collect())])
+    vec![judge(target, root, &others.collect())]
 }
 
 /// The root of another checkout that `source` belongs to, if it is called as one of `ours`, which are the sources of our

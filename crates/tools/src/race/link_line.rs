@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn each_candidate_gets_the_line_with_its_own_linker() {
-        let line = r#""clang" "-m64" "-B/r/gcc-ld" "-fuse-ld=lld" "a.o" "-o" "/s/a" "-pie" "-fuse-ld=mold" "-Wl,-z,x""#;
-        let link = parsed(line).unwrap();
+        let printed = r#""clang" "-m64" "-B/r/gcc-ld" "-fuse-ld=lld" "a.o" "-o" "/s/a" "-pie" "-fuse-ld=mold" "-Wl,-z,x""#;
+        let link = parsed(printed).unwrap();
         let own = ["-fuse-ld=mold".to_owned()];
         // linker, flags, whether clang is of this machine's settings; the call
         let table: [(Option<&str>, &[&str], bool, &str); 4] = [

@@ -74,12 +74,11 @@ pub(crate) fn overruled(
     let overruled = |(keys, ours_says, variables): Scalar<'_>| {
         // Set but empty counts too: it means none, whatever the files say.
         let set = |name: String| Some((environment.even_empty(&name)?.to_owned(), name));
-        let (theirs, file, variable) = match variables.into_iter().find_map(set) {
-            Some((value, name)) => (value, None, Some(name)),
-            None => {
-                let (path, value) = config.set_in(&keys).next().filter(|(path, _)| *path != ours)?;
-                (text(value), Some(path.to_owned()), None)
-            }
+        let (theirs, file, variable) = if let Some((value, name)) = variables.into_iter().find_map(set) {
+            (value, None, Some(name))
+        } else {
+            let (path, value) = config.set_in(&keys).next().filter(|(path, _)| *path != ours)?;
+            (text(value), Some(path.to_owned()), None)
         };
         let key = keys.join(".");
         (theirs != ours_says).then_some(Overruled { key, ours: ours_says, theirs, file, variable })
