@@ -1,9 +1,10 @@
-//! The tools that the suite knows, as data, and what a workspace says of them.
+//! The catalog of tools: the built-in one, with what a workspace changes and adds.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
+use semver::VersionReq;
 use serde::{Deserialize, Serialize};
 use xtask_workspace::config::{Archive, Config, Effect, Members, Need, Proof, ToolSettings, Way};
 use xtask_workspace::{Environment, WrongUsage, shell_quote};
@@ -23,9 +24,9 @@ pub struct Tool {
     pub need: Need,
     /// The names of its program; one with a separator is a path. Never empty.
     pub programs: Vec<String>,
-    /// The versions that will do; `None` means any.
-    pub version: Option<String>,
-    /// What makes the program say its version.
+    /// The versions that are accepted; `None` means any.
+    pub version: Option<VersionReq>,
+    /// The arguments that make the program print its version.
     pub version_args: Vec<String>,
     /// The ways of installing it, in the order in which they are tried.
     pub install: Vec<Way>,
@@ -33,11 +34,11 @@ pub struct Tool {
     pub archive: Option<Archive>,
     /// Its package, by package manager.
     pub packages: BTreeMap<String, String>,
-    /// What `cargo install --locked` is told; empty if no crate is the tool.
+    /// The arguments of `cargo install --locked`; empty if the tool is not a crate.
     pub crate_args: Vec<String>,
     /// How it is proven.
     pub proof: Proof,
-    /// For a linker or a driver: the ways to have rustc use it.
+    /// For a linker or a driver: the ways to make rustc use it.
     pub link_with: Vec<String>,
     /// For a linker: the name that it leaves in what it links.
     pub says: String,
@@ -62,7 +63,7 @@ impl Tool {
                 .programs
                 .filter(|names| !names.is_empty())
                 .unwrap_or_else(|| vec![name.clone()]),
-            version: settings.version,
+            version: settings.version.and_then(|version| VersionReq::parse(&version).ok()),
             version_args: settings.version_args.unwrap_or_else(|| vec!["--version".to_owned()]),
             install: settings.install.unwrap_or_else(|| vec![Way::Archive, Way::Packages, Way::Cargo]),
             archive,
@@ -81,10 +82,10 @@ fn matches(pattern: &str, host: &str) -> bool {
     glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(host))
 }
 
-/// The tools that are of use on `host`: those of the built-in catalog, as `overrides` have them, and then the
-/// workspace's own. A tool that is unwanted is among them.
+/// The tools that are useful on `host`: those of the built-in catalog, as `overrides` change them, then the workspace's
+/// own. Unwanted tools are included.
 ///
-/// Fails as wrong usage for a linker that says no way to have it used.
+/// Fails as wrong usage for a linker without `link-with`.
 pub fn catalog(overrides: &[ToolSettings], host: &str) -> Result<Vec<Tool>> {
     let built_in = Config::parse(CATALOG, Utf8Path::new("catalog.toml"), &Members::default(), &[])
         .map_err(|error| anyhow!("{error}"))
@@ -96,10 +97,10 @@ pub fn catalog(overrides: &[ToolSettings], host: &str) -> Result<Vec<Tool>> {
             None => settings.push(own.clone()),
         }
     }
-    let of_use = |tool: &ToolSettings| {
+    let is_useful = |tool: &ToolSettings| {
         tool.hosts.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| matches(pattern, host)))
     };
-    let tools = settings.into_iter().filter(of_use).map(|settings| Tool::new(settings, host));
+    let tools = settings.into_iter().filter(is_useful).map(|settings| Tool::new(settings, host));
     let tools = tools.collect::<Vec<_>>();
     let silent = tools.iter().find(|tool| {
         let links = matches!(tool.proof, Proof::Effect(Effect::Link | Effect::Driver));
@@ -107,7 +108,7 @@ pub fn catalog(overrides: &[ToolSettings], host: &str) -> Result<Vec<Tool>> {
     });
     if let Some(tool) = silent {
         let message = format!(
-            "[tools.{}] does not say how rustc is told to use it\n  next: set `link-with`, such as [\"clang \
+            "[tools.{}] does not say how rustc uses it\n  next: set `link-with`, such as [\"clang \
              --ld-path={{path}}\"]",
             tool.name
         );
@@ -116,23 +117,23 @@ pub fn catalog(overrides: &[ToolSettings], host: &str) -> Result<Vec<Tool>> {
     Ok(tools)
 }
 
-/// A way to have rustc use a linker.
+/// How rustc is told to use a linker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LinkSettings {
     /// The linker driver; `None` means rustc's own choice.
     pub linker: Option<String>,
-    /// What rustc is told besides.
+    /// Further flags for rustc.
     pub rustflags: Vec<String>,
 }
 
 impl LinkSettings {
-    /// What one entry of `link-with` means for the tool at `path`; `None` where its driver is not to be found.
+    /// The settings of one entry of `link-with` for the tool at `path`; `None` if its driver is not found.
     pub fn of(text: &str, path: &Utf8Path, rustlib: &Utf8Path, environment: &Environment) -> Option<Self> {
         let mut words = text.split_whitespace().map(|word| filled(word, path, rustlib));
         let linker = match words.next()?.as_str() {
             "cc" => None,
-            // By its full path: what was proven is what will be used, whatever PATH an editor has.
+            // By its full path: what was proven is what is used, whatever PATH an editor has.
             driver if driver.contains('/') => Some(driver.to_owned()),
             driver => Some(xtask_workspace::on_path(driver, environment)?.into_string()),
         };
@@ -187,8 +188,8 @@ mod tests {
     }
 
     #[test]
-    fn each_host_gets_its_tools_and_its_archives() {
-        // tool, host, whether it is of use there, and the archive that is for it
+    fn each_host_gets_its_tools_and_archives() {
+        // tool, host, whether it is useful there, and its archive
         let table = [
             ("mold", LINUX, true, None),
             ("mold", "aarch64-apple-darwin", false, None),
@@ -205,9 +206,9 @@ mod tests {
             ),
             ("cargo-nextest", "mips-unknown-linux-gnu", true, None),
         ];
-        for (name, host, of_use, archive) in table {
+        for (name, host, useful, archive) in table {
             let tool = tool("", name, host);
-            assert_eq!(tool.is_some(), of_use, "{name} {host}");
+            assert_eq!(tool.is_some(), useful, "{name} {host}");
             let url = tool.and_then(|tool| tool.archive).map(|archive| archive.url);
             assert_eq!(url.as_deref().and_then(|url| url.rsplit('/').next()), archive, "{name} {host}");
         }
@@ -218,7 +219,10 @@ mod tests {
         let overrides = "[tools.mold]\nversion = '=2.4.0'\nneed = 'required'\n[tools.wild]\nneed = 'unwanted'\n\
                          [tools.protoc]\npackages = { apt = 'protobuf-compiler' }\n";
         let mold = tool(overrides, "mold", LINUX).unwrap();
-        assert_eq!((mold.version.as_deref(), mold.need), (Some("=2.4.0"), Need::Required));
+        assert_eq!(
+            (mold.version.map(|v| v.to_string()).as_deref(), mold.need),
+            (Some("=2.4.0"), Need::Required)
+        );
         assert_eq!(mold.says, "mold");
         assert_eq!(mold.packages["apt"], "mold");
         assert_eq!(tool(overrides, "wild", LINUX).unwrap().need, Need::Unwanted);
@@ -235,7 +239,7 @@ mod tests {
     fn ways_to_link_become_arguments() {
         let environment = Environment::current();
         let of = |text: &str| LinkSettings::of(text, "/opt/wild".into(), "/rust/lib".into(), &environment);
-        // an entry, the driver, and what rustc is told besides
+        // an entry, the driver, and the further flags
         let table: [(&str, Option<&str>, &[&str]); 4] = [
             ("cc", None, &[]),
             ("cc -fuse-ld=mold", None, &["-Clink-arg=-fuse-ld=mold"]),

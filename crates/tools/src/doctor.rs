@@ -3,7 +3,7 @@
 //! It checks what cargo itself does not warn of and what somebody can act on.
 //!
 //! Invariant: a diagnosis compiles nothing, starts no daemon and changes no file; only [`fix`] changes files, as one
-//! transaction that `setup --undo` takes back.
+//! transaction that `setup --undo` undoes.
 
 mod cache;
 mod disk;
@@ -33,7 +33,7 @@ use crate::process::Interrupted;
 pub use fixes::{Fixed, SafeFix, fix};
 pub use unloaded::diagnose_unloaded;
 
-/// So many checks run at once: most of them wait for a process.
+/// The number of checks that run at once: most of them wait for a process.
 const AT_ONCE: usize = 6;
 
 /// What a diagnosis works with.
@@ -43,7 +43,7 @@ pub struct DoctorOptions {
     pub tools: Vec<Tool>,
     /// What `[setup]` says.
     pub setup: Setup,
-    /// How many units cargo compiles at once, if nobody says otherwise.
+    /// The number of units that cargo compiles at once by default.
     pub cores: usize,
 }
 
@@ -79,7 +79,7 @@ pub struct Check {
     pub status: Status,
     /// What was seen, in one line.
     pub evidence: String,
-    /// More of it, a line each.
+    /// Details, one line each.
     pub more: Vec<String>,
     /// The fix; `None` only where there is nothing to do.
     pub fix: Option<Fix>,
@@ -172,7 +172,7 @@ impl Subject<'_> {
         self.workspace.root()
     }
 
-    /// `path` as people read it: relative to the root where it lies there.
+    /// `path` for messages: relative to the root if it is there.
     fn shown<'a>(&self, path: &'a Utf8Path) -> &'a str {
         shown(path, self.root())
     }
@@ -188,15 +188,15 @@ type Group = (&'static str, fn(&Subject<'_>) -> Result<Vec<Check>>);
 /// In the order of the report.
 const GROUPS: [Group; 10] = [
     ("toolchain", toolchain::check),
-    ("cargo", toolchain::check_cargo),
+    ("cargo", |subject| Ok(toolchain::check_cargo(subject))),
     ("tools", tools::check),
     ("sccache", cache::check),
-    ("settings", settings::check),
-    ("rustflags", flags::check),
+    ("settings", |subject| Ok(settings::check(subject))),
+    ("rustflags", |subject| Ok(flags::check(subject))),
     ("wrapper", wrapper::check),
-    ("memory", memory::check),
-    ("disk", disk::check),
-    ("target dir", sharing::check),
+    ("memory", |subject| Ok(memory::check(subject))),
+    ("disk", |subject| Ok(disk::check(subject))),
+    ("target dir", |subject| Ok(sharing::check(subject))),
 ];
 
 /// The checks of a group. Fails only for a signal that came meanwhile.
@@ -231,7 +231,7 @@ pub fn diagnose(workspace: &Workspace, options: &DoctorOptions) -> Result<Doctor
     Ok(report)
 }
 
-/// A panic of the other thread goes on in this one.
+/// A panic of the other thread continues in this one.
 fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

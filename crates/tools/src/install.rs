@@ -1,4 +1,4 @@
-//! The ways of installing a tool, as steps that are shown before they are taken.
+//! The ways of installing a tool, as steps that are shown before they are run.
 
 pub(crate) mod archive;
 mod download;
@@ -59,7 +59,7 @@ pub enum Step {
 pub enum Outdated {
     /// By this call, which changes nothing else.
     Refresh(Call),
-    /// Only together with every installed package, which is left to the user.
+    /// Only together with every installed package; that is left to the user.
     Upgrade(Call),
 }
 
@@ -85,7 +85,7 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// The ways that lead to `tool` on this machine, in the order in which they are to be tried.
+/// The ways of installing `tool` on this machine, in the order in which they are tried.
 pub(crate) fn steps(tool: &Tool, machine: &Machine, install_to: InstallTo) -> Vec<Step> {
     tool.install.iter().filter_map(|way| step(*way, tool, machine, install_to)).collect()
 }
@@ -115,11 +115,11 @@ fn step(way: Way, tool: &Tool, machine: &Machine, install_to: InstallTo) -> Opti
 fn cargo_install(tool: &Tool, machine: &Machine, root: &camino::Utf8Path) -> Option<Step> {
     let args = ["install", "--locked", "--root", root.as_str()].map(str::to_owned);
     let target = machine.state_dir.join("install").join(&tool.name);
-    // Not in the workspace: its toolchain may be older than the tool needs, and its settings are about its own builds.
+    // Not in the workspace: its toolchain may be older than the tool needs, and its settings are for its own builds.
     let dir = home(&machine.environment).or_else(|| cargo_home(&machine.environment))?;
     let mut call = Call::new(dir, "cargo", args.into_iter().chain(tool.crate_args.iter().cloned()));
     for variable in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
-        // Kept while it fails or is killed: the next time goes on where this one ended.
+        // Kept if it fails or is killed: the next call continues there.
         call = call.with_env(variable, target.as_str());
     }
     Some(Step::Cargo { call })
@@ -131,54 +131,42 @@ struct Manager {
     name: &'static str,
     program: &'static str,
     install: &'static [&'static str],
-    /// What brings its list of packages up to date, if it does not do that by itself.
-    outdated: Option<(fn(Call) -> Outdated, &'static [&'static str])>,
+    /// What brings its list of packages up to date; empty if it does that by itself.
+    refresh: &'static [&'static str],
+    /// What does that together with every installed package.
+    upgrade: &'static [&'static str],
     /// Whether only root may.
     root: bool,
 }
 
 const MANAGERS: &[Manager] = &[
+    Manager::new("apt", "apt-get", &["install", "--yes", "--no-install-recommends"])
+        .refreshed_by(&["update"]),
+    Manager::new("dnf", "dnf", &["install", "--assumeyes"]),
     Manager {
-        name: "apt",
-        program: "apt-get",
-        install: &["install", "--yes", "--no-install-recommends"],
-        outdated: Some((Outdated::Refresh, &["update"])),
-        root: true,
-    },
-    Manager { name: "dnf", program: "dnf", install: &["install", "--assumeyes"], outdated: None, root: true },
-    Manager {
-        name: "pacman",
-        program: "pacman",
-        install: &["-S", "--needed", "--noconfirm"],
         // `-Sy` and then `-S package` is the partial upgrade that Arch does not support.
-        outdated: Some((Outdated::Upgrade, &["-Syu"])),
-        root: true,
+        upgrade: &["-Syu"],
+        ..Manager::new("pacman", "pacman", &["-S", "--needed", "--noconfirm"])
     },
-    Manager {
-        name: "zypper",
-        program: "zypper",
-        install: &["--non-interactive", "install"],
-        outdated: Some((Outdated::Refresh, &["--non-interactive", "refresh"])),
-        root: true,
-    },
-    Manager {
-        name: "apk",
-        program: "apk",
-        install: &["add"],
-        outdated: Some((Outdated::Refresh, &["update"])),
-        root: true,
-    },
-    Manager { name: "brew", program: "brew", install: &["install"], outdated: None, root: false },
-    Manager {
-        name: "winget",
-        program: "winget",
-        install: &["install", "--exact", "--accept-source-agreements", "--accept-package-agreements", "--id"],
-        outdated: None,
-        root: false,
-    },
+    Manager::new("zypper", "zypper", &["--non-interactive", "install"])
+        .refreshed_by(&["--non-interactive", "refresh"]),
+    Manager::new("apk", "apk", &["add"]).refreshed_by(&["update"]),
+    Manager { root: false, ..Manager::new("brew", "brew", &["install"]) },
+    Manager { root: false, ..Manager::new("winget", "winget", WINGET) },
 ];
 
+const WINGET: &[&str] =
+    &["install", "--exact", "--accept-source-agreements", "--accept-package-agreements", "--id"];
+
 impl Manager {
+    const fn new(name: &'static str, program: &'static str, install: &'static [&'static str]) -> Self {
+        Self { name, program, install, refresh: &[], upgrade: &[], root: true }
+    }
+
+    const fn refreshed_by(self, refresh: &'static [&'static str]) -> Self {
+        Self { refresh, ..self }
+    }
+
     fn step(&self, package: &str, machine: &Machine, we_are_root: bool) -> Step {
         let call = |args: &[&str]| {
             if !self.root || we_are_root {
@@ -188,7 +176,11 @@ impl Manager {
         };
         let mut install = call(self.install);
         install.args.push(package.to_owned());
-        let outdated = self.outdated.map(|(outdated, args)| outdated(call(args)));
+        let outdated = match (self.refresh, self.upgrade) {
+            ([], []) => None,
+            ([], upgrade) => Some(Outdated::Upgrade(call(upgrade))),
+            (refresh, _) => Some(Outdated::Refresh(call(refresh))),
+        };
         Step::Packages { call: install, outdated }
     }
 }
@@ -201,7 +193,7 @@ fn is_root() -> bool {
     false
 }
 
-/// Takes a step. `confirm` is asked before anything of the system's is changed.
+/// Runs a step. `confirm` is asked before the system's package manager is called.
 pub(crate) fn take(
     step: &Step,
     machine: &Machine,
@@ -273,7 +265,7 @@ fn installing(call: &Call, environment: &Environment, progress: &dyn Progress) -
 /// `sudo` may ask for a password, so it gets the terminal that we have.
 fn as_root(call: &Call, environment: &Environment) -> Result<()> {
     let mut command = call.to_command(environment);
-    // A signal reaches it too: it is waited for.
+    // A signal reaches it too, so it is waited for.
     let (status, signal) = holding_signals(|_| command.stdout(Stdio::from(std::io::stderr())).status())?;
     if let Some(signal) = signal {
         return Err(Interrupted { signal, call: call.to_string() }.into());

@@ -1,8 +1,8 @@
-//! The tools that make building and testing fast: found, installed, and proven to take effect; and the settings of
-//! this machine, which never reach git.
+//! The tools that make building and testing fast: found, proven by their effect, and set for this machine in a file that
+//! never reaches git. `doctor` checks what slows down or breaks builds.
 //!
-//! Invariant: a tool counts as installed only when its effect was seen, and a file that was downloaded is only put in
-//! place, or even unpacked, when its SHA-256 is the pinned one.
+//! Invariant: a tool counts as installed only when its effect was seen, and a file that was downloaded is unpacked only
+//! when its SHA-256 is the pinned one.
 
 mod catalog;
 pub mod doctor;

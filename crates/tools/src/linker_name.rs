@@ -11,7 +11,7 @@ use elf::ElfStream;
 use elf::endian::AnyEndian;
 
 /// The strings that linker and compilers have left in the executable at `path`. None for a file that is not ELF: on
-/// systems with other formats linkers are not told apart.
+/// systems with other formats linkers are not recognized.
 pub(crate) fn makers(path: &Utf8Path) -> Result<Vec<String>> {
     let failed = || format!("failed to read {path}");
     let mut file = File::open(path).with_context(failed)?;
@@ -31,7 +31,7 @@ pub(crate) fn makers(path: &Utf8Path) -> Result<Vec<String>> {
     Ok(strings.map(|string| String::from_utf8_lossy(string).into_owned()).collect())
 }
 
-/// The one of `makers` that is the linker calling itself `says`. With a `version`, it must be that one too.
+/// The string in `makers` of the linker that calls itself `says`, with `version` if that is given.
 pub(crate) fn named<'a>(makers: &'a [String], says: &str, version: Option<&str>) -> Option<&'a str> {
     let is_version = |word: &str, version: &str| word.trim_matches([',', '(', ')']) == version;
     let fits = |maker: &&String| {
@@ -42,7 +42,7 @@ pub(crate) fn named<'a>(makers: &'a [String], says: &str, version: Option<&str>)
     makers.iter().find(fits).map(String::as_str)
 }
 
-/// The linker that `makers` name, in words.
+/// The linker that is named in `makers`, for messages.
 pub(crate) fn makers_in_words(makers: &[String]) -> String {
     let compilers = ["rustc version", "GCC:", "clang version"];
     let linker = makers.iter().find(|maker| !compilers.iter().any(|compiler| maker.contains(compiler)));
@@ -50,7 +50,7 @@ pub(crate) fn makers_in_words(makers: &[String]) -> String {
         .map_or_else(|| "no linker's name (GNU ld leaves none)".to_owned(), |linker| short(linker).to_owned())
 }
 
-/// `Linker: LLD 22.1.2 (/checkout/src/llvm-project/llvm 1cb4e38…)` without what only its makers care for.
+/// `LLD 22.1.2` of `Linker: LLD 22.1.2 (/checkout/src/llvm-project/llvm 1cb4e38…)`.
 pub(crate) fn short(maker: &str) -> &str {
     let maker = maker.trim_start_matches("Linker: ");
     maker.split(" (").next().unwrap_or(maker).trim()
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_linker_is_told_by_name_and_version() {
+    fn a_linker_is_recognized_by_name_and_version() {
         let makers = |line: &str| {
             ["rustc version 1.95.0 (59807616e 2026-04-14)", line, "GCC: (Debian 12.2.0-14) 12.2.0"]
                 .map(str::to_owned)

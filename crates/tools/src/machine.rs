@@ -1,4 +1,4 @@
-//! What the probes of this machine need to know: whose workspace, which toolchain, where to put what they make.
+//! What probes need to know: the workspace, the toolchain, and where to put what they make.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::process::successful;
 /// rustup may have to unpack a toolchain first; else this takes 50 ms.
 const RUSTC_ANSWERS: Duration = Duration::from_secs(120);
 
-/// A machine, as it looks from a workspace.
+/// This machine, as seen from a workspace.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// The workspace's root; probes run there, so that its toolchain file and cargo configuration count.
@@ -58,8 +58,8 @@ impl Machine {
         }
     }
 
-    /// Where a tool is put that only this workspace shall have. It is no part of the target dir: `cargo clean` must not
-    /// take away what cargo's configuration names.
+    /// The folder of tools that are for this workspace only. It is not in the target dir: `cargo clean` must not remove
+    /// what cargo's configuration names.
     pub fn private_bin(&self) -> Utf8PathBuf {
         private_bin(&self.root)
     }
@@ -69,8 +69,8 @@ impl Machine {
         cargo_home(&self.environment).map(|home| home.join("bin"))
     }
 
-    /// A new, empty folder for what a probe makes; it goes when it is dropped. It lies below the target dir, because
-    /// what is linked there has to run.
+    /// A new, empty folder for what a probe makes, removed when it is dropped. It is below the target dir, because what is
+    /// linked there has to run.
     pub(crate) fn scratch(&self, name: &str) -> Result<Scratch> {
         let dir = self.state_dir.join("probes").join(format!("{name}-{}", std::process::id()));
         remove_dir(&dir)?;
@@ -79,10 +79,10 @@ impl Machine {
     }
 }
 
-/// What its `.gitignore` holds: so git ignores it, and no file of the user's changes.
+/// Its `.gitignore`: git ignores the folder, and no file of the user's changes.
 pub(crate) const IGNORES_ITSELF: &str = "*\n";
 
-/// Has git ignore that folder.
+/// Makes git ignore that folder.
 pub(crate) fn ignore_own_folder(root: &Utf8Path) -> Result<()> {
     write_atomic(&root.join(OWN_FOLDER).join(".gitignore"), IGNORES_ITSELF, Durability::Cache)
 }
@@ -95,24 +95,17 @@ impl Scratch {
         &self.0
     }
 
-    /// Writes a file in it, and the folders that lead there.
+    /// Writes a file in it, and creates the folders above it.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<Utf8PathBuf> {
         let path = self.0.join(name);
         write_atomic(&path, text, Durability::Cache)?;
-        Ok(path)
-    }
-
-    /// Makes a folder in it.
-    pub(crate) fn folder(&self, name: &str) -> Result<Utf8PathBuf> {
-        let path = self.0.join(name);
-        std::fs::create_dir_all(&path).with_context(|| format!("failed to create folder {path}"))?;
         Ok(path)
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left is below the target dir, and the next probe of that name removes it.
+        // A leftover is below the target dir, and the next probe with that name removes it.
         let _ = remove_dir(&self.0);
     }
 }

@@ -16,7 +16,7 @@ use crate::setup::{Installer, Known, Outcome};
 pub struct Missing {
     /// Its name in the catalog.
     pub name: String,
-    /// The command that installs it here, or a sentence where there is none.
+    /// The command that installs it here, or a sentence if there is none.
     pub install: String,
 }
 

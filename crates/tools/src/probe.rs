@@ -22,17 +22,17 @@ const VERSION_ANSWERS: Duration = Duration::from_secs(10);
 pub struct Found {
     /// Its path.
     pub path: Utf8PathBuf,
-    /// The version that it says to have, such as `1.10.1`; `None` if it says none.
+    /// The version that it prints, such as `1.10.1`; `None` if it prints none.
     pub version: Option<String>,
 }
 
-/// A program that was found and will not do.
+/// A program that was found and is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Unsuited {
     /// Its path.
     pub path: Utf8PathBuf,
-    /// Why it will not do.
+    /// Why not.
     pub why: String,
 }
 
@@ -40,9 +40,9 @@ pub struct Unsuited {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Probed {
-    /// Those that will do, the one that is used first.
+    /// Those that are accepted, the one that is used first.
     pub found: Vec<Found>,
-    /// Those that will not.
+    /// Those that are not.
     pub unsuited: Vec<Unsuited>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn places(tool: &Tool, machine: &Machine) -> Vec<Utf8PathBuf> {
             continue;
         }
         let path = machine.environment.get("PATH").unwrap_or_default();
-        // A folder that is relative there would be another one in each folder that cargo is called in.
+        // A relative folder is relative to where cargo is called; we call it in the root.
         let on_path = std::env::split_paths(path)
             .filter_map(|dir| Utf8PathBuf::from_path_buf(dir).ok())
             .filter(|dir| !dir.as_str().is_empty())
@@ -97,7 +97,7 @@ fn ask(tool: &Tool, machine: &Machine, path: Utf8PathBuf) -> Result<Result<Found
         Err(error) => return Ok(Err(Unsuited { path, why: format!("{error:#}") })),
     };
     let version = version_in(&said.stdout).or_else(|| version_in(&said.stderr));
-    Ok(match objection(tool.version.as_deref(), version.as_ref()) {
+    Ok(match objection(tool.version.as_ref(), version.as_ref()) {
         Some(why) => Err(Unsuited { path, why }),
         None => Ok(Found { path, version: version.map(|version| version.to_string()) }),
     })
@@ -105,14 +105,13 @@ fn ask(tool: &Tool, machine: &Machine, path: Utf8PathBuf) -> Result<Result<Found
 
 /// Why `version` does not meet `requirement`; `None` if it does. A pre-release counts as its release: Debian's sccache
 /// calls itself `0.4.0-pre.6`.
-fn objection(requirement: Option<&str>, version: Option<&Version>) -> Option<String> {
+fn objection(requirement: Option<&VersionReq>, version: Option<&Version>) -> Option<String> {
     let requirement = requirement?;
     let Some(version) = version else {
-        return Some(format!("it says no version, and {requirement} is required"));
+        return Some(format!("it prints no version, and {requirement} is required"));
     };
-    let parsed = VersionReq::parse(requirement).ok()?;
     let release = Version::new(version.major, version.minor, version.patch);
-    let meets = parsed.matches(version) || parsed.matches(&release);
+    let meets = requirement.matches(version) || requirement.matches(&release);
     (!meets).then(|| format!("it is {version}, and {requirement} is required"))
 }
 
@@ -124,7 +123,7 @@ fn version_in(text: &str) -> Option<Version> {
     words.clone().find_map(version).or_else(|| words.clone().find_map(without_name))
 }
 
-/// `1.2`, `v1.2.3` or `1.2.3-pre`; a single number is none.
+/// `1.2`, `v1.2.3` or `1.2.3-pre`; a single number is not a version.
 fn version(word: &str) -> Option<Version> {
     let word = word.trim_start_matches('v');
     let numbers = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
@@ -138,7 +137,7 @@ fn version(word: &str) -> Option<Version> {
     if rest.is_empty() {
         return Some(release);
     }
-    // `+git` and Debian's `1.2.3-4` parse; what does not is at least this release.
+    // `+git` and Debian's `1.2.3-4` parse; anything else is at least this release.
     Version::parse(&format!("{release}{rest}")).ok().or(Some(release))
 }
 
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_requirement_is_met_or_said() {
+    fn a_requirement_is_met_or_named() {
         // required, said, whether it does
         let table = [
             (Some(">=0.4"), Some("0.4.0-pre.6"), true),
@@ -189,7 +188,12 @@ mod tests {
         ];
         for (required, said, does) in table {
             let said = said.map(|said| Version::parse(said).unwrap());
-            assert_eq!(objection(required, said.as_ref()).is_none(), does, "{required:?} {said:?}");
+            let requirement = required.map(|required| VersionReq::parse(required).unwrap());
+            assert_eq!(
+                objection(requirement.as_ref(), said.as_ref()).is_none(),
+                does,
+                "{required:?} {said:?}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Short calls of programs that are not trusted to end, to answer, or to answer the truth.
+//! Calls of programs that may hang, fail or answer nonsense.
 
 use std::fmt;
 use std::process::ExitStatus;
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use xtask_units::process::{Ended, Stream, run, run_bytes};
 use xtask_workspace::{Call, Environment};
 
-/// More output than this is no answer of the programs that are asked here.
+/// The most output that is kept; the programs that are called here answer in less.
 const MOST_BYTES: usize = 8 << 20;
 
 /// What a program said, and how it ended.
@@ -22,7 +22,7 @@ pub(crate) struct Output {
     pub(crate) success: bool,
 }
 
-/// A signal that came during a call: whoever goes on after other failures stops at this one.
+/// A signal that came during a call: code that continues after other failures stops at this one.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
     /// Its number.
@@ -39,8 +39,8 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Makes the call and waits for it, at most `limit`. A call that fails is no error here; one that cannot be started, or
-/// does not end in time, is. So is a signal that came meanwhile: whoever waits for us is to see it ([`Interrupted`]).
+/// Makes the call and waits for it, at most `limit`. A call that fails is not an error here; one that cannot be started
+/// or does not end in time is. So is a signal that came meanwhile ([`Interrupted`]), which our own caller must see.
 pub(crate) fn output(call: &Call, environment: &Environment, limit: Duration) -> Result<Output> {
     let (mut stdout, mut stderr) = (String::new(), String::new());
     let ended = run(call, environment, Some(limit), &mut |stream, line| {
@@ -50,7 +50,7 @@ pub(crate) fn output(call: &Call, environment: &Environment, limit: Duration) ->
             text.push('\n');
         }
     })?;
-    Ok(Output { stdout, stderr, success: by_itself(call, &ended, limit)?.success() })
+    Ok(Output { stdout, stderr, success: status_of(call, &ended, limit)?.success() })
 }
 
 /// How a call ended whose standard output was passed on.
@@ -77,11 +77,11 @@ pub(crate) fn streamed(
             stderr.push('\n');
         }
     })?;
-    Ok(Streamed { stderr, code: by_itself(call, &ended, limit)?.code() })
+    Ok(Streamed { stderr, code: status_of(call, &ended, limit)?.code() })
 }
 
-/// The status of what ended by itself; an error otherwise.
-fn by_itself(call: &Call, ended: &Ended, limit: Duration) -> Result<ExitStatus> {
+/// The status of a call that ended; an error for a signal and a timeout.
+fn status_of(call: &Call, ended: &Ended, limit: Duration) -> Result<ExitStatus> {
     if let Some(signal) = ended.signal {
         return Err(Interrupted { signal, call: call.to_string() }.into());
     }
@@ -91,7 +91,7 @@ fn by_itself(call: &Call, ended: &Ended, limit: Duration) -> Result<ExitStatus> 
     Ok(ended.status)
 }
 
-/// As [`output`]; a call that fails is an error too, which quotes the end of what it said.
+/// As [`output`]; a call that fails is an error too, which quotes the end of its output.
 pub(crate) fn successful(call: &Call, environment: &Environment, limit: Duration) -> Result<Output> {
     let output = output(call, environment, limit)?;
     if !output.success {
@@ -100,7 +100,7 @@ pub(crate) fn successful(call: &Call, environment: &Environment, limit: Duration
     Ok(output)
 }
 
-/// The end of what a failed call said, in one line; standard error is preferred.
+/// The end of a failed call's output, in one line; standard error is preferred.
 pub(crate) fn last_lines(stderr: &str, stdout: &str) -> String {
     let text = if stderr.trim().is_empty() { stdout } else { stderr };
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_end_is_ended_with_all_it_started() {
+    fn a_call_that_hangs_is_killed_with_all_it_started() {
         let started = Instant::now();
         let call = sh("sleep 321 & sleep 321");
         let error = output(&call, &Environment::current(), Duration::from_millis(300)).unwrap_err();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_quotes_the_call_and_its_last_words() {
+    fn a_failure_quotes_the_call_and_the_end_of_its_output() {
         let call = sh("echo first >&2; echo why >&2; exit 3");
         let error = successful(&call, &Environment::current(), Duration::from_secs(20)).unwrap_err();
         assert_eq!(error.to_string(), "`sh -c 'echo first >&2; echo why >&2; exit 3'` failed: first; why");

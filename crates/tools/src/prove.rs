@@ -18,7 +18,7 @@ use crate::process::successful;
 
 pub(crate) use link::{InForce, link_in_force};
 
-/// A command that proves a tool takes no longer.
+/// The longest that a command may take that proves a tool.
 const COMMAND_ENDS: Duration = Duration::from_secs(120);
 
 /// The effect of a tool, as it was seen.
@@ -27,11 +27,11 @@ const COMMAND_ENDS: Duration = Duration::from_secs(120);
 pub struct Proven {
     /// What was seen, in a few words.
     pub evidence: String,
-    /// For a linker: the settings by which it was.
+    /// For a linker: how rustc was told to use it.
     pub link: Option<LinkSettings>,
 }
 
-/// Has the tool at `found` do what it is for, and looks whether it did. Fails with what was seen instead.
+/// Makes the tool at `found` do what it is for, and checks that it did. Fails with what was seen instead.
 pub fn prove(tool: &Tool, found: &Found, machine: &Machine) -> Result<Proven> {
     match &tool.proof {
         Proof::Effect(Effect::Link | Effect::Driver) => link::prove(tool, found, machine),
@@ -55,7 +55,7 @@ fn seen(evidence: String) -> Proven {
     Proven { evidence, link: None }
 }
 
-/// Words that nothing has printed before, so that whoever prints them has run what holds them.
+/// A text that nothing has printed before: a program that prints it was just built.
 pub(crate) fn token() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("proof-{}-{}", std::process::id(), now.as_nanos())

@@ -70,7 +70,7 @@ pub struct Entry {
     pub median_ms: Option<f64>,
     /// Against the baseline; `None` for the baseline itself, and for a candidate that failed.
     pub comparison: Option<Comparison>,
-    /// Why it could not link; it takes no part from then on.
+    /// Why it could not link; it is left out from then on.
     pub failed: Option<String>,
 }
 
@@ -80,7 +80,7 @@ pub struct Entry {
 /// the others.
 ///
 /// `None`, with the reason as a note, where there is no test program or the tests do not build. Fails when the baseline
-/// cannot be linked again, when another race goes on in this workspace, or when a signal comes.
+/// cannot be linked again, when another race runs in this workspace, or on a signal.
 pub fn race(
     workspace: &Workspace,
     test_command: &CargoCommand,
@@ -116,7 +116,7 @@ impl Scratch {
         std::fs::create_dir_all(&state_dir)
             .with_context(|| format!("failed to create folder {state_dir}"))?;
         let Locked::Held(lock) = try_lock(&state_dir.join("race.lock"))? else {
-            bail!("another race goes on in {state_dir}; wait for its end");
+            bail!("another race is running in {state_dir}; wait until it ends");
         };
         // What a race left that was killed.
         remove_dir(&dir)?;

@@ -1,7 +1,7 @@
 //! The settings of this machine: `.cargo/xtask.local.toml`, which git ignores and cargo's configuration includes if it
-//! is there.
+//! exists.
 //!
-//! Invariant: the file holds only what was proven on this machine; whoever has none builds as if there were no suite.
+//! Invariant: the file holds only what was proven on this machine; a checkout without it builds as if there were no suite.
 
 mod include;
 mod overruled;
@@ -25,7 +25,7 @@ pub(crate) use overruled::{overruled, replaced, variables_that_void_flags};
 pub use undo::SetupUndo;
 pub(crate) use undo::record;
 
-/// How the file begins.
+/// The first line of the file.
 const HEADER: &str = "# The settings of this machine, written and proven by `cargo xtask setup`.";
 
 /// What is set for this machine.
@@ -36,11 +36,11 @@ pub struct LocalSettings {
     pub link: Option<LinkSettings>,
     /// The compiler cache that wraps rustc.
     pub rustc_wrapper: Option<Utf8PathBuf>,
-    /// How many compilers run at once; `None` leaves it to cargo, which takes the number of cores.
+    /// The number of compilers that run at once; `None` leaves it to cargo, which uses the number of cores.
     pub jobs: Option<usize>,
 }
 
-/// The table in which flags for rustc are written: cargo takes one and drops the other.
+/// The table in which our rustflags are written: cargo uses one of them and drops the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlagsTable {
@@ -50,7 +50,7 @@ pub enum FlagsTable {
     Build,
 }
 
-/// The variables that add flags for rustc to a table of cargo's configuration, with their values; empty ones add nothing.
+/// The variables that add rustflags to a table of cargo's configuration, with their values; empty ones add nothing.
 pub(crate) fn flag_variables<'a>(
     environment: &'a Environment,
     host: &str,
@@ -62,8 +62,8 @@ pub(crate) fn flag_variables<'a>(
     names.into_iter().filter_map(|(table, name)| Some((table, environment.get(&name)?)))
 }
 
-/// Where flags for rustc must go so that nobody's are dropped: `target.*` silently voids `build.*`, so they go where the
-/// workspace, or the user, has theirs. Settings in `ours` do not count, and neither do empty ones. `holds` says whether a
+/// The table for our rustflags that voids none of the user's: `target.*` silently voids `build.*`, so ours go where the
+/// workspace or the user has theirs. Settings in `ours` do not count, and neither do empty ones. `holds` says whether a
 /// condition `cfg(…)` does.
 pub(crate) fn flags_table(
     config: &CargoConfig,
@@ -92,7 +92,7 @@ pub(crate) fn flags_table(
 }
 
 impl FlagsTable {
-    /// The keys that lead to the flags.
+    /// The keys of the flags.
     pub(crate) fn keys(self, host: &str) -> Vec<&str> {
         match self {
             Self::Target => vec!["target", host, "rustflags"],
@@ -112,8 +112,8 @@ impl LocalSettings {
         let mut text = format!("{HEADER} Git ignores this file.\n");
         text.push_str(
             "\
-# To take them back: cargo xtask setup --undo
-# If a program that is named here is gone, cargo cannot start rustc any more: then delete this file.
+# To undo them: cargo xtask setup --undo
+# If a program that is named here is removed, cargo cannot start rustc any more: then delete this file.
 ",
         );
         let quoted = |text: &str| Value::from(text).to_string();
@@ -140,7 +140,7 @@ impl LocalSettings {
         text
     }
 
-    /// The settings that the file at `path` holds; nothing where there is none.
+    /// The settings in the file at `path`; none if it does not exist.
     pub fn read(path: &Utf8Path, host: &str) -> Self {
         let file = CargoConfig::of_file(path);
         let flags = |keys: &[&str]| {
@@ -176,7 +176,7 @@ mod tests {
     const HOST: &str = "x86_64-unknown-linux-gnu";
 
     #[test]
-    fn what_is_written_is_read_back_whatever_is_in_it() {
+    fn settings_are_read_back_as_written() {
         let dir = TempDir::new("local");
         let path = dir.path().join("xtask.local.toml");
         let all = LocalSettings {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_go_where_they_void_nobodys() {
+    fn flags_go_where_they_void_no_others() {
         let table = [
             ("", FlagsTable::Target),
             ("[build]\nrustflags = ['-g']\n", FlagsTable::Build),

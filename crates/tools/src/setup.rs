@@ -1,4 +1,4 @@
-//! `setup`: the tools of a machine installed and proven, and what they proved to be good for set for this machine.
+//! `setup`: installs and proves the tools of a machine, and sets for this machine what was proven.
 //!
 //! Invariant: a setting is written only for a tool whose effect was seen, and stays only if the effect is seen again
 //! with everything in force that a build of the workspace has.
@@ -33,22 +33,22 @@ pub(crate) use known::Known;
 pub(crate) use tool::Installer;
 pub use tool::{Outcome, State};
 
-/// What a setup is to do.
+/// The options of a setup.
 #[derive(Debug, Clone)]
 pub struct SetupOptions {
-    /// The tools, in the order in which they are looked at.
+    /// The tools, in the order in which they are set up.
     pub tools: Vec<Tool>,
     /// What `[setup]` says.
     pub setup: Setup,
     /// The command that builds all tests; the largest of them is what linkers are measured by.
     pub test_command: CargoCommand,
-    /// Whether proofs and measurements are made again that were made before.
+    /// Whether earlier proofs and measurements are made again.
     pub again: bool,
     /// Whether linkers are measured; else the linker stays as it is.
     pub measure: bool,
     /// Whether nothing may be downloaded.
     pub offline: bool,
-    /// How many units cargo compiles at once, if nobody says otherwise.
+    /// The number of units that cargo compiles at once by default.
     pub cores: usize,
 }
 
@@ -83,9 +83,9 @@ pub struct PlannedTool {
     pub tool: Tool,
     /// Its programs, asked for their versions.
     pub probed: Probed,
-    /// How it would be installed if it is not: the first that works is taken.
+    /// The ways of installing it if it is missing: the first that works is used.
     pub steps: Vec<Step>,
-    /// What was seen of it before, if nothing changed since.
+    /// The proof that was made before, if nothing changed since.
     pub evidence: Option<String>,
 }
 
@@ -99,7 +99,7 @@ impl SetupOptions {
         Installer { machine, install_to: self.setup.install_to, offline: self.offline, confirm, progress }
     }
 
-    /// Looks what is there, and says what would be done.
+    /// Probes the tools and plans what would be done.
     pub fn plan(self, workspace: &Workspace) -> Result<SetupPlan<'_>> {
         let machine = Machine::of(workspace)?;
         let cargo = CargoVersion::of(workspace.root(), &workspace.environment)?;
@@ -116,10 +116,10 @@ impl SetupOptions {
         let tools = self.tools.iter().map(planned).collect::<Result<Vec<_>>>()?;
         let local_file = local_file(workspace.root());
         if includes(cargo) {
-            // What stands in the way of writing is said before anything is installed.
+            // What prevents writing is reported before anything is installed.
             let around = Around::of(workspace.root(), &workspace.cargo_config, &workspace.environment);
             edits(workspace.root(), Some(""), None, around)
-                .context("the settings of this machine could not be written, so nothing was done")?;
+                .context("the settings of this machine cannot be written, so nothing was done")?;
         }
         Ok(SetupPlan {
             tools,
@@ -150,7 +150,7 @@ pub struct SetupReport {
     pub in_force: Option<String>,
     /// Settings that do not count.
     pub overruled: Vec<Overruled>,
-    /// Settings of the user's that ours take the place of in this workspace, a line each.
+    /// Settings of the user's that ours replace in this workspace, one line each.
     pub replaced: Vec<String>,
     /// Choices that did not work and were replaced by the next one.
     pub fallbacks: Vec<String>,
@@ -167,7 +167,7 @@ pub struct SetupReport {
 }
 
 impl SetupReport {
-    /// The required tools that are not there or not proven.
+    /// The required tools that are missing or not proven.
     pub fn lacking(&self) -> impl Iterator<Item = &Outcome> {
         self.tools.iter().filter(|outcome| outcome.is_lacking())
     }

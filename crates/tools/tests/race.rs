@@ -180,19 +180,17 @@ fn a_test_with_a_harness_of_its_own_is_linked_too() {
 }
 
 #[test]
-fn only_one_race_goes_on_in_a_workspace() {
+fn only_one_race_runs_in_a_workspace() {
     let fixture = fixture();
     let workspace = workspace(&fixture, &[]);
     let state_dir = workspace.state_dir();
     fixture.write("target/xtask-suite/race/0/theirs.o", "");
-    let Locked::Held(_lock) = try_lock(&state_dir.join("race.lock")).unwrap() else {
-        panic!("nobody has it")
-    };
+    let Locked::Held(_lock) = try_lock(&state_dir.join("race.lock")).unwrap() else { panic!("it is held") };
     let candidates = [candidate("now", None, &[])];
     let result = race(&workspace, &test_command(&workspace), &candidates, 1, &Silent);
     assert_eq!(
         result.unwrap_err().to_string(),
-        format!("another race goes on in {state_dir}; wait for its end")
+        format!("another race is running in {state_dir}; wait until it ends")
     );
     assert!(state_dir.join("race/0/theirs.o").exists());
 }

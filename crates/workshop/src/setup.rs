@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: the tools of this machine, installed, proven, and set.
+//! `cargo xtask setup`: installs, proves and sets the tools of this machine.
 
 use std::io::{IsTerminal, Write as _};
 
@@ -91,7 +91,7 @@ fn for_tier(context: &Context, name: &str, arguments: &ArgMatches) -> Result<End
     Ok(if lacking.is_empty() { Exit::Done } else { Exit::Environment }.into())
 }
 
-/// What a setup, or a check of one, is to work with.
+/// The options of a setup.
 pub(super) fn options(context: &Context, arguments: &ArgMatches) -> Result<SetupOptions> {
     let workspace = &context.workspace;
     let flag = |name: &str| arguments.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or_default();
@@ -102,7 +102,7 @@ pub(super) fn options(context: &Context, arguments: &ArgMatches) -> Result<Setup
     let known = words.into_iter().chain(linkers).collect::<Vec<_>>();
     if !known.contains(&setup.linker.as_str()) {
         let message = format!(
-            "`linker` in [setup] is `{}`, which is none on this host\n  next: choose one of {}",
+            "`linker` in [setup] is `{}`, which is not a linker on this host\n  next: choose one of {}",
             setup.linker,
             known.join(", ")
         );
@@ -132,8 +132,8 @@ fn test_command(context: &Context) -> Result<CargoCommand> {
     Ok(build_commands(workspace, tier, preset, u64::MAX).pop().unwrap_or_else(all))
 }
 
-/// Whether the system's package manager may be called: as the user said by `--yes`, or says now. As another user it is
-/// never called without being asked about.
+/// Whether the system's package manager may be called: by `--yes`, or because the user agrees now. A call with `sudo` is
+/// always asked about.
 fn yes_to(call: &Call, yes: bool) -> bool {
     if yes && call.program != "sudo" {
         return true;
@@ -149,12 +149,12 @@ fn yes_to(call: &Call, yes: bool) -> bool {
         && answer.trim().eq_ignore_ascii_case("y")
 }
 
-/// Takes the settings back. It works where cargo cannot read the workspace because of them: then the nearest folder that
+/// Undoes the settings. It works even if cargo cannot read the workspace because of them: then the nearest folder that
 /// has them is meant.
 pub(super) fn undo(root: &Utf8Path, dry_run: bool, shell: &Shell) -> Result<Exit> {
     let mut undo = SetupUndo::plan(root)?;
     if undo.interrupted {
-        shell.note("a setup was killed here; what it had changed is put back first");
+        shell.note("a setup was killed here; its changes are undone first");
     }
     if !dry_run {
         undo = undo.execute()?;
@@ -189,7 +189,7 @@ fn show_plan(shell: &Shell, plan: &SetupPlan<'_>) {
     show_constraints(shell, plan);
 }
 
-/// What a plan means to do about a tool.
+/// What a plan would do about a tool.
 fn intent(planned: &PlannedTool) -> String {
     let tool = &planned.tool;
     if tool.need == Need::Unwanted {
@@ -209,7 +209,7 @@ fn intent(planned: &PlannedTool) -> String {
     }
 }
 
-/// Before anything is done: only what is not done already.
+/// Before anything is done: only what is left to do.
 fn show_steps(shell: &Shell, plan: &SetupPlan<'_>) {
     let open = plan.tools.iter().filter(|planned| {
         planned.tool.need != Need::Unwanted
@@ -225,8 +225,8 @@ fn show_steps(shell: &Shell, plan: &SetupPlan<'_>) {
 fn show_constraints(shell: &Shell, plan: &SetupPlan<'_>) {
     if !plan.includes {
         shell.note(
-            "this cargo knows no optional `include` (1.94 does), so nothing is set for the workspace; what was proven \
-             is shown for the configuration in your cargo home",
+            "this cargo has no optional `include` (1.94 has), so nothing is set for the workspace; the settings are \
+             shown for the configuration in your cargo home",
         );
     }
 }
@@ -246,8 +246,8 @@ fn show_report(shell: &Shell, report: &SetupReport) -> Result<()> {
     }
     for overruled in &report.overruled {
         shell.warning(&format!(
-            "{} = {} does not count: {} says {}; `cargo xtask doctor --fix` moves it out of the way if it is a file of \
-             this workspace",
+            "{} = {} does not count: {} says {}; `cargo xtask doctor --fix` removes it if it is in a file of this \
+             workspace",
             overruled.key,
             overruled.ours,
             overruled.by(),
@@ -355,7 +355,7 @@ fn last_line(shell: &Shell, report: &SetupReport) -> String {
         }
     });
     if !lacking.is_empty() {
-        parts.push(format!("required and not to be had: {}", lacking.join(", ")));
+        parts.push(format!("required and missing: {}", lacking.join(", ")));
     }
     format!("setup {}: {} ({})", shell.paint(word, colour), parts.join("; "), seconds(report.took_ms))
 }

@@ -40,27 +40,27 @@ fn setup() -> Command {
         .arg(flag("dry-run", "Say what would be done; change nothing"))
         .arg(not_with_undo(
             "yes",
-            "Let the system's package manager install without asking; never as another user",
+            "Let the system's package manager install without asking; with sudo it always asks",
         ))
         .arg(not_with_undo("offline", "Download nothing; use what is there"))
         .arg(not_with_undo(
             "no-measure",
             "Do not measure linkers, which builds the tests once; keep the one in use",
         ))
-        .arg(not_with_undo("again", "Prove and measure what was proven and measured before, too"))
+        .arg(not_with_undo("again", "Repeat earlier proofs and measurements"))
         .arg(
             not_with_undo("for", "Only the tools that TIER needs: install and prove them, set nothing")
                 .action(ArgAction::Set)
                 .value_name("TIER")
                 .conflicts_with_all(["offline", "no-measure", "again"]),
         )
-        .arg(flag("undo", "Take the settings of this machine back; tools stay"))
+        .arg(flag("undo", "Undo the settings of this machine; tools stay"))
 }
 
 fn doctor() -> Command {
     Command::new("doctor")
-        .about("Say what holds builds back on this machine, and how to fix it")
-        .arg(flag("fix", "Make the changes that are safe, to this workspace's own files, and look again"))
+        .about("Check what slows down or breaks builds on this machine, and how to fix it")
+        .arg(flag("fix", "Make the safe fixes to this workspace's own files, and check again"))
 }
 
 fn clean_stale() -> Command {

@@ -15,9 +15,9 @@ use crate::process::{Interrupted, output};
 const NAME: &str = "sccache";
 /// Its server answers in 10 ms.
 const ANSWERS: Duration = Duration::from_secs(3);
-/// On this machine; nobody there refuses at once.
+/// On this machine; a closed port refuses at once.
 const CONNECTS: Duration = Duration::from_millis(200);
-/// The port that it takes unless told otherwise.
+/// sccache's default port.
 const PORT: u16 = 4226;
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {

@@ -1,6 +1,5 @@
 //! Room for the target dir.
 
-use anyhow::Result;
 use camino::Utf8Path;
 
 use super::{Check, Subject, size};
@@ -11,13 +10,13 @@ const FAILS_BELOW: u64 = GIB;
 /// Below this the next one may.
 const WARNS_BELOW: u64 = 5 * GIB;
 
-pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Check> {
     let facts = &subject.workspace.facts;
     let mut dirs = vec![&facts.target_dir];
     if !facts.build_dir.starts_with(&facts.target_dir) {
         dirs.push(&facts.build_dir);
     }
-    Ok(dirs.into_iter().filter_map(|dir| Some(judge(dir, free_bytes(dir)?))).collect())
+    dirs.into_iter().filter_map(|dir| Some(judge(dir, free_bytes(dir)?))).collect()
 }
 
 /// The bytes that a user may still write to the file system of `dir`, or of the nearest folder above it that is there.

@@ -1,4 +1,4 @@
-//! The fixes that are safe to make unasked: each means one thing, and every other byte stays.
+//! The fixes that are safe to make: each changes one thing, and every other byte stays.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use xtask_workspace::Workspace;
 use super::DoctorReport;
 use crate::settings::{LOCAL_FILE, add_include, config_file, read, record, with_line};
 
-/// A change that mends something and costs nothing. Paths are relative to the workspace's root.
+/// A change that is safe to make. Paths are relative to the workspace's root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SafeFix {
@@ -20,7 +20,7 @@ pub enum SafeFix {
     Include,
     /// Git ignores them.
     Ignore,
-    /// A key goes from a TOML file, so that the same key of a weaker one counts.
+    /// A key is removed from a TOML file, so that the same key of a weaker file counts.
     RemoveKey {
         /// The file.
         file: Utf8PathBuf,
@@ -42,7 +42,7 @@ impl std::fmt::Display for SafeFix {
 /// What a fix has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fixed {
-    /// What holds now, a line each.
+    /// What is true now, one line each.
     pub done: Vec<String>,
     /// The changes.
     pub edits: Vec<Edit>,
@@ -88,9 +88,9 @@ fn fixed(fix: &SafeFix, text: &str) -> Result<String> {
     if *fix == SafeFix::Ignore {
         let line = format!("/.cargo/{LOCAL_FILE}");
         let Some(Node::File(file)) = with_line(Some(&Node::file(text)), &line) else {
-            bail!(".gitignore is no file");
+            bail!(".gitignore is not a file");
         };
-        return String::from_utf8(file.bytes).context("it is no UTF-8");
+        return String::from_utf8(file.bytes).context("it is not UTF-8");
     }
     let mut toml = TomlText::parse(text)?;
     if let SafeFix::RemoveKey { key, .. } = fix {

@@ -1,18 +1,17 @@
 //! Flags for rustc have four sources of which cargo takes one and drops the others without a word.
 
-use anyhow::Result;
 use xtask_workspace::{CargoConfig, Environment, target_variable};
 
 use super::{Check, Subject, some};
 use crate::settings::variables_that_void_flags;
 
-pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Check> {
     let workspace = subject.workspace;
     let sources =
         Sources::of(&workspace.cargo_config, &workspace.environment, &subject.machine.host, &|path| {
             subject.shown(path).to_owned()
         });
-    Ok(vec![sources.judge()])
+    vec![sources.judge()]
 }
 
 /// Who sets flags for rustc, in words; the strongest kind first.

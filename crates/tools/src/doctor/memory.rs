@@ -1,22 +1,15 @@
-//! Whether the compilers that run at once have the memory that they are counted with.
+//! Whether there is enough memory for the compilers that run at once.
 
-use anyhow::Result;
 use xtask_workspace::{CargoConfig, Environment};
 
 use super::{Check, Subject, size};
 use crate::memory::{fitting_jobs, free_bytes, total_bytes};
 
-pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
-    let (jobs, by) =
-        jobs(&subject.workspace.cargo_config, &subject.workspace.environment, subject.options.cores);
-    let memory = Memory {
-        jobs,
-        by,
-        per_job: subject.options.setup.memory_per_job,
-        total: total_bytes(),
-        free: free_bytes(),
-    };
-    Ok(vec![memory.judge()])
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Check> {
+    let (config, environment) = (&subject.workspace.cargo_config, &subject.workspace.environment);
+    let Some((free, total)) = free_bytes().zip(total_bytes()) else { return Vec::new() };
+    let per_job = subject.options.setup.memory_per_job;
+    vec![judge(jobs(config, environment, subject.options.cores), per_job, free, total)]
 }
 
 /// How many compilers cargo runs at once, and who says so.
@@ -39,47 +32,21 @@ fn jobs(config: &CargoConfig, environment: &Environment, cores: usize) -> (usize
     }
 }
 
-struct Memory {
-    jobs: usize,
-    by: String,
-    per_job: u64,
-    total: Option<u64>,
-    free: Option<u64>,
-}
-
-impl Memory {
-    fn judge(&self) -> Check {
-        const NAME: &str = "memory";
-        let Self { jobs, by, per_job, total, free } = self;
-        let need = per_job.saturating_mul(u64::try_from(*jobs).unwrap_or(u64::MAX));
-        let claim = format!("{jobs} jobs ({by}) of {} each", size(*per_job));
-        let Some(total) = *total else {
-            return Check::ok(NAME, format!("{claim}; this system does not say what it has"));
-        };
-        let fitting = fitting_jobs(*jobs, total, *per_job);
-        if let Some(fitting) = fitting {
-            let evidence = format!("{claim} need {}, and there are {}", size(need), size(total));
-            return Check::warn(
-                NAME,
-                evidence,
-                format!("cargo xtask setup, which sets jobs = {fitting} for this machine"),
-            );
-        }
-        match *free {
-            Some(free) if free < need => {
-                let now = fitting_jobs(*jobs, free, *per_job).unwrap_or(*jobs);
-                let evidence = format!(
-                    "{claim} need {}, and {} of {} are free now",
-                    size(need),
-                    size(free),
-                    size(total)
-                );
-                Check::warn(NAME, evidence, format!("close other programs, or build with --jobs {now}"))
-            }
-            Some(free) => Check::ok(NAME, format!("{claim}; {} of {} are free", size(free), size(total))),
-            None => Check::ok(NAME, format!("{claim}; there are {}", size(total))),
-        }
+/// Compares the memory that `jobs`, set by `by`, need with the bytes that are free and in total.
+fn judge((jobs, by): (usize, String), per_job: u64, free: u64, total: u64) -> Check {
+    const NAME: &str = "memory";
+    let need = per_job.saturating_mul(u64::try_from(jobs).unwrap_or(u64::MAX));
+    let claim = format!("{jobs} jobs ({by}) of {} each", size(per_job));
+    let (needed, free_now, all) = (size(need), size(free), size(total));
+    if let Some(fitting) = fitting_jobs(jobs, total, per_job) {
+        let fix = format!("cargo xtask setup, which sets jobs = {fitting} for this machine");
+        return Check::warn(NAME, format!("{claim} need {needed}, and there are {all}"), fix);
     }
+    if let Some(fitting) = fitting_jobs(jobs, free, per_job) {
+        let evidence = format!("{claim} need {needed}, and {free_now} of {all} are free now");
+        return Check::warn(NAME, evidence, format!("close other programs, or build with --jobs {fitting}"));
+    }
+    Check::ok(NAME, format!("{claim}; {free_now} of {all} are free"))
 }
 
 #[cfg(test)]
@@ -88,25 +55,16 @@ mod tests {
     use crate::doctor::Status;
 
     #[test]
-    fn jobs_are_weighed_against_memory() {
+    fn jobs_are_compared_with_memory() {
         let gib = 1_u64 << 30;
         // jobs, GiB in all, GiB free; how it is, a part of the fix
         let table = [
-            (2, Some(16), Some(8), Status::Ok, ""),
-            (16, Some(16), Some(16), Status::Warn, "jobs = 8"),
-            (4, Some(16), Some(5), Status::Warn, "--jobs 2"),
-            (4, Some(16), None, Status::Ok, ""),
-            (4, None, None, Status::Ok, ""),
+            (2, 16, 8, Status::Ok, ""),
+            (16, 16, 16, Status::Warn, "jobs = 8"),
+            (4, 16, 5, Status::Warn, "--jobs 2"),
         ];
         for (jobs, total, free, status, fix) in table {
-            let memory = Memory {
-                jobs,
-                by: "x".into(),
-                per_job: 2 * gib,
-                total: total.map(|n: u64| n * gib),
-                free: free.map(|n: u64| n * gib),
-            };
-            let check = memory.judge();
+            let check = judge((jobs, "x".to_owned()), 2 * gib, free * gib, total * gib);
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.fix.map_or(String::new(), |fix| fix.text).contains(fix));
         }

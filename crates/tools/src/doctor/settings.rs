@@ -1,6 +1,5 @@
 //! The settings of this machine: whether they are kept out of git, read by cargo, and in force.
 
-use anyhow::Result;
 use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,7 +14,7 @@ const SETUP: &str = "cargo xtask setup";
 /// Where cargo cannot start rustc, it cannot start us either, unless these settings are gone first.
 pub(super) const SETUP_ANEW: &str = "rm .cargo/xtask.local.toml && cargo xtask setup";
 
-pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Check> {
     let (root, machine, environment) = (subject.root(), &subject.machine, &subject.workspace.environment);
     let config = &subject.workspace.cargo_config;
     let file = local_file(root);
@@ -26,16 +25,13 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
         } else {
             Check::ok("settings", "setup found nothing that is worth setting here")
         };
-        return Ok(vec![check]);
+        return vec![check];
     }
     let settings = LocalSettings::read(&file, &machine.host);
     let relative = Utf8Path::new(".cargo").join(LOCAL_FILE);
     let tracked = subject.tracked.as_ref().is_some_and(|files| files.contains(&relative));
-    let listed =
-        fs::read_to_string(root.join(".gitignore")).is_ok_and(|text| text.lines().any(names_local_file));
     let around = Around::of(root, config, environment);
-    let git = Git { tracked, ignored: tracked || around.ignored, listed };
-    let mut checks = vec![git.judge(&relative)];
+    let mut checks = vec![judge_git(&relative, tracked, around.ignored)];
     checks.push(judge_programs(&missing_programs(&settings), SETUP));
     let included = around.included;
     if !included && includes(subject.cargo) {
@@ -67,41 +63,20 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
             ),
         });
     }
-    Ok(checks)
+    checks
 }
 
-/// Whether a line of `.gitignore` is the one that setup writes.
-fn names_local_file(line: &str) -> bool {
-    let line = line.trim().trim_start_matches('/');
-    line.strip_prefix(".cargo/") == Some(LOCAL_FILE)
-}
-
-/// What git makes of the local file.
-#[derive(Debug, Clone, Copy)]
-struct Git {
-    tracked: bool,
-    ignored: bool,
-    /// Whether `.gitignore` in the root has it.
-    listed: bool,
-}
-
-impl Git {
-    fn judge(self, file: &Utf8Path) -> Check {
-        if self.tracked {
-            let check = Check::fail(
-                "settings",
-                format!("{file} is committed: it breaks every machine that lacks these programs"),
-                format!("git rm --cached {file}"),
-            );
-            return if self.listed { check } else { check.with_safe(SafeFix::Ignore) };
-        }
-        if !self.ignored {
-            let evidence = format!("git does not ignore {file}: the next `git add .` commits it");
-            return Check::fail("settings", evidence, format!("add /{file} to .gitignore"))
-                .with_safe(SafeFix::Ignore);
-        }
-        Check::ok("settings", format!("{file}, which git ignores"))
+fn judge_git(file: &Utf8Path, tracked: bool, ignored: bool) -> Check {
+    const NAME: &str = "settings";
+    if tracked {
+        let evidence = format!("{file} is committed: it breaks every machine that lacks these programs");
+        return Check::fail(NAME, evidence, format!("git rm --cached {file}, and add /{file} to .gitignore"));
     }
+    if !ignored {
+        let evidence = format!("git does not ignore {file}: the next `git add .` commits it");
+        return Check::fail(NAME, evidence, format!("add /{file} to .gitignore")).with_safe(SafeFix::Ignore);
+    }
+    Check::ok(NAME, format!("{file}, which git ignores"))
 }
 
 /// The programs that the settings name by their paths, and that are gone.
@@ -118,9 +93,9 @@ pub(super) fn missing_programs(settings: &LocalSettings) -> Vec<Utf8PathBuf> {
 pub(super) fn judge_programs(missing: &[Utf8PathBuf], fix: &str) -> Check {
     let names = missing.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
     if missing.is_empty() {
-        return Check::ok("settings programs", "every program that is named is there");
+        return Check::ok("settings programs", "every program that is named exists");
     }
-    let evidence = format!("{LOCAL_FILE} names what is gone, so cargo cannot build: {names}");
+    let evidence = format!("{LOCAL_FILE} names programs that do not exist, so cargo cannot build: {names}");
     Check::fail("settings programs", evidence, fix)
 }
 
@@ -141,7 +116,7 @@ fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check 
                 .with_safe(SafeFix::RemoveKey { file: inside.to_owned(), key })
         }
         (None, Some(file), _) => Check::fail(&name, evidence, format!("remove `{key}` from {file}")),
-        // Whoever sets a variable may mean it.
+        // A variable may be set on purpose.
         (None, None, Some(variable)) => Check::warn(&name, evidence, format!("unset {variable}")),
         (None, None, None) => Check::fail(&name, evidence, SETUP),
     }
@@ -173,28 +148,18 @@ mod tests {
     use crate::doctor::Status;
 
     #[test]
-    fn the_local_file_is_git_ignored_or_that_is_mended() {
-        let file = Utf8Path::new(".cargo/xtask.local.toml");
-        // tracked, ignored, in .gitignore; how it is, what --fix does
+    fn the_local_file_has_to_be_ignored_by_git() {
+        // tracked, ignored; the status, what --fix does
         let table = [
-            (false, true, true, Status::Ok, None),
-            (false, true, false, Status::Ok, None),
-            (false, false, false, Status::Fail, Some(SafeFix::Ignore)),
-            (true, true, true, Status::Fail, None),
-            (true, true, false, Status::Fail, Some(SafeFix::Ignore)),
+            (false, true, Status::Ok, None),
+            (false, false, Status::Fail, Some(SafeFix::Ignore)),
+            (true, true, Status::Fail, None),
+            (true, false, Status::Fail, None),
         ];
-        for (tracked, ignored, listed, status, safe) in table {
-            let check = Git { tracked, ignored, listed }.judge(file);
-            assert_eq!(
-                (check.status, check.fix.and_then(|fix| fix.safe)),
-                (status, safe),
-                "{tracked} {ignored}"
-            );
-        }
-        for (line, names) in
-            [("/.cargo/xtask.local.toml", true), (".cargo/xtask.local.toml ", true), ("/target", false)]
-        {
-            assert_eq!(names_local_file(line), names, "{line}");
+        for (tracked, ignored, status, safe) in table {
+            let check = judge_git(".cargo/xtask.local.toml".into(), tracked, ignored);
+            let found = (check.status, check.fix.and_then(|fix| fix.safe));
+            assert_eq!(found, (status, safe), "{tracked} {ignored}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Which toolchain is pinned, which one answers, what it lacks, and whether this cargo is recent enough.
+//! Which toolchain is pinned, which one is used, what it lacks, and whether this cargo is recent enough.
 
 use std::fs;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::DocumentMut;
-use xtask_workspace::{Call, CargoVersion, Environment, home, on_path};
+use xtask_workspace::{Call, CargoVersion, on_path};
 
 use super::{Check, Subject, shown};
 use crate::process::output;
@@ -62,111 +62,87 @@ impl Pin {
     }
 }
 
-/// What decides which toolchain answers.
+/// Which toolchain is used, and why.
 #[derive(Debug, Default)]
 struct Choice<'a> {
     pin: Option<&'a Pin>,
-    /// `RUSTUP_TOOLCHAIN`, where the user has set it.
-    variable: Option<&'a str>,
-    /// The folder and the toolchain of a `rustup override` that is nearer than the file.
-    folder: Option<(Utf8PathBuf, String)>,
     /// What `rustc --version` says.
     rustc: &'a str,
-    /// Components that the file asks for and that are not there.
+    /// `RUSTUP_TOOLCHAIN`, where the user has set it.
+    variable: Option<&'a str>,
+    /// What `rustup show active-toolchain` says: the toolchain's name, then the reason.
+    active: &'a str,
+    /// Components that the file asks for and that are not installed.
     missing: Vec<String>,
 }
 
 impl Choice<'_> {
     fn judge(&self, root: &Utf8Path) -> Check {
         const NAME: &str = "toolchain";
+        let Self { rustc, missing, .. } = self;
         let pinned = self.pin.and_then(|pin| Some((shown(&pin.file, root), pin.channel.as_deref()?)));
-        let rustc = self.rustc;
-        match (self.variable, &self.folder, pinned) {
-            (Some(variable), _, Some((file, channel))) if without_host(variable) != without_host(channel) => {
-                Check::warn(
-                    NAME,
-                    format!("{rustc}: RUSTUP_TOOLCHAIN={variable} overrules {file}, which pins {channel}"),
-                    "unset RUSTUP_TOOLCHAIN",
-                )
-            }
-            (None, Some((folder, toolchain)), Some((file, channel)))
-                if without_host(channel) != toolchain =>
-            {
-                Check::warn(
-                    NAME,
-                    format!(
-                        "{rustc}: a rustup override of {folder} sets {toolchain}, and {file} pins {channel}"
-                    ),
-                    format!("rustup override unset --path {folder}"),
-                )
-            }
-            _ if !self.missing.is_empty() => {
-                let file = pinned.map_or("the toolchain file", |(file, _)| file);
-                let names = self.missing.join(" ");
-                let (targets, components) =
-                    self.missing.iter().partition::<Vec<_>, _>(|name| name.starts_with("rust-std-"));
-                let add = |what: &str, names: Vec<&String>| {
-                    let names =
-                        names.iter().map(|name| name.trim_start_matches("rust-std-")).collect::<Vec<_>>();
-                    (!names.is_empty()).then(|| format!("rustup {what} add {}", names.join(" ")))
-                };
-                let commands = [add("component", components), add("target", targets)];
-                let commands = commands.into_iter().flatten().collect::<Vec<_>>().join(" && ");
-                Check::warn(NAME, format!("{rustc}: {file} lists what is not installed: {names}"), commands)
-            }
-            (_, _, Some((file, channel))) => Check::ok(NAME, format!("{rustc}; {file} pins {channel}")),
-            (Some(variable), _, None) => Check::ok(NAME, format!("{rustc}; RUSTUP_TOOLCHAIN={variable}")),
-            (None, Some((folder, _)), None) => {
-                Check::ok(NAME, format!("{rustc}; a rustup override of {folder} says so"))
-            }
-            (None, None, None) => Check::ok(NAME, format!("{rustc}; nothing is pinned")),
+        let Some((file, channel)) = pinned else {
+            let by = self.variable.map_or_else(
+                || "no toolchain is pinned".to_owned(),
+                |variable| format!("RUSTUP_TOOLCHAIN={variable}"),
+            );
+            return Check::ok(NAME, format!("{rustc}; {by}"));
+        };
+        let used =
+            without_host(self.variable.unwrap_or(self.active.split_whitespace().next().unwrap_or(channel)));
+        if used != without_host(channel) {
+            let (by, fix) = match self.variable {
+                Some(variable) => (format!("RUSTUP_TOOLCHAIN={variable}"), "unset RUSTUP_TOOLCHAIN"),
+                None => (format!("`rustup override` of {used}"), "rustup override unset"),
+            };
+            return Check::warn(NAME, format!("{rustc}: {by} overrules {file}, which pins {channel}"), fix);
         }
+        if missing.is_empty() {
+            return Check::ok(NAME, format!("{rustc}; {file} pins {channel}"));
+        }
+        let (targets, components) =
+            missing.iter().map(String::as_str).partition::<Vec<_>, _>(|name| name.starts_with("rust-std-"));
+        let targets = targets.iter().map(|name| name.trim_start_matches("rust-std-")).collect::<Vec<_>>();
+        let add = |what: &str, names: &[&str]| {
+            (!names.is_empty()).then(|| format!("rustup {what} add {}", names.join(" ")))
+        };
+        let commands = [add("component", &components), add("target", &targets)];
+        let commands = commands.into_iter().flatten().collect::<Vec<_>>().join(" && ");
+        let evidence = format!("{rustc}: {file} lists what is not installed: {}", missing.join(" "));
+        Check::warn(NAME, evidence, commands)
     }
 }
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
     let (root, environment) = (subject.root(), &subject.workspace.environment);
     let pin = Pin::of(root);
-    let rustup = on_path("rustup", environment);
-    let mut missing = Vec::new();
-    if let (Some(pin), Some(rustup)) = (pin.as_ref().filter(|pin| !pin.components.is_empty()), &rustup) {
-        let call = Call::new(root, rustup.as_str(), ["component", "list", "--installed"])
-            // What is not installed is to be said, not installed.
-            .with_env("RUSTUP_AUTO_INSTALL", "0");
-        let said = output(&call, environment, RUSTUP_ANSWERS)?;
-        if said.success {
-            missing = pin.missing(&said.stdout, &subject.machine.host);
+    let ask = |args: &[&str]| {
+        let rustup = on_path("rustup", environment)?;
+        let call = Call::new(root, rustup.as_str(), args.iter().copied());
+        // What is not installed is to be said, not installed.
+        Some(output(&call.with_env("RUSTUP_AUTO_INSTALL", "0"), environment, RUSTUP_ANSWERS))
+    };
+    let said = |args: &[&str]| {
+        let said = ask(args).transpose()?.filter(|said| said.success);
+        anyhow::Ok(said.map(|said| said.stdout))
+    };
+    let mut choice = Choice {
+        pin: pin.as_ref(),
+        rustc: &subject.machine.rustc,
+        variable: environment.get("RUSTUP_TOOLCHAIN"),
+        ..Choice::default()
+    };
+    let mut active = None;
+    if let Some(pin) = &pin {
+        active = said(&["show", "active-toolchain"])?;
+        if !pin.components.is_empty()
+            && let Some(installed) = said(&["component", "list", "--installed"])?
+        {
+            choice.missing = pin.missing(&installed, &subject.machine.host);
         }
     }
-    let folder = rustup.and_then(|_| {
-        let settings = fs::read_to_string(rustup_home(environment)?.join("settings.toml")).ok()?;
-        folder_override(&settings, root, pin.as_ref().and_then(|pin| pin.file.parent()))
-    });
-    let choice = Choice {
-        pin: pin.as_ref(),
-        variable: environment.get("RUSTUP_TOOLCHAIN"),
-        folder,
-        rustc: &subject.machine.rustc,
-        missing,
-    };
+    choice.active = active.as_deref().unwrap_or_default();
     Ok(vec![choice.judge(root)])
-}
-
-fn rustup_home(environment: &Environment) -> Option<Utf8PathBuf> {
-    let explicit = environment.get("RUSTUP_HOME").map(Utf8PathBuf::from);
-    explicit.or_else(|| home(environment).map(|home| home.join(".rustup")))
-}
-
-/// The override in rustup's settings that counts in `dir`: the nearest, unless a toolchain file in the folder `file` is
-/// nearer.
-fn folder_override(settings: &str, dir: &Utf8Path, file: Option<&Utf8Path>) -> Option<(Utf8PathBuf, String)> {
-    let document = settings.parse::<DocumentMut>().ok()?;
-    let overrides = document.get("overrides")?.as_table_like()?;
-    let reaches = |folder: &&Utf8Path| file.is_none_or(|file| folder.starts_with(file));
-    dir.ancestors().take_while(reaches).find_map(|folder| {
-        let toolchain = overrides.get(folder.as_str())?.as_str()?;
-        Some((folder.to_owned(), without_host(toolchain).to_owned()))
-    })
 }
 
 /// `stable-x86_64-unknown-linux-gnu` as a toolchain file would name it.
@@ -175,8 +151,8 @@ fn without_host(toolchain: &str) -> &str {
     toolchain.find(&format!("-{host}")).map_or(toolchain, |at| &toolchain[..at])
 }
 
-pub(super) fn check_cargo(subject: &Subject<'_>) -> Result<Vec<Check>> {
-    Ok(vec![judge_cargo(subject.cargo)])
+pub(super) fn check_cargo(subject: &Subject<'_>) -> Vec<Check> {
+    vec![judge_cargo(subject.cargo)]
 }
 
 fn judge_cargo(cargo: CargoVersion) -> Check {
@@ -236,48 +212,50 @@ mod tests {
     }
 
     #[test]
-    fn what_answers_is_compared_with_what_is_pinned() {
+    fn what_is_used_is_compared_with_what_is_pinned() {
         let stable = pin("[toolchain]\nchannel = \"stable\"\n");
-        let folder = |toolchain: &str| Some((Utf8PathBuf::from("/w"), toolchain.to_owned()));
-        // pinned, RUSTUP_TOOLCHAIN, the override, what is missing; how it is, a word of the evidence, the fix
+        let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let active = |toolchain: &str, why: &str| format!("{toolchain}-{host} ({why})\n");
+        let by_file = active("stable", "overridden by '/w/rust-toolchain.toml'");
+        let by_folder = active("beta", "directory override for '/w'");
+        // pinned, RUSTUP_TOOLCHAIN, what is active, what is missing; the status, a word of the evidence, the fix
         let table = [
-            (Some(&stable), None, None, &[][..], Status::Ok, "pins stable", None),
-            (None, None, None, &[], Status::Ok, "nothing is pinned", None),
-            (Some(&stable), Some("stable"), None, &[], Status::Ok, "pins stable", None),
+            (Some(&stable), None, by_file.as_str(), &[][..], Status::Ok, "pins stable", None),
+            (Some(&stable), None, "", &[], Status::Ok, "pins stable", None),
+            (None, None, "", &[], Status::Ok, "no toolchain is pinned", None),
+            (None, Some("beta"), "", &[], Status::Ok, "RUSTUP_TOOLCHAIN=beta", None),
+            (Some(&stable), Some("stable"), "", &[], Status::Ok, "pins stable", None),
             (
                 Some(&stable),
                 Some("nightly"),
-                None,
+                "",
                 &[],
                 Status::Warn,
-                "RUSTUP_TOOLCHAIN=nightly",
+                "RUSTUP_TOOLCHAIN=nightly overrules",
                 Some("unset RUSTUP_TOOLCHAIN"),
             ),
             (
                 Some(&stable),
                 None,
-                folder("beta"),
+                &by_folder,
                 &[],
                 Status::Warn,
-                "override of /w sets beta",
-                Some("rustup override unset --path /w"),
+                "override` of beta overrules",
+                Some("rustup override unset"),
             ),
-            (Some(&stable), None, folder("stable"), &[], Status::Ok, "pins stable", None),
-            (None, None, folder("beta"), &[], Status::Ok, "override of /w", None),
-            (None, Some("beta"), None, &[], Status::Ok, "RUSTUP_TOOLCHAIN=beta", None),
             (
                 Some(&stable),
                 None,
-                None,
+                &by_file,
                 &["miri", "rust-std-wasm64"],
                 Status::Warn,
                 "not installed: miri",
                 Some("rustup component add miri && rustup target add wasm64"),
             ),
         ];
-        for (pin, variable, folder, missing, status, evidence, fix) in table {
+        for (pin, variable, active, missing, status, evidence, fix) in table {
             let missing = missing.iter().map(|&name| name.to_owned()).collect();
-            let check = Choice { pin, variable, folder, rustc: "rustc 1.95.0", missing }.judge("/w".into());
+            let check = Choice { pin, variable, active, rustc: "rustc 1.95.0", missing }.judge("/w".into());
             assert_eq!(
                 (check.status, check.fix.as_ref().map(|fix| fix.text.as_str())),
                 (status, fix),
@@ -288,25 +266,6 @@ mod tests {
                 "{check:?}"
             );
         }
-    }
-
-    #[test]
-    fn an_override_counts_unless_a_file_is_nearer() {
-        let settings = format!("version = \"12\"\n[overrides]\n\"/w/a\" = \"nightly-{HOST}\"\n");
-        // where, the folder of the toolchain file, what counts
-        let table = [
-            ("/w/a", None, true),
-            ("/w/a/b", None, true),
-            ("/w/a", Some("/w/a"), true),
-            ("/w/a/b", Some("/w"), true),
-            ("/w/a/b", Some("/w/a/b"), false),
-            ("/w", None, false),
-        ];
-        for (dir, file, counts) in table {
-            let found = folder_override(&settings, dir.into(), file.map(Utf8Path::new));
-            assert_eq!(found.is_some(), counts, "{dir} {file:?}");
-        }
-        assert_eq!(without_host(&format!("stable-{}-unknown-linux-gnu", std::env::consts::ARCH)), "stable");
     }
 
     #[test]

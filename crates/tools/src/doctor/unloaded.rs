@@ -1,4 +1,4 @@
-//! What can be said where cargo cannot even read the workspace: a toolchain or a program that is not there.
+//! The checks that are possible if cargo cannot even read the workspace: a missing toolchain or program.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -9,7 +9,7 @@ use super::toolchain::Pin;
 use super::{Check, DoctorReport};
 use crate::settings::{LocalSettings, local_file};
 
-/// Says why the workspace around `dir` cannot be read, where that is for a doctor to say; else `error` comes back.
+/// Reports why the workspace around `dir` cannot be read if this machine is the reason; otherwise returns `error`.
 pub fn diagnose_unloaded(
     dir: &Utf8Path,
     environment: &Environment,
@@ -56,7 +56,7 @@ fn gone(dir: &Utf8Path, environment: &Environment) -> Option<Check> {
         xtask_workspace::on_path(&program, environment).is_some()
     };
     (!there).then(|| {
-        let evidence = format!("{program}, set by {by}, is not there: cargo cannot start rustc");
+        let evidence = format!("{program}, set by {by}, does not exist: cargo cannot start rustc");
         Check::fail("wrapper", evidence, format!("remove it from {by}, or install it"))
     })
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_matter_of_the_machine_comes_back() {
+    fn an_error_that_is_not_of_the_machine_is_returned() {
         let dir = xtask_testkit::TempDir::new("doctor-unloaded");
         let mut environment = Environment::default();
         environment.set("CARGO_HOME", dir.path().join("home").as_str());

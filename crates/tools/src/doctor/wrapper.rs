@@ -10,7 +10,7 @@ use super::settings::{SETUP_ANEW, wrapper};
 use super::{Check, Subject};
 use crate::process::{Interrupted, last_lines, output};
 
-/// A wrapper that takes longer to pass on `-vV` loops or hangs.
+/// The longest that a wrapper may take to pass on `-vV`; a longer one loops or hangs.
 const ANSWERS: Duration = Duration::from_secs(5);
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
@@ -24,12 +24,12 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
         checks.push(look(name, program, subject.shown(by.as_str().into()), subject)?);
     }
     if checks.is_empty() {
-        checks.push(Check::ok("wrapper", "none: cargo calls rustc itself"));
+        checks.push(Check::ok("wrapper", "none"));
     }
     Ok(checks)
 }
 
-/// Where the program lies, without links.
+/// The path of the program, without links.
 pub(super) fn located(program: &str, environment: &Environment) -> Option<Utf8PathBuf> {
     let path = if program.contains('/') { Some(program.into()) } else { on_path(program, environment) }?;
     path.is_file().then(|| path.canonicalize_utf8().unwrap_or(path))
@@ -38,7 +38,7 @@ pub(super) fn located(program: &str, environment: &Environment) -> Option<Utf8Pa
 fn look(name: &str, program: &str, by: &str, subject: &Subject<'_>) -> Result<Check> {
     let environment = &subject.workspace.environment;
     let Some(path) = located(program, environment) else {
-        let evidence = format!("{program}, set by {by}, is not there: cargo cannot start rustc");
+        let evidence = format!("{program}, set by {by}, does not exist: cargo cannot start rustc");
         let fix = if by.ends_with(crate::settings::LOCAL_FILE) {
             SETUP_ANEW.to_owned()
         } else {
@@ -50,7 +50,7 @@ fn look(name: &str, program: &str, by: &str, subject: &Subject<'_>) -> Result<Ch
         return Ok(check);
     }
     if is_sccache(program) {
-        // It would start its server, which cargo does when it needs it.
+        // Calling it would start its server.
         return Ok(Check::ok(name, format!("{program}, set by {by}")));
     }
     let call = Call::new(subject.root(), program, ["rustc", "-vV"]);
@@ -80,7 +80,7 @@ pub(super) fn is_sccache(program: &str) -> bool {
     Utf8Path::new(program).file_stem() == Some("sccache")
 }
 
-/// A wrapper that is the compiler or cargo itself, told without starting it.
+/// A wrapper that is the compiler or cargo itself, found without starting it.
 fn judge_compiler(
     name: &str,
     program: &str,
@@ -105,7 +105,7 @@ mod tests {
     use crate::doctor::Status;
 
     #[test]
-    fn a_wrapper_that_is_the_compiler_is_told_without_starting_it() {
+    fn a_wrapper_that_is_the_compiler_is_found_without_starting_it() {
         let environment = Environment::current();
         let judged =
             |program: &str, path: &Utf8Path| judge_compiler("wrapper", program, "f", path, &environment);

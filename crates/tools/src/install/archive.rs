@@ -24,15 +24,15 @@ pub(crate) struct Fetch<'a> {
     pub(crate) archive: &'a Archive,
     /// The file name that the program gets, with `.exe` where programs have it.
     pub(crate) program: &'a str,
-    /// Where downloads are kept, whole and partial; made when it is missing, and ours alone.
+    /// The folder of whole and partial downloads, ours alone; created if it is missing.
     pub(crate) downloads: &'a Utf8Path,
-    /// Where the program goes; made when it is missing.
+    /// Where the program goes; created if it is missing.
     pub(crate) folder: &'a Utf8Path,
-    /// What it may take.
+    /// Its limits.
     pub(crate) limits: Limits,
 }
 
-/// What a download and its unpacking may take.
+/// The limits of a download and its unpacking.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Bytes of the archive.
@@ -43,11 +43,11 @@ pub(crate) struct Limits {
     pub(crate) connect: Duration,
     /// Time for the whole download, every further try included.
     pub(crate) whole: Duration,
-    /// Bytes a second; what is slower for as long as `stall` has failed.
+    /// Bytes a second; a download that is slower for as long as `stall` has failed.
     pub(crate) least_rate: u64,
     /// Whole seconds; see `least_rate`.
     pub(crate) stall: Duration,
-    /// How many further tries follow a failure that may pass.
+    /// The number of further tries after a failure that may pass.
     pub(crate) retries: u32,
     /// The pause before the first further try; it doubles with each one.
     pub(crate) pause: Duration,
@@ -78,8 +78,8 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 /// Downloads the archive unless a whole one is kept, checks it, and puts the program in place. Returns the program's
 /// path.
 ///
-/// It replaces a link there, does not follow it; a program that is running there goes on with its old file. Of several
-/// that fetch the same archive at once one downloads it and the others wait.
+/// A link at that path is replaced, not followed; a program that is running there keeps its old file. If several processes
+/// fetch the same archive, one downloads it and the others wait.
 pub(crate) fn fetch(
     fetch: &Fetch<'_>,
     environment: &Environment,
@@ -100,17 +100,17 @@ fn fetched(fetch: &Fetch<'_>, environment: &Environment, progress: &dyn Progress
     let _lock = match try_lock(&locks)? {
         Locked::Held(lock) => lock,
         Locked::Busy => {
-            progress.note(&format!("waiting for another process that fetches {}", fetch.archive.url));
+            progress.note(&format!("waiting for another process that downloads {}", fetch.archive.url));
             lock_exclusive(&locks)?
         }
     };
-    // What would fail in the end fails before anything is downloaded.
+    // Fails here, before anything is downloaded, if the program cannot be placed.
     if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
         bail!("{path} is a folder; move it away, then run it again");
     }
     drop(Replacement::of(&path)?);
     if let Some(before) = SystemTime::now().checked_sub(ABANDONED) {
-        // What stays takes some space, and harms nobody.
+        // A leftover takes some space and does no harm.
         if let Err(error) = remove_abandoned(&path, before) {
             progress.detail(&format!("{error:#}"));
         }
@@ -165,26 +165,12 @@ fn unpack(
     Ok(())
 }
 
-/// Refuses what would lead outside the two folders, or be read as an option by a program that is called.
+/// Refuses a program that would lead outside of its folder, and an archive that cannot be unpacked. The URL and the
+/// SHA-256 were checked when they were read from the configuration.
 fn check(fetch: &Fetch<'_>) -> Result<()> {
     let Fetch { archive, program, .. } = fetch;
-    let is_name = !program.is_empty()
-        && !matches!(*program, "." | "..")
-        && !program.contains(['/', '\\', ':'])
-        && !program.chars().any(char::is_control);
-    if !is_name {
-        bail!("`{}` is no name for a program; give one without folders", program.escape_debug());
-    }
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if archive.sha256.len() != 64 || !archive.sha256.bytes().all(is_digit) {
-        bail!("`sha256` must be 64 lowercase hexadecimal digits, found `{}`", archive.sha256.escape_debug());
-    }
-    let is_plain = archive.url.bytes().all(|byte| byte.is_ascii_graphic());
-    if !archive.url.starts_with("https://") || !is_plain {
-        bail!(
-            "only an https:// URL without spaces is downloaded, not `{}`; correct `url`",
-            archive.url.escape_debug()
-        );
+    if Utf8Path::new(program).file_name() != Some(program) || program.contains(['\\', ':']) {
+        bail!("`{}` is not a program's name; give one without folders", program.escape_debug());
     }
     let path = archive.url.split(['?', '#']).next().unwrap_or_default();
     if ![".tar.gz", ".tgz"].iter().any(|ending| path.ends_with(ending)) {
@@ -204,7 +190,7 @@ fn on_disk(error: &anyhow::Error) -> &'static str {
             ": a disk is full; free some space, then run it again"
         }
         Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-            ": something cannot be written; make it writable for you, or choose another folder by `install-to` in \
+            ": something cannot be written; make it writable for you, or choose another folder with `install-to` in \
              xtask.toml, then run it again"
         }
         _ => "",

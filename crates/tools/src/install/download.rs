@@ -2,9 +2,9 @@
 //!
 //! Invariant: `<sha256>.archive` is returned only when its SHA-256 was just seen to be the pinned one.
 //!
-//! What curl says goes through a pipe of ours into `<sha256>.part`. So a limit holds whatever the server says about
-//! the length, and a curl that outlives us cannot write into the file of the next run. Further tries are made here, not
-//! by `curl --retry`, which would begin anew in the middle of what the pipe has already brought.
+//! curl's output goes through a pipe into `<sha256>.part`. So a limit holds whatever the server says about the length, and
+//! a curl that outlives this process cannot write into the file of the next run. Further tries are made here, not by
+//! `curl --retry`, which would start from the beginning in the middle of the pipe.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Write};
@@ -59,22 +59,6 @@ struct Download<'a> {
     part: &'a Utf8Path,
 }
 
-/// How one try ended that did not fail for good.
-enum Try {
-    Done,
-    /// What is there already cannot be gone on with.
-    StartOver(Error),
-    /// A failure that may pass.
-    Passing(Error),
-}
-
-/// Whether a file was put together from what several tries brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pieces {
-    One,
-    Several,
-}
-
 impl Download<'_> {
     /// Downloads until the partial file is the pinned archive.
     fn verified(&self) -> Result<()> {
@@ -84,35 +68,35 @@ impl Download<'_> {
             return Err(EnvironmentLacks(what.to_owned()).into());
         }
         let deadline = Instant::now() + self.fetch.limits.whole;
-        let pieces = self.complete(deadline)?;
-        let mut found = sha256(self.part)?;
         let archive = self.fetch.archive;
-        if found != archive.sha256 && pieces == Pieces::Several {
+        let mut continued = self.complete(deadline)?;
+        let mut found = sha256(self.part)?;
+        if found != archive.sha256 && continued {
             // The file on the server may have changed between the pieces.
             self.detail(
-                "the pieces of several tries have another SHA-256 together: downloaded once more as a whole",
+                "the pieces of several tries have the wrong SHA-256 together: downloaded again as a whole",
             );
             remove_file(self.part)?;
-            // A further failure leaves pieces again; then the sum is the verdict all the same.
-            self.complete(deadline)?;
+            continued = self.complete(deadline)?;
             found = sha256(self.part)?;
         }
         if found != archive.sha256 {
             remove_file(self.part)?;
             bail!(
-                "{} has the SHA-256 {found}, not the pinned {}: it was replaced since, or somebody changes it on the \
-                 way; nothing was unpacked. Compare with what the project publishes, then correct `sha256`",
+                "{} has the SHA-256 {found}, not the pinned {}: it was replaced since, or changed on the way{}; nothing \
+                 was unpacked. Compare with what the project publishes, then correct `sha256`",
                 archive.url,
-                archive.sha256
+                archive.sha256,
+                if continued { ", or it changes between tries" } else { "" }
             );
         }
         Ok(())
     }
 
-    /// Tries until curl says that the whole file is there.
-    fn complete(&self, deadline: Instant) -> Result<Pieces> {
+    /// Tries until curl says that the whole file is there. Returns whether a partial file was continued.
+    fn complete(&self, deadline: Instant) -> Result<bool> {
         let limits = &self.fetch.limits;
-        let (mut tries, mut pieces) = (0, Pieces::One);
+        let (mut tries, mut continued) = (0, false);
         let mut last = None;
         loop {
             let had = length(self.part)?.unwrap_or(0);
@@ -121,13 +105,11 @@ impl Download<'_> {
                 remove_file(self.part)?;
                 continue;
             }
-            if had > 0 {
-                pieces = Pieces::Several;
-            }
+            continued |= had > 0;
             let left = deadline.saturating_duration_since(Instant::now());
             if left < Duration::from_millis(100) {
                 let late = anyhow!(
-                    "{} was not downloaded within {} s; what came so far is kept, so running it again goes on from \
+                    "{} was not downloaded within {} s; what was downloaded is kept, and running it again continues \
                      there",
                     self.fetch.archive.url,
                     limits.whole.as_secs_f64()
@@ -138,26 +120,26 @@ impl Download<'_> {
                 });
             }
             match self.attempt(had, left)? {
-                Try::Done => return Ok(pieces),
-                Try::StartOver(why) => {
-                    self.detail(&format!("{why:#}: begun anew"));
+                None => return Ok(continued),
+                Some((Ending::CannotContinue, why)) if had > 0 => {
+                    self.detail(&format!("{why:#}: started again"));
                     remove_file(self.part)?;
-                    pieces = Pieces::One;
+                    continued = false;
                 }
-                Try::Passing(error) if tries == limits.retries => return Err(error),
-                Try::Passing(error) => {
+                Some((Ending::Passing, error)) if tries < limits.retries => {
                     let pause = limits.pause * 2_u32.saturating_pow(tries);
                     tries += 1;
                     self.detail(&format!("{error:#}: tried again in {} s", pause.as_secs_f64()));
                     std::thread::sleep(pause.min(left));
                     last = Some(error);
                 }
+                Some((_, error)) => return Err(error),
             }
         }
     }
 
-    /// One call of curl, which goes on behind the first `had` bytes.
-    fn attempt(&self, had: u64, left: Duration) -> Result<Try> {
+    /// One call of curl, which continues after the first `had` bytes. `None` when the whole file is there.
+    fn attempt(&self, had: u64, left: Duration) -> Result<Option<(Ending, Error)>> {
         let call = self.call(had, left);
         self.detail(&call.to_string());
         let part = self.part;
@@ -169,11 +151,14 @@ impl Download<'_> {
         let said = streamed(&call, self.environment, left + GRACE, &mut |piece| {
             bytes += piece.len() as u64;
             if bytes > most {
-                bail!(too_large(&self.fetch.archive.url, most));
+                bail!(
+                    "{} is larger than {most} bytes, which no release of a tool is; correct `url`",
+                    self.fetch.archive.url
+                );
             }
             file.write_all(piece).with_context(|| format!("failed to write {part}"))
         });
-        // Kept even when the call failed: the next one goes on behind it.
+        // Kept even when the call failed: the next one continues it.
         let written = file.flush().with_context(|| format!("failed to write {part}"));
         if bytes > most {
             drop(file);
@@ -183,19 +168,15 @@ impl Download<'_> {
         written?;
         if code == Some(0) {
             if bytes == 0 {
-                bail!("`{call}` says that it is done and has written nothing; check what `curl` on PATH is");
+                bail!("`{call}` succeeded without writing anything; check which `curl` is on PATH");
             }
-            return Ok(Try::Done);
+            return Ok(None);
         }
         let why = anyhow!("`{call}` failed: {}{}", own_words(&stderr), advice(code, self.fetch.limits.bytes));
-        Ok(match ending(code, &stderr) {
-            Ending::CannotGoOn if had > 0 => Try::StartOver(why),
-            Ending::Passing => Try::Passing(why),
-            _ => return Err(why),
-        })
+        Ok(Some((ending(code, &stderr), why)))
     }
 
-    /// The call, to be pasted in the folder of downloads: what it prints is the rest of the archive.
+    /// The call, which prints the rest of the archive. It can be pasted in the folder of downloads.
     fn call(&self, had: u64, left: Duration) -> Call {
         let limits = &self.fetch.limits;
         let mut args = Vec::new();
@@ -223,14 +204,10 @@ impl Download<'_> {
     }
 }
 
-/// Seconds as curl reads them, to the millisecond.
+/// Seconds in curl's form, to the millisecond.
 fn seconds(duration: Duration) -> String {
     let text = format!("{:.3}", duration.as_secs_f64());
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn too_large(url: &str, most: u64) -> String {
-    format!("{url} is larger than {most} bytes, which no release of a tool is; correct `url`")
 }
 
 /// The line that begins with curl's exit code; it may have three more that point to its manual.
@@ -244,7 +221,7 @@ fn own_words(stderr: &str) -> String {
 enum Ending {
     Passing,
     /// The server does not send the rest of what is there.
-    CannotGoOn,
+    CannotContinue,
     ForGood,
 }
 
@@ -254,10 +231,10 @@ fn ending(code: Option<i32>, stderr: &str) -> Ending {
         // No connection yet, an end too early, a time limit, HTTP/2's own ways of breaking off. A name that is not found
         // means that there is no network: then the next way of installing is tried at once.
         Some(7 | 16 | 18 | 28 | 35 | 52 | 55 | 56 | 92) => Ending::Passing,
-        Some(33 | 36) => Ending::CannotGoOn,
+        Some(33 | 36) => Ending::CannotContinue,
         Some(22) => match status(stderr) {
             Some(408 | 429 | 500 | 502 | 503 | 504) => Ending::Passing,
-            Some(416) => Ending::CannotGoOn,
+            Some(416) => Ending::CannotContinue,
             _ => Ending::ForGood,
         },
         _ => Ending::ForGood,
@@ -287,11 +264,11 @@ fn advice(code: Option<i32>, most: u64) -> String {
     }
 }
 
-/// The bytes of the file `path`; `None` where there is none. What is no file (a link, say) is not ours and refused.
+/// The bytes of the file `path`; `None` if it does not exist. Anything else, such as a link, is not ours and refused.
 fn length(path: &Utf8Path) -> Result<Option<u64>> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
-        Ok(_) => bail!("{path} is no file; remove it, then run it again"),
+        Ok(_) => bail!("{path} is not a file; remove it, then run it again"),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
     }
@@ -319,16 +296,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_tried_again_and_the_rest_is_not() {
+    fn a_failure_that_may_pass_is_tried_again() {
         let http = |status: u16| format!("curl: (22) The requested URL returned error: {status}\n");
         let table = [
             (Some(22), http(404), Ending::ForGood),
             (Some(22), http(403), Ending::ForGood),
-            (Some(22), http(416), Ending::CannotGoOn),
+            (Some(22), http(416), Ending::CannotContinue),
             (Some(22), http(429), Ending::Passing),
             (Some(22), http(503), Ending::Passing),
             (Some(22), String::new(), Ending::ForGood),
-            (Some(33), String::new(), Ending::CannotGoOn),
+            (Some(33), String::new(), Ending::CannotContinue),
             (Some(18), String::new(), Ending::Passing),
             (Some(6), String::new(), Ending::ForGood),
             (Some(60), String::new(), Ending::ForGood),

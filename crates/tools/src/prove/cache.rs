@@ -1,7 +1,7 @@
 //! sccache is proven by a hit: of two equal compilations into clean folders the second comes from the cache.
 //!
-//! It is asked through a server of its own on a free port, with the user's settings otherwise: so the cache is the real
-//! one, and the statistics are those of the probe alone.
+//! It runs as a server of its own on a free port, with the user's settings otherwise: so the cache is the real one, and the
+//! statistics are those of the probe alone.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) fn prove(found: &Found, machine: &Machine) -> Result<Proven> {
     let second = server.statistics()?;
     if hits(&first) != 0 || hits(&second) == 0 {
         bail!(
-            "the second of two equal compilations was no hit ({} hits, {} misses)",
+            "the second of two equal compilations was not a hit ({} hits, {} misses)",
             hits(&second),
             count(&second, "cache_misses")
         );
@@ -40,7 +40,7 @@ pub(super) fn prove(found: &Found, machine: &Machine) -> Result<Proven> {
     Ok(seen(format!("a hit in {}", place(&second))))
 }
 
-/// The size and the limit of the cache, where it lies, or why that cannot be told.
+/// The location of the cache, its size and its limit, as far as the server says.
 fn place(statistics: &Value) -> String {
     let location = statistics["cache_location"].as_str().unwrap_or("its cache").replace('"', "");
     match statistics["max_cache_size"].as_u64() {
@@ -65,11 +65,13 @@ fn count(statistics: &Value, what: &str) -> u64 {
     counts.into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum()
 }
 
-/// Compiles a library as cargo would, which nobody has compiled before.
+/// Compiles a library as cargo would, with a token that was never compiled before.
 fn compile(server: &Server<'_>, token: &str) -> Result<()> {
     let scratch = server.machine.scratch("cache")?;
     let source = scratch.write("probe.rs", &format!("pub const TOKEN: &str = \"{token}\";\n"))?;
-    let out = scratch.folder("out")?;
+    let out = scratch.path().join("out");
+    // rustc would make it, and sccache does not.
+    std::fs::create_dir(&out).with_context(|| format!("failed to create folder {out}"))?;
     let mut call = server.call(&["rustc", "--crate-name", "probe", "--edition=2021", source.as_str()]);
     let rest = [
         "--crate-type",
@@ -85,7 +87,7 @@ fn compile(server: &Server<'_>, token: &str) -> Result<()> {
     call.args.extend(rest.map(str::to_owned));
     successful(&call, &server.machine.environment, ANSWERS)?;
     if !out.join("libprobe-0123456789abcdef.rlib").is_file() {
-        bail!("`{call}` reported success and has compiled nothing");
+        bail!("`{call}` succeeded without compiling anything");
     }
     Ok(())
 }
@@ -110,7 +112,7 @@ impl<'a> Server<'a> {
     fn call(&self, args: &[&str]) -> Call {
         Call::new(&self.machine.root, self.found.path.as_str(), args.iter().copied())
             .with_env("SCCACHE_SERVER_PORT", self.port.to_string())
-            // Should we be killed, it ends by itself.
+            // If this process is killed, the server ends by itself.
             .with_env("SCCACHE_IDLE_TIMEOUT", "60")
     }
 
@@ -123,7 +125,7 @@ impl<'a> Server<'a> {
 
 impl Drop for Server<'_> {
     fn drop(&mut self) {
-        // It ends by itself otherwise, a minute later.
+        // Otherwise it ends by itself a minute later.
         let _ = successful(&self.call(&["--stop-server"]), &self.machine.environment, ANSWERS);
     }
 }

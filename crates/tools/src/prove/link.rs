@@ -53,20 +53,20 @@ fn link(tool: &Tool, found: &Found, settings: &LinkSettings, machine: &Machine) 
     used(tool, found, &makers)
 }
 
-/// Runs what was linked; returns what its makers have left in it.
+/// Runs what was linked; returns the strings that linker and compilers have left in it.
 fn runs(executable: &Utf8Path, token: &str, machine: &Machine) -> Result<Vec<String>> {
     if !executable.is_file() {
-        bail!("it reported success and has linked nothing");
+        bail!("it succeeded without linking anything");
     }
     let run = Call::new(&machine.root, executable.as_str(), [""; 0]);
-    let said = successful(&run, &machine.environment, RUNS).context("what it has linked does not run")?;
+    let said = successful(&run, &machine.environment, RUNS).context("what it linked does not run")?;
     if said.stdout.trim() != token {
-        bail!("what it has linked says `{}` instead of `{token}`", said.stdout.trim());
+        bail!("what it linked prints `{}` instead of `{token}`", said.stdout.trim());
     }
     makers(executable)
 }
 
-/// The linker's name in what it linked. Fails if it names another one.
+/// The linker's name in what it linked. Fails if another one is named.
 fn used(tool: &Tool, found: &Found, makers: &[String]) -> Result<String> {
     if let Some(name) = named(makers, &tool.says, found.version.as_deref()) {
         return Ok(format!("linked by {}", short(name)));
@@ -91,7 +91,7 @@ pub(crate) fn package(scratch: &Scratch, token: &str) -> Result<()> {
 pub(crate) struct InForce {
     /// The words of the one call of the compiler, the wrapper first if there is one.
     pub(crate) words: Vec<String>,
-    /// What the makers of the executable have left in it.
+    /// The strings that linker and compilers have left in the executable.
     pub(crate) makers: Vec<String>,
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn link_in_force(machine: &Machine) -> Result<InForce> {
     }
     // A target that is set in the configuration is built for, but its program may not run here.
     call.args.extend(["--target".to_owned(), machine.host.clone()]);
-    // Stripping takes the linker's name along.
+    // Stripping removes the linker's name.
     let call = call.with_env("CARGO_TERM_COLOR", "never").with_env("CARGO_PROFILE_DEV_STRIP", "none");
     let said = successful(&call, &machine.environment, LINKS)?;
     let running =

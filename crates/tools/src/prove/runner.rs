@@ -61,7 +61,7 @@ pub(super) fn prove(found: &Found, machine: &Machine) -> Result<Proven> {
     successful(&run, &environment, RUNS)?;
     let traced = std::fs::read_to_string(&trace).unwrap_or_default();
     if traced != token {
-        bail!("`{run}` reported success and has run no test");
+        bail!("`{run}` succeeded without running a test");
     }
     Ok(seen("lists and runs 2 tests".to_owned()))
 }

@@ -14,14 +14,14 @@ use super::{Candidate, Entry};
 use crate::linker_name::{makers, makers_in_words, named};
 use crate::process::{Interrupted, last_lines, output};
 
-/// A test program that takes longer to compile and link is none to be linked over and over.
+/// The longest that compiling and linking the test program once may take.
 const COMPILE_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// A linker that takes longer hangs.
 const LINK_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// A smaller gain is not worth a setting.
 const LEAST_GAIN: f64 = 0.03;
 
-/// A candidate with what is known of it so far.
+/// A candidate and its results so far.
 #[derive(Debug)]
 pub(super) struct Contestant {
     name: String,
@@ -110,13 +110,13 @@ fn elsewhere(args: &[String], dir: &Utf8Path) -> Vec<String> {
     elsewhere
 }
 
-/// The end of what rustc said of a failure. Its very last words only say that there was one.
+/// The end of rustc's error, without the line that only says that there was one.
 fn why_not(stderr: &str, stdout: &str) -> String {
     let telling = |line: &&str| !line.starts_with("error: aborting due to");
     last_lines(&stderr.lines().filter(telling).collect::<Vec<_>>().join("\n"), stdout)
 }
 
-/// Links in `rounds` rounds, after one that does not count: the first brings all objects into memory.
+/// Links in `rounds` rounds, after one that is not timed and reads all objects into memory.
 pub(super) fn run(contestants: &mut [Contestant], rounds: usize, progress: &dyn Progress) -> Result<()> {
     for round in 0..=rounds {
         let mut said = Vec::new();
@@ -143,8 +143,8 @@ pub(super) fn run(contestants: &mut [Contestant], rounds: usize, progress: &dyn 
     Ok(())
 }
 
-/// Who links when: every second round is the one before it backwards, and each such pair begins with the next one. So
-/// nobody always comes after the same other, whose work the machine may not be done with.
+/// The order in a round: every second round is the one before it backwards, and each such pair begins with the next
+/// contestant. So none always follows the same other, whose writes the machine may still be busy with.
 fn order(round: usize, count: usize) -> Vec<usize> {
     let mut order = (0..count).map(|turn| (round / 2 + turn) % count).collect::<Vec<_>>();
     if round % 2 == 1 {
@@ -213,7 +213,7 @@ mod tests {
     const LINKS: &str = "echo x > \"$1\"; chmod +x \"$1\"";
 
     #[test]
-    fn everybody_comes_after_everybody_in_turn() {
+    fn each_contestant_follows_each_other_in_turn() {
         let orders = (0..7).map(|round| order(round, 3)).collect::<Vec<_>>();
         assert_eq!(orders, [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1], [2, 0, 1], [1, 0, 2], [0, 1, 2]]);
     }
@@ -233,7 +233,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn rounds_are_timed_in_pairs_and_who_fails_is_out() {
+    fn rounds_are_timed_in_pairs_and_a_failed_contestant_is_out() {
         let dir = TempDir::new("race-rounds");
         let log = |name: &str, rest: &str| format!("echo {name} >> log; {rest}");
         let mut contestants = [
@@ -250,7 +250,7 @@ mod tests {
         let failed = entries.iter().map(|entry| entry.failed.as_deref()).collect::<Vec<_>>();
         let (broken, later) = ("sh failed: no such library", "sh failed: it said nothing");
         assert_eq!(failed, [None, Some(broken), None, Some(later)]);
-        // What the comparison says depends on what else goes on here; that it was made does not.
+        // The result of the comparison depends on what else runs here; that it was made does not.
         let compared = entries.iter().map(|entry| entry.comparison.as_ref().map(|found| found.rounds));
         assert_eq!(compared.collect::<Vec<_>>(), [None, None, Some(6), None]);
         assert!(entries[0].median_ms.unwrap() >= 80.0);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rustc_says_of_a_linker_that_is_not_there_is_told_without_its_last_words() {
+    fn the_error_of_a_missing_linker_is_quoted_without_its_last_line() {
         let said = "error: linking with `cc` failed: exit status: 1\n  |\n  = note:  \"cc\" \"-m64\" <1 object omitted>\n  \
                     = note: collect2: fatal error: cannot find 'ld'\n          compilation terminated.\n          \n\n\
                     error: aborting due to 1 previous error\n\n";

@@ -14,17 +14,16 @@ pub(super) struct Link {
 
 /// Reads the last line of `text`, made in `dir` by a rustc in `environment`. Fails with what is wrong with it.
 ///
-/// It is the standard library's way to print a `Command`: `env -u NAME` for each variable that is removed,
-/// `NAME="value"`, and quoted words. Beside quotes and backslashes it writes only characters that cannot be printed in
-/// a way of its own, and these no path should have.
+/// It is how the standard library prints a `Command`: `env -u NAME` for each variable that is removed, `NAME="value"`, and
+/// quoted words. Besides quotes and backslashes, only characters that cannot be printed are escaped.
 pub(super) fn parse(text: &str, dir: &Utf8Path, mut environment: Environment) -> Result<Link, String> {
-    // Should rustc link again in another way, that is the one that worked.
+    // If rustc linked again in another way, the last one is the one that worked.
     let line = text.lines().rfind(|line| !line.trim().is_empty()).ok_or("it is empty")?;
     let words = shlex::split(line).ok_or("it has a quote that does not end")?;
     let mut words = words.into_iter().peekable();
     if words.next_if(|word| word == "env").is_some() {
         while words.next_if(|word| word == "-u").is_some() {
-            environment.remove(&words.next().ok_or("it ends behind -u")?);
+            environment.remove(&words.next().ok_or("it ends after -u")?);
         }
     }
     let mut variables = Vec::new();
@@ -37,7 +36,7 @@ pub(super) fn parse(text: &str, dir: &Utf8Path, mut environment: Environment) ->
     Ok(Link { call, environment })
 }
 
-/// The name of what is linked is the word behind this one.
+/// The word before the path of the output.
 const OUTPUT: &str = "-o";
 
 impl Link {
@@ -59,7 +58,7 @@ impl Link {
         if let Some(output) = args.iter().position(|arg| arg == OUTPUT).and_then(|at| args.get_mut(at + 1)) {
             program.as_str().clone_into(output);
         }
-        // Other codegen options, such as `-Clinker-features=-lld`, only say which linker rustc shall not choose.
+        // Other codegen options, such as `-Clinker-features=-lld`, only say which linker rustc must not choose.
         args.extend(
             settings.rustflags.iter().filter_map(|flag| flag.strip_prefix("-Clink-arg=")).map(str::to_owned),
         );
@@ -72,8 +71,8 @@ impl Link {
     }
 }
 
-/// Whether a C compiler takes another linker for this argument. `-B FOLDER` is how those are told that know no
-/// `-fuse-ld=mold` (GCC before 12), and how rustc itself chooses lld.
+/// Whether this argument makes a C compiler use another linker. `-B FOLDER` does so in GCC before 12, which has no
+/// `-fuse-ld=mold`, and is how rustc itself chooses lld.
 pub(super) fn chooses_linker(arg: &str) -> bool {
     const FOLDERS: [&str; 4] = ["mold", "wild", "lld", "gcc-ld"];
     let folder = arg.strip_prefix("-B").map(|path| path.trim_end_matches('/'));
@@ -133,8 +132,8 @@ mod tests {
 
     #[test]
     fn each_candidate_gets_the_line_with_its_own_linker() {
-        let line = r#""clang" "-m64" "-B/r/gcc-ld" "-fuse-ld=lld" "a.o" "-o" "/s/a" "-pie" "-fuse-ld=mold" "-Wl,-z,x""#;
-        let link = parsed(line).unwrap();
+        let printed = r#""clang" "-m64" "-B/r/gcc-ld" "-fuse-ld=lld" "a.o" "-o" "/s/a" "-pie" "-fuse-ld=mold" "-Wl,-z,x""#;
+        let link = parsed(printed).unwrap();
         let own = ["-fuse-ld=mold".to_owned()];
         // linker, flags, whether clang is of this machine's settings; the call
         let table: [(Option<&str>, &[&str], bool, &str); 4] = [

@@ -23,8 +23,8 @@ pub(super) struct Program {
     pub(super) bytes: u64,
 }
 
-/// Builds the tests as the user does and takes the largest program of them. `None`, with the reason as a note, where
-/// there is none.
+/// Builds the tests as the user does and returns the largest test program. `None`, with the reason as a note, if there
+/// is none.
 pub(super) fn largest(
     workspace: &Workspace,
     test_command: &CargoCommand,
@@ -91,7 +91,7 @@ fn running(said: &str, dir: &Utf8Path) -> Vec<Call> {
         let Some(first) = line.trim_start().strip_prefix("Running `") else { continue };
         let mut text = first.to_owned();
         let words = loop {
-            // An open quote goes on in the next line.
+            // A quote that is still open continues in the next line.
             if let Some(words) = text.strip_suffix('`').and_then(shlex::split) {
                 break words;
             }
@@ -119,9 +119,9 @@ pub(super) fn output_of(call: &Call) -> Option<Utf8PathBuf> {
     Some(call.dir.join(after("--out-dir")?).join(name))
 }
 
-/// The folder in which cargo notes from what the unit of `program` was made, in either layout.
+/// The folder of cargo's fingerprint for the unit of `program`, in either layout.
 fn fingerprint_folder(program: &Utf8Path) -> Result<Utf8PathBuf> {
-    let not_found = || format!("{program} has no fingerprint of cargo's beside it");
+    let not_found = || format!("{program} has no fingerprint by cargo beside it");
     let folder = program.parent().and_then(Utf8Path::parent).with_context(not_found)?;
     // `build/<package>/<id>/{out,fingerprint}`
     let beside = folder.join("fingerprint");
@@ -139,8 +139,8 @@ fn fingerprint_folder(program: &Utf8Path) -> Result<Utf8PathBuf> {
     Ok(found.with_context(not_found)?.into_path())
 }
 
-/// Makes the sources of a unit look newer than what was made of them: its dep-info, whose time cargo compares with
-/// theirs, is dated to 1970. Compiling sets that right.
+/// Makes a unit stale: its dep-info, whose time cargo compares with the sources', gets a time in 1970. Compiling the unit
+/// again sets it right.
 fn make_dirty(fingerprint: &Utf8Path) -> Result<()> {
     let entries =
         fingerprint.read_dir_utf8().with_context(|| format!("failed to read folder {fingerprint}"))?;
@@ -149,7 +149,7 @@ fn make_dirty(fingerprint: &Utf8Path) -> Result<()> {
     for path in dep_infos.map(camino::Utf8DirEntry::into_path) {
         let file = File::options().write(true).open(&path);
         file.and_then(|file| file.set_modified(UNIX_EPOCH))
-            .with_context(|| format!("failed to date {path}"))?;
+            .with_context(|| format!("failed to set the time of {path}"))?;
         dated = true;
     }
     if dated { Ok(()) } else { bail!("{fingerprint} holds no dep-info") }

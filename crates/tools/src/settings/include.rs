@@ -9,15 +9,15 @@ use xtask_workspace::{CargoConfig, CargoVersion, Environment, is_ignored};
 
 use super::{LOCAL_FILE, is_ours, local_file};
 
-/// Since then an `include` may be optional (cargo's changelog).
+/// The first cargo with optional includes (cargo's changelog).
 const INCLUDES_SINCE: (u32, u32) = (1, 94);
 
-/// Whether this cargo takes an optional include.
+/// Whether this cargo supports optional includes.
 pub fn includes(cargo: CargoVersion) -> bool {
     cargo.release >= INCLUDES_SINCE
 }
 
-/// Has cargo's configuration in `config` include the local file, if it is there. Fails where its include cannot be
+/// Makes cargo's configuration in `config` include the local file as an optional file. Fails if its `include` cannot be
 /// extended by an entry.
 pub fn add_include(config: &mut TomlText) -> Result<()> {
     let ours = format!("{{ path = \"{LOCAL_FILE}\", optional = true }}");
@@ -27,14 +27,14 @@ pub fn add_include(config: &mut TomlText) -> Result<()> {
                 return Ok(());
             }
             bail!(
-                "it has [[include]] tables, to which none is added; add one with `path = \"{LOCAL_FILE}\"` and \
+                "it has [[include]] tables, which are not edited; add one with `path = \"{LOCAL_FILE}\"` and \
                  `optional = true`"
             )
         }
         None => config.set(&["include"], &format!("[{ours}]")),
         Some(Value::Array(list)) => match list.iter().find(|include| names_local_file(include)) {
             Some(include) if is_optional(include) => Ok(()),
-            // Whoever has no such file could not build.
+            // Without `optional`, a checkout without the file cannot build.
             Some(_) => {
                 let entry = |include: &Value| {
                     if names_local_file(include) {
@@ -63,7 +63,7 @@ pub(crate) fn names_it(config: &TomlText) -> bool {
     }
 }
 
-/// Whether one of the `[[include]]` tables names the local file as one that may be missing.
+/// Whether one of the `[[include]]` tables names the local file as optional.
 fn tables_include_local_file(config: &str) -> bool {
     let Ok(document) = config.parse::<toml_edit::DocumentMut>() else { return false };
     let tables = document.get("include").and_then(toml_edit::Item::as_array_of_tables);
@@ -95,7 +95,7 @@ pub(crate) fn config_file(root: &Utf8Path) -> Utf8PathBuf {
     if root.join(&old).is_file() { old } else { ".cargo/config.toml".into() }
 }
 
-/// What holds already around the file.
+/// What is already done for the local file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Around {
     /// Whether git ignores it.
@@ -105,7 +105,7 @@ pub(crate) struct Around {
 }
 
 impl Around {
-    /// Looks.
+    /// Finds out.
     pub(crate) fn of(root: &Utf8Path, config: &CargoConfig, environment: &Environment) -> Self {
         let local = local_file(root);
         Self {
@@ -116,9 +116,9 @@ impl Around {
     }
 }
 
-/// What has to change in the workspace at `root` so that it holds `text` as this machine's settings: the file itself,
-/// the include, and, unless git ignores it already, a line in `.gitignore`. With `flags` of ours, the workspace's own
-/// under the same key become a list: cargo joins lists, and refuses to join one with a string.
+/// The edits that make `text` this machine's settings in the workspace at `root`: the file itself, the include, and, unless
+/// git ignores the file already, a line in `.gitignore`. If `flags` is the key of our rustflags, the workspace's own under
+/// that key become a list: cargo joins lists, and refuses to join a list with a string.
 pub(crate) fn edits(
     root: &Utf8Path,
     text: Option<&str>,
@@ -128,7 +128,7 @@ pub(crate) fn edits(
     let local = Utf8Path::new(".cargo").join(LOCAL_FILE);
     let before = Node::read(&root.join(&local))?;
     if before.as_ref().is_some_and(|node| !is_ours(node)) {
-        bail!("{} was not written by `cargo xtask setup`; move what it holds elsewhere", root.join(&local));
+        bail!("{} was not written by `cargo xtask setup`; move its content elsewhere", root.join(&local));
     }
     let mut edits = vec![Edit { path: local.clone(), before, after: text.map(Node::file) }];
     if text.is_none() {
@@ -158,7 +158,7 @@ pub(crate) fn edits(
     Ok(edits)
 }
 
-/// A file with one more line, unless it has it; it may be no UTF-8.
+/// A file with one more line, unless it has that line; it need not be UTF-8.
 pub(crate) fn with_line(file: Option<&Node>, line: &str) -> Option<Node> {
     let old = match file {
         None => &[][..],
@@ -172,7 +172,7 @@ pub(crate) fn with_line(file: Option<&Node>, line: &str) -> Option<Node> {
     Some(Node::file([old, end, line.as_bytes(), b"\n"].concat()))
 }
 
-/// A text file, and its text, which is empty where there is none.
+/// A text file and its text, which is empty if there is no file.
 pub(crate) fn read(root: &Utf8Path, path: &Utf8Path) -> Result<(Option<Node>, String)> {
     let node = Node::read(&root.join(path))?;
     let text = match &node {
@@ -226,6 +226,6 @@ mod tests {
             assert_eq!(config.text().trim(), after, "a second time: {before}");
         }
         let mut tables = TomlText::parse("[[include]]\npath = \"xtask.local.toml\"\n").unwrap();
-        assert!(add_include(&mut tables).is_err(), "whoever has no such file could not build");
+        assert!(add_include(&mut tables).is_err(), "a checkout without the file could not build");
     }
 }

@@ -7,8 +7,8 @@ use xtask_workspace::{CargoConfig, Environment, target_variable};
 
 use super::LocalSettings;
 
-/// The variables of the environment that void flags for rustc from any configuration file, of which cargo takes the first that is
-/// set; an empty one voids them too (seen with cargo 1.95).
+/// The variables in the environment that void rustflags of every configuration file. Cargo uses the first that is set; an
+/// empty one voids them too (seen with cargo 1.95).
 pub(crate) fn variables_that_void_flags(environment: &Environment) -> Vec<&'static str> {
     let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
     names.into_iter().filter(|name| environment.even_empty(name).is_some()).collect()
@@ -31,7 +31,7 @@ pub struct Overruled {
 }
 
 impl Overruled {
-    /// Who overrules it, as people read it.
+    /// The file or variable that overrules it, for messages.
     pub fn by(&self) -> String {
         match (&self.file, &self.variable) {
             (Some(file), _) => file.to_string(),
@@ -57,7 +57,7 @@ fn scalars<'a>(settings: &LocalSettings, host: &'a str) -> impl Iterator<Item = 
     all.into_iter().filter_map(|(keys, ours, variables)| Some((keys, ours?, variables)))
 }
 
-/// A scalar as text, without the comment behind it.
+/// A scalar as text, without the comment after it.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.clone().decorated("", "").to_string(), str::to_owned)
 }
@@ -74,12 +74,11 @@ pub(crate) fn overruled(
     let overruled = |(keys, ours_says, variables): Scalar<'_>| {
         // Set but empty counts too: it means none, whatever the files say.
         let set = |name: String| Some((environment.even_empty(&name)?.to_owned(), name));
-        let (theirs, file, variable) = match variables.into_iter().find_map(set) {
-            Some((value, name)) => (value, None, Some(name)),
-            None => {
-                let (path, value) = config.set_in(&keys).next().filter(|(path, _)| *path != ours)?;
-                (text(value), Some(path.to_owned()), None)
-            }
+        let (theirs, file, variable) = if let Some((value, name)) = variables.into_iter().find_map(set) {
+            (value, None, Some(name))
+        } else {
+            let (path, value) = config.set_in(&keys).next().filter(|(path, _)| *path != ours)?;
+            (text(value), Some(path.to_owned()), None)
         };
         let key = keys.join(".");
         (theirs != ours_says).then_some(Overruled { key, ours: ours_says, theirs, file, variable })
@@ -111,7 +110,7 @@ mod tests {
     use crate::catalog::LinkSettings;
 
     #[test]
-    fn what_is_stronger_than_our_settings_is_named() {
+    fn stronger_settings_are_named() {
         let host = "x86_64-unknown-linux-gnu";
         let dir = xtask_testkit::TempDir::new("overruled");
         let write = |name: &str, text: &str| {
@@ -151,7 +150,7 @@ mod tests {
         // The user's own configuration is weaker.
         write("home/config.toml", "[build]\njobs = 7\nrustc-wrapper = 'other'\n");
         assert_eq!(keys("", &[]), [""; 0]);
-        // What ours takes the place of there is said.
+        // What our setting replaces there is reported.
         let mut environment = Environment::default();
         environment.set("CARGO_HOME", dir.path().join("home").as_str());
         let config = CargoConfig::load(dir.path(), &environment);

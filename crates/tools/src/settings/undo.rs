@@ -1,4 +1,4 @@
-//! Taking the settings of this machine back. Tools stay: they may serve others.
+//! Undoing the settings of this machine. Tools stay: other workspaces may use them.
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -7,13 +7,12 @@ use xtask_edit::{Edit, Kept, Node, Reversal, Transaction, inverses, pending, pla
 use super::{LOCAL_FILE, is_ours};
 use crate::machine::{IGNORES_ITSELF, OWN_FOLDER};
 
-/// The record of what is to be taken back. It lies in a folder of our own, which git ignores, and not below the target
-/// dir: `cargo clean` must not take it away.
+/// The record of what is to be undone. It is in a folder of our own, which git ignores, and not below the target dir:
+/// `cargo clean` must not remove it.
 const RECORD: &str = "undo.json";
 
-/// What records how `edits`, which are about to be made below `root`, are taken back: changes that belong to the same
-/// transaction. Each file is recorded once, with the way back to how it was at first; the local file is ours, and needs no
-/// such thing.
+/// The record of how to undo `edits`, which are about to be made below `root`, as edits for the same transaction. Each file
+/// is recorded once, with its first state; the local file is ours and needs no record.
 pub(crate) fn record(root: &Utf8Path, edits: &[Edit]) -> Result<Vec<Edit>> {
     let local = Utf8Path::new(".cargo").join(LOCAL_FILE);
     let mut kept = read(root)?;
@@ -24,7 +23,7 @@ pub(crate) fn record(root: &Utf8Path, edits: &[Edit]) -> Result<Vec<Edit>> {
         };
         let back = plan_undo(root, std::slice::from_ref(&kept[at]))?;
         if !back.kept.is_empty() {
-            // Somebody else changed it since: what is known of it is all that can be said later.
+            // Somebody else changed it since: the earlier record stays.
             continue;
         }
         let first = back.edits.into_iter().next().map_or_else(|| edit.before.clone(), |back| back.after);
@@ -44,7 +43,7 @@ pub(crate) fn record(root: &Utf8Path, edits: &[Edit]) -> Result<Vec<Edit>> {
     edits.into_iter().collect()
 }
 
-/// People add keys of their own to a configuration that was made here.
+/// Keys that people add later to a configuration that was created here must survive an undo.
 fn with_inverses(mut reversal: Reversal, edit: &Edit) -> Reversal {
     if let (Reversal::Created { path, inverses: found, .. }, Some(Node::File(after))) =
         (&mut reversal, &edit.after)
@@ -59,7 +58,7 @@ fn read(root: &Utf8Path) -> Result<Vec<Reversal>> {
     let path = root.join(OWN_FOLDER).join(RECORD);
     match std::fs::read(&path) {
         Ok(json) => serde_json::from_slice(&json).with_context(|| {
-            format!("failed to read {path}, which says how to take changes back; remove it to go on without")
+            format!("failed to read {path}, which says how changes are undone; remove it to continue without")
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
@@ -71,15 +70,15 @@ fn read(root: &Utf8Path) -> Result<Vec<Reversal>> {
 pub struct SetupUndo {
     /// The changes, as one transaction.
     pub edits: Vec<Edit>,
-    /// What stays as it is.
+    /// The files that stay as they are.
     pub kept: Vec<Kept>,
-    /// Whether a setup was killed, whose changes are put back first.
+    /// Whether a setup was killed, whose changes are undone first.
     pub interrupted: bool,
     root: Utf8PathBuf,
 }
 
 impl SetupUndo {
-    /// Looks what there is to be undone in the workspace at `root`. Changes nothing.
+    /// Plans the undo in the workspace at `root`. Changes nothing.
     pub fn plan(root: &Utf8Path) -> Result<Self> {
         let path = Utf8Path::new(".cargo").join(LOCAL_FILE);
         let before = Node::read(&root.join(&path))?;
@@ -100,13 +99,13 @@ impl SetupUndo {
     /// Does it; returns what was done.
     pub fn execute(self) -> Result<Self> {
         let (transaction, recovered) = Transaction::begin(&self.root)?;
-        // What a killed setup had changed is as before now.
+        // The changes of a killed setup were undone just now.
         let plan = if recovered.is_some() { Self::plan(&self.root)? } else { self };
         if !plan.edits.is_empty() {
             transaction.commit(&plan.edits, || Ok(()))?;
         }
         for folder in [plan.root.join(OWN_FOLDER), plan.root.join(".cargo")] {
-            // One that is not empty stays.
+            // A folder that is not empty stays.
             let _ = std::fs::remove_dir(folder);
         }
         Ok(plan)
@@ -120,7 +119,7 @@ impl SetupUndo {
     }
 }
 
-/// What takes our own record away, and what has git ignore it, if nothing else lies beside them.
+/// The edits that remove our record, and its `.gitignore` if nothing else is beside them.
 fn forget(root: &Utf8Path) -> Result<Vec<Edit>> {
     let folder = root.join(OWN_FOLDER);
     let names = folder.read_dir_utf8().into_iter().flatten().flatten();

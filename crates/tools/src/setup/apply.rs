@@ -1,4 +1,4 @@
-//! Writing the settings of this machine, and looking whether they took effect.
+//! Writing the settings of this machine, and checking that they take effect.
 
 use std::cell::OnceCell;
 
@@ -22,7 +22,7 @@ use crate::settings::{
 };
 
 impl SetupPlan<'_> {
-    /// Writes the settings, and looks whether they took effect; if not, falls back.
+    /// Writes the settings and checks that they take effect; if not, falls back.
     pub(super) fn apply(
         &self,
         choice: &Choice,
@@ -51,7 +51,7 @@ impl SetupPlan<'_> {
             }
         }
         let error = last.unwrap_or_else(|| anyhow!("there is nothing to set"));
-        Err(error.context("not even a program of one line is built here without any setting of ours"))
+        Err(error.context("a program of one line does not build here, even without our settings"))
     }
 
     /// What is tried in turn, with a name: the choice, the linkers to fall back to, the default one, and at last that
@@ -77,7 +77,7 @@ impl SetupPlan<'_> {
         attempts
     }
 
-    /// Writes `settings`, or takes them back again if they do not take effect.
+    /// Writes `settings`, and undoes that if they do not take effect.
     fn write(
         &self,
         settings: &LocalSettings,
@@ -86,7 +86,7 @@ impl SetupPlan<'_> {
         known: &mut Known,
     ) -> Result<()> {
         let (root, machine) = (&self.machine.root, &self.machine);
-        // First: it puts back what a killed one has left.
+        // First: it undoes what a killed setup has left.
         let (transaction, _) = Transaction::begin(root)?;
         let config = CargoConfig::load(root, &machine.environment);
         let conditions = OnceCell::new();
@@ -115,7 +115,7 @@ impl SetupPlan<'_> {
             let in_force = link_in_force(machine).map_err(not_in_force)?;
             let flags = in_force.flags();
             if let Some(gone) = theirs.iter().find(|flag| !flags.contains(flag)) {
-                return Err(NotInForce(format!("it would take the flag `{gone}` out of force")).into());
+                return Err(NotInForce(format!("the flag `{gone}` would no longer be in force")).into());
             }
             *seen = Some(self.took_effect(settings, linker, &in_force, report).map_err(not_in_force)?);
             anyhow::Ok(())
@@ -140,12 +140,12 @@ impl SetupPlan<'_> {
         Ok(())
     }
 
-    /// Which of `settings` do not count.
+    /// The settings that do not count.
     fn overruled(&self, settings: &LocalSettings, config: &CargoConfig) -> Vec<Overruled> {
         overruled(settings, &self.local_file, &self.machine.host, config, &self.machine.environment)
     }
 
-    /// What was seen of `settings` in a real build. Fails if they are set and not used.
+    /// What a real build shows of `settings`. Fails if they are set and not used.
     fn took_effect(
         &self,
         settings: &LocalSettings,
@@ -163,7 +163,7 @@ impl SetupPlan<'_> {
         }
         let words = makers_in_words(&in_force.makers);
         let tool = self.tools.iter().find(|planned| planned.tool.name == linker);
-        // Where a variable voids all flags, nothing that was set can be seen.
+        // If a variable voids all flags, our flags have no effect to be seen.
         if let Some(planned) = tool.filter(|_| self.voids_flags.is_empty()) {
             let version =
                 report.tools.iter().find(|outcome| outcome.name == linker).and_then(|outcome| match &outcome
@@ -185,7 +185,7 @@ impl SetupPlan<'_> {
         Ok(format!("{build} here links with {words}"))
     }
 
-    /// The flags for rustc that are in force now without ours. None where nothing is built here now.
+    /// The rustflags that are in force now without ours; empty if nothing builds here now.
     fn their_flags(&self) -> Result<Vec<String>> {
         let now = match link_in_force(&self.machine) {
             Ok(now) => now,
@@ -196,7 +196,7 @@ impl SetupPlan<'_> {
         Ok(now.flags().iter().filter(|flag| !ours.contains(flag)).cloned().collect())
     }
 
-    /// Whether flags of ours can be written beside theirs. Fails with what stands in the way.
+    /// Checks that our flags can be written beside the user's. Fails with the reason why not.
     fn may_join(&self, config: &CargoConfig, table: FlagsTable) -> Result<()> {
         let host = self.machine.host.as_str();
         let keys = table.keys(host);
@@ -204,7 +204,7 @@ impl SetupPlan<'_> {
         let is_own = |path: &Utf8Path| path == self.local_file || path == self.machine.root.join(&own);
         if let Some((path, _)) = config.set_in(&keys).find(|(path, value)| value.is_str() && !is_own(path)) {
             bail!(
-                "`{}` in {path} is one string, with which cargo joins no list; make it a list there",
+                "`{}` in {path} is a string, and cargo does not join a string with a list; make it a list there",
                 keys.join(".")
             );
         }
@@ -212,7 +212,7 @@ impl SetupPlan<'_> {
         targets.extend(self.machine.environment.get("CARGO_BUILD_TARGET").map(str::to_owned));
         match targets.into_iter().find(|target| *target != *host) {
             Some(other) if table == FlagsTable::Build => bail!(
-                "beside the flags in [build] it would reach the builds for {other} too; write those flags into \
+                "in [build], beside the flags there, it would affect builds for {other} too; write those flags into \
                  [target.'cfg(all())'] instead"
             ),
             _ => Ok(()),
@@ -229,8 +229,8 @@ impl SetupPlan<'_> {
         })
     }
 
-    /// By the memory that is free now. What was set before stays, as long as it fits the whole memory: what is free is
-    /// another figure each time, and a second setup is to change nothing.
+    /// The number of jobs for the memory that is free now. An earlier setting stays if it fits the whole memory: free memory
+    /// differs each time, and a second setup must change nothing.
     fn jobs(&self) -> Option<usize> {
         let fit = |bytes| memory::fitting_jobs(self.options.cores, bytes, self.options.setup.memory_per_job);
         let most = fit(memory::total_bytes()?);

@@ -1,4 +1,4 @@
-//! Which linker is to be used: the one that is named, or the one that is measured to be the fastest.
+//! Which linker to use: the one that is named in the configuration, or the fastest one by measurement.
 
 use anyhow::Result;
 use xtask_workspace::config::Setup;
@@ -13,9 +13,9 @@ use crate::prove::link_in_force;
 use crate::race::{Candidate, Race, race};
 use crate::settings::flag_variables;
 
-/// So many rounds tell a difference of a few percent from noise.
+/// The number of rounds that tells a difference of a few percent from noise.
 const ROUNDS: usize = 11;
-/// What is tried in turn when a linker that was chosen fails on a real link.
+/// The linkers that are tried in turn when the chosen one fails on a real link.
 pub(super) const FALLBACK: [&str; 2] = ["mold", "lld"];
 
 /// A choice of linker: its tool and how it is used; no tool means what is used without the suite.
@@ -33,7 +33,7 @@ impl SetupPlan<'_> {
         let chosen = self.options.setup.linker.as_str();
         if let Some(variable) = self.voids_flags.first() {
             progress.note(&format!(
-                "{variable} is set, and with it cargo takes flags for rustc from no file: the linker stays as it is"
+                "{variable} is set, and with it cargo uses no rustflags from files: the linker stays as it is"
             ));
             let in_use = self.settings.link.as_ref();
             return Ok(linkers.into_iter().find(|(_, settings)| Some(settings) == in_use));
@@ -76,7 +76,7 @@ impl SetupPlan<'_> {
         Ok(fastest.cloned().or(now))
     }
 
-    /// What a measurement depends on: the linkers, the toolchain, and what is used without any of ours.
+    /// What a measurement depends on: the linkers, the toolchain, and the settings that are not ours.
     fn race_key(&self, tools: &[Outcome]) -> Digest {
         let mut hasher = Hasher::new();
         hasher.field(&self.machine.rustc);
@@ -112,7 +112,7 @@ impl SetupPlan<'_> {
         let baseline = match link_in_force(&self.machine) {
             Ok(in_force) => format!("in use: {}", makers_in_words(&in_force.makers)),
             Err(error) if error.is::<Interrupted>() => return Err(error),
-            // What is in use does not link: there is nothing to compare with.
+            // The linker in use does not work: there is nothing to compare with.
             Err(error) => {
                 progress.note(&format!("linkers were not measured: {error:#}"));
                 return Ok(None);

@@ -1,5 +1,5 @@
 //! What was proven before on this machine. A proof holds as long as the program, the toolchain and the variables that
-//! it may depend on are the same; what failed is tried again every time.
+//! it may depend on are the same; a failure is tried again every time.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ pub(crate) struct Known {
     in_force: Option<Kept<String>>,
 }
 
-/// Something that was found out, and what it depends on.
+/// A result, and what it depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Kept<T> {
     key: Digest,
@@ -43,7 +43,7 @@ fn file(state_dir: &Utf8Path) -> camino::Utf8PathBuf {
 }
 
 impl Known {
-    /// What was kept in the folder; nothing where another version of the suite wrote it, or nobody did.
+    /// What was kept in the folder; nothing if there is none, or if another version of the suite wrote it.
     pub(crate) fn read(state_dir: &Utf8Path) -> Self {
         let known =
             fs::read(file(state_dir)).ok().and_then(|json| serde_json::from_slice::<Self>(&json).ok());
@@ -57,7 +57,7 @@ impl Known {
         write_atomic(&file(state_dir), json, Durability::Cache)
     }
 
-    /// What was seen of the tool at `found`, if that holds still.
+    /// What was seen of the tool at `found`, if that still holds.
     pub(crate) fn proof(&self, tool: &Tool, found: &Found, machine: &Machine) -> Option<&Proven> {
         let kept = self.proofs.get(&tool.name)?;
         (kept.key == proof_key(tool, found, machine)).then_some(&kept.value)
@@ -77,7 +77,7 @@ impl Known {
         self.race = Some(Kept { key, value: race.clone() });
     }
 
-    /// What was seen with everything in force, if nothing of that has changed.
+    /// What was seen with everything in force, if nothing has changed since.
     pub(crate) fn in_force(&self, key: &Digest) -> Option<&str> {
         self.in_force.as_ref().filter(|kept| kept.key == *key).map(|kept| kept.value.as_str())
     }
@@ -87,12 +87,12 @@ impl Known {
     }
 }
 
-/// Everything that a proof depends on: another program, toolchain or environment may behave otherwise.
+/// Everything that a proof depends on: another program, toolchain or environment may behave differently.
 fn proof_key(tool: &Tool, found: &Found, machine: &Machine) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(format!("{tool:?}")).field(format!("{found:?}"));
     hasher.optional(stamp(&found.path));
-    // Not PATH itself, which an editor has otherwise: what is found there.
+    // Not PATH itself, which differs in an editor, but what is found there.
     let drivers = tool.link_with.iter().filter_map(|way| way.split(' ').next());
     for program in drivers.chain(LINKERS).filter_map(|program| on_path(program, &machine.environment)) {
         hasher.field(program.as_str()).optional(stamp(&program));

@@ -29,19 +29,19 @@ pub enum State {
         version: Option<String>,
         /// What was seen.
         evidence: String,
-        /// For a linker: the settings by which it was.
+        /// For a linker: how rustc was told to use it.
         link: Option<LinkSettings>,
     },
-    /// It is there, and does not do what it is for.
+    /// It exists, and does not do what it is for.
     Unproven {
         /// Its program.
         path: Utf8PathBuf,
         /// What was seen instead.
         why: String,
     },
-    /// It is not there, or its version will not do.
+    /// It does not exist, or its version is not accepted.
     Missing {
-        /// Why, and what was tried: a line each.
+        /// Why, and what was tried, one line each.
         why: Vec<String>,
     },
     /// It is neither installed nor used.
@@ -72,7 +72,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Nothing was done about `tool` so far.
+    /// The outcome before anything was done about `tool`.
     pub(crate) fn new(tool: &Tool) -> Self {
         Self {
             name: tool.name.clone(),
@@ -86,7 +86,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the setup fails for the lack of it.
+    /// Whether it is required and not proven.
     pub fn is_lacking(&self) -> bool {
         self.need == Need::Required && !matches!(self.state, State::Proven { .. })
     }
@@ -162,12 +162,12 @@ impl Installer<'_> {
                 why.push("nothing may be downloaded (--offline)".to_owned());
             }
             if why.is_empty() {
-                why.push("it is not there, and there is no way to install it here".to_owned());
+                why.push("it is not installed, and there is no way to install it here".to_owned());
             }
             outcome.state = State::Missing { why };
             return Ok(outcome);
         }
-        // The first on PATH may be broken, and another one behind it may not.
+        // The first on PATH may be broken, and a later one may work.
         for found in probed.found {
             match self.proven(tool, &found, &mut outcome, known) {
                 Ok(proven) => {

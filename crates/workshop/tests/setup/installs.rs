@@ -157,13 +157,13 @@ fn cargo_install_is_the_last_way() {
 }
 
 #[test]
-fn a_required_tool_that_cannot_be_had_is_exit_code_3() {
+fn a_required_tool_that_is_missing_is_exit_code_3() {
     let (server, sum) = server("required");
     let settings =
         archive(&server.url("404/stamp.tar.gz"), &sum) + "need = \"required\"\nwithout = \"nothing\"\n";
     let suite = suite("required-suite", &server, &settings);
     let outcome = suite.run(&["setup", "--no-measure"]).expect_code(3);
-    assert!(outcome.stdout.contains("required and not to be had: stamp"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("required and missing: stamp"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("404"), "{}", outcome.stdout);
     let offline = suite.run(&["setup", "--no-measure", "--offline"]).expect_code(3);
     assert!(offline.stdout.contains("--offline"), "{}", offline.stdout);

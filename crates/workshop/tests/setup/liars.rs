@@ -45,7 +45,10 @@ fn another_version_of_the_linker_is_seen() {
 fn success_without_linking_is_seen() {
     let suite = mold_that("nothing", &script("exit 0"));
     let report = suite.setup(&["--offline"]);
-    assert!(tool(&report, "mold")["why"].as_str().unwrap().contains("linked nothing"), "{report:#}");
+    assert!(
+        tool(&report, "mold")["why"].as_str().unwrap().contains("without linking anything"),
+        "{report:#}"
+    );
 }
 
 #[test]
@@ -69,7 +72,7 @@ fn a_cache_that_only_passes_on_is_seen() {
                 --show-stats) echo '{\"stats\":{\"cache_hits\":{\"counts\":{}}}}';;\n*) exec \"$@\";;\nesac";
     suite.machine.install_script("sccache", text);
     let report = suite.setup(&["--offline"]);
-    assert!(tool(&report, "sccache")["why"].as_str().unwrap().contains("was no hit"), "{report:#}");
+    assert!(tool(&report, "sccache")["why"].as_str().unwrap().contains("was not a hit"), "{report:#}");
     assert_eq!(suite.local(), "");
 }
 
@@ -83,7 +86,7 @@ fn a_runner_that_runs_nothing_is_seen() {
     suite.machine.install_script("cargo-nextest", text);
     let report = suite.setup(&["--offline"]);
     assert!(
-        tool(&report, "cargo-nextest")["why"].as_str().unwrap().contains("has run no test"),
+        tool(&report, "cargo-nextest")["why"].as_str().unwrap().contains("without running a test"),
         "{report:#}"
     );
 }

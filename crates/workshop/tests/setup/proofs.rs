@@ -53,7 +53,7 @@ fn sccache_is_proven_by_a_hit_and_hits_after_a_clean_build() {
     let report = suite.setup(&[]);
     let evidence = tool(&report, "sccache")["evidence"].as_str().unwrap_or_default().to_owned();
     assert!(evidence.starts_with("a hit in") && evidence.contains(cache.as_str()), "{report:#}");
-    assert!(suite.local().contains("rustc-wrapper = "), "{}", suite.local());
+    assert!(suite.local().contains("rustc-wrapper = "), "{report:#}");
     suite.cargo(&["build"]).expect_code(0);
     suite.cargo(&["clean"]).expect_code(0);
     suite.cargo(&["build"]).expect_code(0);

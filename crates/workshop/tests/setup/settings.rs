@@ -192,7 +192,7 @@ fn a_workspace_in_which_nothing_builds_keeps_its_files_and_says_so() {
     let before = Snapshot::of(suite.root()).without("target");
     let outcome = suite.run(&["setup", "--no-measure"]);
     assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("not even a program of one line"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("a program of one line does not build"), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("no/such/file"), "{}", outcome.stderr);
     Snapshot::of(suite.root()).without("target").assert_same(&before, "after a failure");
 }

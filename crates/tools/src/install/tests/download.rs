@@ -254,32 +254,17 @@ fn two_at_once_download_it_once_and_both_succeed() {
 }
 
 #[test]
-fn an_address_or_a_name_that_means_something_else_is_refused_before_anything_is_made() {
+fn what_is_no_archive_or_no_name_is_refused_before_anything_is_made() {
     let place = Place::new("names");
     let sum = "0".repeat(64);
-    let urls = [
-        "http://localhost/x",
-        "-o/etc/passwd",
-        "file:///etc/passwd",
-        "https://a b/",
-        "https://x\n--output",
-        "",
-    ];
-    for url in urls {
-        let said = place.refusal(&archive(url.to_owned(), sum.clone(), None));
-        assert!(said.contains("only an https:// URL"), "{said}");
-    }
     for url in ["https://localhost/tool.zip", "https://localhost/tool", "https://localhost/x.tar.xz"] {
         let said = place.refusal(&archive(url.to_owned(), sum.clone(), None));
         assert!(said.contains("is not a .tar.gz"), "{said}");
     }
-    for sum in ["", "../../x", &"A".repeat(64), &"g".repeat(64)] {
-        let said = place.refusal(&archive("https://localhost/x".to_owned(), sum.to_owned(), None));
-        assert!(said.contains("64 lowercase hexadecimal digits"), "{said}");
-    }
-    for program in ["", ".", "..", "a/b", "/tool", "a\\b", "C:x", "a\nb"] {
-        let fetched = place.fetch_as(&archive("https://localhost/x".to_owned(), sum.clone(), None), program);
-        assert!(format!("{:#}", fetched.unwrap_err()).contains("is no name for a program"), "{program}");
+    for program in ["", ".", "..", "a/b", "/tool", "a\\b", "C:x", "tool/"] {
+        let url = "https://localhost/x.tar.gz".to_owned();
+        let fetched = place.fetch_as(&archive(url, sum.clone(), None), program);
+        assert!(format!("{:#}", fetched.unwrap_err()).contains("is not a program's name"), "{program}");
     }
     assert!(!place.downloads().exists() && !place.bin().exists());
 }

@@ -12,7 +12,7 @@ const URL: &str = "https://localhost:9/tool.tar.gz";
 fn a_curl_that_lies_hangs_or_fails_is_told_and_nothing_is_placed() {
     // (what curl does, what is said)
     let table = [
-        ("exit 0", "says that it is done and has written nothing"),
+        ("exit 0", "succeeded without writing anything"),
         ("echo something else", "has the SHA-256"),
         ("echo 'curl: (7) Failed to connect' >&2; exit 7", "Failed to connect; check the network"),
         ("exit 99", "failed: it said nothing"),
