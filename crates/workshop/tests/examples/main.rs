@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 
+#[expect(dead_code, reason = "the references are compared by other tests")]
 #[path = "../generated/mod.rs"]
 mod generated;
 #[path = "../markdown/mod.rs"]
