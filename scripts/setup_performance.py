@@ -14,7 +14,7 @@ PLAIN = "cargo metadata --format-version 1 --offline"
 
 
 def measure(work, suite, generated, hyperfine, environment, few):
-    binary = suite / "target/xtask/xtask-suite"
+    binary = suite / "target/xtask/xtask-workshop"
     host = generated(work / "setup", 60 if few else 266, 12)
 
     def run(command):

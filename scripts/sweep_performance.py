@@ -181,7 +181,7 @@ def exactness(host, binary, environment):
 
 
 def measure(work, suite, generated, hyperfine, environment, few):
-    binary = suite / "target/xtask/xtask-suite"
+    binary = suite / "target/xtask/xtask-workshop"
     host = generated(work / "sweep", 266, 12)
     tiers = '[tiers.lint]\ncommand = "check"\n[tiers.build-release]\nprofile = "dev"\n[sweep]\ngrace = 0\n'
     (host / "xtask.toml").write_text(tiers)

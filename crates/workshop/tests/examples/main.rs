@@ -7,11 +7,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 
-#[expect(dead_code, reason = "the references are compared by other tests")]
 #[path = "../generated/mod.rs"]
 mod generated;
 #[path = "../markdown/mod.rs"]
 mod markdown;
+mod picture;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -74,6 +74,16 @@ fn every_example_does_what_it_says() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}to take over what they print: {}", generated::REWRITE);
+}
+
+#[test]
+fn the_picture_in_the_readme_shows_its_example() {
+    let text = fs::read_to_string(generated::repository().join("README.md")).unwrap();
+    let (_, below) = text.split_once("## What it looks like\n").unwrap();
+    let blocks = pieces(below, "console");
+    let (_, example) = blocks.iter().find(|(inside, _)| *inside).unwrap();
+    let run = example.split("$ cargo xtask\n").next().unwrap();
+    generated::assert_current("docs/run.svg", &picture::svg(&run.replace("...\n", "")));
 }
 
 /// Runs the examples of a document. Returns its text with what they really print, and what was wrong.
