@@ -38,7 +38,9 @@ mod tests {
     #[test]
     fn the_bar_grows_from_empty_to_full() {
         // done, of, filled columns
-        for (done, of, filled) in [(0, 40, 0), (1, 40, 0), (20, 40, 15), (39, 40, 29), (40, 40, 30), (0, 0, 0)] {
+        for (done, of, filled) in
+            [(0, 40, 0), (1, 40, 0), (20, 40, 15), (39, 40, 29), (40, 40, 30), (0, 0, 0)]
+        {
             let drawn = Bar { done, of, what: "serde".to_owned() }.draw();
             assert_eq!(drawn.matches('█').count(), filled, "{drawn:?}");
             assert_eq!(drawn.matches(['█', '░']).count(), COLUMNS, "{drawn:?}");
