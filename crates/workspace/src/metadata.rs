@@ -227,8 +227,7 @@ fn reduce(metadata: &Metadata, host: String) -> Facts {
             dependencies: dependencies(package, &local, &through),
         })
         .collect();
-    let default_members =
-        metadata.workspace_default_members.as_ref().unwrap_or(&metadata.workspace_members);
+    let default_members = metadata.workspace_default_members.as_ref().unwrap_or(&metadata.workspace_members);
     Facts {
         root: metadata.workspace_root.clone(),
         target_dir: metadata.target_directory.clone(),
