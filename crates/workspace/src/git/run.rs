@@ -53,7 +53,7 @@ impl Git {
         let shell = Shell::new().context("failed to read the current folder")?;
         shell.change_dir(&self.dir);
         let program = &self.program;
-        let command = cmd!(shell, "{program}").args(args).env_clear().envs(self.environment.iter());
+        let command = cmd!(shell, "{program}").args(args).env_clear().envs(self.environment.iter_os());
         let output = command
             .stdin(input)
             .quiet()
