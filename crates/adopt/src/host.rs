@@ -95,7 +95,7 @@ impl Host {
     pub fn ignored(&self, paths: &[Utf8PathBuf], environment: &Environment) -> Vec<(Utf8PathBuf, String)> {
         let mut git = Command::new("git");
         git.args(["check-ignore", "--verbose", "--"]).args(paths).current_dir(self.root());
-        let Ok(output) = git.env_clear().envs(environment.iter()).output() else { return Vec::new() };
+        let Ok(output) = git.env_clear().envs(environment.iter_os()).output() else { return Vec::new() };
         let lines = String::from_utf8_lossy(&output.stdout);
         // `<file>:<line>:<pattern>\t<path>`; a pattern that takes back what another one ignores begins with `!`.
         let rules = lines.lines().filter_map(|line| line.split_once('\t'));

@@ -54,7 +54,7 @@ impl Source {
         }
         let git = |args: &[&str]| {
             let mut git = Command::new("git");
-            git.args(args).current_dir(&root).env_clear().envs(environment.iter());
+            git.args(args).current_dir(&root).env_clear().envs(environment.iter_os());
             let output = git.output().ok().filter(|output| output.status.success())?;
             Some(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
         };

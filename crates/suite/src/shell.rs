@@ -3,13 +3,14 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use xtask_workspace::{Environment, Progress};
+
+use crate::bar::{Bar, CLEAR};
 
 /// Whether to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub struct Shell {
     pub(crate) coloured: bool,
     options: OutputOptions,
     reader: Reader,
-    bar: Mutex<Option<ProgressBar>>,
+    bar: Mutex<Option<Bar>>,
 }
 
 impl Shell {
@@ -82,7 +83,7 @@ impl Shell {
     pub fn document(&self, value: &impl Serialize) -> Result<()> {
         self.end_progress();
         let json = serde_json::to_string_pretty(value).context("failed to write JSON")?;
-        write_line(&mut std::io::stdout(), &json);
+        write(&mut std::io::stdout(), &format!("{json}\n"));
         Ok(())
     }
 
@@ -92,7 +93,7 @@ impl Shell {
         if self.options.json {
             self.err(line);
         } else {
-            write_line(&mut std::io::stdout(), line);
+            write(&mut std::io::stdout(), &format!("{line}\n"));
         }
     }
 
@@ -130,22 +131,14 @@ impl Shell {
         if self.reader != Reader::Terminal {
             return;
         }
-        let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if done >= of {
-            if let Some(bar) = bar.take() {
-                bar.finish_and_clear();
-            }
+            self.end_progress();
             return;
         }
-        let bar = bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("  {bar:30} {pos}/{len} {msg}");
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        bar.set_length(of as u64);
-        bar.set_position(done as u64);
-        bar.set_message(what.to_owned());
+        let bar = Bar { done, of, what: what.lines().next().unwrap_or_default().to_owned() };
+        let mut drawn = self.bar();
+        write(&mut std::io::stderr(), &bar.draw());
+        *drawn = Some(bar);
     }
 
     /// `word` in bold colour, where colours are on.
@@ -179,20 +172,26 @@ impl Shell {
         }
     }
 
+    /// The bar that is drawn.
+    fn bar(&self) -> MutexGuard<'_, Option<Bar>> {
+        self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     fn err(&self, line: &str) {
-        let bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let write = || write_line(&mut std::io::stderr(), line);
-        match bar.as_ref() {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        let bar = self.bar();
+        let text = match bar.as_ref() {
+            // Above the bar, in one write: nothing else comes between.
+            Some(bar) => format!("{CLEAR}{line}\n{}", bar.draw()),
+            None => format!("{line}\n"),
+        };
+        write(&mut std::io::stderr(), &text);
     }
 
     /// Clears the bar: somebody else is about to print.
     pub(crate) fn end_progress(&self) {
-        let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(bar) = bar.take() {
-            bar.finish_and_clear();
+        let mut bar = self.bar();
+        if bar.take().is_some() {
+            write(&mut std::io::stderr(), CLEAR);
         }
     }
 }
@@ -234,9 +233,9 @@ pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, thing: &str) -
     format!("{number} {thing}{plural}")
 }
 
-/// Somebody closed the pipe: there is nobody left to tell.
-fn write_line(to: &mut dyn Write, line: &str) {
-    let _ = writeln!(to, "{line}");
+/// Where the reader has closed the pipe, there is nobody left to tell.
+fn write(to: &mut dyn Write, text: &str) {
+    let _ = to.write_all(text.as_bytes());
 }
 
 /// GitHub's escapes for the data of a workflow command.

@@ -78,7 +78,7 @@ fn names(
 /// What a compiler hashes of itself: `1.95.0 (59807616e 2026-04-14)`.
 fn version(workspace: &Workspace, compiler: &Utf8Path) -> Option<String> {
     let mut command = Command::new(compiler);
-    command.arg("-V").current_dir(workspace.root()).env_clear().envs(workspace.environment.iter());
+    command.arg("-V").current_dir(workspace.root()).env_clear().envs(workspace.environment.iter_os());
     let output = command.stdin(Stdio::null()).output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().strip_prefix("rustc ").map(str::to_owned)
 }
@@ -140,7 +140,11 @@ fn probe(workspace: &Workspace, incremental: &Incremental, dir: &Utf8PathBuf) ->
         command.args(["-C", &format!("metadata={value}")]);
     }
     command.args(["-C", &format!("incremental={dir}/incremental")]);
-    command.current_dir(workspace.root()).env_clear().envs(workspace.environment.iter()).stdin(Stdio::null());
+    command
+        .current_dir(workspace.root())
+        .env_clear()
+        .envs(workspace.environment.iter_os())
+        .stdin(Stdio::null());
     let output = command.output().with_context(|| format!("failed to start {compiler}"))?;
     if !output.status.success() {
         bail!(

@@ -82,7 +82,7 @@ fn probe(workspace: &Workspace, path: &Utf8Path) -> Probe {
     }
     let ask = |args: &[&str]| -> Option<String> {
         let mut command = Command::new(path);
-        command.args(args).env_clear().envs(workspace.environment.iter());
+        command.args(args).env_clear().envs(workspace.environment.iter_os());
         let output = command.output().ok().filter(|output| output.status.success())?;
         String::from_utf8(output.stdout).ok()
     };

@@ -28,6 +28,11 @@ pub(crate) struct Build {
     dirty: BTreeMap<(String, String), String>,
     /// After how long cargo said that the build was finished, and whether it succeeded.
     pub(crate) finished: Option<(Duration, bool)>,
+    /// Whether its last status line has been read. Its two pipes are read apart, so this may come after its last
+    /// message; what comes on standard error from then on is the tests'.
+    said_finished: bool,
+    /// Whether the line before said that the doc tests of a library are next.
+    doctests_next: bool,
     errors: CompileErrors,
     timings_page: Option<Utf8PathBuf>,
 }
@@ -40,6 +45,8 @@ impl Build {
             units: Vec::new(),
             dirty: BTreeMap::new(),
             finished: None,
+            said_finished: false,
+            doctests_next: false,
             errors: CompileErrors::default(),
             timings_page: None,
         }
@@ -59,8 +66,9 @@ impl Build {
                 None => vec![line.to_owned()],
             },
             Stream::Out => vec![line.to_owned()],
-            // Its two pipes are read apart, so cargo's last status lines may come after its last message.
-            Stream::Err if self.status(line) || only_verbose_says(line) => return,
+            Stream::Err if self.said_finished && self.starts_tests(line) => return,
+            Stream::Err if self.said_finished => vec![line.to_owned()],
+            Stream::Err if self.status(line) => return,
             // A test may run a cargo.
             Stream::Err if self.succeeded() => vec![line.to_owned()],
             Stream::Err => self.errors.line(line),
@@ -103,11 +111,13 @@ impl Build {
     /// Takes in a status line of `cargo --verbose`; true when only `--verbose` made cargo print it.
     fn status(&mut self, line: &str) -> bool {
         let plain = without_colour(line);
-        // Cargo aligns them to the right: a test's own words hardly ever are.
-        let Some((status, rest)) = plain.split_at_checked(STATUS_WIDTH) else { return false };
-        let Some(rest) = rest.strip_prefix(' ') else { return false };
-        match status.trim_start() {
+        let Some((status, rest)) = status_line(&plain) else { return false };
+        match status {
             "Fresh" => true,
+            "Finished" => {
+                self.said_finished = rest.contains(" target(s) in ");
+                false
+            }
             "Running" => rest.starts_with('`'),
             "Dirty" => {
                 if let Some((package, reason)) = rest.split_once(": ") {
@@ -125,6 +135,24 @@ impl Build {
                 let found = page.is_some();
                 self.timings_page = page.or(self.timings_page.take());
                 found
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the line is cargo's own about a test program or doc tests that it starts; the runner says it in fewer
+    /// words. A test that starts a cargo may print such a line too, about programs that are not of this build.
+    fn starts_tests(&mut self, line: &str) -> bool {
+        let plain = without_colour(line);
+        let after_doctests = std::mem::take(&mut self.doctests_next);
+        match status_line(&plain) {
+            Some(("Running", command)) if command.starts_with('`') => {
+                let mut files = self.units.iter().filter(|unit| unit.test).flat_map(|unit| &unit.files);
+                after_doctests || files.any(|file| command.contains(file.as_str()))
+            }
+            Some(("Doc-tests", library)) => {
+                self.doctests_next = self.units.iter().any(|unit| unit.target.replace('-', "_") == library);
+                self.doctests_next
             }
             _ => false,
         }
@@ -152,11 +180,10 @@ fn is_timings_page(page: &Utf8Path) -> bool {
     folder == Some("cargo-timings") && name.starts_with("cargo-timing") && page.extension() == Some("html")
 }
 
-/// Whether a line names a program that cargo starts after the build: the runner says it in fewer words.
-fn only_verbose_says(line: &str) -> bool {
-    let plain = without_colour(line);
-    let plain = plain.trim_start();
-    plain.starts_with("Running `") || plain.starts_with("Doc-tests ")
+/// The word and the rest of a status line, which cargo aligns to the right: a test's own words hardly ever are.
+fn status_line(plain: &str) -> Option<(&str, &str)> {
+    let (status, rest) = plain.split_at_checked(STATUS_WIDTH)?;
+    Some((status.trim_start(), rest.strip_prefix(' ')?))
 }
 
 fn built(artifact: Artifact) -> BuiltUnit {
@@ -236,5 +263,63 @@ mod tests {
             build.timings_page.as_deref(),
             Some(Utf8Path::new("/t/cargo-timings/cargo-timing-1.html"))
         );
+    }
+
+    /// Collects what is shown.
+    #[derive(Default)]
+    struct Shown(std::sync::Mutex<Vec<String>>);
+
+    impl Progress for Shown {
+        fn output(&self, line: &str) {
+            self.0.lock().unwrap().push(line.to_owned());
+        }
+
+        fn note(&self, _text: &str) {}
+
+        fn detail(&self, _text: &str) {}
+
+        fn units(&self, _done: usize, _of: Option<usize>, _unit: &str) {}
+    }
+
+    #[test]
+    fn what_tests_print_is_shown_though_it_looks_like_cargos_own() {
+        let artifact = |name: &str, file: &str| {
+            format!(
+                "{{\"reason\":\"compiler-artifact\",\"package_id\":\"path+file:///w/my-app#0.1.0\",\
+                 \"manifest_path\":\"/w/my-app/Cargo.toml\",\"target\":{{\"kind\":[\"lib\"],\"name\":\"{name}\"}},\
+                 \"profile\":{{\"opt_level\":\"0\",\"test\":true}},\"features\":[],\"filenames\":[\"{file}\"],\
+                 \"fresh\":false}}"
+            )
+        };
+        let test = artifact("my-app", "/t/debug/deps/my_app-0123456789abcdef");
+        // stream, line, whether it is shown
+        let table = [
+            (Stream::Err, "     Running `rustc --crate-name my_app`", false),
+            (Stream::Out, test.as_str(), false),
+            (Stream::Out, "{\"reason\":\"build-finished\",\"success\":true}", false),
+            (Stream::Err, "       Fresh late v1.0.0", false),
+            (Stream::Err, "    Finished `test` profile [unoptimized] target(s) in 0.10s", true),
+            (Stream::Err, "     Running `/w/xtask-suite /t/debug/deps/my_app-0123456789abcdef`", false),
+            (Stream::Out, "Running `x`", true),
+            (Stream::Err, "Running `x`", true),
+            (Stream::Err, "Doc-tests x", true),
+            (Stream::Err, "       Fresh serde v1.0.0", true),
+            (Stream::Err, "     Running `rustc --crate-name inner`", true),
+            (Stream::Err, "     Running `/tmp/inner/deps/inner-0123456789abcdef`", true),
+            (Stream::Err, "   Doc-tests inner", true),
+            (Stream::Err, "     Running `rustdoc --test inner`", true),
+            (Stream::Err, "   Doc-tests my_app", false),
+            (Stream::Err, "     Running `/w/xtask-suite --crate-name my_app --test`", false),
+            (Stream::Err, "     Running `rustdoc --test inner`", true),
+        ];
+        let mut build = Build::new(RunOptions::default());
+        for (stream, line, expected) in table {
+            let shown = Shown::default();
+            let mut seen = Vec::new();
+            build.line(stream, line, &shown, &mut |line| seen.push(line.to_owned()));
+            let expected = if expected { vec![line.to_owned()] } else { Vec::new() };
+            assert_eq!(*shown.0.lock().unwrap(), expected, "{line}");
+            assert_eq!(seen, expected, "{line}");
+        }
     }
 }

@@ -166,7 +166,7 @@ fn start(call: &Call, environment: &Environment, out_is: OutIs) -> Result<(Recei
     let variables = call.environment(environment);
     let expression = duct::cmd(&call.program, &call.args)
         .dir(&call.dir)
-        .full_env(variables.iter())
+        .full_env(variables.iter_os())
         .stdin_null()
         .stdout_file(into_file(out_writer))
         .stderr_file(into_file(err_writer))

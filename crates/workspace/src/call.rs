@@ -56,7 +56,7 @@ impl Call {
     pub fn to_command(&self, environment: &Environment) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).current_dir(&self.dir).env_clear();
-        command.envs(self.environment(environment).iter());
+        command.envs(self.environment(environment).iter_os());
         command
     }
 }

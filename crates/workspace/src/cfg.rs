@@ -13,7 +13,7 @@ pub fn settings(dir: &Utf8Path, environment: &Environment, triple: &str) -> BTre
     let rustc = environment.get("RUSTC").unwrap_or("rustc");
     let mut command = std::process::Command::new(rustc);
     command.args(["--print", "cfg", "--target", triple]).current_dir(dir);
-    let output = command.env_clear().envs(environment.iter()).output();
+    let output = command.env_clear().envs(environment.iter_os()).output();
     let said = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
     String::from_utf8_lossy(&said.unwrap_or_default()).lines().map(str::to_owned).collect()
 }

@@ -3,15 +3,19 @@
 //! cargo, and neither rebuilds what the other built.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use camino::Utf8Path;
-use serde::Serialize;
 
-/// Environment variables by name. Names and values that are not Unicode are carried lossily: cargo itself
-/// refuses them wherever it reads them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Environment(BTreeMap<String, String>);
+/// Environment variables by name. Names and values that are not UTF-8 are read here with replacement characters, and
+/// passed on to other programs as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    text: BTreeMap<String, String>,
+    /// The variables of `text` that are not UTF-8.
+    not_utf8: BTreeMap<OsString, OsString>,
+}
 
 /// How this process was started: what is needed to tell cargo's additions from the user's values.
 #[derive(Debug, Clone, Default)]
@@ -25,43 +29,67 @@ pub struct Launch {
 impl Environment {
     /// This process's environment as it is.
     pub fn current() -> Self {
-        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+        std::env::vars_os().collect()
     }
 
     /// The value of `name`; an empty one counts as unset, as cargo takes it.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.text.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The value of `name`, which may be empty: for some variables that says something else than none.
     pub fn even_empty(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.text.get(name).map(String::as_str)
     }
 
     /// Sets `name`.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.0.insert(name.to_owned(), value.into());
+        self.remove(name);
+        self.text.insert(name.to_owned(), value.into());
     }
 
     /// Removes `name`.
     pub fn remove(&mut self, name: &str) {
-        self.0.remove(name);
+        self.text.remove(name);
+        self.not_utf8.retain(|other, _| other.to_string_lossy() != name);
+    }
+
+    /// Sets `name` to a value that may be no UTF-8.
+    fn set_os(&mut self, name: OsString, value: OsString) {
+        let text = name.to_string_lossy().into_owned();
+        self.set(&text, value.to_string_lossy());
+        if name.to_str().is_none() || value.to_str().is_none() {
+            self.not_utf8.insert(name, value);
+        }
+    }
+
+    /// The value of `name` as it is; an empty one counts as unset.
+    fn get_os(&self, name: &str) -> Option<&OsStr> {
+        let text = self.get(name)?;
+        Some(self.not_utf8.get(OsStr::new(name)).map_or(OsStr::new(text), OsString::as_os_str))
     }
 
     /// Adds a folder at the end of `PATH`.
     pub fn append_path(&mut self, folder: &Utf8Path) {
-        let path = self.get("PATH").unwrap_or_default();
+        let path = self.get_os("PATH").unwrap_or_default();
         let folders = std::env::split_paths(path).chain([folder.as_std_path().to_owned()]);
         // A folder whose name cannot stand in PATH is not found there, as before.
-        if let Some(path) = std::env::join_paths(folders).ok().and_then(|path| path.into_string().ok()) {
-            self.set("PATH", path);
+        if let Ok(path) = std::env::join_paths(folders) {
+            self.set_os("PATH".into(), path);
         }
     }
 
-    /// All variables in the order of their names.
+    /// All variables in the order of their names, to be looked at.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.text.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// All variables as they are, for a program that is started.
+    pub fn iter_os(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let exact = |name: &str| !self.not_utf8.keys().any(|other| other.to_string_lossy() == name);
+        let text = self.iter().filter(move |(name, _)| exact(name));
+        let text = text.map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+        text.chain(self.not_utf8.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())))
     }
 
     /// The variables that can change which units cargo plans, or what they are called: cargo's, rustc's and
@@ -92,13 +120,14 @@ impl Environment {
             self.remove("RUSTUP_TOOLCHAIN");
         }
         self.remove("RUSTUP_TOOLCHAIN_SOURCE");
-        self.0.retain(|name, value| {
+        self.text.retain(|name, value| {
             !added_by_cargo(name) && launch.clone_env.get(name).is_none_or(|added| added != value)
         });
+        self.not_utf8.retain(|name, _| self.text.contains_key(&*name.to_string_lossy()));
         let variable = library_path_variable();
-        if let Some(paths) = self.get(variable) {
+        if let Some(paths) = self.get_os(variable) {
             match user_library_path(paths, launch.exe_dir.as_deref()) {
-                Some(rest) => self.set(variable, rest),
+                Some(rest) => self.set_os(variable.into(), rest),
                 None => self.remove(variable),
             }
         }
@@ -108,7 +137,17 @@ impl Environment {
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        Self(variables.into_iter().collect())
+        Self { text: variables.into_iter().collect(), not_utf8: BTreeMap::new() }
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in variables {
+            environment.set_os(name, value);
+        }
+        environment
     }
 }
 
@@ -140,13 +179,13 @@ fn library_path_variable() -> &'static str {
 
 /// `paths` without the entries at its front that cargo and rustup put there: the profile folder, its
 /// `deps`, and the toolchain's library folders. `None` when nothing is left.
-fn user_library_path(paths: &str, exe_dir: Option<&Path>) -> Option<String> {
+fn user_library_path(paths: &OsStr, exe_dir: Option<&Path>) -> Option<OsString> {
     let entries = std::env::split_paths(paths).collect::<Vec<_>>();
     let kept = entries.iter().skip_while(|entry| added_library_path(entry, exe_dir)).collect::<Vec<_>>();
     if kept.is_empty() {
         return None;
     }
-    Some(std::env::join_paths(kept).ok()?.to_string_lossy().into_owned())
+    std::env::join_paths(kept).ok()
 }
 
 fn added_library_path(entry: &Path, exe_dir: Option<&Path>) -> bool {
@@ -250,6 +289,40 @@ mod tests {
             let left = environment(&[("LD_LIBRARY_PATH", &before)]).without_cargo_run(&launch());
             assert_eq!(left.get("LD_LIBRARY_PATH"), expected, "{before}");
         }
+    }
+
+    #[cfg(all(unix, not(target_os = "macos")))]
+    #[test]
+    fn what_is_no_utf8_reaches_other_programs_as_it_is() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let os = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        let environment = [
+            (os(b"PATH"), os(b"/bin/\xff:/usr/bin")),
+            (os(b"LD_LIBRARY_PATH"), os(b"/clone/target/xtask:/lib/\xff")),
+            (os(b"NAME\xff"), os(b"value")),
+            (os(b"VALUE"), os(b"\xff")),
+            (os(b"CARGO_PKG_AUTHORS"), os(b"\xff")),
+            (os(b"GONE"), os(b"\xff")),
+            (os(b"SET"), os(b"\xff")),
+        ];
+        let mut environment = environment.into_iter().collect::<Environment>().without_cargo_run(&launch());
+        environment.append_path("/more".into());
+        environment.remove("GONE");
+        environment.set("SET", "text");
+        assert_eq!(environment.get("VALUE"), Some("\u{fffd}"));
+
+        let command = crate::Call::new("/", "program", [""; 0]).to_command(&environment);
+        let mut passed = command.get_envs().map(|(name, value)| (name, value.unwrap())).collect::<Vec<_>>();
+        passed.sort();
+        let expected = [
+            (os(b"LD_LIBRARY_PATH"), os(b"/lib/\xff")),
+            (os(b"NAME\xff"), os(b"value")),
+            (os(b"PATH"), os(b"/bin/\xff:/usr/bin:/more")),
+            (os(b"SET"), os(b"text")),
+            (os(b"VALUE"), os(b"\xff")),
+        ];
+        assert_eq!(passed, expected.iter().map(|(name, value)| (&**name, &**value)).collect::<Vec<_>>());
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub fn tracked(dir: &Utf8Path, environment: &Environment) -> Option<Vec<Utf8Path
 pub enum Base {
     /// Nothing can be told.
     Unknown {
-        /// The reason, as the rest of a sentence: `HEAD is detached`.
+        /// The reason, as the rest of a sentence: `git is not on PATH`.
         why: String,
     },
     /// HEAD itself is the merge base: only uncommitted changes count.
@@ -159,8 +159,6 @@ fn why_unknown(root: &Utf8Path, shallow: bool, status: &Status) -> Option<&'stat
         Some("there are no commits yet")
     } else if shallow {
         Some("this is a shallow clone")
-    } else if status.branch.is_none() {
-        Some("HEAD is detached")
     } else if status.ignored.iter().any(|ignored| root.starts_with(ignored)) {
         Some("git ignores the folder of this workspace")
     } else {
@@ -216,9 +214,9 @@ impl Changes {
         String::from_utf8(blob).ok()
     }
 
-    /// What every file of the work tree holds now; starts no process. `None` without git.
+    /// What every file of the work tree holds now. `None` without git.
     ///
-    /// Fails when a changed file cannot be read.
+    /// Where files differ from the index it starts git once. Fails when such a file cannot be read.
     pub fn contents(&self) -> Result<Option<Contents>> {
         self.snapshot.as_ref().map(Snapshot::contents).transpose()
     }

@@ -1,11 +1,13 @@
 //! Asks cargo for the facts of a workspace.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::model::{Facts, LocalDependency, LocalPackage, TargetFacts};
 use crate::{CargoCommand, Environment, EnvironmentLacks, WrongUsage};
@@ -21,7 +23,7 @@ pub(crate) fn query(dir: &Utf8Path, environment: &Environment) -> Result<Facts> 
         dir,
         ["metadata", "--format-version=1", "--all-features", "--filter-platform", &host],
     );
-    Ok(facts(&metadata(&command, environment)?, host))
+    facts(&command, environment, host)
 }
 
 /// What cargo says of a workspace without resolving its dependencies: nothing is written, not even a lock file,
@@ -56,8 +58,7 @@ impl Outline {
     pub fn of(dir: &Utf8Path, environment: &Environment) -> Result<Self> {
         let version = cargo_version(dir, environment)?;
         let command = CargoCommand::new(dir, ["metadata", "--format-version=1", "--no-deps"]);
-        let facts = facts(&metadata(&command, environment)?, version.host);
-        Ok(Self { facts, cargo: version.cargo })
+        Ok(Self { facts: facts(&command, environment, version.host)?, cargo: version.cargo })
     }
 }
 
@@ -85,9 +86,99 @@ fn cargo_version(dir: &Utf8Path, environment: &Environment) -> Result<VersionLin
     read().with_context(|| format!("`{command}` names no host or release:\n{text}"))
 }
 
-fn metadata(command: &CargoCommand, environment: &Environment) -> Result<Metadata> {
+/// The output of `cargo metadata --format-version 1`, as far as it is used here. It has 4 MB for 400 packages, so what
+/// is only compared is borrowed, and the rest is skipped.
+#[derive(Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    packages: Vec<Package<'a>>,
+    #[serde(borrow)]
+    workspace_members: Vec<Id<'a>>,
+    /// Missing before cargo 1.71.
+    #[serde(borrow)]
+    workspace_default_members: Option<Vec<Id<'a>>>,
+    /// Missing under `--no-deps`.
+    #[serde(borrow)]
+    resolve: Option<Resolve<'a>>,
+    workspace_root: Utf8PathBuf,
+    target_directory: Utf8PathBuf,
+    /// Missing before cargo 1.91.
+    build_directory: Option<Utf8PathBuf>,
+}
+
+/// A package id.
+type Id<'a> = Cow<'a, str>;
+
+#[derive(Deserialize)]
+struct Package<'a> {
+    #[serde(borrow)]
+    id: Id<'a>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    version: Cow<'a, str>,
+    manifest_path: Utf8PathBuf,
+    /// `None` for a package on this disk.
+    source: Option<IgnoredAny>,
+    features: BTreeMap<String, Vec<String>>,
+    targets: Vec<TargetFacts>,
+    #[serde(borrow)]
+    dependencies: Vec<Dependency<'a>>,
+    /// Anything at all: tools write here what they like.
+    metadata: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Dependency<'a> {
+    /// `dev`, `build`, or nothing for a normal one.
+    #[serde(borrow)]
+    kind: Option<Cow<'a, str>>,
+    path: Option<Utf8PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Resolve<'a> {
+    #[serde(borrow)]
+    nodes: Vec<Node<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Node<'a> {
+    #[serde(borrow)]
+    id: Id<'a>,
+    #[serde(borrow)]
+    deps: Vec<Edge<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Edge<'a> {
+    #[serde(borrow)]
+    pkg: Id<'a>,
+    #[serde(borrow)]
+    dep_kinds: Vec<EdgeKind<'a>>,
+}
+
+#[derive(Deserialize)]
+struct EdgeKind<'a> {
+    #[serde(borrow)]
+    kind: Option<Cow<'a, str>>,
+}
+
+fn is_dev(kind: Option<&Cow<'_, str>>) -> bool {
+    kind.is_some_and(|kind| kind == "dev")
+}
+
+impl Package<'_> {
+    fn dir(&self) -> &Utf8Path {
+        self.manifest_path.parent().unwrap_or(&self.manifest_path)
+    }
+}
+
+fn facts(command: &CargoCommand, environment: &Environment, host: String) -> Result<Facts> {
     let json = run(command, environment)?;
-    serde_json::from_str(&json).with_context(|| format!("failed to read the output of `{command}`"))
+    let metadata =
+        serde_json::from_str(&json).with_context(|| format!("failed to read the output of `{command}`"))?;
+    Ok(reduce(&metadata, host))
 }
 
 /// Runs a short cargo command for its output.
@@ -114,35 +205,29 @@ fn run(command: &CargoCommand, environment: &Environment) -> Result<String> {
     Err(WrongUsage(message).into())
 }
 
-fn facts(metadata: &Metadata, host: String) -> Facts {
+fn reduce(metadata: &Metadata, host: String) -> Facts {
     let members = metadata.workspace_members.iter().collect::<BTreeSet<_>>();
     let mut local = metadata.packages.iter().filter(|package| package.source.is_none()).collect::<Vec<_>>();
-    local.sort_by_key(|package| {
-        (!members.contains(&package.id), package.name.to_string(), package.id.clone())
-    });
+    local.sort_by_key(|package| (!members.contains(&package.id), &package.name, &package.id));
     let index =
-        local.iter().enumerate().map(|(index, package)| (&package.id, index)).collect::<BTreeMap<_, _>>();
+        local.iter().enumerate().map(|(index, package)| (&*package.id, index)).collect::<BTreeMap<_, _>>();
     let through = Externals::new(metadata, &index);
 
     let packages = local
         .iter()
         .map(|package| LocalPackage {
-            id: package.id.repr.clone(),
+            id: package.id.to_string(),
             name: package.name.to_string(),
             version: package.version.to_string(),
-            dir: folder(package),
+            dir: package.dir().to_owned(),
             member: members.contains(&package.id),
             launcher: package.metadata["xtask-suite"]["launcher"] == true,
             features: package.features.clone(),
-            targets: targets(package),
+            targets: package.targets.clone(),
             dependencies: dependencies(package, &local, &through),
         })
         .collect();
-    let default_members = if metadata.workspace_default_members.is_available() {
-        &*metadata.workspace_default_members
-    } else {
-        &metadata.workspace_members[..]
-    };
+    let default_members = metadata.workspace_default_members.as_ref().unwrap_or(&metadata.workspace_members);
     Facts {
         root: metadata.workspace_root.clone(),
         target_dir: metadata.target_directory.clone(),
@@ -159,19 +244,6 @@ fn facts(metadata: &Metadata, host: String) -> Facts {
     }
 }
 
-fn folder(package: &Package) -> Utf8PathBuf {
-    package.manifest_path.parent().unwrap_or(&package.manifest_path).to_owned()
-}
-
-fn targets(package: &Package) -> Vec<TargetFacts> {
-    let facts = |target: &cargo_metadata::Target| TargetFacts {
-        name: target.name.clone(),
-        kinds: target.kind.iter().map(ToString::to_string).collect(),
-        path: target.src_path.clone(),
-    };
-    package.targets.iter().map(facts).collect()
-}
-
 /// Declared path dependencies (optional ones too, which the resolve may lack), and those the resolve found
 /// through `[patch]`.
 fn dependencies(package: &Package, local: &[&Package], through: &Externals) -> Vec<LocalDependency> {
@@ -181,9 +253,9 @@ fn dependencies(package: &Package, local: &[&Package], through: &Externals) -> V
     };
     for dependency in &package.dependencies {
         let Some(path) = &dependency.path else { continue };
-        let found = local.iter().position(|other| other.manifest_path.parent() == Some(path));
+        let found = local.iter().position(|other| other.dir() == path);
         if let Some(to) = found {
-            add(to, dependency.kind == DependencyKind::Development);
+            add(to, is_dev(dependency.kind.as_ref()));
         }
     }
     for (to, dev) in through.reached_from(&package.id) {
@@ -194,25 +266,25 @@ fn dependencies(package: &Package, local: &[&Package], through: &Externals) -> V
 
 /// The resolved graph, for edges that the manifests do not show.
 struct Externals<'a> {
-    edges: BTreeMap<&'a PackageId, Vec<(&'a PackageId, bool)>>,
-    local: &'a BTreeMap<&'a PackageId, usize>,
+    edges: BTreeMap<&'a str, Vec<(&'a str, bool)>>,
+    local: &'a BTreeMap<&'a str, usize>,
 }
 
 impl<'a> Externals<'a> {
-    fn new(metadata: &'a Metadata, local: &'a BTreeMap<&'a PackageId, usize>) -> Self {
+    fn new(metadata: &'a Metadata, local: &'a BTreeMap<&'a str, usize>) -> Self {
         let mut edges = BTreeMap::new();
         for node in metadata.resolve.iter().flat_map(|resolve| &resolve.nodes) {
             let targets = node.deps.iter().map(|dep| {
-                let dev = dep.dep_kinds.iter().all(|kind| kind.kind == DependencyKind::Development);
-                (&dep.pkg, dev && !dep.dep_kinds.is_empty())
+                let dev = dep.dep_kinds.iter().all(|kind| is_dev(kind.kind.as_ref()));
+                (&*dep.pkg, dev && !dep.dep_kinds.is_empty())
             });
-            edges.insert(&node.id, targets.collect());
+            edges.insert(&*node.id, targets.collect());
         }
         Self { edges, local }
     }
 
     /// Local packages reached from `start` without passing through another local package.
-    fn reached_from(&self, start: &PackageId) -> Vec<(usize, bool)> {
+    fn reached_from(&self, start: &str) -> Vec<(usize, bool)> {
         let mut found = Vec::new();
         let mut seen = BTreeSet::new();
         let mut open = self.edges.get(start).cloned().unwrap_or_default();
@@ -231,6 +303,6 @@ impl<'a> Externals<'a> {
 
 fn ambiguous_names(metadata: &Metadata) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let twice = metadata.packages.iter().filter(|package| !seen.insert(package.name.as_str()));
+    let twice = metadata.packages.iter().filter(|package| !seen.insert(&package.name));
     twice.map(|package| package.name.to_string()).collect::<BTreeSet<_>>().into_iter().collect()
 }

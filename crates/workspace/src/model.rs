@@ -55,8 +55,10 @@ pub struct TargetFacts {
     /// The target's name.
     pub name: String,
     /// Cargo's kinds: `lib`, `proc-macro`, `cdylib`, `bin`, `test`, `example`, `bench`, `custom-build`.
+    #[serde(alias = "kind")]
     pub kinds: Vec<String>,
     /// The root source file.
+    #[serde(alias = "src_path")]
     pub path: Utf8PathBuf,
 }
 

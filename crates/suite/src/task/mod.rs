@@ -145,8 +145,7 @@ impl TaskContext<'_> {
     /// returns what it built, how long each unit took, and how it ended.
     pub fn build(&self, command: &CargoCommand) -> Result<Record> {
         let options = RunOptions { details: true, expected: None };
-        let show = &mut |line: &str| self.shell.output(line);
-        let record = xtask_units::run(self.workspace, command, options, self.shell, show)?;
+        let record = xtask_units::run(self.workspace, command, options, self.shell, &mut |_| {})?;
         if record.signal.is_some() {
             self.signal.set(record.signal);
         } else if record.exit_code != Some(0) {

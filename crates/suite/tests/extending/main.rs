@@ -217,7 +217,7 @@ fn what_a_task_builds_is_recorded() {
     let project = Project::new(cases());
     let first = project.run(&["build"], 0);
     assert_eq!(first.stdout, "2 compiled\n");
-    assert!(first.stderr.contains("Compiling two"), "{}", first.stderr);
+    assert_eq!(first.stderr.matches("Compiling two").count(), 1, "{}", first.stderr);
     assert_eq!(project.run(&["build"], 0).stdout, "0 compiled\n");
     let records = project.fixture.root().join("target/xtask-suite/records");
     assert_eq!(records.read_dir_utf8().unwrap().count(), 2);

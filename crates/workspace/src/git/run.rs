@@ -44,12 +44,18 @@ impl Git {
 
     /// The output of `git ARGS`, and whether git ended well. Fails when it cannot be started.
     pub(super) fn output(&self, args: &[&str]) -> Result<(bool, Vec<u8>, String)> {
+        self.output_for(args, "")
+    }
+
+    /// As [`Git::output`], with `input` on standard input.
+    fn output_for(&self, args: &[&str], input: &str) -> Result<(bool, Vec<u8>, String)> {
         // A shell of its own for each call: xshell's is bound to one thread.
         let shell = Shell::new().context("failed to read the current folder")?;
         shell.change_dir(&self.dir);
         let program = &self.program;
-        let command = cmd!(shell, "{program}").args(args).env_clear().envs(self.environment.iter());
+        let command = cmd!(shell, "{program}").args(args).env_clear().envs(self.environment.iter_os());
         let output = command
+            .stdin(input)
             .quiet()
             .ignore_status()
             .output()
@@ -60,7 +66,12 @@ impl Git {
 
     /// The output of `git ARGS`. Fails when git does.
     pub(super) fn run(&self, args: &[&str]) -> Result<Vec<u8>> {
-        let (success, stdout, stderr) = self.output(args)?;
+        self.run_for(args, "")
+    }
+
+    /// As [`Git::run`], with `input` on standard input.
+    pub(super) fn run_for(&self, args: &[&str], input: &str) -> Result<Vec<u8>> {
+        let (success, stdout, stderr) = self.output_for(args, input)?;
         if !success {
             let first_line = stderr.lines().next().unwrap_or("no message");
             bail!("`git {}` failed: {first_line}", args.join(" "));

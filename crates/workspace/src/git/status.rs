@@ -23,8 +23,6 @@ pub(super) const INDEX_ARGS: [&str; 6] = ["ls-files", "-s", "-v", "-z", "--full-
 pub(super) struct Status {
     /// The id of HEAD; `None` before the first commit.
     pub(super) commit: Option<String>,
-    /// The branch checked out; `None` when HEAD is detached.
-    pub(super) branch: Option<String>,
     /// Whatever differs between HEAD, index and work tree, and untracked files.
     pub(super) changed: Vec<Utf8PathBuf>,
     /// Of these, what differs between index and work tree, and untracked files.
@@ -56,8 +54,6 @@ impl Status {
     fn header(&mut self, header: &str) {
         if let Some(commit) = header.strip_prefix("branch.oid ") {
             self.commit = (commit != "(initial)").then(|| commit.to_owned());
-        } else if let Some(branch) = header.strip_prefix("branch.head ") {
-            self.branch = (branch != "(detached)").then(|| branch.to_owned());
         }
     }
 
@@ -77,7 +73,7 @@ impl Status {
 pub(super) struct IndexEntry {
     /// Absolute.
     pub(super) path: Utf8PathBuf,
-    /// Mode and blob id: the same for the same content.
+    /// Mode and blob id, `100644 ID`: the same for the same content.
     pub(super) content: String,
     /// Git was told not to look for edits.
     pub(super) unwatched: bool,
@@ -88,7 +84,9 @@ impl IndexEntry {
     pub(super) fn parse(output: &[u8], repository: &Utf8Path) -> Vec<Self> {
         let entry = |record: String| {
             let (facts, path) = record.split_once('\t')?;
-            let (tag, content) = facts.split_once(' ')?;
+            let (tag, rest) = facts.split_once(' ')?;
+            // Its stage is not 0 only in a conflict, and then the file on disk counts.
+            let (content, _stage) = rest.rsplit_once(' ')?;
             // Lower case: assume-unchanged; `S`: skip-worktree.
             let unwatched = tag == "S" || tag.chars().all(char::is_lowercase);
             Some(Self { path: absolute(path, repository), content: content.to_owned(), unwatched })

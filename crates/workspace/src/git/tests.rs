@@ -231,14 +231,13 @@ fn where_git_cannot_tell_it_says_why() {
     let root = fixture.root();
     fixture.commit("second");
 
-    fixture.git(&["checkout", "--quiet", "--detach"]);
-    assert_eq!(why(&ask(root, Some("no-such"))), "HEAD is detached");
-    assert!(ask(root, None).contents().unwrap().is_some(), "what the files hold is known all the same");
-    fixture.git(&["checkout", "--quiet", "main"]);
-
     let clone = TempDir::new("shallow");
     fixture.git(&["clone", "--quiet", "--depth", "1", &format!("file://{root}"), clone.path().as_str()]);
     assert_eq!(why(&ask(clone.path(), None)), "this is a shallow clone");
+    assert!(
+        ask(clone.path(), None).contents().unwrap().is_some(),
+        "what the files hold is known all the same"
+    );
 
     let fresh = TempDir::new("no-commits");
     fixture.git(&["init", "--quiet", fresh.path().as_str()]);
@@ -375,6 +374,62 @@ fn contents_change_with_every_edit_and_only_for_the_file_edited() {
     let now = contents();
     assert!(now.files.contains_key(&path("new.rs")) && !now.files.contains_key(&path("Cargo.toml")));
     assert_eq!(now.ignored, [path("note.tmp")]);
+}
+
+#[cfg(unix)]
+#[test]
+fn staging_and_committing_change_no_content() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let fixture = fixture();
+    let path = |name: &str| fixture.root().join(name);
+    let contents = || ask(fixture.root(), None).contents().unwrap().unwrap();
+    symlink("one", path("link")).unwrap();
+    fixture.commit("link");
+    fixture.write("a/src/lib.rs", "edited");
+    fixture.write("new.rs", "");
+    fixture.write("\"quoted\\.rs", "x");
+    fixture.write("two\nlines.rs", "x");
+    fixture.write("run.sh", "#!/bin/sh\n");
+    std::fs::set_permissions(path("run.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::remove_file(path("link")).unwrap();
+    symlink("two", path("link")).unwrap();
+    symlink("three", path("other")).unwrap();
+    std::fs::remove_file(path("b/src/lib.rs")).unwrap();
+    let mut edited = contents();
+    assert!(edited.files.contains_key(&path("two\nlines.rs")));
+    fixture.git(&["add", "--all"]);
+    let mut staged = contents();
+    // Git takes paths line by line.
+    edited.files.remove(&path("two\nlines.rs"));
+    staged.files.remove(&path("two\nlines.rs"));
+    assert_eq!(edited, staged);
+    assert!(staged.files.contains_key(&path("\"quoted\\.rs")));
+    fixture.commit("second");
+    let mut committed = contents();
+    committed.files.remove(&path("two\nlines.rs"));
+    assert_eq!(staged, committed);
+
+    std::fs::set_permissions(path("run.sh"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_ne!(committed.files[&path("run.sh")], contents().files[&path("run.sh")]);
+}
+
+#[test]
+fn a_head_that_is_no_branch_is_compared_as_one() {
+    let fixture = fixture();
+    fixture.git(&["checkout", "--quiet", "--detach"]);
+    fixture.write("a/src/lib.rs", "uncommitted");
+    let at_base = ask(fixture.root(), None);
+    assert_eq!(at_base.base, Base::Head { name: "main".to_owned() });
+    assert_eq!(files(&at_base, fixture.root()), ["a/src/lib.rs"]);
+    fixture.commit("second");
+    let ahead = ask(fixture.root(), None);
+    assert!(matches!(&ahead.base, Base::Commit { name, .. } if name == "main"), "{:?}", ahead.base);
+    assert_eq!(files(&ahead, fixture.root()), ["a/src/lib.rs"]);
+    // In a bisect.
+    fixture.git(&["branch", "--quiet", "--force", "main", "HEAD"]);
+    fixture.git(&["checkout", "--quiet", "HEAD~"]);
+    assert_eq!(ask(fixture.root(), None).base, Base::Head { name: "main".to_owned() });
 }
 
 #[test]

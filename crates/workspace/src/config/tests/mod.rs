@@ -2,6 +2,7 @@
 
 mod errors;
 mod robust;
+#[cfg(feature = "heavy")]
 mod schema;
 mod values;
 
