@@ -9,6 +9,7 @@ use toml_edit::{DocumentMut, Item};
 use xtask_workspace::{Environment, WrongUsage};
 
 use super::product::keep_product;
+use crate::record::How;
 
 /// The bytes of files by path.
 pub(crate) type Files = BTreeMap<Utf8PathBuf, Vec<u8>>;
@@ -96,6 +97,8 @@ impl Source {
                 continue;
             }
             manifest.remove("dev-dependencies");
+            // What they turn on needs a clone.
+            manifest.remove("features");
             if entry.file_name() == "suite" {
                 // The binary is that of the tasks.
                 manifest.remove("bin");
@@ -144,6 +147,13 @@ impl Source {
     /// The clone's lock file.
     pub fn lock_file(&self) -> Result<Vec<u8>> {
         read(&self.root.join("Cargo.lock"))
+    }
+}
+
+impl How {
+    /// A copy of this clone.
+    pub fn vendored(source: &Source) -> Self {
+        Self::Vendored { url: source.url.clone(), revision: source.revision.clone(), edited: source.edited }
     }
 }
 
