@@ -9,10 +9,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ArgMatches;
 use xtask_edit::Transaction;
 use xtask_units::holding_signals;
-use xtask_workspace::{Environment, Outline, WrongUsage};
+use xtask_workspace::config::{Config, Members};
+use xtask_workspace::{Environment, Outline, Workspace, WrongUsage};
 
-use xtask_adopt::{Adopted, find_adopted, without_launcher};
-use xtask_suite::program::Ended;
+use xtask_adopt::{Adopted, Interrupted, find_adopted, without_launcher};
+use xtask_suite::program::{Ended, RESERVED};
 use xtask_suite::{Exit, Shell};
 
 #[cfg(feature = "put")]
@@ -35,6 +36,8 @@ pub(super) fn run(
     finish_interrupted(&dir, dry_run, shell)?;
     if arguments.get_flag("undo") {
         undo(&dir, environment, dry_run, shell)
+    } else if arguments.get_flag("observe") {
+        observe(&dir, environment, dry_run, shell)
     } else {
         adopt(arguments, &dir, environment, shell)
     }
@@ -83,6 +86,37 @@ fn undo(dir: &Utf8Path, environment: &Environment, dry_run: bool, shell: &Shell)
     done.with_context(|| format!("nothing was undone in {root}"))?;
     show::undone(&root, &plan, shell)?;
     Ok(Ended::new(Exit::from_success(plan.kept.is_empty()), signal))
+}
+
+/// Checks the workspace, and writes what does not build into its `xtask.toml`.
+fn observe(dir: &Utf8Path, environment: &Environment, dry_run: bool, shell: &Shell) -> Result<Ended> {
+    let root = Outline::of(dir, environment)?.facts.root;
+    let (launcher, adopted) = adopted(&root)?;
+    let workspace = Workspace::load(&root, environment.clone())?;
+    let config = || Config::load(&root, &members(&workspace), &RESERVED);
+    let plan = match xtask_adopt::observe(&workspace, &config()?, (launcher, &adopted), shell) {
+        Ok(plan) => plan,
+        Err(error) => match error.downcast::<Interrupted>() {
+            Ok(Interrupted(signal)) => return Ok(Ended::new(Exit::Failed, Some(signal))),
+            Err(error) => return Err(error),
+        },
+    };
+    if dry_run || plan.edits.is_empty() {
+        show::observed(&plan, dry_run, shell)?;
+        return Ok(Exit::Done.into());
+    }
+    let transaction = begin(&root, shell)?;
+    let (done, signal) =
+        holding_signals(|_| transaction.commit(&plan.edits, || config().map(drop).map_err(Into::into)))?;
+    done.with_context(|| format!("nothing was left out in {root}"))?;
+    show::observed(&plan, dry_run, shell)?;
+    Ok(Ended::new(Exit::Done, signal))
+}
+
+/// Names and features, for the check of `xtask.toml`.
+fn members(workspace: &Workspace) -> Members<'_> {
+    let members = workspace.facts.members();
+    members.map(|member| (member.name.as_str(), member.features.keys().map(String::as_str))).collect()
 }
 
 /// What was adopted at `root`, with the launcher's folder. Fails as wrong usage where nothing was.

@@ -4,9 +4,10 @@ use anstyle::AnsiColor;
 use anyhow::Result;
 use camino::Utf8Path;
 use serde::Serialize;
+use xtask_adopt::{Finding, ObservePlan};
 use xtask_edit::{Edit, Kept, Node, UndoPlan, describe, unified_diff};
 use xtask_suite::Shell;
-use xtask_suite::program::bytes;
+use xtask_suite::program::{bytes, count};
 
 /// What is done to a file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -92,6 +93,29 @@ pub(super) fn text(edit: &Edit) -> String {
         (None, Some(Node::File(after))) => unified_diff(&edit.path, &[], &after.bytes),
         _ => describe(edit),
     }
+}
+
+/// What `--observe` has found, and what it writes or would write.
+pub(super) fn observed(plan: &ObservePlan, dry_run: bool, shell: &Shell) -> Result<()> {
+    if shell.json() {
+        return shell.document(plan);
+    }
+    for Finding { what, of, why } in &plan.findings {
+        shell.result(&format!("{} without {what}: {why}", of.join(", ")));
+    }
+    let Some(edit) = plan.edits.first() else {
+        shell.result(&format!("nothing to leave out in {}", plan.root));
+        return Ok(());
+    };
+    if dry_run {
+        shell.result(text(edit).trim_end());
+    }
+    let found = count(plan.findings.len(), "thing");
+    shell.result(&match dry_run {
+        true => format!("{found} would be left out in {}; nothing was changed", plan.root),
+        false => format!("{found} left out in {}", plan.root.join(&edit.path)),
+    });
+    Ok(())
 }
 
 /// What `--undo` would do.

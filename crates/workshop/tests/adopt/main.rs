@@ -19,6 +19,7 @@ mod host;
 mod hosts;
 mod insertions;
 mod merge;
+mod observe;
 mod refusals;
 mod store;
 mod tiers;
