@@ -116,7 +116,8 @@ fn failures(facts: &Facts, members: &[&LocalPackage], record: &Record) -> Vec<Fa
         }
         causes.push((package.clone(), why));
     }
-    for member in members {
+    // Where nothing failed that cargo names, it failed itself: nothing was begun, whatever the members are like.
+    for member in members.iter().filter(|_| !causes.is_empty()) {
         // Its own library or build script says it all.
         let is_told = found.iter().any(|failure| {
             failure.member == member.name
@@ -188,7 +189,7 @@ fn cause_for(facts: &Facts, member: &LocalPackage, causes: &[(String, String)]) 
     let is_local = |name: &str| facts.packages.iter().any(|package| package.name == name);
     let own = causes.iter().find(|(package, _)| is_needed(package));
     let foreign = causes.iter().find(|(package, _)| !is_local(package));
-    own.or(foreign).or(causes.first()).map_or_else(|| "something it needs".to_owned(), |(_, why)| why.clone())
+    own.or(foreign).or(causes.first()).map_or_else(String::new, |(_, why)| why.clone())
 }
 
 /// Words on one line, as long as a line of a comment may be.

@@ -101,7 +101,7 @@ pub(super) fn observed(plan: &ObservePlan, dry_run: bool, shell: &Shell) -> Resu
         return shell.document(plan);
     }
     for Finding { what, of, why } in &plan.findings {
-        shell.result(&format!("{} without {what}: {why}", of.join(", ")));
+        shell.result(&format!("{}: left out {what}: {why}", of.join(", ")));
     }
     let Some(edit) = plan.edits.first() else {
         shell.result(&format!("nothing to leave out in {}", plan.root));
