@@ -1,7 +1,7 @@
 //! What `adopt` wrote into a workspace, in a file beside the launcher: so that a later one, in any clone, can
 //! bring it up to date or take it back.
 
-use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use xtask_edit::{Edit, Node, Reversal, inverses, plan_undo, reversal};
 use xtask_workspace::{Digest, WrongUsage, digest};
 
-use super::host::read_text;
-use super::source::{Files, Source};
+/// The launcher's folder and package; the second is for a workspace that has an `xtask` of its own.
+pub(crate) const LAUNCHERS: [&str; 2] = ["xtask", "xtask-launcher"];
 
 /// The file's name, in the launcher's folder.
 pub(crate) const FILE_NAME: &str = "adopted.json";
@@ -57,11 +57,6 @@ pub enum How {
 }
 
 impl How {
-    /// A copy of this clone.
-    pub fn vendored(source: &Source) -> Self {
-        Self::Vendored { url: source.url.clone(), revision: source.revision.clone(), edited: source.edited }
-    }
-
     /// In a sentence: `vendored from URL at REV`.
     pub fn describe(&self) -> String {
         match self {
@@ -87,6 +82,11 @@ impl Adopted {
         Self { format: FORMAT, version, how, undo }
     }
 
+    /// The same with another way back.
+    pub(crate) fn with_undo(self, undo: Vec<Reversal>) -> Self {
+        Self { undo, ..self }
+    }
+
     /// The file's text.
     pub fn to_text(&self) -> Result<String> {
         let json = serde_json::to_string_pretty(self).context("failed to write JSON")?;
@@ -100,13 +100,6 @@ impl Adopted {
             std::fs::read(root.join(path)).map_or(true, |bytes| digest(bytes) != **written)
         });
         changed.map(|(path, _)| path.to_owned()).collect()
-    }
-
-    /// Whether the suite's own files are just `files`, which are relative to the launcher's folder.
-    pub fn is_of(&self, files: &Files, launcher: &str) -> bool {
-        let written = self.own_files(launcher).map(|(path, written)| (path.to_owned(), written.clone()));
-        let wanted = files.iter().map(|(path, bytes)| (Utf8Path::new(launcher).join(path), digest(bytes)));
-        written.collect::<BTreeMap<_, _>>() == wanted.collect::<BTreeMap<_, _>>()
     }
 
     /// The files that belong to the suite, with their digests as they were written.
@@ -169,7 +162,7 @@ pub(crate) fn is_own(path: &Utf8Path, launcher: &str) -> bool {
 
 /// The record of what was adopted at `root` with the launcher in the folder `launcher`; `None` where nothing
 /// was. Fails as wrong usage where a newer suite wrote it, or it is damaged.
-pub(crate) fn read(root: &Utf8Path, launcher: &str) -> Result<Option<Adopted>> {
+fn read(root: &Utf8Path, launcher: &str) -> Result<Option<Adopted>> {
     let path = Utf8Path::new(launcher).join(FILE_NAME);
     let Some(text) = read_text(root, &path)? else { return Ok(None) };
     let path = root.join(path);
@@ -183,4 +176,27 @@ pub(crate) fn read(root: &Utf8Path, launcher: &str) -> Result<Option<Adopted>> {
         return Err(WrongUsage(message).into());
     }
     Ok(Some(adopted))
+}
+
+/// What was adopted at `root`, with the launcher's folder.
+pub fn find_adopted(root: &Utf8Path) -> Result<Option<(&'static str, Adopted)>> {
+    for launcher in LAUNCHERS {
+        if let Some(adopted) = read(root, launcher)? {
+            return Ok(Some((launcher, adopted)));
+        }
+    }
+    Ok(None)
+}
+
+/// The text of `path` below `root`; `None` where there is none. Fails as wrong usage where it is not UTF-8.
+pub(crate) fn read_text(root: &Utf8Path, path: &Utf8Path) -> Result<Option<String>> {
+    let path = root.join(path);
+    match std::fs::read(&path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(WrongUsage(format!("{path} is not UTF-8, so it cannot be edited")).into()),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
+    }
 }

@@ -1,26 +1,22 @@
 //! Taking the suite out of a workspace again.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_edit::{Kept, Reversal, UndoPlan};
 
-use super::host::Host;
-use super::record::FILE_NAME;
-use xtask_workspace::{WrongUsage, digest};
+use xtask_workspace::{Environment, Outline, digest};
 
-/// What brings every byte of `host` back that `adopt` changed, in the order that keeps it building: first it
-/// stops being a member. Fails as wrong usage where nothing was adopted.
-pub fn plan_undo(host: &Host) -> Result<UndoPlan> {
-    let Some((launcher, adopted)) = &host.adopted else {
-        let message = format!("nothing was adopted in {}", host.root());
-        return Err(WrongUsage(message).into());
-    };
+use crate::record::{Adopted, FILE_NAME};
+
+/// What brings every byte below `root` back that `adopt` changed, in the order that keeps it building: first the
+/// launcher stops being a member.
+pub fn plan_undo(root: &Utf8Path, launcher: &str, adopted: &Adopted) -> Result<UndoPlan> {
     // The last change first. The record itself was made along with the first.
     let record = Utf8Path::new(launcher).join(FILE_NAME);
-    let written = digest(std::fs::read(host.root().join(&record))?);
+    let written = digest(std::fs::read(root.join(&record))?);
     let record = Reversal::Created { path: record, digest: written, inverses: Vec::new() };
     let mut reversals = adopted.undo.iter().rev().cloned().chain([record]).collect::<Vec<_>>();
-    let mut plan = xtask_edit::plan_undo(host.root(), &reversals)?;
+    let mut plan = xtask_edit::plan_undo(root, &reversals)?;
     // It stays as long as a file that was there before could not be taken back.
     let was_there = |path: &Utf8Path| {
         let made = |reversal: &Reversal| matches!(reversal, Reversal::Created { .. });
@@ -28,11 +24,11 @@ pub fn plan_undo(host: &Host) -> Result<UndoPlan> {
     };
     if plan.kept.iter().any(|kept| was_there(&kept.path)) {
         reversals.pop();
-        plan = xtask_edit::plan_undo(host.root(), &reversals)?;
+        plan = xtask_edit::plan_undo(root, &reversals)?;
     }
     // What was put beside the tasks is in no record, and stays.
     let tasks = Utf8Path::new(launcher).join("tasks");
-    for path in files_below(host.root(), &tasks)? {
+    for path in files_below(root, &tasks)? {
         if !adopted.undo.iter().any(|reversal| reversal.path() == path) {
             plan.kept.push(Kept { path, why: "adopt did not create it".to_owned() });
         }
@@ -63,9 +59,16 @@ fn files_below(root: &Utf8Path, dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 
 /// Removes the target dir that `cargo xtask` made inside of the suite's folder, if it was called there: it belongs to
 /// nobody else, and would keep the folder.
-pub fn remove_target_dir(host: &Host) -> Result<()> {
-    let Some((launcher, _)) = &host.adopted else { return Ok(()) };
-    let target = host.root().join(launcher).join("suite/target");
+pub fn remove_target_dir(root: &Utf8Path, launcher: &str) -> Result<()> {
+    let target = root.join(launcher).join("suite/target");
     // Cargo's mark: the folder is a cache.
     if target.join("CACHEDIR.TAG").is_file() { xtask_files::remove_dir(&target) } else { Ok(()) }
+}
+
+/// Fails where cargo cannot read the workspace, or still sees the launcher in it.
+pub fn without_launcher(root: &Utf8Path, launcher: &str, environment: &Environment) -> Result<()> {
+    if Outline::of(root, environment)?.facts.launcher().is_some_and(|found| found.name == launcher) {
+        bail!("cargo would still see the member `{launcher}`");
+    }
+    Ok(())
 }

@@ -73,6 +73,7 @@ impl TierPlan {
             // Nothing to compile, nothing to explain.
             details: forecast.is_none_or(|forecast| forecast.compile > 0),
             expected: forecast.map(|forecast| forecast.fresh + forecast.compile),
+            collect_errors: false,
         };
         let profile = self.options.tier.nextest_profile.as_deref().unwrap_or("default");
         let mut command = step.command.clone();

@@ -9,10 +9,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::remove_file;
 use xtask_workspace::Progress;
 
-use crate::compile_errors::CompileErrors;
-use crate::messages::{Artifact, BuildScriptRun, Message, name_and_version};
+use crate::compile_errors::{CompileErrors, Failed};
+use crate::messages::{Artifact, BuildScriptRun, Diagnostic, Message, name_and_version};
 use crate::process::Stream;
-use crate::record::{BuiltUnit, RunOptions};
+use crate::record::{BuiltUnit, CompileError, RunOptions};
 use crate::timings;
 use crate::unit::{Mode, TargetKind};
 
@@ -24,6 +24,8 @@ pub(crate) struct Build {
     pub(crate) started: Instant,
     expected: Option<usize>,
     pub(crate) units: Vec<BuiltUnit>,
+    /// The compiler's errors, where they come as messages.
+    pub(crate) compile_errors: Vec<CompileError>,
     /// Why packages were dirty, by name and version.
     dirty: BTreeMap<(String, String), String>,
     /// After how long cargo said that the build was finished, and whether it succeeded.
@@ -43,6 +45,7 @@ impl Build {
             started: Instant::now(),
             expected: options.expected,
             units: Vec::new(),
+            compile_errors: Vec::new(),
             dirty: BTreeMap::new(),
             finished: None,
             said_finished: false,
@@ -79,13 +82,13 @@ impl Build {
         }
     }
 
-    /// Shows what was held back. Returns the targets that did not compile, in cargo's words.
-    pub(crate) fn finish(&mut self, progress: &dyn Progress) -> Vec<String> {
-        let (targets, rest) = std::mem::take(&mut self.errors).finish();
+    /// Shows what was held back. Returns what failed.
+    pub(crate) fn finish(&mut self, progress: &dyn Progress) -> Failed {
+        let (failed, rest) = std::mem::take(&mut self.errors).finish();
         for line in &rest {
             progress.output(line);
         }
-        if self.succeeded() { Vec::new() } else { targets }
+        if self.succeeded() { Failed::default() } else { failed }
     }
 
     fn succeeded(&self) -> bool {
@@ -103,6 +106,7 @@ impl Build {
                 }
             }
             Message::BuildScriptExecuted(run) => self.units.push(executed(&run)),
+            Message::CompilerMessage(diagnostic) => self.compile_errors.extend(compile_error(diagnostic)),
             Message::BuildFinished { success } => self.finished = Some((self.started.elapsed(), success)),
             Message::Other => {}
         }
@@ -205,6 +209,20 @@ fn built(artifact: Artifact) -> BuiltUnit {
         fresh: artifact.fresh,
         ..BuiltUnit::default()
     }
+}
+
+/// A diagnostic, if it is an error; the one that only says how many there were is none.
+fn compile_error(diagnostic: Diagnostic) -> Option<CompileError> {
+    let Diagnostic { package_id, target, message } = diagnostic;
+    if message.level != "error" || message.message.starts_with("aborting due to ") {
+        return None;
+    }
+    Some(CompileError {
+        package: name_and_version(&package_id).0,
+        target: target.name.into_owned(),
+        kind: TargetKind::from_cargo(&target.kind),
+        message: message.message.into_owned(),
+    })
 }
 
 /// Cargo reports a build script's run also when its result was kept; only its time tells, so it counts

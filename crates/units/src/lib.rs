@@ -29,12 +29,13 @@ mod unit;
 
 pub use build_output::without_colour;
 pub use compare::{Comparison, Split, compare};
+pub use compile_errors::FailedTarget;
 pub use dep_info::outputs as dep_info_outputs;
 pub use fingerprint::Fingerprint;
 pub use forecast::{Forecast, forecast};
 pub use freshness::{State, reads, states};
 pub use parallel::{cores, parallel};
-pub use record::{BuiltUnit, Record, RunOptions, now_ms, run, whole_milliseconds};
+pub use record::{BuiltUnit, CompileError, Record, RunOptions, now_ms, run, whole_milliseconds};
 pub use shadow::{Shadow, Source, cached, forget_plans, plan, plan_all};
 pub use shadow_dir::scratch_dir;
 pub use signals::{end_by_signal, holding_signals};

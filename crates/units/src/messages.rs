@@ -15,6 +15,8 @@ pub(crate) enum Message<'a> {
     CompilerArtifact(Artifact<'a>),
     #[serde(borrow)]
     BuildScriptExecuted(BuildScriptRun<'a>),
+    #[serde(borrow)]
+    CompilerMessage(Diagnostic<'a>),
     BuildFinished {
         success: bool,
     },
@@ -58,6 +60,25 @@ pub(crate) struct BuildScriptRun<'a> {
     pub(crate) package_id: Cow<'a, str>,
     #[serde(borrow)]
     pub(crate) out_dir: Cow<'a, str>,
+}
+
+/// What the compiler says of a target, where it is not shown at once.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Diagnostic<'a> {
+    #[serde(borrow)]
+    pub(crate) package_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) target: ArtifactTarget<'a>,
+    #[serde(borrow)]
+    pub(crate) message: DiagnosticText<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct DiagnosticText<'a> {
+    #[serde(borrow)]
+    pub(crate) level: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) message: Cow<'a, str>,
 }
 
 impl<'a> Message<'a> {

@@ -94,6 +94,21 @@ pub struct RunOptions {
     pub details: bool,
     /// How many units a plan says there are.
     pub expected: Option<usize>,
+    /// Keep the compiler's errors in [`Record::compile_errors`] instead of showing them.
+    pub collect_errors: bool,
+}
+
+/// An error of the compiler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompileError {
+    /// The package's name.
+    pub package: String,
+    /// The target's name.
+    pub target: String,
+    /// The target's kind.
+    pub kind: TargetKind,
+    /// The compiler's first line, without code and place.
+    pub message: String,
 }
 
 /// What one cargo command did.
@@ -112,6 +127,12 @@ pub struct Record {
     /// The targets that did not compile, in cargo's words: "`app` (lib test)".
     #[serde(default)]
     pub not_compiled: Vec<String>,
+    /// The packages whose build script ran and failed.
+    #[serde(default)]
+    pub failed_scripts: Vec<String>,
+    /// The compiler's errors, with [`RunOptions::collect_errors`]. They are not written down.
+    #[serde(skip)]
+    pub compile_errors: Vec<CompileError>,
     /// Milliseconds until cargo said that the build was finished (or until the end).
     pub compile_ms: u64,
     /// Milliseconds after that.
@@ -152,14 +173,16 @@ pub fn run(
     let total = build.started.elapsed();
     let compile = build.finished.map_or(total, |(at, _)| at);
     build.add_times();
-    let not_compiled = build.finish(progress);
+    let failed = build.finish(progress);
     let record = Record {
         command: command.to_string(),
         started_at_ms,
         exit_code: ended.status.code(),
         signal: ended.signal,
         build_succeeded: build.finished.map(|(_, success)| success),
-        not_compiled,
+        not_compiled: failed.targets,
+        failed_scripts: failed.scripts,
+        compile_errors: build.compile_errors,
         compile_ms: whole_milliseconds(compile),
         run_ms: whole_milliseconds(total.saturating_sub(compile)),
         units: build.units,
@@ -190,7 +213,7 @@ fn with_reports(command: &CargoCommand, options: RunOptions) -> CargoCommand {
     } else {
         ("--message-format", "--verbose")
     };
-    full.insert_args([format, "json-render-diagnostics"]);
+    full.insert_args([format, if options.collect_errors { "json" } else { "json-render-diagnostics" }]);
     if options.details {
         full.insert_args([verbose, "--timings"]);
     }
@@ -240,7 +263,7 @@ mod tests {
 
     #[test]
     fn reports_are_asked_for_before_the_arguments_of_the_tests() {
-        let options = RunOptions { details: true, expected: None };
+        let options = RunOptions { details: true, ..RunOptions::default() };
         let full =
             |args: &[&str]| with_reports(&CargoCommand::new("/", args.iter().copied()), options).to_string();
         assert_eq!(

@@ -1,6 +1,7 @@
 //! `cargo xtask adopt`: the suite in somebody else's workspace.
 
-mod costs;
+#[cfg(feature = "put")]
+mod put;
 mod show;
 
 use anyhow::{Context as _, Result, bail};
@@ -8,14 +9,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ArgMatches;
 use xtask_edit::Transaction;
 use xtask_units::holding_signals;
-use xtask_workspace::{Environment, Outline, WrongUsage};
+use xtask_workspace::config::{Config, Members};
+use xtask_workspace::{Environment, Outline, Workspace, WrongUsage};
 
-use xtask_adopt::{
-    AdoptOptions, Existing, Host, How, Source, Update, takes_lock_file, unchanged_but_for, without_launcher,
-};
-use xtask_suite::Exit;
-use xtask_suite::Shell;
-use xtask_suite::program::Ended;
+use xtask_adopt::{Adopted, Interrupted, find_adopted, without_launcher};
+use xtask_suite::program::{Ended, RESERVED};
+use xtask_suite::{Exit, Shell};
+
+#[cfg(feature = "put")]
+use put::adopt;
 
 /// Adopts, updates or undoes in the workspace that `arguments` name, relative to `dir`.
 pub(super) fn run(
@@ -34,9 +36,22 @@ pub(super) fn run(
     finish_interrupted(&dir, dry_run, shell)?;
     if arguments.get_flag("undo") {
         undo(&dir, environment, dry_run, shell)
+    } else if arguments.get_flag("observe") {
+        observe(&dir, environment, dry_run, shell)
     } else {
         adopt(arguments, &dir, environment, shell)
     }
+}
+
+/// A copy cannot be copied: it was perhaps changed, and lacks what its workspace does not need.
+#[cfg(not(feature = "put"))]
+fn adopt(_: &ArgMatches, _: &Utf8Path, _: &Environment, _: &Shell) -> Result<Ended> {
+    let url = env!("CARGO_PKG_REPOSITORY");
+    Err(WrongUsage(format!(
+        "this is a copy of xtask-suite, and only a clone can be adopted from\n  next: git clone {url} && cd xtask-suite && \
+         cargo xtask adopt PATH\n  --observe and --undo work here"
+    ))
+    .into())
 }
 
 /// A manifest stands for its folder.
@@ -47,67 +62,17 @@ fn folder_of(file: &Utf8Path) -> Result<Utf8PathBuf> {
     }
 }
 
-fn adopt(arguments: &ArgMatches, dir: &Utf8Path, environment: &Environment, shell: &Shell) -> Result<Ended> {
-    let source = Source::find(environment)?;
-    let options = options(arguments, &source);
-    let plan_now = || {
-        let host = Host::inspect(dir, environment)?;
-        let plan = xtask_adopt::plan(&host, &source, &options, environment)?;
-        Ok::<_, anyhow::Error>((host, plan))
-    };
-    if arguments.get_flag("dry-run") {
-        let (_, plan) = plan_now()?;
-        show::plan(&plan, shell)?;
-        return Ok(Exit::Done.into());
-    }
-    let root = Outline::of(dir, environment)?.facts.root;
-    // From here on nobody else of us changes anything there; what another one has just done is seen.
-    let transaction = begin(&root, shell)?;
-    let (host, plan) = plan_now()?;
-    for note in &plan.notes {
-        shell.note(note);
-    }
-    let facts = &host.outline.facts;
-    let changed = !plan.edits.is_empty();
-    if changed {
-        let locked = root.join("Cargo.lock").is_file() && takes_lock_file(facts, environment)?;
-        // A signal meanwhile is acted on when all of it is done, or taken back.
-        let (done, signal) = holding_signals(|came| {
-            transaction.commit(&plan.edits, || {
-                unchanged_but_for(plan.launcher, facts, locked, environment)?;
-                if came().is_some() {
-                    bail!("interrupted");
-                }
-                Ok(())
-            })
-        })?;
-        if signal.is_some() {
-            return Ok(Ended::new(Exit::Failed, signal));
-        }
-        done.with_context(|| format!("nothing was adopted in {root}"))?;
-    }
-    let costs = if arguments.get_flag("no-build") || !changed {
-        None
-    } else {
-        show::before_build(&plan, shell);
-        Some(costs::measure(&root, &facts.target_dir, environment)?)
-    };
-    show::report(&plan, costs.as_ref(), shell)?;
-    Ok(Exit::Done.into())
-}
-
 fn undo(dir: &Utf8Path, environment: &Environment, dry_run: bool, shell: &Shell) -> Result<Ended> {
+    let root = Outline::of(dir, environment)?.facts.root;
     if dry_run {
-        let host = Host::inspect(dir, environment)?;
-        show::undo_plan(host.root(), &xtask_adopt::plan_undo(&host)?, shell)?;
+        let (launcher, adopted) = adopted(&root)?;
+        show::undo_plan(&root, &xtask_adopt::plan_undo(&root, launcher, &adopted)?, shell)?;
         return Ok(Exit::Done.into());
     }
-    let root = Outline::of(dir, environment)?.facts.root;
     let transaction = begin(&root, shell)?;
-    let host = Host::inspect(dir, environment)?;
-    xtask_adopt::remove_target_dir(&host)?;
-    let plan = xtask_adopt::plan_undo(&host)?;
-    let launcher = host.adopted.as_ref().map_or("", |(launcher, _)| launcher);
+    let (launcher, adopted) = adopted(&root)?;
+    xtask_adopt::remove_target_dir(&root, launcher)?;
+    let plan = xtask_adopt::plan_undo(&root, launcher, &adopted)?;
     if let Some(manifest) = plan.kept.iter().find(|kept| kept.path == "Cargo.toml") {
         bail!(
             "nothing was undone in {root}: Cargo.toml {}, and without the launcher cargo could not read it\n  \
@@ -123,23 +88,40 @@ fn undo(dir: &Utf8Path, environment: &Environment, dry_run: bool, shell: &Shell)
     Ok(Ended::new(Exit::from_success(plan.kept.is_empty()), signal))
 }
 
-fn options(arguments: &ArgMatches, source: &Source) -> AdoptOptions {
-    let text = |name: &str| arguments.get_one::<String>(name).cloned();
-    let how = match (text("git"), text("rev")) {
-        (Some(url), Some(rev)) => Some(How::Git { url, rev }),
-        _ if arguments.get_flag("from-path") => Some(How::Path { path: source.root.clone() }),
-        _ if arguments.get_flag("vendor") => Some(How::vendored(source)),
-        _ => None,
-    };
-    AdoptOptions {
-        how,
-        existing: if arguments.get_flag("merge") { Existing::Merge } else { Existing::Refuse },
-        update: match (arguments.get_flag("update"), arguments.get_flag("discard-changes")) {
-            (_, true) => Update::DiscardChanges,
-            (true, false) => Update::Replace,
-            (false, false) => Update::Keep,
+/// Checks the workspace, and writes what does not build into its `xtask.toml`.
+fn observe(dir: &Utf8Path, environment: &Environment, dry_run: bool, shell: &Shell) -> Result<Ended> {
+    let root = Outline::of(dir, environment)?.facts.root;
+    let (launcher, adopted) = adopted(&root)?;
+    let workspace = Workspace::load(&root, environment.clone())?;
+    let config = || Config::load(&root, &members(&workspace), &RESERVED);
+    let plan = match xtask_adopt::observe(&workspace, &config()?, (launcher, &adopted), shell) {
+        Ok(plan) => plan,
+        Err(error) => match error.downcast::<Interrupted>() {
+            Ok(Interrupted(signal)) => return Ok(Ended::new(Exit::Failed, Some(signal))),
+            Err(error) => return Err(error),
         },
+    };
+    if dry_run || plan.edits.is_empty() {
+        show::observed(&plan, dry_run, shell)?;
+        return Ok(Exit::Done.into());
     }
+    let transaction = begin(&root, shell)?;
+    let (done, signal) =
+        holding_signals(|_| transaction.commit(&plan.edits, || config().map(drop).map_err(Into::into)))?;
+    done.with_context(|| format!("nothing was left out in {root}"))?;
+    show::observed(&plan, dry_run, shell)?;
+    Ok(Ended::new(Exit::Done, signal))
+}
+
+/// Names and features, for the check of `xtask.toml`.
+fn members(workspace: &Workspace) -> Members<'_> {
+    let members = workspace.facts.members();
+    members.map(|member| (member.name.as_str(), member.features.keys().map(String::as_str))).collect()
+}
+
+/// What was adopted at `root`, with the launcher's folder. Fails as wrong usage where nothing was.
+fn adopted(root: &Utf8Path) -> Result<(&'static str, Adopted)> {
+    find_adopted(root)?.ok_or_else(|| WrongUsage(format!("nothing was adopted in {root}")).into())
 }
 
 /// Rolls back what a killed run left in the workspace around `dir`, before cargo is asked about it.

@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 use xtask_workspace::Environment;
 
-use xtask_adopt::{How, Source, find_adopted, short};
+use xtask_adopt::{How, find_adopted, short};
 use xtask_suite::Exit;
 use xtask_suite::program::Context;
 
@@ -37,12 +37,7 @@ pub(super) fn run(context: &Context, environment: &Environment) -> Result<Exit> 
         version: adopted.version,
         how: adopted.how,
     });
-    let source = Source::find(environment).ok();
-    let version = Version {
-        version: env!("CARGO_PKG_VERSION"),
-        adopted,
-        revision: source.and_then(|source| source.revision),
-    };
+    let version = Version { version: env!("CARGO_PKG_VERSION"), adopted, revision: revision(environment) };
     if context.shell.json() {
         context.shell.document(&version)?;
         return Ok(Exit::Done);
@@ -58,4 +53,16 @@ pub(super) fn run(context: &Context, environment: &Environment) -> Result<Exit> 
         context.shell.result(&format!("xtask-suite {}{at}", version.version));
     }
     Ok(Exit::Done)
+}
+
+/// The commit that is checked out in the clone this program was built in.
+#[cfg(feature = "put")]
+fn revision(environment: &Environment) -> Option<String> {
+    xtask_adopt::Source::find(environment).ok()?.revision
+}
+
+/// None: a copy is no clone.
+#[cfg(not(feature = "put"))]
+fn revision(_: &Environment) -> Option<String> {
+    None
 }

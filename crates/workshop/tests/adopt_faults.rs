@@ -1,6 +1,8 @@
-//! `adopt` killed, out of disk space or on a broken disk at each of its changes to a workspace in turn.
+//! `adopt` killed, out of disk space or on a broken disk at some of its changes to a workspace: whatever happens, the
+//! workspace builds, and the next command finishes or takes back. That a transaction keeps this at every call is proven
+//! where it is made, in `xtask-edit`; here it is seen that all of `adopt` is inside of one.
 //!
-//! The calls are sampled, evenly and with the first and last of each kind.
+//! Ten calls are tried.
 //! `XTASK_FAULTS=all cargo test --package xtask-workshop --test adopt_faults` tries every one, which takes about an hour.
 
 #![cfg(target_os = "linux")]
@@ -80,7 +82,7 @@ struct Change<'a> {
     before: Snapshot,
     after: Snapshot,
     arguments: &'a [&'a str],
-    /// About how many calls are tried; all of them when there are fewer.
+    /// How many calls are tried at most.
     calls: usize,
 }
 
@@ -94,7 +96,10 @@ impl Change<'_> {
         };
         let reference = Faults::reference(make, &self.host.root());
         assert_eq!(reference.outcome.code, Some(0), "{:?}", reference.outcome);
-        let calls = sample(&reference.calls, self.calls);
+        let mut calls = sample(&reference.calls, self.calls);
+        if calls.len() < reference.calls.len() {
+            calls = calls.iter().step_by(calls.len().div_ceil(self.calls)).cloned().collect();
+        }
         let rounds = if calls.len() == reference.calls.len() { faults.len() } else { 1 };
         for round in 0..rounds {
             let mut runs = Vec::new();
@@ -103,7 +108,7 @@ impl Change<'_> {
                 let command = make();
                 let run = reference.inject(&command, call, fault);
                 self.check(&run, fault);
-                self.recover(&run, (number / faults.len()).is_multiple_of(2));
+                self.recover(&run, number.is_multiple_of(2));
                 runs.push(run);
             }
             assert_all_fired(&calls, &runs);
@@ -164,30 +169,12 @@ fn adopting<'a>(host: &'a Host, arguments: &'a [&'a str], calls: usize) -> Chang
 
 const PATH: [&str; 2] = ["--path", "--no-build"];
 const VENDOR: [&str; 1] = ["--no-build"];
-
-#[test]
-fn killed_at_any_call_it_is_finished_or_taken_back_by_the_next_one() {
-    let host = Host::new("adopt-kill");
-    adopting(&host, &PATH, 20).prove(&[Fault::Kill]);
-}
-
-#[test]
-fn a_full_disk_changes_nothing() {
-    let host = Host::new("adopt-full");
-    adopting(&host, &PATH, 20).prove(&[Fault::Error("ENOSPC")]);
-}
-
-#[test]
-fn a_broken_disk_changes_nothing() {
-    let host = Host::new("adopt-broken");
-    adopting(&host, &PATH, 20).prove(&[Fault::Error("EIO")]);
-}
+const ALL: [Fault; 3] = [Fault::Kill, Fault::Error("ENOSPC"), Fault::Error("EIO")];
 
 #[test]
 fn a_copied_suite_is_there_as_a_whole_or_not_at_all() {
     let host = Host::new("adopt-copy");
-    let change = adopting(&host, &VENDOR, 8);
-    change.prove(&[Fault::Kill, Fault::Error("ENOSPC"), Fault::Error("EIO")]);
+    adopting(&host, &VENDOR, 4).prove(&ALL);
 }
 
 #[test]
@@ -197,8 +184,8 @@ fn an_update_is_done_or_not() {
     let before = host.files();
     let arguments = ["--update", "--vendor", "--no-build"];
     host.run(&arguments, 0);
-    let change = Change { host: &host, before, after: host.files(), arguments: &arguments, calls: 8 };
-    change.prove(&[Fault::Kill, Fault::Error("ENOSPC")]);
+    let change = Change { host: &host, before, after: host.files(), arguments: &arguments, calls: 3 };
+    change.prove(&ALL);
 }
 
 #[test]
@@ -207,6 +194,6 @@ fn an_undo_is_done_or_not() {
     host.run(&PATH, 0);
     let before = host.files();
     let change =
-        Change { host: &host, before, after: host.original.clone(), arguments: &["--undo"], calls: 12 };
-    change.prove(&[Fault::Kill, Fault::Error("EIO")]);
+        Change { host: &host, before, after: host.original.clone(), arguments: &["--undo"], calls: 3 };
+    change.prove(&ALL);
 }

@@ -56,6 +56,7 @@ impl User {
         };
         let [cargo, rustup] = [home("CARGO_HOME", ".cargo"), home("RUSTUP_HOME", ".rustup")];
         shell.env("CARGO_HOME", cargo).env("RUSTUP_HOME", rustup).env("HOME", self.dir.path());
+        shell.env("XTASK_STORE", Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("store"));
         shell.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_COUNT", "2");
         let checkout = format!("url.file://{}.insteadOf", repository());
         shell.env("GIT_CONFIG_KEY_0", checkout).env("GIT_CONFIG_VALUE_0", PUBLIC);

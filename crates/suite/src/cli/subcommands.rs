@@ -174,6 +174,13 @@ fn adopt() -> Command {
         )
         .arg(flag("no-build", "Do not build it there to see that it starts, and what it costs"))
         .arg(
+            flag(
+                "observe",
+                "Check the adopted workspace once; leave out in xtask.toml what does not build here",
+            )
+            .conflicts_with_all(["how", "rev", "merge", "update", "no-build", "undo"]),
+        )
+        .arg(
             flag("undo", "Take the suite out again: every file as it was before")
                 .conflicts_with_all(["how", "rev", "merge", "update", "no-build"]),
         )

@@ -47,7 +47,21 @@ pub(super) fn run(mut context: Context, name: &str, arguments: &ArgMatches) -> R
     shell.end_group();
     let report = report?;
     show_report(shell, &report, tier.on_over_budget)?;
+    say_what_leaves_out(&context, &report);
     Ok(Ended::new(Exit::from_success(report.success), report.signal))
+}
+
+/// Says how a member that does not build on this machine is left out, as long as the tier has never succeeded here: later
+/// it is more likely an edit that does not compile.
+fn say_what_leaves_out(context: &Context, report: &TierReport) {
+    let adopted = context.workspace.facts.launcher().is_some();
+    if report.not_compiled.is_none() || report.signal.is_some() || !adopted {
+        return;
+    }
+    let runs = xtask_tiers::ledger(&context.workspace).unwrap_or_default();
+    if !runs.iter().any(|run| run.success && run.tier == report.tier) {
+        context.shell.note("if a member does not build on this machine: cargo xtask adopt --observe");
+    }
 }
 
 fn show_plan(shell: &Shell, plan: &TierPlan, forecast: bool) -> Result<()> {

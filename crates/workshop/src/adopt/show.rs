@@ -4,13 +4,10 @@ use anstyle::AnsiColor;
 use anyhow::Result;
 use camino::Utf8Path;
 use serde::Serialize;
+use xtask_adopt::{Finding, ObservePlan};
 use xtask_edit::{Edit, Kept, Node, UndoPlan, describe, unified_diff};
-use xtask_workspace::shell_quote;
-
-use super::costs::Costs;
-use xtask_adopt::{AdoptPlan, How};
 use xtask_suite::Shell;
-use xtask_suite::program::seconds;
+use xtask_suite::program::{bytes, count};
 
 /// What is done to a file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -23,7 +20,7 @@ enum Action {
 
 /// One change, for people and for `--json`.
 #[derive(Debug, Serialize)]
-struct Change<'a> {
+pub(super) struct Change<'a> {
     action: Action,
     /// Relative to the root.
     path: &'a Utf8Path,
@@ -31,17 +28,6 @@ struct Change<'a> {
     files: usize,
     /// What it will hold.
     bytes: u64,
-}
-
-#[derive(Serialize)]
-struct Report<'a> {
-    #[serde(flatten)]
-    plan: &'a AdoptPlan,
-    changes: Vec<Change<'a>>,
-    /// What the suite and the settings take in the repository.
-    repository_bytes: u64,
-    /// `null` where nothing was built.
-    costs: Option<&'a Costs>,
 }
 
 #[derive(Serialize)]
@@ -64,7 +50,7 @@ impl<'a> Change<'a> {
 }
 
 /// How many files there are, and their bytes.
-fn size(node: &Node) -> (usize, u64) {
+pub(super) fn size(node: &Node) -> (usize, u64) {
     match node {
         Node::File(content) => (1, content.bytes.len() as u64),
         Node::Folder(files) => (files.len(), files.values().map(|content| content.bytes.len() as u64).sum()),
@@ -78,38 +64,12 @@ struct Stays<'a> {
     why: &'a str,
 }
 
-fn changes(edits: &[Edit]) -> Vec<Change<'_>> {
+pub(super) fn changes(edits: &[Edit]) -> Vec<Change<'_>> {
     edits.iter().map(Change::of).collect()
 }
 
-/// What would be done, with the text of each change but for that of whole folders.
-pub(super) fn plan(plan: &AdoptPlan, shell: &Shell) -> Result<()> {
-    for note in &plan.notes {
-        shell.note(note);
-    }
-    if shell.json() {
-        return document(plan, None, shell);
-    }
-    for edit in &plan.edits {
-        shell.result(text(edit).trim_end());
-    }
-    list(&plan.edits, shell);
-    shell.result(&match plan.edits.len() {
-        0 => format!("nothing to change in {}", plan.root),
-        _ => format!("{} would get the suite {}; nothing was changed", plan.root, plan.how.describe()),
-    });
-    Ok(())
-}
-
-/// The change as a diff. A new file is shown whole: it is the user's from then on.
-fn text(edit: &Edit) -> String {
-    match (&edit.before, &edit.after) {
-        (None, Some(Node::File(after))) => unified_diff(&edit.path, &[], &after.bytes),
-        _ => describe(edit),
-    }
-}
-
-fn list(edits: &[Edit], shell: &Shell) {
+/// The changes, a line each.
+pub(super) fn list(edits: &[Edit], shell: &Shell) {
     for change in changes(edits) {
         let (word, colour) = match change.action {
             Action::Create => ("create", AnsiColor::Green),
@@ -121,57 +81,41 @@ fn list(edits: &[Edit], shell: &Shell) {
         let size = if change.action == Action::Remove {
             String::new()
         } else {
-            format!("  {}", xtask_suite::program::bytes(change.bytes))
+            format!("  {}", bytes(change.bytes))
         };
         shell.result(&format!("  {word}  {}{files}{size}", change.path));
     }
 }
 
-/// Said before the build, which takes its time.
-pub(super) fn before_build(plan: &AdoptPlan, shell: &Shell) {
-    shell.note(&format!(
-        "the suite is in {}; it is built there once, to see that it starts and what it costs (--undo takes it out)",
-        plan.root
-    ));
+/// The change as a diff. A new file is shown whole: it is the user's from then on.
+pub(super) fn text(edit: &Edit) -> String {
+    match (&edit.before, &edit.after) {
+        (None, Some(Node::File(after))) => unified_diff(&edit.path, &[], &after.bytes),
+        _ => describe(edit),
+    }
 }
 
-/// What was done, and what to do next.
-pub(super) fn report(plan: &AdoptPlan, costs: Option<&Costs>, shell: &Shell) -> Result<()> {
+/// What `--observe` has found, and what it writes or would write.
+pub(super) fn observed(plan: &ObservePlan, dry_run: bool, shell: &Shell) -> Result<()> {
     if shell.json() {
-        return document(plan, costs, shell);
+        return shell.document(plan);
     }
-    list(&plan.edits, shell);
-    if plan.edits.is_empty() {
-        shell.result(&format!("nothing to change: {} has the suite, {}", plan.root, plan.how.describe()));
+    for Finding { what, of, why } in &plan.findings {
+        shell.result(&format!("{}: left out {what}: {why}", of.join(", ")));
+    }
+    let Some(edit) = plan.edits.first() else {
+        shell.result(&format!("nothing to leave out in {}", plan.root));
         return Ok(());
-    }
-    if let Some(costs) = costs {
-        shell.result(&format!(
-            "costs: first build {}, then {} ms per call; {} in the repository, {} in the target dir",
-            seconds(costs.first_build_ms),
-            costs.call_ms,
-            xtask_suite::program::bytes(repository_bytes(&plan.edits)),
-            xtask_suite::program::bytes(costs.target_bytes)
-        ));
-    }
-    if matches!(plan.how, How::Path { .. }) {
-        shell.note("the suite is built from a clone on this machine: nobody else's `cargo xtask` works");
-    }
-    shell.result(&format!("next: cd {} && cargo xtask test-fast", shell_quote(plan.root.as_str())));
-    Ok(())
-}
-
-fn repository_bytes(edits: &[Edit]) -> u64 {
-    let grown = |edit: &Edit| {
-        let bytes = |node: &Option<Node>| node.as_ref().map_or(0, |node| size(node).1);
-        bytes(&edit.after).saturating_sub(bytes(&edit.before))
     };
-    edits.iter().map(grown).sum()
-}
-
-fn document(plan: &AdoptPlan, costs: Option<&Costs>, shell: &Shell) -> Result<()> {
-    let repository_bytes = repository_bytes(&plan.edits);
-    shell.document(&Report { plan, changes: changes(&plan.edits), repository_bytes, costs })
+    if dry_run {
+        shell.result(text(edit).trim_end());
+    }
+    let found = count(plan.findings.len(), "thing");
+    shell.result(&match dry_run {
+        true => format!("{found} would be left out in {}; nothing was changed", plan.root),
+        false => format!("{found} left out in {}", plan.root.join(&edit.path)),
+    });
+    Ok(())
 }
 
 /// What `--undo` would do.

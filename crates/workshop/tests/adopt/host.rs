@@ -8,6 +8,8 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_testkit::{Outcome, TempDir, cargo, git_init, scrub};
 
+use crate::store;
+
 /// The suite's binary.
 pub(crate) const EXE: &str = env!("CARGO_BIN_EXE_xtask-workshop");
 
@@ -53,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) merge: bool,
     /// Whether the workspace keeps `cargo fmt --check` and clippy clean.
     pub(crate) linted: bool,
+    /// Whether it builds where others do: for a suite that is elsewhere, of which the store keeps nothing.
+    pub(crate) shares_target_dir: bool,
     /// Packages below the root that are on their own, and must still work.
     pub(crate) nested: &'static [&'static str],
     pub(crate) files: BTreeMap<String, String>,
@@ -82,6 +86,7 @@ impl Plan {
             config: ".cargo/config.toml",
             merge: false,
             linted: false,
+            shares_target_dir: false,
             nested: &[],
             files: BTreeMap::new(),
             links: Vec::new(),
@@ -213,6 +218,10 @@ impl Host {
     pub(crate) fn cargo_in(&self, dir: &str, args: &[&str]) -> Command {
         let mut command = cargo(&self.root.join(dir));
         command.args(args).env("CARGO_PROFILE_DEV_DEBUG", "0").env("RUSTUP_AUTO_INSTALL", "0");
+        command.env("XTASK_STORE", store::folder());
+        if self.plan.shares_target_dir {
+            command.env("CARGO_TARGET_DIR", store::folder().with_file_name("shared-target"));
+        }
         command
     }
 

@@ -143,7 +143,7 @@ pub(crate) fn windows_endings() -> Plan {
         "windows-endings",
         "[workspace]\nresolver = \"3\"\nmembers = [\n  \"app\",\n  \"base\",\n]\n",
     );
-    let plan = plan.file(".cargo/config.toml", "[alias]\nb = \"build\"\n\n[env]\nOURS = \"1\"\n");
+    let plan = plan.file(".cargo/config.toml", "[alias]\nb = \"build\"\n\n[term]\nquiet = false\n");
     Plan { tiers: true, ..plan.rewrite(|_, text| text.replace('\n', "\r\n")) }
 }
 
@@ -206,7 +206,7 @@ pub(crate) fn linked_name_of_the_configuration() -> Plan {
 pub(crate) fn aliases_of_the_same_names() -> Plan {
     let config = "include = [\"x.toml\"] # ours\n\n[alias]\nlint = \"check --workspace\"\ntest-fast = [\"test\", \"--lib\"]\n";
     let plan = with_config("same-aliases", ".cargo/config.toml", config);
-    Plan { tiers: true, ..plan.file(".cargo/x.toml", "[env]\nFROM_X = \"1\"\n") }
+    Plan { tiers: true, ..plan.file(".cargo/x.toml", "[net]\nretry = 3\n") }
 }
 
 pub(crate) fn target_dir_and_env() -> Plan {

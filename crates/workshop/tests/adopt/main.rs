@@ -3,7 +3,7 @@
 //!
 //! [`hosts`] has a table of workspaces, each with some property that an edit could get wrong; [`grid`] has what must
 //! hold for all of them. Every host goes through adopt, adopt again and undo, with real builds and tests before and
-//! after. Calling the adopted `cargo xtask` compiles the suite, so only the hosts that the table marks for it do:
+//! after. Calling the adopted `cargo xtask` takes seconds more, so only the hosts that the table marks for it do:
 //!
 //! ```text
 //! XTASK_ADOPT_GRID=all cargo test -p xtask-workshop --test adopt    # all of them
@@ -19,8 +19,9 @@ mod host;
 mod hosts;
 mod insertions;
 mod merge;
+mod observe;
 mod refusals;
-mod template;
+mod store;
 mod tiers;
 mod undo;
 mod update;

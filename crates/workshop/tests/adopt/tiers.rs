@@ -3,11 +3,11 @@
 use xtask_testkit::Outcome;
 
 use crate::host::Host;
-use crate::template;
+use crate::store;
 
 /// Runs tiers in an adopted host. All files are as before at the end.
 pub(crate) fn check(host: &Host) {
-    template::warm(host);
+    store::fill(host);
     let version = host.run(&["xtask", "--version"], 0);
     assert!(version.stdout.starts_with("xtask-suite "), "{}", version.stdout);
     for tier in ["test-fast", "check-fast", "test-full"] {

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use xtask_testkit::Snapshot;
 
 use crate::host::{Host, is_rust};
-use crate::{hosts, template};
+use crate::{hosts, store};
 
 /// The snapshot after a change that is made both to a host that never adopted anything, and after adopting.
 fn same_change_after_adopting(change: impl Fn(&Host)) {
@@ -150,7 +150,7 @@ fn the_adopted_suite_undoes_itself_after_it_was_used() {
     let host = hosts::windows_endings().make();
     let before = Snapshot::of(&host.root);
     host.adopt(&["--no-build"], 0);
-    template::warm(&host);
+    store::fill(&host);
     host.run(&["xtask", "adopt", "--undo"], 0);
     Snapshot::of(&host.root).assert_same(&before, "after undoing");
     let gone = fs::exists(host.root.join("xtask")).unwrap();

@@ -7,7 +7,7 @@ use xtask_testkit::{Outcome, Snapshot, TempDir, scrub};
 
 use crate::host::Host;
 use crate::ways::checkout;
-use crate::{hosts, template};
+use crate::{hosts, store};
 
 /// A file that only the older version has.
 const GONE: &str = "crates/files/src/gone.rs";
@@ -90,7 +90,7 @@ fn the_suites_files_become_the_clones_and_the_workspaces_own_stay() {
     assert!(again.stdout.contains("nothing to change"), "{}", again.stdout);
     Snapshot::of(&host.root).assert_same(&updated, "after updating again");
 
-    template::warm(&host);
+    store::fill(&host);
     let version = host.run(&["xtask", "version"], 0).stdout;
     assert!(!version.contains("changed here"), "{version}");
     host.run(&["xtask", "test-fast"], 0);

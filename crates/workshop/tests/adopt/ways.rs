@@ -6,9 +6,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 use xtask_testkit::{Outcome, Snapshot, TempDir, scrub};
 
-use crate::host::Host;
+use crate::host::{Host, Plan};
 use crate::hosts;
-use crate::template;
+use crate::store;
 
 /// This checkout.
 pub(crate) fn checkout() -> Utf8PathBuf {
@@ -53,15 +53,20 @@ fn version_tells_how_it_came_and_what_was_changed() {
     assert!(text.contains(own) && text.contains("vendored"), "{text}");
 }
 
+/// A host for a suite that is not copied.
+fn elsewhere() -> Plan {
+    Plan { shares_target_dir: true, ..hosts::listed() }
+}
+
 #[test]
 fn built_from_the_clone() {
-    let host = hosts::listed().make();
+    let host = elsewhere().make();
     let before = Snapshot::of(&host.root);
     host.adopt(&["--path", "--no-build"], 0);
     let clone = checkout();
     assert!(!host.root.join("xtask/suite/crates").exists());
     assert_eq!(version(&host)["adopted"]["how"]["path"]["path"], clone.as_str());
-    template::warm(&host);
+    store::fill(&host);
     let said = host.run(&["xtask", "version"], 0).stdout;
     assert!(said.contains(clone.as_str()), "{said}");
     host.run(&["xtask", "test-fast"], 0);
@@ -79,7 +84,7 @@ fn fetched_by_cargo_from_a_repository() {
     git(dir.path(), &["clone", "--quiet", "--no-hardlinks", checkout().as_str(), clone.as_str()]);
     let rev = git(&clone, &["rev-parse", "HEAD"]);
     let url = format!("file://{clone}");
-    let host = hosts::listed().make();
+    let host = elsewhere().make();
     let before = Snapshot::of(&host.root);
     let online = |mut command: Command| Outcome::of(command.env_remove("CARGO_NET_OFFLINE")).expect_code(0);
     online(host.adopt_command(&["--git", &url, "--rev", &rev, "--no-build"]));
@@ -87,7 +92,6 @@ fn fetched_by_cargo_from_a_repository() {
     assert!(!host.root.join("xtask/suite/crates").exists());
     let how = version(&host)["adopted"]["how"]["git"].clone();
     assert_eq!([how["url"].as_str(), how["rev"].as_str()], [Some(&*url), Some(&*rev)]);
-    template::warm(&host);
     let said = online(host.cargo(&["xtask", "version"])).stdout;
     assert!(said.contains(&*rev) || said.contains(&rev[..12]), "{said}");
     Snapshot::of(&host.root).assert_same(&adopted, "after the first build");

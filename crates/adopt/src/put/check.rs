@@ -1,7 +1,6 @@
 //! The proof after the edits: cargo sees the workspace as it was, and the launcher.
 
 use anyhow::{Result, bail};
-use camino::Utf8Path;
 use xtask_workspace::{CargoCommand, Environment, Facts, LocalPackage, Outline};
 
 /// Fails where cargo now sees anything else in the workspace than `before` and the member `launcher`, or where it
@@ -17,7 +16,7 @@ pub fn unchanged_but_for(
     let default = |facts: &Facts| {
         facts.default_members.iter().filter(|name| *name != launcher).cloned().collect::<Vec<_>>()
     };
-    if !is_launcher(&after, launcher) {
+    if after.launcher().is_none_or(|found| found.name != launcher) {
         bail!("cargo does not see the new member `{launcher}`");
     }
     if others(before) != others(&after) || default(before) != default(&after) {
@@ -38,18 +37,6 @@ pub fn unchanged_but_for(
         bail!("cargo would no longer take Cargo.lock with --locked");
     }
     Ok(())
-}
-
-/// Fails where cargo cannot read the workspace, or still sees the launcher in it.
-pub fn without_launcher(root: &Utf8Path, launcher: &str, environment: &Environment) -> Result<()> {
-    if is_launcher(&Outline::of(root, environment)?.facts, launcher) {
-        bail!("cargo would still see the member `{launcher}`");
-    }
-    Ok(())
-}
-
-fn is_launcher(facts: &Facts, name: &str) -> bool {
-    facts.launcher().is_some_and(|launcher| launcher.name == name)
 }
 
 /// Without what only counts within one list: the places of other packages in it.

@@ -7,7 +7,8 @@ use xtask_edit::TomlText;
 use xtask_tools::{LOCAL_FILE, add_include, includes};
 use xtask_workspace::CargoVersion;
 
-use super::host::{LAUNCHERS, OWN_ALIAS};
+use super::host::OWN_ALIAS;
+use crate::record::LAUNCHERS;
 
 /// Since then `--target host-tuple` is understood (cargo's changelog).
 const HOST_TUPLE: (u32, u32) = (1, 91);

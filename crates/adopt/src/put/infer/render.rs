@@ -34,6 +34,11 @@ impl Page {
         self.line(&line);
     }
 
+    /// What was written on another page.
+    pub(super) fn text(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
     fn line(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');

@@ -6,8 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::Value;
 use xtask_workspace::{CargoCommand, Environment};
 
-use super::record::How;
 use super::source::{Files, Source};
+use crate::record::How;
 
 /// The launcher's version: it stands in the workspace's lock file.
 pub(crate) const LAUNCHER_VERSION: &str = "0.1.0";

@@ -1,20 +1,17 @@
 //! The workspace that is to adopt the suite, as it is before.
 
-use std::io::ErrorKind;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_edit::TomlText;
 use xtask_workspace::{Environment, EnvironmentLacks, Outline, WrongUsage};
 
 use super::cargo_config;
-use super::record::{self, Adopted};
+use crate::record::{Adopted, LAUNCHERS, find_adopted, read_text};
 
-/// The launcher's folder and package; the second is for a workspace that has an `xtask` of its own.
-pub(crate) const LAUNCHERS: [&str; 2] = ["xtask", "xtask-launcher"];
 /// The alias that keeps a workspace's own `xtask` in reach.
-pub use xtask_suite::program::OWN_XTASK as OWN_ALIAS;
+pub(crate) use xtask_suite::program::OWN_XTASK as OWN_ALIAS;
 
 /// A workspace of somebody else's.
 pub struct Host {
@@ -105,16 +102,6 @@ impl Host {
     }
 }
 
-/// What was adopted at `root`, with the launcher's folder.
-pub fn find_adopted(root: &Utf8Path) -> Result<Option<(&'static str, Adopted)>> {
-    for launcher in LAUNCHERS {
-        if let Some(adopted) = record::read(root, launcher)? {
-            return Ok(Some((launcher, adopted)));
-        }
-    }
-    Ok(None)
-}
-
 /// Where cargo reads a workspace's configuration: `config` before `config.toml`, and a link from the first to
 /// the second, which served old and new cargos at once, is the second.
 fn config_path(root: &Utf8Path) -> Utf8PathBuf {
@@ -126,19 +113,6 @@ fn config_path(root: &Utf8Path) -> Utf8PathBuf {
         }
         Ok(_) => old,
         Err(_) => new,
-    }
-}
-
-/// The text of `path` below `root`; `None` where there is none. Fails as wrong usage where it is not UTF-8.
-pub(crate) fn read_text(root: &Utf8Path, path: &Utf8Path) -> Result<Option<String>> {
-    let path = root.join(path);
-    match std::fs::read(&path) {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(WrongUsage(format!("{path} is not UTF-8, so it cannot be edited")).into()),
-        },
-        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
     }
 }
 

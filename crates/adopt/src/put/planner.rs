@@ -6,10 +6,10 @@ use xtask_edit::{Edit, FileContent, Node};
 use xtask_workspace::Environment;
 use xtask_workspace::config::{Config, FILE_NAME, Members};
 
-use super::host::{Host, parse, read_text};
-use super::record::{self, Adopted, How};
+use super::host::{Host, parse};
 use super::source::Files;
 use super::{Update, cargo_config, infer, lock_file, manifest};
+use crate::record::{self, Adopted, How, read_text};
 
 /// Changes by path; no path twice.
 #[derive(Default)]
@@ -62,8 +62,7 @@ impl Planner<'_> {
             self.notes.push(format!("your {FILE_NAME} stays as it is"));
             return Ok(());
         }
-        let evidence = infer::Evidence::gather(&self.host.outline.facts, !self.host.outline.cargo.nightly);
-        let inferred = infer::xtask_toml(&evidence);
+        let inferred = infer::xtask_toml(&self.host.outline.facts, !self.host.outline.cargo.nightly);
         self.notes.extend(inferred.notes);
         self.edits.file(self.host.root(), path, inferred.text.into_bytes())
     }

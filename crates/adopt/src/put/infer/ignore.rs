@@ -6,7 +6,7 @@
 use camino::Utf8Path;
 use xtask_workspace::Facts;
 
-use super::gather::{entries, sources};
+use super::{entries, read};
 
 /// Folders and files at the root of a repository that are read by git, editors, formatters and hosting sites alone.
 const FOLDERS: [&str; 6] = [".github", ".gitlab", ".circleci", ".vscode", ".idea", ".zed"];
@@ -52,7 +52,7 @@ pub(super) fn gather(facts: &Facts) -> Vec<String> {
         return Vec::new();
     }
     for package in &facts.packages {
-        sources(&package.dir, &mut |_, source| found.retain(|(_, name)| !mentions(source, name)));
+        sources(&package.dir, &mut |source| found.retain(|(_, name)| !mentions(source, name)));
     }
     found.into_iter().map(|(pattern, _)| pattern).collect()
 }
@@ -68,4 +68,20 @@ fn selects_all(facts: &Facts, path: &Utf8Path) -> bool {
 fn mentions(source: &str, name: &str) -> bool {
     let reaches = source.contains("CARGO_MANIFEST_DIR") || source.contains("CARGO_WORKSPACE_DIR");
     source.contains(&format!("../{name}")) || (reaches && source.contains(name))
+}
+
+/// All Rust sources below `folder`, but for what was built.
+fn sources(folder: &Utf8Path, each: &mut dyn FnMut(&str)) {
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for path in entries(&folder) {
+            let Ok(kind) = path.symlink_metadata().map(|metadata| metadata.file_type()) else { continue };
+            let hidden = path.file_name().is_some_and(|name| name.starts_with('.') || name == "target");
+            if kind.is_dir() && !hidden {
+                open.push(path);
+            } else if kind.is_file() && path.extension() == Some("rs") {
+                each(&read(&path));
+            }
+        }
+    }
 }

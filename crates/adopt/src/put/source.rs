@@ -9,6 +9,7 @@ use toml_edit::{DocumentMut, Item};
 use xtask_workspace::{Environment, WrongUsage};
 
 use super::product::keep_product;
+use crate::record::How;
 
 /// The bytes of files by path.
 pub(crate) type Files = BTreeMap<Utf8PathBuf, Vec<u8>>;
@@ -95,7 +96,18 @@ impl Source {
                 left_out.extend(manifest["package"]["name"].as_str().map(str::to_owned));
                 continue;
             }
-            manifest.remove("dev-dependencies");
+            // What features turn on needs a clone, as tests do.
+            for table in ["dev-dependencies", "features", "test"] {
+                manifest.remove(table);
+            }
+            if let Some(dependencies) = manifest.get_mut("dependencies").and_then(Item::as_table_like_mut) {
+                let is_optional =
+                    |item: &Item| item.get("optional").and_then(Item::as_bool).unwrap_or_default();
+                let optional = dependencies.iter().filter(|(_, item)| is_optional(item));
+                for name in optional.map(|(name, _)| name.to_owned()).collect::<Vec<_>>() {
+                    dependencies.remove(&name);
+                }
+            }
             if entry.file_name() == "suite" {
                 // The binary is that of the tasks.
                 manifest.remove("bin");
@@ -144,6 +156,13 @@ impl Source {
     /// The clone's lock file.
     pub fn lock_file(&self) -> Result<Vec<u8>> {
         read(&self.root.join("Cargo.lock"))
+    }
+}
+
+impl How {
+    /// A copy of this clone.
+    pub fn vendored(source: &Source) -> Self {
+        Self::Vendored { url: source.url.clone(), revision: source.revision.clone(), edited: source.edited }
     }
 }
 

@@ -8,8 +8,7 @@ use xtask_testkit::TempDir;
 use xtask_workspace::config::Config;
 use xtask_workspace::{Facts, LocalDependency, LocalPackage, TargetFacts};
 
-use crate::infer::gather::entries;
-use crate::infer::{Evidence, Inferred, xtask_toml};
+use crate::put::infer::{Inferred, entries, xtask_toml};
 use xtask_suite::program::RESERVED;
 
 /// What is inferred from these files; all `Cargo.toml` with a `[package]` are members. Panics where the suite would
@@ -20,7 +19,7 @@ pub(super) fn inferred(files: &[(&str, &str)], stable: bool) -> Inferred {
         dir.write(path, text);
     }
     let facts = facts(dir.path());
-    let inferred = xtask_toml(&Evidence::gather(&facts, stable));
+    let inferred = xtask_toml(&facts, stable);
     let members = facts
         .members()
         .map(|member| (member.name.as_str(), member.features.keys().map(String::as_str)))

@@ -1,14 +1,15 @@
 //! The launcher's folder, with the suite behind it: made, or brought up to date.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use camino::Utf8Path;
-use xtask_workspace::WrongUsage;
+use xtask_workspace::{WrongUsage, digest};
 
-use super::host::read_text;
 use super::planner::Planner;
-use super::record::{Adopted, How};
 use super::source::{Files, Source};
 use super::{AdoptOptions, Update, launcher, lock_file};
+use crate::record::{Adopted, How, read_text};
 
 impl Planner<'_> {
     /// The launcher's folder. Returns how the suite will be there.
@@ -67,7 +68,7 @@ impl Planner<'_> {
     /// Says what `--update` would do, where it would do something.
     fn say_if_older(&mut self, source: &Source, adopted: &Adopted, options: &AdoptOptions) -> Result<()> {
         let files = launcher::own_files(source, self.launcher, options.how.as_ref().unwrap_or(&adopted.how))?;
-        if !adopted.is_of(&files, self.launcher) {
+        if !is_of(adopted, &files, self.launcher) {
             let Adopted { version, how, .. } = adopted;
             let how = how.describe();
             self.notes.push(format!("xtask-suite {version} is there, {how}; --update makes it this clone's"));
@@ -86,7 +87,7 @@ impl Planner<'_> {
         {
             self.edits.remove(root, path)?;
         }
-        if !adopted.is_of(&files, self.launcher) {
+        if !is_of(adopted, &files, self.launcher) {
             let lock = self.updated_lock(source, &files)?;
             files.insert("suite/Cargo.lock".into(), lock);
         }
@@ -120,4 +121,11 @@ impl Planner<'_> {
     fn suite_lock(&self, files: &Files, seed: &str) -> Result<Vec<u8>> {
         launcher::suite_lock(files, seed, self.environment)
     }
+}
+
+/// Whether the suite's own files in a workspace are just `files`, which are relative to the launcher's folder.
+fn is_of(adopted: &Adopted, files: &Files, launcher: &str) -> bool {
+    let written = adopted.own_files(launcher).map(|(path, written)| (path.to_owned(), written.clone()));
+    let wanted = files.iter().map(|(path, bytes)| (Utf8Path::new(launcher).join(path), digest(bytes)));
+    written.collect::<BTreeMap<_, _>>() == wanted.collect::<BTreeMap<_, _>>()
 }

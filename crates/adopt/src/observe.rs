@@ -1,0 +1,224 @@
+//! What does not build on this machine, found by checking the workspace, and left out in `xtask.toml` with the reason.
+//!
+//! Invariant: only what was seen to fail is written, and only for tiers that would build it. What a user wrote stays;
+//! a second observation finds nothing more to write.
+
+mod check;
+mod search;
+mod settings;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use xtask_edit::{Edit, Node, Reversal};
+use xtask_units::TargetKind;
+use xtask_workspace::config::{Config, FILE_NAME, Packages, Target, Targets, Tier, TierCommand};
+use xtask_workspace::{Progress, Selection, Workspace, digest};
+
+use crate::record::{self, Adopted, read_text};
+use check::{Check, Failure};
+use settings::Settings;
+
+pub use check::Interrupted;
+
+/// What was observed, and the edits that follow from it.
+#[derive(Debug, Serialize)]
+pub struct ObservePlan {
+    /// The workspace's root.
+    pub root: Utf8PathBuf,
+    /// What is left out from now on.
+    pub findings: Vec<Finding>,
+    /// The changes of `xtask.toml` and of the record; none where nothing is left out that was not before.
+    #[serde(skip)]
+    pub edits: Vec<Edit>,
+}
+
+/// Something that does not build here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What is left out: `member bb`, `benches`, `feature aa/fast`.
+    pub what: String,
+    /// Of what: names of tiers, or the name of a preset.
+    pub of: Vec<String>,
+    /// What was seen.
+    pub why: String,
+}
+
+/// Checks the members that the tiers take, once for each preset, and decides what `xtask.toml` has to leave out.
+/// Compiles, but changes nothing beside the target dir.
+///
+/// Fails with [`Interrupted`] after a signal, and where cargo fails without naming anything that did not compile.
+pub fn observe(
+    workspace: &Workspace,
+    config: &Config,
+    (launcher, adopted): (&str, &Adopted),
+    progress: &dyn Progress,
+) -> Result<ObservePlan> {
+    let root = workspace.root();
+    let path = Utf8Path::new(FILE_NAME);
+    let before = Node::read(&root.join(path))?;
+    let text = read_text(root, path)?.unwrap_or_default();
+    let created = adopted.undo.iter().find_map(|reversal| match reversal {
+        Reversal::Created { path, digest, .. } if path == FILE_NAME => Some(digest),
+        _ => None,
+    });
+    let is_as_written = created == Some(&digest(text.as_bytes()));
+    let mut settings = Settings::new(&text, is_as_written)?;
+    for (preset, tiers) in by_preset(config) {
+        let members = selected(workspace, &tiers);
+        if members.is_empty() {
+            continue;
+        }
+        let check = Check { workspace, members: &members, progress };
+        let preset = preset.and_then(|name| config.preset(name));
+        let mut failures = check.run(preset)?;
+        if let Some(preset) = preset.filter(|preset| settings.may_list_features(preset)) {
+            if let Some(found) = search::features(&check, preset, &failures)? {
+                settings.list_features(&workspace.facts, &preset.name, &found);
+                failures = found.failures;
+            }
+        }
+        for tier in tiers {
+            leave_out(workspace, tier, &failures, &mut settings);
+        }
+    }
+    let findings = settings.findings();
+    let Some(new) = settings.finish()? else {
+        return Ok(ObservePlan { root: root.to_owned(), findings, edits: Vec::new() });
+    };
+    let edit = Edit { path: path.to_owned(), before, after: Some(Node::file(new.into_bytes())) };
+    let mut edits = vec![edit];
+    // A file of adopt's own that a user has edited is the user's: undoing leaves it, whatever else is in it.
+    if is_as_written || created.is_none() {
+        let undo = record::extend(adopted.undo.clone(), &edits, launcher, root)?;
+        let path = Utf8Path::new(launcher).join(record::FILE_NAME);
+        let text = adopted.clone().with_undo(undo).to_text()?;
+        let before = Node::read(&root.join(&path))?;
+        edits.push(Edit { path, before, after: Some(Node::file(text.into_bytes())) });
+    }
+    Ok(ObservePlan { root: root.to_owned(), findings, edits })
+}
+
+/// The tiers that compile members of their own choice, by preset; first those without one.
+fn by_preset(config: &Config) -> BTreeMap<Option<&str>, Vec<&Tier>> {
+    let mut tiers = BTreeMap::<_, Vec<_>>::new();
+    let chosen =
+        |tier: &&Tier| tier.command != TierCommand::Doc && !matches!(tier.packages, Packages::List(_));
+    for tier in config.tiers.iter().filter(chosen) {
+        tiers.entry(tier.preset.as_deref()).or_default().push(tier);
+    }
+    tiers
+}
+
+fn selection(tier: &Tier) -> Selection {
+    let exclude = tier.exclude.clone();
+    match &tier.packages {
+        Packages::Default => Selection::Default { exclude },
+        Packages::List(names) => Selection::Only(names.clone()),
+        Packages::Affected | Packages::Workspace => Selection::Workspace { exclude },
+    }
+}
+
+/// The names of the members that any of the tiers takes.
+fn selected(workspace: &Workspace, tiers: &[&Tier]) -> Vec<String> {
+    let selections = tiers.iter().map(|tier| selection(tier).members(&workspace.facts)).collect::<Vec<_>>();
+    let is_selected = |name: &str| selections.iter().flatten().any(|member| member.name == name);
+    let names = workspace.facts.members().map(|member| member.name.clone());
+    names.filter(|name| is_selected(name)).collect()
+}
+
+/// What `tier` would build of the failures, left out of it: kinds of targets where that is enough, else members.
+fn leave_out(workspace: &Workspace, tier: &Tier, failures: &[Failure], settings: &mut Settings) {
+    let members = selection(tier).members(&workspace.facts);
+    let taken = |failure: &&Failure| members.iter().any(|member| member.name == failure.member);
+    let failures = failures.iter().filter(taken).filter(|failure| builds(tier, failure));
+    let by_kind = |failure: &&Failure| {
+        matches!(failure.kind, TargetKind::Example | TargetKind::Bench) && settings.may_list_targets(tier)
+    };
+    let (kinds, whole): (Vec<_>, Vec<_>) = failures.partition(by_kind);
+    let gone = |name: &str| whole.iter().any(|failure| failure.member == name);
+    if members.iter().all(|member| gone(&member.name)) && !members.is_empty() {
+        settings.nothing_left(&tier.name, &whole);
+        return;
+    }
+    settings.exclude(&tier.name, &whole);
+    settings
+        .list_targets(tier, &kinds.into_iter().filter(|failure| !gone(&failure.member)).collect::<Vec<_>>());
+}
+
+/// Whether the tier compiles the target that failed.
+fn builds(tier: &Tier, failure: &Failure) -> bool {
+    let tests = tier.command == TierCommand::Test;
+    let lists = |target: Target| match &tier.targets {
+        Targets::All => true,
+        Targets::List(kinds) => kinds.contains(&target),
+        Targets::Default => match target {
+            Target::Lib | Target::Bins => true,
+            // `cargo test` builds examples without being asked to.
+            Target::Tests | Target::Examples => tests,
+            Target::Benches => tier.command == TierCommand::Bench,
+        },
+    };
+    match failure.kind {
+        TargetKind::Lib | TargetKind::Bin if failure.unit_tests => lists(Target::Tests),
+        // The other targets need the library, and tests the programs.
+        TargetKind::Lib | TargetKind::BuildScript => true,
+        TargetKind::Bin => lists(Target::Bins) || lists(Target::Tests),
+        TargetKind::IntegrationTest => lists(Target::Tests),
+        TargetKind::Example => lists(Target::Examples),
+        TargetKind::Bench => lists(Target::Benches),
+    }
+}
+
+/// The features of a preset that go together, as `member/feature`.
+pub(crate) struct FoundFeatures {
+    /// Those that stay on.
+    pub(crate) kept: BTreeSet<String>,
+    /// Those that are left out, each with what was seen.
+    pub(crate) dropped: Vec<(String, String)>,
+    /// What fails whatever the features are.
+    pub(crate) failures: Vec<Failure>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tier_leaves_out_only_what_it_would_build() {
+        let failure = |kind, unit_tests| Failure {
+            member: "a".to_owned(),
+            kind,
+            unit_tests,
+            name: None,
+            why: String::new(),
+        };
+        let failures = [
+            failure(TargetKind::Lib, false),
+            failure(TargetKind::Lib, true),
+            failure(TargetKind::Bin, false),
+            failure(TargetKind::IntegrationTest, false),
+            failure(TargetKind::Example, false),
+            failure(TargetKind::Bench, false),
+        ];
+        let list = |targets: &[Target]| Targets::List(targets.to_vec());
+        // What of the failures above counts: library, its unit tests, program, test, example, bench.
+        let table = [
+            (TierCommand::Build, Targets::Default, [1, 0, 1, 0, 0, 0]),
+            (TierCommand::Test, Targets::Default, [1, 1, 1, 1, 1, 0]),
+            (TierCommand::Check, Targets::All, [1, 1, 1, 1, 1, 1]),
+            (TierCommand::Bench, Targets::Default, [1, 0, 1, 0, 0, 1]),
+            (TierCommand::Check, list(&[Target::Lib]), [1, 0, 0, 0, 0, 0]),
+            (TierCommand::Test, list(&[Target::Tests]), [1, 1, 1, 1, 0, 0]),
+            (TierCommand::Test, list(&[Target::Examples]), [1, 0, 0, 0, 1, 0]),
+        ];
+        for (command, targets, expected) in table {
+            let mut tier = Config::defaults(&xtask_workspace::config::Members::default()).tiers[0].clone();
+            (tier.command, tier.targets) = (command, targets.clone());
+            let found = failures.iter().map(|failure| u8::from(builds(&tier, failure))).collect::<Vec<_>>();
+            assert_eq!(found, expected, "{command:?} {targets:?}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The `xtask.toml` for a workspace, from its manifests and other plain facts; nothing is built for it.
+//!
+//! Invariant: the file says only what must differ from the defaults, and each entry has a comment that says where in
+//! the workspace its reason stands. What only a build can tell is left to `adopt --observe`.
+
+mod ignore;
+mod manifest;
+mod presets;
+mod render;
+#[cfg(test)]
+mod tests;
+mod tiers;
+
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_workspace::{Facts, LocalPackage};
+
+use manifest::Manifest;
+use render::Page;
+
+/// An `xtask.toml` and what is to be said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inferred {
+    /// The text, lines ended by LF.
+    pub(crate) text: String,
+    /// One line each, for the report.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The members with their manifests, and the root manifest.
+struct Workspace<'a> {
+    facts: &'a Facts,
+    members: Vec<Member<'a>>,
+    root: Manifest,
+}
+
+struct Member<'a> {
+    package: &'a LocalPackage,
+    manifest: Manifest,
+}
+
+/// The text of `xtask.toml`, and notes. `stable`: whether the toolchain refuses unstable features.
+pub(crate) fn xtask_toml(facts: &Facts, stable: bool) -> Inferred {
+    let read = |dir: &Utf8Path| Manifest::read(&facts.root, &dir.join("Cargo.toml"));
+    let members = facts.members().map(|package| Member { package, manifest: read(&package.dir) });
+    let workspace = Workspace { facts, members: members.collect(), root: read(&facts.root) };
+    let mut notes = Vec::new();
+    let mut page = Page::default();
+    page.comment(
+        "What `cargo xtask` does differently here than by default. The file is yours; `adopt --observe` adds to it.",
+    );
+    page.comment("Each entry has the reason for it, as it was when the suite was adopted.");
+    page.comment(&format!("Every key: {}/blob/main/docs/configuration.md", env!("CARGO_PKG_REPOSITORY")));
+    presets::write(&workspace, stable, &mut page, &mut notes);
+    tiers::write(&workspace, &mut page, &mut notes);
+    let ignorable = ignore::gather(facts);
+    if !ignorable.is_empty() {
+        page.table("affected");
+        page.comment(
+            "No compiler reads these, and no source here has their names and a way to them. A change to any other file \
+             outside of the members selects every member.",
+        );
+        page.list("ignore", ignorable.iter().map(String::as_str));
+    }
+    Inferred { text: page.finish(), notes }
+}
+
+/// The text of a file; empty where it cannot be read.
+fn read(path: &Utf8Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// The entries of a folder, sorted by name.
+fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let found = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let mut paths = found.map(camino::Utf8DirEntry::into_path).collect::<Vec<_>>();
+    paths.sort();
+    paths
+}
