@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::jobserver;
 use crate::unit::Incremental;
 
 pub(crate) use outputs::RUN_BY;
@@ -108,6 +109,8 @@ fn ask_the_real_one(documentation: bool, args: &[String]) -> Result<i32> {
     let status = Command::new(&program)
         .args(args)
         .env_remove(ROLE)
+        // A wrapper may start a server now, which outlives the plan and its jobserver.
+        .env_remove(jobserver::VARIABLE)
         .status()
         .with_context(|| format!("failed to start {program}"))?;
     Ok(status.code().unwrap_or(1))

@@ -12,6 +12,7 @@ mod fingerprint;
 mod forecast;
 mod freshness;
 pub mod inventory;
+mod jobserver;
 mod makespan;
 mod messages;
 mod parallel;

@@ -19,6 +19,7 @@ use xtask_workspace::{CargoCommand, CargoConfig, Environment, Hasher, Workspace}
 
 use crate::assemble::{assemble, forget_pending};
 use crate::fake::{self, CALLS};
+use crate::jobserver;
 use crate::parallel::parallel;
 use crate::plan_log::{CARGO_LOG, LoggedUnit};
 use crate::shadow_dir::{self, Family};
@@ -160,7 +161,9 @@ fn attempt(
 }
 
 fn cargo(command: &CargoCommand, environment: &Environment) -> Result<std::process::Output> {
-    let output = command.to_command(environment).stdin(std::process::Stdio::null()).output();
+    let mut process = command.to_command(environment);
+    let _jobserver = jobserver::give_to(&mut process);
+    let output = process.stdin(std::process::Stdio::null()).output();
     output.with_context(|| format!("failed to start `{command}`"))
 }
 
