@@ -497,12 +497,13 @@ fn nix_uid() -> String {
 fn a_broken_workspace_is_an_error_with_cargos_words() {
     let fixture = kitchen_sink();
     let workspace = workspace(&fixture, &[]);
-    let command = CargoCommand::new(fixture.root(), ["build", "-p", "nothing-of-this-name"]);
-    let error = format!("{:#}", plan(&workspace, &command, FAKE.into()).unwrap_err());
-    assert!(
-        error.contains("cargo build -p nothing-of-this-name") && error.contains("did not match"),
-        "{error}"
-    );
+    for args in [&["-p", "nothing-of-this-name"][..], &["-j2", "-p", "nothing-of-this-name"]] {
+        let command = CargoCommand::new(fixture.root(), ["build"].iter().chain(args).copied());
+        let error = format!("{:#}", plan(&workspace, &command, FAKE.into()).unwrap_err());
+        let command = format!("cargo build {}", args.join(" "));
+        assert!(error.contains(&command) && error.contains("did not match"), "{error}");
+        assert!(!error.contains("jobserver"), "cargo's words about ours: {error}");
+    }
     fixture.write("dir.toml", "[build]\ntarget-dir = \"x\"\n");
     for config in ["build.build-dir='x'", "build={target-dir='x'}", "dir.toml"] {
         let command = CargoCommand::new(fixture.root(), ["build", "--config", config]);

@@ -246,7 +246,9 @@ impl<'a> Places<'a> {
 
 /// The arguments without those that say where to build or how to report.
 fn shadow_args(args: &[String]) -> Vec<String> {
-    const WITH_VALUE: [&str; 4] = ["--target-dir", "--message-format", "--artifact-dir", "--out-dir"];
+    // How many jobs run at once is for the plan's jobserver to say; cargo would warn that it has one.
+    const WITH_VALUE: [&str; 6] =
+        ["--target-dir", "--message-format", "--artifact-dir", "--out-dir", "--jobs", "-j"];
     let mut kept = Vec::new();
     let mut words = args.iter();
     while let Some(word) = words.next() {
@@ -261,6 +263,8 @@ fn shadow_args(args: &[String]) -> Vec<String> {
             if flag == word {
                 words.next();
             }
+        } else if flag.strip_prefix("-j").is_some_and(|jobs| jobs.parse::<i32>().is_ok()) {
+            // The same in one word.
         } else if matches!(flag, "--timings" | "-v" | "-vv" | "--verbose" | "-q" | "--quiet") {
             // Only about display.
         } else {
