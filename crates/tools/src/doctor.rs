@@ -6,10 +6,9 @@
 //! transaction that `setup --undo` undoes.
 
 mod cache;
-mod disk;
 mod fixes;
 mod flags;
-mod memory;
+mod resources;
 mod settings;
 mod sharing;
 mod toolchain;
@@ -194,8 +193,8 @@ const GROUPS: [Group; 10] = [
     ("settings", |subject| Ok(settings::check(subject))),
     ("rustflags", |subject| Ok(flags::check(subject))),
     ("wrapper", wrapper::check),
-    ("memory", |subject| Ok(memory::check(subject))),
-    ("disk", |subject| Ok(disk::check(subject))),
+    ("memory", |subject| Ok(resources::memory(subject))),
+    ("disk", |subject| Ok(resources::disk(subject))),
     ("target dir", |subject| Ok(sharing::check(subject))),
 ];
 

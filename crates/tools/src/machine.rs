@@ -69,10 +69,11 @@ impl Machine {
         cargo_home(&self.environment).map(|home| home.join("bin"))
     }
 
-    /// A new, empty folder for what a probe makes, removed when it is dropped. It is below the target dir, because what is
-    /// linked there has to run.
+    /// A new, empty folder for what a probe makes, removed when it is dropped; a folder that a killed process left is emptied.
+    /// The caller holds the lock of a setup, so nobody else uses it. It is below the target dir, because what is linked
+    /// there has to run.
     pub(crate) fn scratch(&self, name: &str) -> Result<Scratch> {
-        let dir = self.state_dir.join("probes").join(format!("{name}-{}", std::process::id()));
+        let dir = self.state_dir.join("probes").join(name);
         remove_dir(&dir)?;
         std::fs::create_dir_all(&dir).with_context(|| format!("failed to create folder {dir}"))?;
         Ok(Scratch(dir))

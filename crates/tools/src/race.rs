@@ -12,14 +12,13 @@ mod contest;
 mod link_line;
 mod subject;
 
-use anyhow::{Context, Result, bail};
-use camino::Utf8PathBuf;
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use xtask_files::{FileLock, Locked, remove_dir, try_lock};
 use xtask_stats::{Comparison, Verdict};
 use xtask_workspace::{CargoCommand, Progress, Workspace};
 
 use crate::catalog::LinkSettings;
+use crate::machine::Machine;
 
 /// A way to link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +79,10 @@ pub struct Entry {
 /// the others.
 ///
 /// `None`, with the reason as a note, where there is no test program or the tests do not build. Fails when the baseline
-/// cannot be linked again, when another race runs in this workspace, or on a signal.
+/// cannot be linked again, or on a signal.
 pub fn race(
     workspace: &Workspace,
+    machine: &Machine,
     test_command: &CargoCommand,
     candidates: &[Candidate],
     rounds: usize,
@@ -91,43 +91,14 @@ pub fn race(
     if candidates.is_empty() {
         bail!("there is nothing to race: the first candidate is the baseline");
     }
-    let scratch = Scratch::new(workspace)?;
+    let scratch = machine.scratch("race")?;
     let mut test_command = test_command.clone();
     test_command.run_nothing();
     let Some(program) = subject::largest(workspace, &test_command, progress)? else { return Ok(None) };
     progress.note(&format!("linking {} over and over", program.name));
     let call = subject::compiler_call(workspace, &test_command, &program)?;
-    let mut contestants = contest::prepare(&call, candidates, &scratch.dir, progress)?;
+    let mut contestants = contest::prepare(&call, candidates, scratch.path(), progress)?;
     contest::run(&mut contestants, rounds, progress)?;
     let entries = contest::entries(contestants);
     Ok(Some(Race { binary: program.name, bytes: program.bytes, rounds, entries }))
-}
-
-/// The folder for all that a race writes, removed when it is dropped; only one race at a time has it.
-struct Scratch {
-    dir: Utf8PathBuf,
-    _lock: FileLock,
-}
-
-impl Scratch {
-    fn new(workspace: &Workspace) -> Result<Self> {
-        let state_dir = workspace.state_dir();
-        let dir = state_dir.join("race");
-        std::fs::create_dir_all(&state_dir)
-            .with_context(|| format!("failed to create folder {state_dir}"))?;
-        let Locked::Held(lock) = try_lock(&state_dir.join("race.lock"))? else {
-            bail!("another race is running in {state_dir}; wait until it ends");
-        };
-        // What a race left that was killed.
-        remove_dir(&dir)?;
-        std::fs::create_dir(&dir).with_context(|| format!("failed to create folder {dir}"))?;
-        Ok(Self { dir, _lock: lock })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What stays is below the target dir, and the next race tries again.
-        let _ = remove_dir(&self.dir);
-    }
 }

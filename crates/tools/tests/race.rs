@@ -7,12 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_files::{Locked, try_lock};
 use xtask_stats::Verdict;
 use xtask_testkit::{Fixture, Outcome, cargo};
-use xtask_tools::LinkSettings;
 use xtask_tools::race::{Candidate, Race, race};
-use xtask_workspace::{CargoCommand, Environment, Progress, Silent, Workspace};
+use xtask_tools::{LinkSettings, Machine};
+use xtask_workspace::{CargoCommand, Environment, Progress, Workspace};
 
 /// A library with a small test, and a test `it` that is larger as it holds more.
 fn fixture() -> Fixture {
@@ -66,9 +65,9 @@ fn test_command(workspace: &Workspace) -> CargoCommand {
 /// The race of `candidates` in `rounds` rounds, and the notes.
 fn raced(workspace: &Workspace, candidates: &[Candidate], rounds: usize) -> (Option<Race>, Vec<String>) {
     let notes = Notes::default();
-    let race = race(workspace, &test_command(workspace), candidates, rounds, &notes).unwrap();
-    let state_dir = workspace.state_dir();
-    assert!(!state_dir.join("race").exists() && state_dir.join("race.lock").exists());
+    let machine = Machine::of(workspace).unwrap();
+    let race = race(workspace, &machine, &test_command(workspace), candidates, rounds, &notes).unwrap();
+    assert!(!workspace.state_dir().join("setup/probes/race").exists());
     (race, notes.0.into_inner().unwrap())
 }
 
@@ -98,7 +97,7 @@ fn every_candidate_links_and_the_build_stays_fresh() {
     let workspace = workspace(&fixture, &[]);
     let ours = linker(&fixture, "our-cc");
     // A race that was killed.
-    fixture.write("target/xtask-suite/race/0/left.o", "");
+    fixture.write("target/xtask-suite/setup/probes/race/0/left.o", "");
     let candidates = [
         candidate("now", None, &[]),
         Candidate { says: Some("mold".to_owned()), ..candidate("mold", None, &["-Clink-arg=-fuse-ld=mold"]) },
@@ -177,22 +176,6 @@ fn a_test_with_a_harness_of_its_own_is_linked_too() {
     let (race, _) = raced(&workspace(&fixture, &[]), &candidates, 1);
     let race = race.unwrap();
     assert_eq!((race.binary.as_str(), race.entries[0].milliseconds.len()), ("app test it", 1));
-}
-
-#[test]
-fn only_one_race_runs_in_a_workspace() {
-    let fixture = fixture();
-    let workspace = workspace(&fixture, &[]);
-    let state_dir = workspace.state_dir();
-    fixture.write("target/xtask-suite/race/0/theirs.o", "");
-    let Locked::Held(_lock) = try_lock(&state_dir.join("race.lock")).unwrap() else { panic!("it is held") };
-    let candidates = [candidate("now", None, &[])];
-    let result = race(&workspace, &test_command(&workspace), &candidates, 1, &Silent);
-    assert_eq!(
-        result.unwrap_err().to_string(),
-        format!("another race is running in {state_dir}; wait until it ends")
-    );
-    assert!(state_dir.join("race/0/theirs.o").exists());
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn a_healthy_workspace_has_no_failure_and_is_left_alone() {
 }
 
 #[test]
-fn fix_mends_include_gitignore_and_shadowing_settings_and_nothing_else() {
+fn fix_changes_include_gitignore_and_overruling_settings_and_nothing_else() {
     let config = "# ours\n[build]\njobs = 7 # seven\ntarget-dir = \"target\"\n";
     let suite = suite(&[(".cargo/config.toml", config)], "");
     suite.fixture.write(LOCAL, "[build]\njobs = 2\n");
@@ -211,7 +211,7 @@ fn own_cache(suite: &mut Suite) -> Utf8PathBuf {
 }
 
 #[test]
-fn what_setup_has_proven_and_set_is_well_until_it_changes() {
+fn what_setup_has_proven_and_set_is_ok_until_it_changes() {
     let unwanted = ["rust-lld", "mold", "wild", "lld", "clang", "cargo-nextest"];
     let config = unwanted.map(|name| format!("[tools.{name}]\nneed = \"unwanted\"\n")).concat();
     let mut suite = suite(&[], &config);

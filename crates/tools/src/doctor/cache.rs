@@ -7,8 +7,7 @@ use anyhow::Result;
 use serde_json::Value;
 use xtask_workspace::Call;
 
-use super::settings::wrapper;
-use super::wrapper::is_sccache;
+use super::wrapper::{is_sccache, wrapper};
 use super::{Check, Subject, size};
 use crate::process::{Interrupted, output};
 

@@ -3,7 +3,6 @@
 use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_workspace::{CargoConfig, Environment};
 
 use super::wrapper::located;
 use super::{Check, SafeFix, Subject};
@@ -122,25 +121,6 @@ fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check 
     }
 }
 
-/// The program that wraps rustc, and who says so: a variable before any file, as cargo has it.
-pub(super) fn wrapper(
-    variables: [&'static str; 2],
-    key: &str,
-    config: &CargoConfig,
-    environment: &Environment,
-) -> Option<(String, String)> {
-    // Set but empty means none, whatever the files say.
-    let set = |name: &'static str| Some((name, environment.even_empty(name)?));
-    if let Some((name, value)) = variables.into_iter().find_map(set) {
-        return (!value.is_empty()).then(|| (value.to_owned(), format!("the variable {name}")));
-    }
-    let keys = ["build", key];
-    let (file, value) = config.set_in(&keys).next()?;
-    let value = value.as_str().filter(|value| !value.is_empty())?;
-    let path = if value.contains('/') { config.path(&keys)?.into_string() } else { value.to_owned() };
-    Some((path, file.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,31 +214,6 @@ mod tests {
             });
             assert_eq!((check.status, fix.text.as_str()), (status, text));
             assert_eq!(removed, key.map(|key| key.into_iter().map(str::to_owned).collect::<Vec<_>>()));
-        }
-    }
-
-    #[test]
-    fn the_wrapper_is_the_one_that_cargo_takes() {
-        let dir = xtask_testkit::TempDir::new("doctor-wrapper");
-        dir.write(".cargo/config.toml", "[build]\nrustc-wrapper = \"bin/wrap\"\n");
-        let in_file = dir.path().join("bin/wrap").into_string();
-        // variables, the wrapper
-        let table = [
-            (&[][..], Some(in_file.as_str())),
-            (&[("RUSTC_WRAPPER", "one"), ("CARGO_BUILD_RUSTC_WRAPPER", "two")], Some("one")),
-            (&[("CARGO_BUILD_RUSTC_WRAPPER", "two")], Some("two")),
-            (&[("RUSTC_WRAPPER", "")], None),
-        ];
-        for (variables, expected) in table {
-            let mut environment = variables
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect::<Environment>();
-            environment.set("CARGO_HOME", dir.path().join("home").as_str());
-            let config = CargoConfig::load(dir.path(), &environment);
-            let names = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"];
-            let found = wrapper(names, "rustc-wrapper", &config, &environment);
-            assert_eq!(found.map(|(program, _)| program).as_deref(), expected, "{variables:?}");
         }
     }
 }

@@ -4,8 +4,9 @@ use anyhow::Result;
 use camino::Utf8Path;
 use xtask_workspace::{CargoConfig, Environment, EnvironmentLacks};
 
-use super::settings::{SETUP_ANEW, judge_programs, missing_programs, wrapper};
+use super::settings::{SETUP_ANEW, judge_programs, missing_programs};
 use super::toolchain::Pin;
+use super::wrapper::{located, wrapper};
 use super::{Check, DoctorReport};
 use crate::settings::{LocalSettings, local_file};
 
@@ -50,12 +51,7 @@ fn gone(dir: &Utf8Path, environment: &Environment) -> Option<Check> {
     let config = CargoConfig::load(dir, environment);
     let variables = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"];
     let (program, by) = wrapper(variables, "rustc-wrapper", &config, environment)?;
-    let there = if program.contains('/') {
-        Utf8Path::new(&program).is_file()
-    } else {
-        xtask_workspace::on_path(&program, environment).is_some()
-    };
-    (!there).then(|| {
+    located(&program, environment).is_none().then(|| {
         let evidence = format!("{program}, set by {by}, does not exist: cargo cannot start rustc");
         Check::fail("wrapper", evidence, format!("remove it from {by}, or install it"))
     })

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_workspace::{Call, Environment, on_path};
+use xtask_workspace::{Call, CargoConfig, Environment, on_path};
 
-use super::settings::{SETUP_ANEW, wrapper};
+use super::settings::SETUP_ANEW;
 use super::{Check, Subject};
 use crate::process::{Interrupted, last_lines, output};
 
@@ -27,6 +27,25 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
         checks.push(Check::ok("wrapper", "none"));
     }
     Ok(checks)
+}
+
+/// The program that wraps rustc, and the variable or file that sets it: a variable wins over every file.
+pub(super) fn wrapper(
+    variables: [&'static str; 2],
+    key: &str,
+    config: &CargoConfig,
+    environment: &Environment,
+) -> Option<(String, String)> {
+    // Set but empty means none, whatever the files say.
+    let set = |name: &'static str| Some((name, environment.even_empty(name)?));
+    if let Some((name, value)) = variables.into_iter().find_map(set) {
+        return (!value.is_empty()).then(|| (value.to_owned(), format!("the variable {name}")));
+    }
+    let keys = ["build", key];
+    let (file, value) = config.set_in(&keys).next()?;
+    let value = value.as_str().filter(|value| !value.is_empty())?;
+    let path = if value.contains('/') { config.path(&keys)?.into_string() } else { value.to_owned() };
+    Some((path, file.to_string()))
 }
 
 /// The path of the program, without links.
@@ -123,6 +142,31 @@ mod tests {
             [("sccache", true), ("/usr/bin/sccache", true), ("sccache-dist", false), ("wrap", false)]
         {
             assert_eq!(is_sccache(program), is, "{program}");
+        }
+    }
+
+    #[test]
+    fn the_wrapper_is_the_one_that_cargo_takes() {
+        let dir = xtask_testkit::TempDir::new("doctor-wrapper");
+        dir.write(".cargo/config.toml", "[build]\nrustc-wrapper = \"bin/wrap\"\n");
+        let in_file = dir.path().join("bin/wrap").into_string();
+        // variables, the wrapper
+        let table = [
+            (&[][..], Some(in_file.as_str())),
+            (&[("RUSTC_WRAPPER", "one"), ("CARGO_BUILD_RUSTC_WRAPPER", "two")], Some("one")),
+            (&[("CARGO_BUILD_RUSTC_WRAPPER", "two")], Some("two")),
+            (&[("RUSTC_WRAPPER", "")], None),
+        ];
+        for (variables, expected) in table {
+            let mut environment = variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect::<Environment>();
+            environment.set("CARGO_HOME", dir.path().join("home").as_str());
+            let config = CargoConfig::load(dir.path(), &environment);
+            let names = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"];
+            let found = wrapper(names, "rustc-wrapper", &config, &environment);
+            assert_eq!(found.map(|(program, _)| program).as_deref(), expected, "{variables:?}");
         }
     }
 }

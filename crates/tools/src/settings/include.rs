@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use toml_edit::Value;
+use toml_edit::{DocumentMut, Item, TableLike, Value};
 use xtask_edit::{Edit, Node, TomlText};
 use xtask_workspace::{CargoConfig, CargoVersion, Environment, is_ignored};
 
@@ -21,66 +21,58 @@ pub fn includes(cargo: CargoVersion) -> bool {
 /// extended by an entry.
 pub fn add_include(config: &mut TomlText) -> Result<()> {
     let ours = format!("{{ path = \"{LOCAL_FILE}\", optional = true }}");
+    let named = named(config);
     match config.value(&["include"]) {
-        None if config.contains(&["include"]) => {
-            if tables_include_local_file(config.text()) {
-                return Ok(());
-            }
-            bail!(
-                "it has [[include]] tables, which are not edited; add one with `path = \"{LOCAL_FILE}\"` and \
-                 `optional = true`"
-            )
-        }
+        _ if named == Some(Optional::Yes) => Ok(()),
+        None if config.contains(&["include"]) => bail!(
+            "it has [[include]] tables, which are not edited; add one with `path = \"{LOCAL_FILE}\"` and \
+             `optional = true`"
+        ),
         None => config.set(&["include"], &format!("[{ours}]")),
-        Some(Value::Array(list)) => match list.iter().find(|include| names_local_file(include)) {
-            Some(include) if is_optional(include) => Ok(()),
-            // Without `optional`, a checkout without the file cannot build.
-            Some(_) => {
-                let entry = |include: &Value| {
-                    if names_local_file(include) {
-                        ours.clone()
-                    } else {
-                        include.to_string().trim().to_owned()
-                    }
-                };
-                let entries = list.iter().map(entry).collect::<Vec<_>>().join(", ");
-                config.set(&["include"], &format!("[{entries}]"))
-            }
-            None => config.push(&["include"], &ours),
-        },
-        Some(value) if names_local_file(&value) && is_optional(&value) => Ok(()),
-        Some(value) if names_local_file(&value) => config.set(&["include"], &format!("[{ours}]")),
-        Some(one) => config.set(&["include"], &format!("[{}, {ours}]", one.to_string().trim())),
+        Some(Value::Array(_)) if named.is_none() => config.push(&["include"], &ours),
+        Some(value) => {
+            // An entry of ours that is not optional goes: a checkout without the file could not build.
+            let entries = value.as_array().map_or_else(|| vec![&value], |list| list.iter().collect());
+            let others = entries.into_iter().filter(|entry| of_value(entry).is_none());
+            let others = others.map(|entry| entry.to_string().trim().to_owned());
+            let entries = others.chain([ours]).collect::<Vec<_>>().join(", ");
+            config.set(&["include"], &format!("[{entries}]"))
+        }
     }
 }
 
-/// Whether the configuration itself names the local file.
-pub(crate) fn names_it(config: &TomlText) -> bool {
-    match config.value(&["include"]) {
-        None => tables_include_local_file(config.text()),
-        Some(Value::Array(list)) => list.iter().any(names_local_file),
-        Some(value) => names_local_file(&value),
+/// Whether an include may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Optional {
+    Yes,
+    No,
+}
+
+/// How the configuration itself names the local file; `None` if it does not.
+fn named(config: &TomlText) -> Option<Optional> {
+    let document = config.text().parse::<DocumentMut>().ok()?;
+    let include = document.get("include")?;
+    if let Some(tables) = include.as_array_of_tables() {
+        // They are not edited, so only one that is right already counts.
+        return tables.iter().find_map(|table| of_table(table)).filter(|optional| *optional == Optional::Yes);
+    }
+    match include.as_value()? {
+        Value::Array(list) => list.iter().find_map(of_value),
+        value => of_value(value),
     }
 }
 
-/// Whether one of the `[[include]]` tables names the local file as optional.
-fn tables_include_local_file(config: &str) -> bool {
-    let Ok(document) = config.parse::<toml_edit::DocumentMut>() else { return false };
-    let tables = document.get("include").and_then(toml_edit::Item::as_array_of_tables);
-    tables.into_iter().flatten().any(|table| {
-        let path = table.get("path").and_then(toml_edit::Item::as_str);
-        let optional = table.get("optional").and_then(toml_edit::Item::as_bool);
-        path.is_some_and(is_local_file) && optional == Some(true)
-    })
+fn of_value(entry: &Value) -> Option<Optional> {
+    match entry.as_str() {
+        Some(path) => is_local_file(path).then_some(Optional::No),
+        None => of_table(entry.as_inline_table()?),
+    }
 }
 
-fn names_local_file(include: &Value) -> bool {
-    let path = include.as_str().or_else(|| include.as_inline_table()?.get("path")?.as_str());
-    path.is_some_and(is_local_file)
-}
-
-fn is_optional(include: &Value) -> bool {
-    include.as_inline_table().and_then(|table| table.get("optional")?.as_bool()) == Some(true)
+fn of_table(entry: &dyn TableLike) -> Option<Optional> {
+    let optional = entry.get("optional").and_then(Item::as_bool) == Some(true);
+    let optional = if optional { Optional::Yes } else { Optional::No };
+    is_local_file(entry.get("path")?.as_str()?).then_some(optional)
 }
 
 /// Paths are relative to the file that includes them.
@@ -138,8 +130,7 @@ pub(crate) fn edits(
     let config = config_file(root);
     let (before, old) = read(root, &config)?;
     let mut toml = TomlText::parse(&old).with_context(|| format!("failed to read {}", root.join(&config)))?;
-    let named_here = toml.contains(&["include"]) && names_it(&toml);
-    if named_here || !around.included {
+    if named(&toml).is_some() || !around.included {
         add_include(&mut toml).with_context(|| format!("failed to extend {}", root.join(&config)))?;
     }
     let own = flags.and_then(|keys| Some((keys, toml.value(keys)?.as_str()?.to_owned())));
@@ -221,7 +212,7 @@ mod tests {
             let mut config = TomlText::parse(before).unwrap();
             add_include(&mut config).unwrap();
             assert_eq!(config.text().trim(), after, "{before}");
-            assert!(names_it(&config), "{before}");
+            assert_eq!(named(&config), Some(Optional::Yes), "{before}");
             add_include(&mut config).unwrap();
             assert_eq!(config.text().trim(), after, "a second time: {before}");
         }

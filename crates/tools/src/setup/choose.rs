@@ -133,7 +133,8 @@ impl SetupPlan<'_> {
             says: says(name),
         });
         let candidates = [baseline].into_iter().chain(candidates).collect::<Vec<_>>();
-        let raced = race(self.workspace, &self.options.test_command, &candidates, ROUNDS, progress);
+        let raced =
+            race(self.workspace, &self.machine, &self.options.test_command, &candidates, ROUNDS, progress);
         match raced {
             Err(error) if error.is::<Interrupted>() => Err(error),
             Err(error) => {

@@ -182,7 +182,7 @@ fn another_version_than_the_pinned_one_is_replaced() {
 }
 
 #[test]
-fn an_interrupt_ends_all_of_it_and_the_next_setup_goes_on() {
+fn an_interrupt_ends_everything_and_the_next_setup_continues() {
     let suite = Suite::new("interrupt", &["rust-lld"], "[tools.stamp]\npackages = { apt = \"stamp\" }\n");
     let bin = suite.machine.bin();
     for program in ["touch", "sleep", "chmod", "printf"] {

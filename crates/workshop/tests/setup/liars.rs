@@ -52,7 +52,7 @@ fn success_without_linking_is_seen() {
 }
 
 #[test]
-fn what_hangs_at_its_version_is_given_up() {
+fn a_program_that_hangs_is_given_up() {
     let suite = mold_that("hang", "sleep 1000");
     suite.machine.install("sleep");
     let started = Instant::now();
@@ -92,7 +92,7 @@ fn a_runner_that_runs_nothing_is_seen() {
 }
 
 #[test]
-fn a_broken_one_hides_no_good_one_behind_it() {
+fn a_broken_program_does_not_hide_a_working_one() {
     let suite = mold_that("hidden", &script("exit 1"));
     let good = suite.machine.home().join("good");
     for name in ["mold", "ld.mold"] {

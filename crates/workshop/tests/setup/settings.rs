@@ -29,7 +29,7 @@ fn a_dry_run_changes_nothing_and_a_second_setup_neither() {
 }
 
 #[test]
-fn undo_brings_every_byte_back() {
+fn undo_restores_every_byte() {
     let suite = Suite::new("undo", &["mold"], MOLD);
     suite.fixture.write(".cargo/config.toml", "# mine\r\n[alias]\r\nb = \"build\"  # short\r\n");
     let before = Snapshot::of(suite.root()).without("target");
@@ -44,7 +44,7 @@ fn undo_brings_every_byte_back() {
 }
 
 #[test]
-fn whoever_has_no_tools_clones_and_builds() {
+fn a_checkout_without_tools_builds() {
     let suite = Suite::new("teammate", &["mold", "clang", "sccache"], MOLD);
     suite.setup(&[]);
     assert!(suite.local().contains("mold") && suite.local().contains("sccache"), "{}", suite.local());
@@ -128,7 +128,7 @@ fn a_linker_that_does_not_take_effect_is_replaced_by_the_next_one() {
 }
 
 #[test]
-fn what_stands_in_the_way_of_the_include_is_an_error_and_nothing_is_changed() {
+fn an_include_that_cannot_be_written_is_an_error_and_nothing_is_changed() {
     let suite = Suite::new("in-the-way", &["mold"], MOLD);
     // (file, text, what the error names)
     let table = [
@@ -164,7 +164,7 @@ fn two_at_once_both_succeed() {
 }
 
 #[test]
-fn a_tool_that_is_gone_is_taken_out_of_the_settings() {
+fn a_removed_tool_is_removed_from_the_settings() {
     let suite = Suite::new("gone", &["mold"], MOLD);
     suite.setup(&[]);
     assert!(suite.local().contains("mold"));
@@ -178,7 +178,7 @@ fn a_tool_that_is_gone_is_taken_out_of_the_settings() {
 }
 
 #[test]
-fn what_strips_programs_does_not_hide_the_linker() {
+fn stripping_does_not_hide_the_linker() {
     let suite = Suite::new("strip", &["mold"], MOLD);
     suite.fixture.write(".cargo/config.toml", "[profile.dev]\nstrip = true\n");
     let report = suite.setup(&[]);
@@ -267,7 +267,7 @@ fn every_way_of_including_the_file_is_understood() {
 }
 
 #[test]
-fn a_file_of_somebody_elses_is_not_overwritten() {
+fn a_file_that_setup_did_not_write_is_not_overwritten() {
     let suite = Suite::new("somebody", &["mold"], MOLD);
     suite.fixture.write(".cargo/xtask.local.toml", "[alias]\nzz = \"check\"\n");
     let outcome = suite.run(&["setup", "--no-measure"]);
@@ -277,7 +277,7 @@ fn a_file_of_somebody_elses_is_not_overwritten() {
 }
 
 #[test]
-fn undo_outlives_cargo_clean_and_leads_back_over_several_setups() {
+fn undo_survives_cargo_clean_and_several_setups() {
     let suite =
         Suite::new("undo-all", &["mold"], "[setup]\nlinker = \"default\"\nmemory-per-job = \"900 TB\"\n");
     let theirs = format!("[target.{}]\nrustflags = \"--cfg theirs\"\n", host());
@@ -305,7 +305,7 @@ fn a_line_that_does_not_help_is_written_once() {
 }
 
 #[test]
-fn what_links_and_was_exchanged_is_proven_anew() {
+fn a_linker_that_was_exchanged_is_proven_again() {
     let suite = Suite::new("exchanged", &["mold"], MOLD);
     suite.setup(&[]);
     fs::remove_file(suite.machine.bin().join("ld.mold")).unwrap();

@@ -1,15 +1,16 @@
-//! Whether there is enough memory for the compilers that run at once.
+//! Whether there is enough memory for the compilers that run at once, and enough space for the target dir.
 
+use camino::Utf8Path;
 use xtask_workspace::{CargoConfig, Environment};
 
 use super::{Check, Subject, size};
 use crate::memory::{fitting_jobs, free_bytes, total_bytes};
 
-pub(super) fn check(subject: &Subject<'_>) -> Vec<Check> {
+pub(super) fn memory(subject: &Subject<'_>) -> Vec<Check> {
     let (config, environment) = (&subject.workspace.cargo_config, &subject.workspace.environment);
     let Some((free, total)) = free_bytes().zip(total_bytes()) else { return Vec::new() };
     let per_job = subject.options.setup.memory_per_job;
-    vec![judge(jobs(config, environment, subject.options.cores), per_job, free, total)]
+    vec![judge_memory(jobs(config, environment, subject.options.cores), per_job, free, total)]
 }
 
 /// How many compilers cargo runs at once, and who says so.
@@ -33,7 +34,7 @@ fn jobs(config: &CargoConfig, environment: &Environment, cores: usize) -> (usize
 }
 
 /// Compares the memory that `jobs`, set by `by`, need with the bytes that are free and in total.
-fn judge((jobs, by): (usize, String), per_job: u64, free: u64, total: u64) -> Check {
+fn judge_memory((jobs, by): (usize, String), per_job: u64, free: u64, total: u64) -> Check {
     const NAME: &str = "memory";
     let need = per_job.saturating_mul(u64::try_from(jobs).unwrap_or(u64::MAX));
     let claim = format!("{jobs} jobs ({by}) of {} each", size(per_job));
@@ -47,6 +48,50 @@ fn judge((jobs, by): (usize, String), per_job: u64, free: u64, total: u64) -> Ch
         return Check::warn(NAME, evidence, format!("close other programs, or build with --jobs {fitting}"));
     }
     Check::ok(NAME, format!("{claim}; {free_now} of {all} are free"))
+}
+
+const GIB: u64 = 1 << 30;
+/// Below this a build of a normal workspace fails halfway.
+const FAILS_BELOW: u64 = GIB;
+/// Below this the next one may.
+const WARNS_BELOW: u64 = 5 * GIB;
+
+pub(super) fn disk(subject: &Subject<'_>) -> Vec<Check> {
+    let facts = &subject.workspace.facts;
+    let mut dirs = vec![&facts.target_dir];
+    if !facts.build_dir.starts_with(&facts.target_dir) {
+        dirs.push(&facts.build_dir);
+    }
+    dirs.into_iter().filter_map(|dir| Some(judge_disk(dir, free_on_disk(dir)?))).collect()
+}
+
+/// The bytes that a user may still write to the file system of `dir`, or of the nearest folder above it that is there.
+/// `None` where the system does not say.
+fn free_on_disk(dir: &Utf8Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let there = dir.ancestors().find(|dir| dir.exists())?;
+        let status = rustix::fs::statvfs(there.as_std_path()).ok()?;
+        Some(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = dir;
+        None
+    }
+}
+
+fn judge_disk(dir: &Utf8Path, free: u64) -> Check {
+    const NAME: &str = "disk";
+    const FIX: &str = "cargo xtask clean-stale";
+    let evidence = format!("{} free for {dir}", size(free));
+    if free < FAILS_BELOW {
+        return Check::fail(NAME, evidence, FIX);
+    }
+    if free < WARNS_BELOW {
+        return Check::warn(NAME, evidence, FIX);
+    }
+    Check::ok(NAME, evidence)
 }
 
 #[cfg(test)]
@@ -64,7 +109,7 @@ mod tests {
             (4, 16, 5, Status::Warn, "--jobs 2"),
         ];
         for (jobs, total, free, status, fix) in table {
-            let check = judge((jobs, "x".to_owned()), 2 * gib, free * gib, total * gib);
+            let check = judge_memory((jobs, "x".to_owned()), 2 * gib, free * gib, total * gib);
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.fix.map_or(String::new(), |fix| fix.text).contains(fix));
         }
@@ -94,5 +139,20 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn little_room_warns_and_less_fails() {
+        let table = [(5120, Status::Ok), (5119, Status::Warn), (1024, Status::Warn), (1023, Status::Fail)];
+        for (mib, status) in table {
+            assert_eq!(judge_disk("/t".into(), mib << 20).status, status, "{mib}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_folder_need_not_be_there_yet() {
+        let dir = xtask_testkit::TempDir::new("doctor-disk");
+        assert!(free_on_disk(&dir.path().join("not/there")).is_some());
     }
 }
