@@ -39,31 +39,6 @@ fn all_mistakes_are_said_at_once() {
 }
 
 #[test]
-fn without_a_file_there_are_seven_tiers_and_sensible_presets() {
-    let suite = Suite::trio("");
-    let plan = |tier: &str| suite.json(&[tier, "--dry-run"], 0);
-    let command = |tier: &str| plan(tier)["commands"][0].as_str().unwrap().to_owned();
-    assert!(command("test-fast").starts_with("cargo nextest run --workspace --no-tests"));
-    assert!(command("test-common").contains("--workspace --features app/common "));
-    assert!(command("test-full").contains("--workspace --all-features --all-targets "));
-    assert!(
-        plan("test-full")["commands"][1]
-            .as_str()
-            .unwrap()
-            .contains("cargo test --doc --workspace --all-features")
-    );
-    assert_eq!(command("check-fast"), "cargo check --workspace --all-targets");
-    assert_eq!(command("build-dev"), "cargo build --workspace");
-    assert_eq!(command("build-release"), "cargo build --workspace --profile release");
-    assert_eq!(command("lint"), "cargo clippy --workspace --all-targets -- -D warnings");
-    let budgets = [("test-fast", 30_000), ("test-common", 120_000)];
-    for (tier, budget) in budgets {
-        assert_eq!(suite.json(&[tier], 0)["budget_ms"], budget, "{tier}");
-    }
-    assert_eq!(suite.json(&["build-dev"], 0)["budget_ms"], Value::Null);
-}
-
-#[test]
 fn the_schema_names_every_section() {
     let suite = Suite::trio("");
     let schema: Value = serde_json::from_str(&suite.run(&["schema"], 0).stdout).unwrap();

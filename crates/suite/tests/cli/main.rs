@@ -7,7 +7,6 @@
 #![expect(dead_code, reason = "what is shared with `tests/cli_heavy` has more than these tests need")]
 
 mod config;
-mod json;
 mod own_xtask;
 mod presets;
 mod support;

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use serde_json::Value;
 use xtask_testkit::{Fixture, Outcome};
 
-use crate::support::Suite;
+use crate::support::{Suite, number};
 
 #[test]
 fn an_unknown_subcommand_or_flag_comes_with_a_suggestion() {
@@ -155,4 +156,17 @@ fn the_overview_says_how_each_tier_ended_and_what_is_next() {
     suite.run(&["test-common"], 1);
     let third = suite.run(&[], 0).stdout;
     assert!(third.ends_with("next: cargo xtask test-common  (it failed last time)\n"), "{third}");
+}
+
+#[test]
+fn every_command_has_a_document() {
+    let suite = Suite::trio("");
+    assert_eq!(suite.json(&[], 0)["members"], 3);
+    assert!(suite.json(&["test-fast", "--dry-run"], 0)["commands"].is_array());
+    assert!(number(&suite.json(&["test-fast", "--forecast"], 0)["forecast"]["compile"]) > 0);
+    assert!(suite.json(&["preset", "list"], 0).is_array());
+    assert_eq!(suite.json(&["preset", "show", "full"], 0)["members"].as_array().unwrap().len(), 3);
+    assert!(suite.json(&["preset", "compare", "minimal", "full"], 0)["shared"].is_number());
+    let with = suite.run(&["--json", "with", "full", "--dry-run", "--", "build"], 0);
+    assert_eq!(serde_json::from_str::<Value>(&with.stdout).unwrap()["command"], "cargo build --all-features");
 }

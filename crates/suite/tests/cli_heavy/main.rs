@@ -11,6 +11,7 @@ mod endings;
 mod forecast;
 mod github;
 mod interrupt;
+mod json;
 mod kinds;
 mod own_runner;
 mod sharing;

@@ -65,16 +65,3 @@ fn output_of_tests_is_not_in_the_document() {
     assert!(!outcome.stdout.contains("loud") && outcome.stderr.contains("loud"));
     assert!(outcome.stderr.lines().last().unwrap().starts_with("t ok: "), "{}", outcome.stderr);
 }
-
-#[test]
-fn every_other_command_has_a_document() {
-    let suite = Suite::trio("");
-    assert_eq!(suite.json(&[], 0)["members"], 3);
-    assert!(suite.json(&["test-fast", "--dry-run"], 0)["commands"].is_array());
-    assert!(number(&suite.json(&["test-fast", "--forecast"], 0)["forecast"]["compile"]) > 0);
-    assert!(suite.json(&["preset", "list"], 0).is_array());
-    assert_eq!(suite.json(&["preset", "show", "full"], 0)["members"].as_array().unwrap().len(), 3);
-    assert!(suite.json(&["preset", "compare", "minimal", "full"], 0)["shared"].is_number());
-    let with = suite.run(&["--json", "with", "full", "--dry-run", "--", "build"], 0);
-    assert_eq!(serde_json::from_str::<Value>(&with.stdout).unwrap()["command"], "cargo build --all-features");
-}
