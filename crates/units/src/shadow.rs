@@ -30,7 +30,7 @@ use crate::unit::UnitSet;
 /// Raised when what is cached changes its form or meaning.
 const CACHE_VERSION: u32 = 2;
 
-/// Where a plan came from; they cost about 5 ms, 0.3 s and 2 s on 290 units.
+/// Where a plan came from. On 290 units it costs about 5 ms from the cache, and from 0.2 s (kept folder) to 1 s by cargo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
