@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use xtask_files::{Durability, read_lines, remove_file, write_atomic};
-use xtask_units::{Record, RunOptions, now_ms, whole_milliseconds};
+use xtask_units::{BuiltUnit, Record, RunOptions, now_ms, whole_milliseconds};
 use xtask_workspace::config::OnOverBudget;
-use xtask_workspace::{Progress, Workspace};
+use xtask_workspace::{LocalPackage, Progress, Workspace};
 
 use crate::commands::{Kind, Step};
 use crate::junit::{self, Report, TestRun};
 use crate::plan::TierPlan;
 use crate::report::{Slow, TierReport, Units, slowest, unit_times};
 use crate::results::{Results, Verdict};
-use crate::roles::{Counts, ProgramRun};
+use crate::roles::{Counts, DOCTESTS, ProgramRun, program_name};
 use crate::{ledger, select};
 
 /// What the steps of a run did.
@@ -190,17 +190,62 @@ impl TierPlan {
                 } else if !self.options.runner_args.is_empty() {
                     // Only some of its tests ran: that says nothing of the others.
                     continue;
-                } else if all_green || !failing.is_empty() {
+                } else if all_green || (!failing.is_empty() && self.left_records(workspace, outcome, name)) {
                     let inputs = inputs.get(name).cloned().flatten();
                     Verdict { passed: true, inputs: inputs.filter(|_| unchanged) }
                 } else {
-                    // Something failed that no test program reported: nobody is known to have passed.
+                    // Something failed that no test program reported: it may be this member's.
                     Verdict { passed: false, inputs: None }
                 };
                 results.members.insert(name.clone(), verdict);
             }
         })
     }
+}
+
+impl TierPlan {
+    /// Whether every test program of `member` that the steps were to start, and its doc tests, left a record of how it
+    /// ended. One that could not be started, or whose record could not be written, left none. nextest's report names
+    /// every test; without it nothing of nextest's has failed by name.
+    fn left_records(&self, workspace: &Workspace, outcome: &Outcome, member: &str) -> bool {
+        let has_library = workspace.facts.member(member).is_some_and(LocalPackage::has_library);
+        self.steps.iter().zip(&outcome.records).all(|(step, record)| {
+            let doctests = has_library && matches!(step.kind, Kind::Doctests | Kind::TestsAndDoctests);
+            let programs = match step.kind {
+                Kind::Tests | Kind::TestsAndDoctests | Kind::Bench => test_programs(&record.units, member),
+                Kind::Compile | Kind::Nextest | Kind::Doctests => BTreeMap::new(),
+            };
+            recorded(&outcome.programs, member, programs, doctests)
+        })
+    }
+}
+
+/// How many test programs of each name were built for `member`.
+fn test_programs(units: &[BuiltUnit], member: &str) -> BTreeMap<String, usize> {
+    let mut programs = BTreeMap::<String, usize>::new();
+    for unit in units.iter().filter(|unit| unit.test && unit.package == member) {
+        // The others are debug information.
+        if let Some(file) = unit.files.first() {
+            *programs.entry(program_name(file.as_str())).or_default() += 1;
+        }
+    }
+    programs
+}
+
+/// Whether `runs` has a line for each of `programs`, and for the doc tests where there are some.
+fn recorded(
+    runs: &[ProgramRun],
+    member: &str,
+    mut programs: BTreeMap<String, usize>,
+    doctests: bool,
+) -> bool {
+    if doctests {
+        programs.insert(DOCTESTS.to_owned(), 1);
+    }
+    programs.iter().all(|(program, count)| {
+        let of_program = |run: &&ProgramRun| run.package == member && run.program == *program;
+        runs.iter().filter(of_program).count() >= *count
+    })
 }
 
 fn read_programs(log: &camino::Utf8Path) -> Result<Vec<ProgramRun>> {

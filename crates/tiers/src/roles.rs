@@ -210,7 +210,7 @@ pub fn run_tests(args: &[String]) -> Result<i32> {
 }
 
 /// The program of a [`ProgramRun`] that stands for a package's doc tests.
-const DOCTESTS: &str = "doctests";
+pub(crate) const DOCTESTS: &str = "doctests";
 
 /// Set for what rustdoc starts.
 const IN_RUSTDOC: &str = "XTASK_SUITE_IN_RUSTDOC";
@@ -304,7 +304,7 @@ fn restore_environment(command: &mut Command, settings: &Settings) {
 }
 
 /// `target/debug/deps/app-0123456789abcdef` is `app`.
-fn program_name(path: &str) -> String {
+pub(crate) fn program_name(path: &str) -> String {
     let stem = Utf8Path::new(path).file_stem().unwrap_or(path);
     stem.rsplit_once('-').map_or(stem, |(name, _)| name).to_owned()
 }

@@ -139,6 +139,36 @@ fn a_failed_member_stays_selected_until_it_passes() {
 }
 
 #[test]
+fn a_test_program_that_could_not_be_started_has_not_passed() {
+    let mut suite = Suite::trio(TIERS).without_nextest();
+    suite.fixture.write(
+        "app/tests/it.rs",
+        r#"
+        #[test]
+        fn it() {
+            use std::os::unix::fs::PermissionsExt;
+            let program = std::env::current_exe().unwrap();
+            let fails = std::env::var("FAIL").is_ok_and(|fail| fail == "app-it");
+            for entry in program.parent().unwrap().read_dir().unwrap().flatten() {
+                let name = entry.file_name().into_string().unwrap();
+                if name.starts_with("side-") && !name.contains('.') {
+                    let mode = std::fs::Permissions::from_mode(if fails { 0o644 } else { 0o755 });
+                    std::fs::set_permissions(entry.path(), mode).unwrap();
+                }
+            }
+            base::mark("app-it");
+        }
+        "#,
+    );
+    suite.set("FAIL", "app-it");
+    suite.run(&["fast"], 1);
+    assert_eq!(suite.ran(), ["app-it", "base-unit"], "side's program was made not executable");
+    suite.set("FAIL", "");
+    suite.run(&["fast"], 0);
+    assert_eq!(suite.ran(), ["app-it", "side-unit"]);
+}
+
+#[test]
 fn two_at_once_on_one_workspace() {
     let suite = Suite::trio(TIERS);
     let start = |tier: &str| {
