@@ -4,8 +4,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::config::{Config, Members, Preset, closest};
 use xtask_workspace::{
-    CargoCommand, CargoConfig, Environment, EnvironmentLacks, Launch, Workspace, WrongUsage, local_file,
-    private_bin,
+    Call, CargoConfig, Environment, EnvironmentLacks, Launch, Workspace, WrongUsage, local_file, private_bin,
 };
 
 use crate::commands::PASSED_ON;
@@ -99,7 +98,7 @@ fn use_own_tools(workspace: &mut Workspace) {
 }
 
 /// Why `command` could not be started.
-pub(crate) fn not_started(error: std::io::Error, command: &CargoCommand) -> anyhow::Error {
+pub(crate) fn not_started(error: std::io::Error, command: &Call) -> anyhow::Error {
     // A working directory that is gone is "not found" too.
     if error.kind() == std::io::ErrorKind::NotFound && command.dir.is_dir() {
         return EnvironmentLacks("cargo is not on PATH; install Rust from https://rustup.rs".to_owned())

@@ -85,16 +85,12 @@ fn host() -> String {
 /// Runs the real command and compares what lies on disk with what was planned.
 fn assert_plan_is_real(fixture: &Fixture, args: &[&str], variables: &[(&str, &str)]) -> UnitSet {
     let workspace = workspace(fixture, variables);
-    let mut command = CargoCommand::new(fixture.root(), args.iter().copied());
-    if let Some(toolchain) = args[0].strip_prefix('+') {
-        command.toolchain = Some(toolchain.to_owned());
-        command.args.remove(0);
-    }
+    let command = CargoCommand::new(fixture.root(), args.iter().copied());
     let planned = plan(&workspace, &command, FAKE.into()).unwrap().units;
 
     let mut real = cargo(fixture.root());
     real.args(args).envs(variables.iter().copied());
-    if matches!(command.args[0].as_str(), "test" | "bench") {
+    if matches!(command.verb.as_str(), "test" | "bench") {
         real.arg("--no-run");
     }
     let _ = Outcome::of(&mut real).expect_code(0);

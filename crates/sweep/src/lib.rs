@@ -16,7 +16,6 @@ mod max_size;
 mod plan;
 mod report;
 mod saved;
-mod scope;
 mod verify;
 mod why;
 

@@ -10,7 +10,6 @@ use xtask_workspace::{CargoCommand, Progress, Workspace};
 use crate::disk_units::DiskUnit;
 use crate::guard::Dirs;
 use crate::plan::Planned;
-use crate::scope::{DOCUMENTING, Scope, building};
 
 /// A command whose units are needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +37,9 @@ pub(crate) struct Live {
     pub(crate) incremental: BTreeMap<Utf8PathBuf, Vec<Incremental>>,
     /// The commands, for reports.
     pub(crate) planned: Vec<Planned>,
-    /// What the commands say nothing about because their plan failed, and which command that was.
-    pub(crate) unknown: Vec<(Scope, String)>,
+    /// The folders of profiles, of every triple, that nothing is known about because a plan failed, and which command
+    /// that was. `None` is every folder.
+    pub(crate) unknown: Vec<(Option<String>, String)>,
     /// Whether a command that documents could not be planned.
     pub(crate) documentation_unknown: bool,
 }
@@ -58,7 +58,7 @@ impl Live {
         let mut distinct = Vec::<CargoCommand>::new();
         // Of each command, which of those that are planned it is.
         let planned = commands.iter().map(|needed| {
-            let built = building(workspace, &needed.command)?;
+            let built = needed.command.clone().without_alias(&workspace.environment).to_build()?;
             Ok(distinct.iter().position(|known| *known == built).unwrap_or_else(|| {
                 distinct.push(built);
                 distinct.len() - 1
@@ -81,10 +81,10 @@ impl Live {
                     (units.len(), None)
                 }
                 Err(error) => {
-                    let documents = |built: &CargoCommand| DOCUMENTING.contains(&built.args[0].as_str());
+                    let documents = |built: &CargoCommand| matches!(&*built.verb, "doc" | "rustdoc");
                     live.documentation_unknown |= built.is_none_or(documents);
-                    live.unknown
-                        .push((built.map_or(Scope::Everything, Scope::of), format!("{because}: {error}")));
+                    let profile = built.and_then(CargoCommand::profile_dir).map(str::to_owned);
+                    live.unknown.push((profile, format!("{because}: {error}")));
                     (0, Some(error))
                 }
             };
@@ -121,7 +121,8 @@ impl Live {
 
     /// Why nothing may be said of the profile of this name.
     pub(crate) fn unknown_in(&self, profile: &str) -> Option<&str> {
-        self.unknown.iter().find(|(scope, _)| scope.covers(profile)).map(|(_, why)| why.as_str())
+        let mut unknown = self.unknown.iter();
+        unknown.find(|(of, _)| of.as_ref().is_none_or(|of| of == profile)).map(|(_, why)| why.as_str())
     }
 }
 

@@ -10,7 +10,6 @@ use xtask_workspace::{Progress, Workspace};
 
 use crate::live::{LiveCommand, label};
 use crate::report::{SweepReport, Verified};
-use crate::scope::building;
 
 /// Runs every command of `commands` without running any test, and writes into `report` which of the units that were
 /// fresh before the sweep were compiled. Returns the signal that ended it early. Fails where cargo cannot be started.
@@ -26,8 +25,7 @@ pub fn verify(
         Verified { recompiled_units: 0, recompiled: Vec::new(), built_units: 0, failed: Vec::new() };
     let mut done = Vec::new();
     for LiveCommand { command, .. } in commands {
-        let Ok(mut command) = building(workspace, command) else { continue };
-        command.run_nothing();
+        let Ok(command) = command.clone().without_alias(&workspace.environment).to_build() else { continue };
         if done.contains(&command) {
             continue;
         }

@@ -1,10 +1,49 @@
-//! The cargo commands of a tier, as values.
+//! The cargo commands of a tier: what it builds, what it runs, and what it needs whatever it runs for right now.
+
+use std::collections::BTreeSet;
 
 use camino::Utf8Path;
-use xtask_workspace::config::{Preset, Targets, Tier, TierCommand};
-use xtask_workspace::{CargoCommand, Selection, Workspace, feature_args, profile_args, target_args};
+use xtask_workspace::config::{Packages, Preset, Tier, TierCommand};
+use xtask_workspace::{CargoCommand, Flag, Selection, Workspace, feature_args, target_args};
 
+use crate::ledger::ledger;
 use crate::runner::Runner;
+
+/// The cargo command of `tier`, with all packages that it may work on and the features of `preset`.
+pub fn build_command(workspace: &Workspace, tier: &Tier, preset: Option<&Preset>) -> CargoCommand {
+    Shape::of_build(tier, preset).build(workspace, &Selection::of_tier(tier))
+}
+
+/// The cargo commands that build what `tier` needs. An affected tier needs what it builds for the whole workspace,
+/// and what it built for fewer members since `since_ms` (milliseconds since 1970).
+pub fn build_commands(
+    workspace: &Workspace,
+    tier: &Tier,
+    preset: Option<&Preset>,
+    since_ms: u64,
+) -> Vec<CargoCommand> {
+    let shape = Shape::of_build(tier, preset);
+    let mut selections = vec![Selection::of_tier(tier)];
+    if tier.packages == Packages::Affected {
+        selections.extend(narrow(workspace, &tier.name, since_ms).into_iter().map(Selection::Only));
+    }
+    let commands = selections.iter().flat_map(|selection| {
+        let command = shape.build(workspace, selection);
+        // Doc tests need the libraries, which `--all-targets` and the like leave out.
+        let documented = tier.command == TierCommand::Test && tier.doctests && command.has(Flag::Targets);
+        let libraries = documented.then(|| command.clone().without(&[Flag::Targets]));
+        libraries.into_iter().chain([command])
+    });
+    commands.collect()
+}
+
+/// The members that runs of an affected tier were narrowed to, each choice once. Members that are gone need nothing.
+fn narrow(workspace: &Workspace, tier: &str, since_ms: u64) -> BTreeSet<Vec<String>> {
+    let lines = ledger(workspace).unwrap_or_default();
+    let recent = lines.into_iter().filter(|line| line.tier == tier && line.started_at_ms >= since_ms);
+    let choices = recent.map(|line| line.narrow).filter(|choice| !choice.is_empty());
+    choices.filter(|choice| choice.iter().all(|name| workspace.facts.member(name).is_some())).collect()
+}
 
 /// What runs the tests of a tier, and what it is pointed at.
 #[derive(Debug, Clone)]
@@ -18,24 +57,27 @@ pub(crate) struct Shape<'a> {
     pub(crate) runner_args: &'a [String],
 }
 
-impl Shape<'_> {
-    /// The command that builds, as it is planned by the shadow: the tier's own, or `cargo test` in place of
-    /// nextest, which calls it.
+impl<'a> Shape<'a> {
+    /// Where only what is built matters.
+    pub(crate) fn of_build(tier: &'a Tier, preset: Option<&'a Preset>) -> Self {
+        Self { tier, preset, runner: Runner::Cargo, tool_config: None, runner_args: &[] }
+    }
+
+    /// The tier's own command, from which those that run are made.
     pub(crate) fn build(&self, workspace: &Workspace, selection: &Selection) -> CargoCommand {
-        let tier = self.tier;
-        let members = selection.members(&workspace.facts);
-        let mut args = vec![tier.command.name().to_owned()];
-        args.extend(selection.package_args(&workspace.facts));
-        args.extend(self.preset.into_iter().flat_map(|preset| feature_args(preset, &members)));
-        args.extend(target_args(&tier.targets));
-        args.extend(profile_args(tier.profile.as_deref(), false));
-        let mut command = CargoCommand::new(workspace.root(), args);
+        let (tier, facts) = (self.tier, &workspace.facts);
+        let mut command = CargoCommand::new(workspace.root(), [tier.command.name()]);
         command.env.clone_from(&tier.env);
-        let (cargo_args, tool_args) = split_at_dashes(&tier.args);
-        command.args.extend(cargo_args.iter().cloned());
-        // For clippy what follows `--` is part of the units' identity, for tests it is not.
-        if !matches!(tier.command, TierCommand::Test | TierCommand::Bench) {
-            command.args.extend(tool_args.iter().cloned());
+        command.insert_args(selection.package_args(facts));
+        let packages = command.args.len();
+        command.insert_args(target_args(&tier.targets));
+        command.insert_args(tier.profile.iter().flat_map(|profile| ["--profile", profile]));
+        command.insert_args(tier.args.clone());
+        if let Some(preset) = self.preset {
+            let members = Selection::of_command(&command, facts).members(facts);
+            let others = command.args.split_off(packages);
+            command.insert_args(feature_args(preset, &members));
+            command.args.extend(others);
         }
         command
     }
@@ -47,99 +89,48 @@ impl Shape<'_> {
         selection: &Selection,
         only: Option<&[String]>,
     ) -> Vec<Step> {
-        let build = self.build(workspace, selection);
+        let command = self.build(workspace, selection);
+        let nextest = matches!(self.runner, Runner::Nextest { .. });
         // Without a library `cargo test --doc` is an error.
-        let libraries = selection.members(&workspace.facts).iter().any(|member| member.has_library());
-        let doctests = self.tier.doctests && libraries;
-        match self.tier.command {
-            TierCommand::Test if matches!(self.runner, Runner::Nextest { .. }) => {
-                self.nextest(&build, only, doctests)
-            }
-            TierCommand::Test => self.cargo_test(&build, only, doctests),
-            TierCommand::Bench => vec![self.step(Kind::Bench, build, only)],
-            _ => vec![Step::new(Kind::Compile, build, None)],
-        }
-    }
-
-    fn nextest(&self, build: &CargoCommand, only: Option<&[String]>, doctests: bool) -> Vec<Step> {
-        let mut command = build.clone();
-        // `cargo test ARGS` becomes `cargo nextest run ARGS`; only the profile's flag has another name.
-        command.args.splice(0..1, ["nextest".to_owned(), "run".to_owned()]);
-        if self.tier.profile.is_some() {
-            for arg in &mut command.args {
-                if arg == "--profile" {
-                    "--cargo-profile".clone_into(arg);
-                }
-            }
-        }
-        if let Some(profile) = &self.tier.nextest_profile {
-            command.args.extend(["--profile".to_owned(), profile.clone()]);
-        }
-        if let Some(retries) = self.tier.retries {
-            command.args.extend(["--retries".to_owned(), retries.to_string()]);
-        }
-        // Members without tests are no failure, and one failure must not hide the verdict on other members.
-        command.args.extend(["--no-tests".to_owned(), "pass".to_owned(), "--no-fail-fast".to_owned()]);
-        if let Some(tool_config) = self.tool_config {
-            command.args.extend(["--tool-config-file".to_owned(), format!("xtask-suite:{tool_config}")]);
-        }
-        if let Some(only) = only {
-            let names = only.iter().map(|name| format!("package(={name})")).collect::<Vec<_>>();
-            command.args.extend(["-E".to_owned(), names.join(" | ")]);
-        }
-        self.add_runner_args(&mut command);
-        let mut steps = vec![Step::new(Kind::Nextest, command, None)];
-        if doctests {
-            steps.push(self.doctests(build, only));
-        }
-        steps
-    }
-
-    fn cargo_test(&self, build: &CargoCommand, only: Option<&[String]>, doctests: bool) -> Vec<Step> {
-        // `--all-targets` and the like leave doc tests out; without them cargo runs them in the same call,
-        // and the libraries they need are built whether they run or not.
-        let separate = self.tier.targets != Targets::Default;
-        let kind = match (separate, doctests) {
-            (false, true) => Kind::TestsAndDoctests,
-            _ => Kind::Tests,
+        let members = Selection::of_command(&command, &workspace.facts).members(&workspace.facts);
+        let doctests = self.tier.doctests && members.iter().any(|member| member.has_library());
+        // `--all-targets` and the like leave doc tests out; without them cargo runs them in the same call, and the
+        // libraries they need are built whether they run or not.
+        let separate = doctests && (nextest || command.has(Flag::Targets));
+        let kind = match self.tier.command {
+            TierCommand::Test if nextest => Kind::Nextest,
+            TierCommand::Test if doctests && !separate => Kind::TestsAndDoctests,
+            TierCommand::Test => Kind::Tests,
+            TierCommand::Bench => Kind::Bench,
+            _ => return vec![Step::new(Kind::Compile, command, None)],
         };
-        let mut command = build.clone();
-        command.args.push("--no-fail-fast".to_owned());
-        self.add_runner_args(&mut command);
-        let mut steps = vec![self.step(kind, command, only)];
-        if separate && doctests {
-            steps.push(self.doctests(build, only));
-        }
-        steps
-    }
-
-    /// `cargo test --doc` with the same packages and features.
-    fn doctests(&self, build: &CargoCommand, only: Option<&[String]>) -> Step {
-        let mut command = build.clone();
-        let targets = target_args(&self.tier.targets);
-        command.args.retain(|arg| !targets.contains(arg));
-        command.args.insert(1, "--doc".to_owned());
-        command.args.push("--no-fail-fast".to_owned());
-        self.add_runner_args(&mut command);
-        self.step(Kind::Doctests, command, only)
+        let doctests = separate.then(|| self.step(Kind::Doctests, command.clone().to_doctests(), only));
+        let command = if nextest { command.to_nextest() } else { command };
+        std::iter::once(self.step(kind, command, only)).chain(doctests).collect()
     }
 
     fn step(&self, kind: Kind, mut command: CargoCommand, only: Option<&[String]>) -> Step {
-        if kind == Kind::Bench {
-            self.add_runner_args(&mut command);
+        let nextest = kind == Kind::Nextest;
+        if nextest {
+            command.insert_args(self.tier.nextest_profile.iter().flat_map(|profile| ["--profile", profile]));
+            let retries = self.tier.retries.map(|retries| ["--retries".to_owned(), retries.to_string()]);
+            command.insert_args(retries.into_iter().flatten());
+            // Members without tests are no failure.
+            command.insert_args(["--no-tests", "pass"]);
         }
-        Step::new(kind, command, only)
-    }
-
-    /// The tier's own arguments for the tests, then the user's, behind one `--`.
-    fn add_runner_args(&self, command: &mut CargoCommand) {
-        let (_, tool_args) = split_at_dashes(&self.tier.args);
-        let of_tier = tool_args.iter().skip(1);
-        let all = of_tier.chain(self.runner_args).cloned().collect::<Vec<_>>();
-        if !all.is_empty() {
-            command.args.push("--".to_owned());
-            command.args.extend(all);
+        // One failure must not hide the verdict on other members.
+        if kind != Kind::Bench && !command.has(Flag::FailFast) {
+            command.insert_args(["--no-fail-fast"]);
         }
+        if let Some(tool_config) = self.tool_config.filter(|_| nextest) {
+            command.insert_args(["--tool-config-file".to_owned(), format!("xtask-suite:{tool_config}")]);
+        }
+        if let Some(only) = only.filter(|_| nextest) {
+            let names = only.iter().map(|name| format!("package(={name})")).collect::<Vec<_>>();
+            command.insert_args(["-E".to_owned(), names.join(" | ")]);
+        }
+        command.runner_args.extend_from_slice(self.runner_args);
+        Step::new(kind, command, only.filter(|_| !nextest))
     }
 }
 
@@ -175,9 +166,4 @@ pub(crate) enum Kind {
     Doctests,
     /// `cargo bench`.
     Bench,
-}
-
-/// Arguments up to the first `--`, and from it on.
-fn split_at_dashes(args: &[String]) -> (&[String], &[String]) {
-    args.split_at(args.iter().position(|arg| arg == "--").unwrap_or(args.len()))
 }

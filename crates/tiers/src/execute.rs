@@ -6,14 +6,14 @@ use anyhow::Result;
 use xtask_files::{Durability, read_lines, remove_file, write_atomic};
 use xtask_units::{BuiltUnit, Record, RunOptions, now_ms, whole_milliseconds};
 use xtask_workspace::config::OnOverBudget;
-use xtask_workspace::{LocalPackage, Progress, Workspace};
+use xtask_workspace::{Flag, LocalPackage, Progress, Workspace};
 
 use crate::commands::{Kind, Step};
 use crate::junit::{self, Report, TestRun};
 use crate::plan::TierPlan;
 use crate::report::{Slow, TierReport, Units, slowest, unit_times};
 use crate::results::{Results, Verdict};
-use crate::roles::{Counts, DOCTESTS, ProgramRun, program_name};
+use crate::runner_shim::{Counts, DOCTESTS, ProgramRun, program_name};
 use crate::{ledger, select};
 
 /// What the steps of a run did.
@@ -179,6 +179,7 @@ impl TierPlan {
         let built = outcome.built();
         let all_green = outcome.failed_command.is_none();
         let failing = outcome.failing_packages();
+        let all_ran = !self.steps.iter().any(|step| step.command.has(Flag::FailFast));
         // The next run, with everything compiled, may hold it.
         let blown = report.over_budget && self.options.tier.on_over_budget == OnOverBudget::Fail;
         Results::update(workspace, &self.tier, |results| {
@@ -190,11 +191,14 @@ impl TierPlan {
                 } else if !self.options.runner_args.is_empty() {
                     // Only some of its tests ran: that says nothing of the others.
                     continue;
-                } else if all_green || (!failing.is_empty() && self.left_records(workspace, outcome, name)) {
+                } else if all_green
+                    || (all_ran && !failing.is_empty() && self.left_records(workspace, outcome, name))
+                {
                     let inputs = inputs.get(name).cloned().flatten();
                     Verdict { passed: true, inputs: inputs.filter(|_| unchanged) }
                 } else {
-                    // Something failed that no test program reported: it may be this member's.
+                    // Something failed that no test program reported, or kept others from running: it may be this
+                    // member's.
                     Verdict { passed: false, inputs: None }
                 };
                 results.members.insert(name.clone(), verdict);

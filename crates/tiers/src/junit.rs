@@ -13,7 +13,7 @@ use xtask_files::{Durability, remove_file, write_atomic};
 use xtask_units::{milliseconds, without_colour};
 use xtask_workspace::{CargoCommand, Workspace};
 
-use crate::roles::Counts;
+use crate::runner_shim::Counts;
 
 /// The file name of the report where the user's configuration names none.
 const REPORT: &str = "xtask-suite-junit.xml";
@@ -59,8 +59,8 @@ impl Report {
         let shared = workspace.state_dir().join("nextest").join("tool-config.toml");
         let config = shared.with_file_name(format!("tool-config-{}.toml", std::process::id()));
         let planned = format!("xtask-suite:{shared}");
-        match command.args.iter_mut().find(|arg| **arg == planned) {
-            Some(arg) if write_config(&config, &name).is_ok() => *arg = format!("xtask-suite:{config}"),
+        match command.args.iter_mut().find(|arg| arg.name == planned) {
+            Some(arg) if write_config(&config, &name).is_ok() => arg.name = format!("xtask-suite:{config}"),
             // A full disk must not turn a green run red: the report is then shared with other runs.
             _ => REPORT.clone_into(&mut name),
         }

@@ -7,7 +7,7 @@ use xtask_files::{append_line, read_lines};
 use xtask_workspace::Workspace;
 
 use crate::report::TierReport;
-use crate::roles::Counts;
+use crate::runner_shim::Counts;
 
 /// One run of a tier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

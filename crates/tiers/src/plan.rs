@@ -9,8 +9,8 @@ use xtask_workspace::{CargoCommand, Progress, Selection, Workspace};
 
 use crate::commands::{Kind, Shape, Step};
 use crate::junit;
-use crate::roles::through_us;
 use crate::runner::{self, Runner};
+use crate::runner_shim::through_us;
 use crate::select::{self, Chosen};
 
 /// What a tier is run with.
@@ -157,14 +157,13 @@ impl TierOptions {
         progress: &dyn Progress,
         notes: &mut Vec<String>,
     ) -> Result<select::Selected> {
-        let exclude = self.tier.exclude.clone();
-        let (selection, why) = match &self.tier.packages {
+        let why = match &self.tier.packages {
             Packages::Affected => return select::affected(self, workspace, shape, progress, notes),
-            Packages::Workspace => (Selection::Workspace { exclude }, "the whole workspace".to_owned()),
-            Packages::Default => (Selection::Default { exclude }, "the default members".to_owned()),
-            Packages::List(names) => (Selection::Only(names.clone()), "listed in the tier".to_owned()),
+            Packages::Workspace => "the whole workspace",
+            Packages::Default => "the default members",
+            Packages::List(_) => "listed in the tier",
         };
-        Ok(select::Selected::all_of(workspace, selection, why))
+        Ok(select::Selected::all_of(workspace, shape, why))
     }
 
     /// The units of what will be built: planned anew only when asked for, as it takes seconds then.

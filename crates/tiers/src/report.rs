@@ -3,8 +3,8 @@
 use serde::Serialize;
 use xtask_units::Record;
 
-use crate::roles::Counts;
 use crate::runner::Runner;
+use crate::runner_shim::Counts;
 
 /// How many of the slowest units and tests are named when a budget is blown.
 const SLOWEST: usize = 5;

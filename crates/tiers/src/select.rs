@@ -13,8 +13,9 @@ use serde::Serialize;
 use xtask_units::{State, Unit, UnitSet, reads, states};
 use xtask_workspace::config::TierCommand;
 use xtask_workspace::{
-    Base, CargoCommand, Changes, Digest, Globs, Hasher, InputsQuestion, LockBefore, MayReadOutside, Progress,
-    Question, Reach, Reads, Selection, Workspace, changes, config_candidates, member_inputs, reach, stamp,
+    Base, CargoCommand, Changes, Digest, Globs, Hasher, InputsQuestion, LocalPackage, LockBefore,
+    MayReadOutside, Progress, Question, Reach, Reads, Selection, Workspace, changes, config_candidates,
+    member_inputs, reach, stamp,
 };
 
 use crate::commands::Shape;
@@ -51,22 +52,30 @@ pub(crate) struct InputsOf {
 }
 
 impl Selected {
-    /// All members of `selection`, built and run as they are.
-    pub(crate) fn all_of(workspace: &Workspace, selection: Selection, why: String) -> Self {
-        let chosen = selection
-            .members(&workspace.facts)
+    /// All members of the tier, built and run as they are.
+    pub(crate) fn all_of(workspace: &Workspace, shape: &Shape, why: impl Into<String>) -> Self {
+        let why = why.into();
+        let selection = Selection::of_tier(shape.tier);
+        let members = members_of(workspace, &shape.build(workspace, &selection));
+        let chosen = members
             .into_iter()
-            .map(|member| Chosen { name: member.name.clone(), reasons: vec![why.clone()] })
-            .collect();
+            .map(|member| Chosen { name: member.name.clone(), reasons: vec![why.clone()] });
         let build = Build { selection, only: None, why: "what is selected".to_owned(), units: None };
-        Self { chosen, why, build, inputs: None }
+        Self { chosen: chosen.collect(), why, build, inputs: None }
     }
+}
+
+/// The members that `command` selects.
+fn members_of<'a>(workspace: &'a Workspace, command: &CargoCommand) -> Vec<&'a LocalPackage> {
+    Selection::of_command(command, &workspace.facts).members(&workspace.facts)
 }
 
 /// Everything known about the present state of a workspace's tier.
 struct Now<'a> {
     workspace: &'a Workspace,
     options: &'a TierOptions,
+    /// The members of the tier.
+    members: Vec<&'a LocalPackage>,
     changes: Changes,
     /// What the workspace-wide build needs.
     wide: UnitSet,
@@ -86,17 +95,16 @@ pub(crate) fn affected(
     progress: &dyn Progress,
     notes: &mut Vec<String>,
 ) -> Result<Selected> {
-    let selection = wide_selection(options);
     let changes = changes_of(options, workspace)?;
     if let Base::Unknown { why } = &changes.base {
         notes.push(format!("{why}: taking the whole workspace"));
-        return Ok(Selected::all_of(workspace, selection, why.clone()));
+        return Ok(Selected::all_of(workspace, shape, why));
     }
-    let command = shape.build(workspace, &selection);
+    let command = shape.build(workspace, &Selection::of_tier(&options.tier));
     let Some(wide) = planned(workspace, &command, options, progress, notes) else {
-        return Ok(Selected::all_of(workspace, selection, "the units are not known".to_owned()));
+        return Ok(Selected::all_of(workspace, shape, "the units are not known"));
     };
-    let now = Now::new(workspace, options, changes, wide)?;
+    let now = Now::new(workspace, options, &command, changes, wide)?;
     let inputs = now.inputs(&command)?;
     let results = Results::load(workspace, &options.tier.name);
     let (chosen, why) = now.choose(&results, &inputs);
@@ -110,16 +118,9 @@ pub(crate) fn affected(
 
 /// What the members would be run with now, asked again after a run.
 pub(crate) fn inputs_now(options: &TierOptions, workspace: &Workspace) -> Result<InputsOf> {
-    let shape = Shape {
-        tier: &options.tier,
-        preset: options.preset.as_ref(),
-        runner: crate::runner::Runner::Cargo,
-        tool_config: None,
-        runner_args: &[],
-    };
-    let command = shape.build(workspace, &wide_selection(options));
+    let command = crate::commands::build_command(workspace, &options.tier, options.preset.as_ref());
     let wide = xtask_units::plan(workspace, &command, &options.exe)?.units;
-    Now::new(workspace, options, changes_of(options, workspace)?, wide)?.inputs(&command)
+    Now::new(workspace, options, &command, changes_of(options, workspace)?, wide)?.inputs(&command)
 }
 
 /// What every file of the work tree holds now.
@@ -128,10 +129,6 @@ pub(crate) fn contents_now(
     workspace: &Workspace,
 ) -> Result<BTreeMap<Utf8PathBuf, String>> {
     Ok(changes_of(options, workspace)?.contents()?.map(|contents| contents.files).unwrap_or_default())
-}
-
-fn wide_selection(options: &TierOptions) -> Selection {
-    Selection::Workspace { exclude: options.tier.exclude.clone() }
 }
 
 fn changes_of(options: &TierOptions, workspace: &Workspace) -> Result<Changes> {
@@ -143,6 +140,7 @@ impl<'a> Now<'a> {
     fn new(
         workspace: &'a Workspace,
         options: &'a TierOptions,
+        command: &CargoCommand,
         changes: Changes,
         wide: UnitSet,
     ) -> Result<Self> {
@@ -152,6 +150,7 @@ impl<'a> Now<'a> {
             ignore: Globs::parse(&options.affected.ignore)?,
             global: Globs::parse(&options.affected.global)?,
             lock: workspace.root().join("Cargo.lock"),
+            members: members_of(workspace, command),
             workspace,
             options,
             changes,
@@ -252,7 +251,7 @@ impl<'a> Now<'a> {
         let reached = base.as_ref().filter(|_| !first_run).map(|_| self.reach(results));
         let uncommitted = LazyCell::new(|| self.reach(results).members);
         let mut chosen = Vec::new();
-        for member in wide_selection(self.options).members(&self.workspace.facts) {
+        for member in &self.members {
             let name = &member.name;
             let last = results.members.get(name);
             let same = inputs.members.get(name).cloned().flatten();
@@ -293,12 +292,11 @@ impl<'a> Now<'a> {
         notes: &mut Vec<String>,
     ) -> Build {
         let names = chosen.iter().map(|member| member.name.clone()).collect::<Vec<_>>();
-        let selection = wide_selection(self.options);
-        let everything = selection.members(&self.workspace.facts).len() == names.len();
+        let everything = self.members.len() == names.len();
         let runs = matches!(self.options.tier.command, TierCommand::Test | TierCommand::Bench);
         let only = (runs && !everything).then(|| names.clone());
         let wide = |why: String| Build {
-            selection,
+            selection: Selection::of_tier(&self.options.tier),
             only,
             why,
             units: Some((self.wide.clone(), self.states.clone())),

@@ -8,7 +8,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use xtask_files::{Durability, remove_file, write_atomic};
-use xtask_workspace::{Call, CargoCommand, Progress, Workspace};
+use xtask_workspace::{Call, CargoCommand, Flag, Progress, Workspace};
 
 use crate::build_output::Build;
 use crate::process;
@@ -204,18 +204,22 @@ pub fn whole_milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The command that also reports as we need it. Cargo's own arguments have no part in a unit's hash.
+/// The command that also reports as we need it, besides what the user asks for. Cargo's own arguments have no part in a
+/// unit's hash.
 fn with_reports(command: &CargoCommand, options: RunOptions) -> CargoCommand {
-    let mut full = command.clone();
-    let nextest = command.args.first().is_some_and(|subcommand| subcommand == "nextest");
-    let (format, verbose) = if nextest {
-        ("--cargo-message-format", "--cargo-verbose")
-    } else {
-        ("--message-format", "--verbose")
+    let short = command.values(Flag::Messages).any(|format| format == "short");
+    let format = match (options.collect_errors, short) {
+        (true, _) => "json",
+        (false, true) => "json-render-diagnostics,json-diagnostic-short",
+        (false, false) => "json-render-diagnostics",
     };
-    full.insert_args([format, if options.collect_errors { "json" } else { "json-render-diagnostics" }]);
+    let mut full = command.clone().without(&[Flag::Messages]);
+    full.add("--message-format", Some(format));
     if options.details {
-        full.insert_args([verbose, "--timings"]);
+        if !full.has(Flag::Quiet) && !full.has(Flag::Verbose) {
+            full.add("--verbose", None);
+        }
+        full.insert_args(["--timings"]);
     }
     full
 }
@@ -273,6 +277,11 @@ mod tests {
         assert_eq!(
             full(&["nextest", "run"]),
             "cargo nextest run --cargo-message-format json-render-diagnostics --cargo-verbose --timings"
+        );
+        // Cargo refuses two formats, and both of the others.
+        assert_eq!(
+            full(&["test", "-q", "--timings=html", "--message-format=short"]),
+            "cargo test -q --timings=html --message-format json-render-diagnostics,json-diagnostic-short"
         );
     }
 }

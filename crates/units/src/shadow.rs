@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use xtask_files::{Durability, lock_exclusive, remove_dir, write_atomic};
-use xtask_workspace::{CargoCommand, CargoConfig, Environment, Hasher, Workspace};
+use xtask_workspace::{CargoCommand, CargoConfig, Environment, Flag, Hasher, Workspace};
 
 use crate::assemble::{assemble, forget_pending};
 use crate::fake::{self, CALLS};
@@ -110,10 +110,10 @@ pub fn plan_all(
 fn cache_path(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) -> Utf8PathBuf {
     let mut hasher = Hasher::new();
     hasher.field(CACHE_VERSION.to_string()).field(workspace.plan_key.to_string());
-    hasher.field(command.dir.as_str()).optional(command.toolchain.as_ref());
+    hasher.field(command.dir.as_str());
     hasher.field(workspace.facts.target_dir.as_str()).field(workspace.facts.build_dir.as_str());
-    for arg in &command.args {
-        hasher.field(arg);
+    for word in only_building(command).words() {
+        hasher.field(word);
     }
     for file in command.config_files() {
         for path in CargoConfig::of_file(&file).paths() {
@@ -207,9 +207,7 @@ impl<'a> Places<'a> {
                 "`{moved}` moves the build dir, so its plan would touch the real one; set it in .cargo/config.toml"
             );
         }
-        let mut shadow = command.clone();
-        shadow.args = shadow_args(&command.args);
-        shadow.run_nothing();
+        let mut shadow = only_building(command);
         shadow.insert_args(["--message-format=json"]);
         let environment = command.environment(&workspace.environment);
         if let Some(wrapper) = user_wrapper(workspace, &environment) {
@@ -244,42 +242,20 @@ impl<'a> Places<'a> {
     }
 }
 
-/// The arguments without those that say where to build or how to report.
-fn shadow_args(args: &[String]) -> Vec<String> {
-    // How many jobs run at once is for the plan's jobserver to say; cargo would warn that it has one.
-    const WITH_VALUE: [&str; 6] =
-        ["--target-dir", "--message-format", "--artifact-dir", "--out-dir", "--jobs", "-j"];
-    let mut kept = Vec::new();
-    let mut words = args.iter();
-    while let Some(word) = words.next() {
-        if word == "--" {
-            // What follows goes to the test runner (not run here) or to clippy (part of its cache key).
-            kept.push(word.clone());
-            kept.extend(words.by_ref().cloned());
-            break;
-        }
-        let flag = word.split('=').next().unwrap_or_default();
-        if WITH_VALUE.contains(&flag) {
-            if flag == word {
-                words.next();
-            }
-        } else if flag.strip_prefix("-j").is_some_and(|jobs| jobs.parse::<i32>().is_ok()) {
-            // The same in one word.
-        } else if matches!(flag, "--timings" | "-v" | "-vv" | "--verbose" | "-q" | "--quiet") {
-            // Only about display.
-        } else {
-            kept.push(word.clone());
-        }
-    }
-    kept
+/// The command without what says where to build, how to report and what to run. How many jobs run at once is for the
+/// plan's jobserver to say; cargo would warn that it has one.
+fn only_building(command: &CargoCommand) -> CargoCommand {
+    let about = [Flag::Output, Flag::Messages, Flag::Timings, Flag::Jobs, Flag::Verbose, Flag::Quiet];
+    let mut command = command.clone().without(&about);
+    command.run_nothing();
+    command
 }
 
 /// The `--config` that says where to build: it is stronger than the variables that put a plan elsewhere.
 fn moves_build_dir(command: &CargoCommand) -> Option<String> {
     const DIRS: [&str; 2] = ["target-dir", "build-dir"];
-    let values = command.config_values().into_iter();
-    let setting =
-        values.filter(|value| value.contains('=')).find(|value| DIRS.iter().any(|dir| value.contains(dir)));
+    let mut settings = command.values(Flag::Config).filter(|value| value.contains('='));
+    let setting = settings.find(|value| DIRS.iter().any(|dir| value.contains(dir)));
     let in_file = |file: &Utf8PathBuf| {
         let config = CargoConfig::of_file(file);
         DIRS.iter().any(|dir| config.string(&["build", dir]).is_some())

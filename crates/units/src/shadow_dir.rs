@@ -23,8 +23,8 @@ pub(crate) enum Family {
 impl Family {
     /// That of `command`.
     pub(crate) fn of(command: &CargoCommand) -> Self {
-        match command.args.first().map(String::as_str) {
-            Some("check" | "clippy" | "doc" | "rustdoc") => Self::Check,
+        match &*command.verb {
+            "check" | "clippy" | "doc" | "rustdoc" => Self::Check,
             _ => Self::Build,
         }
     }

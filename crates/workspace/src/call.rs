@@ -66,7 +66,7 @@ impl From<&CargoCommand> for Call {
     fn from(command: &CargoCommand) -> Self {
         Self {
             program: "cargo".to_owned(),
-            args: command.all_args(),
+            args: command.words(),
             env: command.env.clone(),
             dir: command.dir.clone(),
         }

@@ -25,7 +25,7 @@ mod workspace;
 
 pub use affected::{Globs, MayReadOutside, Question, Reach, Reads, Reason, reach};
 pub use call::{Call, shell_quote};
-pub use cargo_command::CargoCommand;
+pub use cargo_command::{Arg, CargoCommand, Flag};
 pub use cargo_config::{CargoConfig, cargo_home, config_candidates, home, target_variable};
 pub use environment::{Environment, Launch};
 pub use error::{EnvironmentLacks, WrongUsage};
@@ -37,6 +37,6 @@ pub use member_inputs::{InputsQuestion, member_inputs};
 pub use metadata::{CargoVersion, Outline};
 pub use model::{Facts, LocalDependency, LocalPackage, TargetFacts};
 pub use progress::{Progress, Silent};
-pub use selection::{Selection, feature_args, preset_features, profile_args, target_args};
+pub use selection::{Selection, feature_args, preset_features, target_args};
 pub use toolchain::{on_path, program_in};
 pub use workspace::{Workspace, has_workspace_table};

@@ -2,35 +2,68 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{Preset, Target, Targets};
-use crate::{Facts, LocalPackage};
+use crate::config::{Packages, Preset, Target, Targets, Tier};
+use crate::{CargoCommand, Facts, Flag, LocalPackage};
 
 /// The members that a command selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// All members but these.
     Workspace {
-        /// Names of members left out.
+        /// Package id specs or patterns of the members left out.
         exclude: Vec<String>,
     },
     /// What cargo takes when it is told nothing.
     Default {
-        /// Names of members left out.
+        /// The same.
         exclude: Vec<String>,
     },
-    /// These members.
+    /// These members, as package id specs or patterns.
     Only(Vec<String>),
 }
 
 impl Selection {
+    /// What `tier` takes. An affected tier takes less of it.
+    pub fn of_tier(tier: &Tier) -> Self {
+        let exclude = tier.exclude.clone();
+        match &tier.packages {
+            Packages::Affected | Packages::Workspace => Self::Workspace { exclude },
+            Packages::Default => Self::Default { exclude },
+            Packages::List(names) => Self::Only(names.clone()),
+        }
+    }
+
+    /// What `command` selects by its options and the folder that it is for.
+    pub fn of_command(command: &CargoCommand, facts: &Facts) -> Self {
+        let values = |flag| command.values(flag).map(str::to_owned).collect::<Vec<_>>();
+        let (packages, exclude) = (values(Flag::Package), values(Flag::Exclude));
+        if command.has(Flag::Workspace) {
+            return Self::Workspace { exclude };
+        }
+        if !packages.is_empty() {
+            return Self::Only(packages);
+        }
+        let manifest = command.values(Flag::Manifest).last().map(|path| command.dir.join(path));
+        let manifest = manifest.map(|path| path.canonicalize_utf8().unwrap_or(path));
+        let dir = manifest.as_ref().and_then(|path| path.parent()).unwrap_or(&command.dir);
+        // In a member's own folder cargo takes that member; at the root, the default members.
+        match facts.owner_of(dir).map(|index| &facts.packages[index]) {
+            Some(package) if package.member && package.dir != facts.root => {
+                Self::Only(vec![package.name.clone()])
+            }
+            _ => Self::Default { exclude },
+        }
+    }
+
     /// The selected members, in the order of their names.
     pub fn members<'a>(&self, facts: &'a Facts) -> Vec<&'a LocalPackage> {
+        let any = |specs: &[String], member: &LocalPackage| specs.iter().any(|spec| means(spec, member));
         let selected = |member: &&LocalPackage| match self {
-            Self::Workspace { exclude } => !exclude.contains(&member.name),
+            Self::Workspace { exclude } => !any(exclude, member),
             Self::Default { exclude } => {
-                facts.default_members.contains(&member.name) && !exclude.contains(&member.name)
+                facts.default_members.contains(&member.name) && !any(exclude, member)
             }
-            Self::Only(names) => names.contains(&member.name),
+            Self::Only(specs) => any(specs, member),
         };
         facts.members().filter(selected).collect()
     }
@@ -51,6 +84,29 @@ impl Selection {
             Self::Only(names) => list(&mut names.iter().map(String::as_str)),
         }
     }
+}
+
+/// Whether `spec`, as it follows `-p` or `--exclude`, is a pattern of the member's name or its package id spec: a URL, a
+/// name, and a version of which the end may be left out (The Cargo Book, "Package ID Specifications").
+fn means(spec: &str, member: &LocalPackage) -> bool {
+    if spec.contains(['*', '?', '[', ']']) {
+        return glob::Pattern::new(spec).is_ok_and(|pattern| pattern.matches(&member.name));
+    }
+    let (url, rest) = match spec.split_once('#') {
+        Some((url, rest)) => (Some(url), rest),
+        None if spec.contains("://") => (Some(spec), ""),
+        None => (None, spec),
+    };
+    let (name, version) = match rest.split_once(['@', ':']) {
+        Some((name, version)) => (name, version),
+        None if url.is_some() && rest.starts_with(|first: char| first.is_ascii_digit()) => ("", rest),
+        None => (rest, ""),
+    };
+    let folder = |url: &str| url.split('#').next().map(|url| url.trim_start_matches("path+").to_owned());
+    let is_version = |rest: &str| rest.is_empty() || rest.starts_with('.') && !rest.contains('-');
+    url.is_none_or(|url| folder(url) == folder(&member.id))
+        && (name.is_empty() || name == member.name)
+        && (version.is_empty() || member.version.strip_prefix(version).is_some_and(is_version))
 }
 
 /// The feature arguments of `preset` for the selected members: a feature that a member lacks is skipped for
@@ -96,12 +152,6 @@ pub fn target_args(targets: &Targets) -> Vec<String> {
     }
 }
 
-/// The profile argument: nextest has its own profiles, so there cargo's is `--cargo-profile`.
-pub fn profile_args(profile: Option<&str>, nextest: bool) -> Vec<String> {
-    let flag = if nextest { "--cargo-profile" } else { "--profile" };
-    profile.into_iter().flat_map(|profile| [flag.to_owned(), profile.to_owned()]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +195,33 @@ mod tests {
         ];
         for (selection, expected) in table {
             assert_eq!(selection.package_args(&facts()).join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn arguments_select_members_as_cargo_has_it() {
+        let table = [
+            ("/w", "test --workspace", "a b c"),
+            ("/w", "test --workspace --exclude [ab]", "c"),
+            ("/w", "test", "a c"),
+            ("/w/b/src", "test", "b"),
+            ("/w/b", "test --workspace", "a b c"),
+            ("/w", "test --manifest-path b/Cargo.toml", "b"),
+            ("/w/b", "test --manifest-path=/w/Cargo.toml", "a c"),
+            ("/w", "test -p a -pb", "a b"),
+            ("/w", "test -p ?", "a b c"),
+            ("/w", "test -p a@0.1.0 -p b:0.1 -p c@0.2", "a b"),
+            ("/w", "test -p path+file:///w/a#0.1.0 -p file:///w/b -p file:///x#c", "a b"),
+            ("/w", "test -p file:///w/c#c@0", "c"),
+            ("/w", "test -p serde", ""),
+            ("/w", "run -p a -- -p b", "a"),
+        ];
+        for (dir, text, expected) in table {
+            let facts = facts();
+            let command = CargoCommand::new(dir, text.split(' '));
+            let members = Selection::of_command(&command, &facts).members(&facts);
+            let names = members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>();
+            assert_eq!(names.join(" "), expected, "{text} in {dir}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
-use xtask_workspace::{CargoCommand, CargoConfig, Environment, WrongUsage};
+use xtask_workspace::{Call, CargoConfig, Environment, WrongUsage};
 
 use crate::cli::LeadingFlags;
 use crate::context::not_started;
@@ -31,7 +31,8 @@ pub(super) fn run(leading: &LeadingFlags, rest: &[String], environment: &Environ
     let dir = leading.directory();
     let dir = dir.canonicalize_utf8().with_context(|| format!("failed to read folder {dir}"))?;
     let words = [ALIAS.to_owned()].into_iter().chain(leading.without_directory()).chain(rest.iter().cloned());
-    let mut command = CargoCommand::new(dir, words);
+    // As they are typed: how the words are to be read is the other xtask's.
+    let mut command = Call::new(dir, "cargo", words);
     let call = format!("{} {command}", command.dir);
     if std::env::var(PASSED_ON).is_ok_and(|passed_on| passed_on == call) {
         let message = format!(
@@ -47,14 +48,14 @@ pub(super) fn run(leading: &LeadingFlags, rest: &[String], environment: &Environ
 
 /// Replaces this process, so that signals, the terminal and the exit code are cargo's own.
 #[cfg(unix)]
-fn become_cargo(command: &CargoCommand, environment: &Environment) -> Result<ExitCode> {
+fn become_cargo(command: &Call, environment: &Environment) -> Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
     Err(not_started(command.to_command(environment).exec(), command))
 }
 
 /// Waits for cargo and passes its exit code on.
 #[cfg(not(unix))]
-fn become_cargo(command: &CargoCommand, environment: &Environment) -> Result<ExitCode> {
+fn become_cargo(command: &Call, environment: &Environment) -> Result<ExitCode> {
     let status = command.to_command(environment).status().map_err(|error| not_started(error, command))?;
     // Windows knows codes above 255 (a crash is one); what matters of them here is that they are not 0.
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))

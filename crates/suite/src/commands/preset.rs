@@ -3,9 +3,10 @@
 use anyhow::{Context as _, Result};
 use clap::ArgMatches;
 use serde::Serialize;
+use xtask_tiers::build_command;
 use xtask_units::{Comparison, compare, plan};
-use xtask_workspace::config::{Packages, Preset, Tier, TierCommand};
-use xtask_workspace::{CargoCommand, Selection, WrongUsage, feature_args, preset_features, target_args};
+use xtask_workspace::config::{Preset, Tier, TierCommand};
+use xtask_workspace::{WrongUsage, preset_features};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -105,7 +106,7 @@ fn compare_presets(context: &Context, first: &str, second: &str, tier: Option<&s
         }
     };
     let units = |preset: &Preset| {
-        let command = command(context, tier, preset);
+        let command = build_command(&context.workspace, tier, Some(preset));
         plan(&context.workspace, &command, &context.exe)
             .with_context(|| format!("failed to plan preset `{}`", preset.name))
     };
@@ -115,24 +116,6 @@ fn compare_presets(context: &Context, first: &str, second: &str, tier: Option<&s
     }
     show_comparison(context, &first.name, &second.name, &comparison);
     Ok(())
-}
-
-fn command(context: &Context, tier: &Tier, preset: &Preset) -> CargoCommand {
-    let facts = &context.workspace.facts;
-    let exclude = tier.exclude.clone();
-    let selection = match &tier.packages {
-        Packages::Affected | Packages::Workspace => Selection::Workspace { exclude },
-        Packages::Default => Selection::Default { exclude },
-        Packages::List(names) => Selection::Only(names.clone()),
-    };
-    let mut args = vec![tier.command.name().to_owned()];
-    args.extend(selection.package_args(facts));
-    args.extend(feature_args(preset, &selection.members(facts)));
-    args.extend(target_args(&tier.targets));
-    args.extend(tier.profile.iter().flat_map(|profile| ["--profile".to_owned(), profile.clone()]));
-    let mut command = CargoCommand::new(context.workspace.root(), args);
-    command.env.clone_from(&tier.env);
-    command
 }
 
 fn show_comparison(context: &Context, first: &str, second: &str, comparison: &Comparison) {

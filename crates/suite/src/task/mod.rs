@@ -127,7 +127,7 @@ impl TaskContext<'_> {
         if self.shell.json() {
             process.stdout(std::io::stderr());
         }
-        let status = process.status().map_err(|error| not_started(error, command))?;
+        let status = process.status().map_err(|error| not_started(error, &command.into()))?;
         if !status.success() {
             self.shell.note(&format!("failed: {command}"));
         }

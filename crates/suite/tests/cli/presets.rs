@@ -78,12 +78,16 @@ fn equal_presets_are_one_build_and_that_is_true() {
 }
 
 #[test]
-fn compare_takes_command_packages_and_profile_of_a_tier() {
-    let config =
-        format!("{PRESETS}[tiers.r]\ncommand = \"build\"\npackages = [\"base\"]\nprofile = \"release\"\n");
+fn compare_takes_command_packages_profile_and_arguments_of_a_tier() {
+    let config = format!(
+        "{PRESETS}[tiers.r]\ncommand = \"build\"\npackages = [\"base\"]\nprofile = \"release\"\n\
+         [tiers.all]\ncommand = \"build\"\npackages = [\"base\"]\nargs = [\"--features\", \"base/extra\"]\n"
+    );
     let suite = Suite::trio(&config);
     let comparison = suite.json(&["preset", "compare", "minimal", "rich", "--tier", "r"], 0);
     assert_eq!(comparison["only_second"], serde_json::json!(["base 0.1.0 lib"]));
+    let comparison = suite.json(&["preset", "compare", "bare", "rich", "--tier", "all"], 0);
+    assert_eq!((number(&comparison["shared"]), &comparison["only_second"]), (1, &serde_json::json!([])));
     let outcome = suite.run(&["preset", "compare", "minimal", "rich", "--tier", "rr"], 2);
     assert!(outcome.stderr.contains("there is no tier `rr`"), "{}", outcome.stderr);
 }

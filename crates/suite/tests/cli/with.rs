@@ -58,6 +58,43 @@ fn features_go_to_the_members_that_the_command_selects() {
 }
 
 #[test]
+fn words_are_read_by_cargos_rules() {
+    let suite = Suite::trio(PRESETS);
+    let extra = "--features base/extra";
+    let both = "--features app/extra,base/extra";
+    assert_command(&suite, "", &["build", "-p", "b*"], &format!("cargo build -p 'b*' {extra}"));
+    assert_command(
+        &suite,
+        "",
+        &["build", "--workspace", "--exclude", "[a]pp"],
+        &format!("cargo build --workspace --exclude '[a]pp' {extra}"),
+    );
+    assert_command(
+        &suite,
+        "",
+        &["build", "--manifest-path", "base/Cargo.toml"],
+        &format!("cargo build --manifest-path base/Cargo.toml {extra}"),
+    );
+    assert_command(
+        &suite,
+        "",
+        &["--offline", "build", "-rpbase"],
+        &format!("cargo --offline build -r -pbase {extra}"),
+    );
+    // What follows the first word is the program's own.
+    assert_command(
+        &suite,
+        "",
+        &["run", "-p", "app", "word", "-p", "x"],
+        "cargo run -p app --features app/extra -- word -p x",
+    );
+    let aliases = "[alias]\nt = \"test --workspace -- --nocapture\"\nu = [\"t\", \"x\"]\n";
+    suite.fixture.write(".cargo/config.toml", aliases);
+    assert_command(&suite, "", &["u"], &format!("cargo test --workspace {both} -- --nocapture x"));
+    assert_command(&suite, "base", &["b"], &format!("cargo build {extra}"));
+}
+
+#[test]
 fn what_is_printed_is_what_cargo_accepts_and_does() {
     let suite = Suite::trio(PRESETS);
     suite.fixture.write("base/tests/on.rs", "#[test] fn on() { assert!(cfg!(feature = \"extra\")) }\n");

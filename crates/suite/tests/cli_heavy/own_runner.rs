@@ -140,6 +140,57 @@ fn another_folder_than_the_root_and_an_explicit_target_work_alike() {
 }
 
 #[test]
+fn each_triple_has_its_own_runner() {
+    let (_, triple) = host();
+    // What is built for the host is not started by the runner of what could be built for another machine.
+    let config = format!(
+        "[build]\ntarget = \"wasm32-wasip1\"\n[target.wasm32-wasip1]\nrunner = [\"no-such-runner\"]\n\
+         [target.{triple}]\nrunner = [\"tools/run\"]\n"
+    );
+    let other = "[build]\ntarget = [\"host-tuple\"]\n[target.wasm32-wasip1]\nrunner = [\"no-such-runner\"]\n";
+    let tiers = format!("{FAST}args = [\"--target\", \"{triple}\"]\n");
+    for (config, tiers) in [(config.as_str(), tiers.as_str()), (other, FAST)] {
+        let suite = Suite::trio(tiers).without_nextest();
+        script(&suite.root().join("tools/run"), "exec \"$@\"\n");
+        suite.fixture.write(".cargo/config.toml", config);
+        suite.run(&["fast"], 0);
+        assert_eq!(suite.ran(), ["app-it", "base-doc", "base-unit", "side-doc", "side-unit"], "{config}");
+    }
+}
+
+#[test]
+fn flags_of_plain_cargo_work_in_a_tier() {
+    let flags =
+        ["--no-fail-fast", "--quiet", "--verbose", "--timings", "--message-format=short", "--offline"];
+    let tiers = flags.map(|flag| {
+        let name = flag.trim_start_matches('-').split('=').next().unwrap();
+        format!("[tiers.t-{name}]\ncommand = \"test\"\npackages = [\"side\"]\nargs = [\"{flag}\"]\n")
+    });
+    for suite in [Suite::trio(&tiers.concat()).without_nextest(), Suite::trio(&tiers.concat())] {
+        for flag in flags {
+            let name = flag.trim_start_matches('-').split('=').next().unwrap();
+            let text = suite.fixture.read("side/src/lib.rs");
+            suite.fixture.write("side/src/lib.rs", &format!("{text}// edited\n"));
+            let report = suite.json(&[&format!("t-{name}")], 0);
+            assert_eq!((number(&report["tests"]["passed"]), &report["success"]), (1, &true.into()), "{flag}");
+            assert!(number(&report["units"]["compiled"]) > 0, "{flag}: {report:#}");
+        }
+    }
+}
+
+#[test]
+fn tests_that_were_ended_early_are_not_remembered() {
+    let tiers = "[tiers.fast]\ncommand = \"test\"\npackages = \"affected\"\nargs = [\"--max-fail=1\"]\n";
+    let mut suite = Suite::trio(tiers);
+    suite.set("FAIL", "side-unit");
+    suite.run(&["fast"], 1);
+    suite.ran();
+    suite.set("FAIL", "");
+    suite.run(&["fast"], 0);
+    assert_eq!(suite.ran(), ["app-it", "base-unit", "side-unit"]);
+}
+
+#[test]
 fn a_signal_that_ends_a_test_program_is_a_failure() {
     let suite = Suite::trio("[tiers.t]\ncommand = \"test\"\npackages = [\"side\"]\n").without_nextest();
     suite.fixture.write("side/src/lib.rs", "#[test] fn dies() { std::process::abort() }\n");

@@ -4,6 +4,7 @@
 //! test program through the runner and sets `CARGO_PKG_NAME`, so the runner skips what is not wanted. It
 //! also writes down how long each program took and how many tests it had.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -11,10 +12,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use toml_edit::Value;
+use toml_edit::{Key, Value};
 use xtask_files::append_line;
 use xtask_units::fake::ROLE;
-use xtask_workspace::{CargoCommand, Environment, Workspace, cfg, target_variable};
+use xtask_workspace::{CargoCommand, Environment, Flag, Workspace, cfg, target_variable};
 
 use crate::commands::{Kind, Step};
 
@@ -33,12 +34,12 @@ struct Settings {
     only: Option<Vec<String>>,
     /// Whether doc tests run.
     doctests: bool,
-    /// The user's own runner, which we take the place of.
-    runner: Vec<String>,
+    /// The user's own runners, which we take the place of, by triple.
+    runners: BTreeMap<String, Vec<String>>,
     /// The real rustdoc.
     rustdoc: String,
-    /// Variables to set back for the tests, with the values they had (`None`: not set).
-    restore: Vec<(String, Option<String>)>,
+    /// The user's own `RUSTDOC`.
+    rustdoc_variable: Option<String>,
 }
 
 /// One test program, or the doc tests of one package.
@@ -87,35 +88,28 @@ pub(crate) fn through_us(
 ) -> CargoCommand {
     let mut command = step.command.clone();
     let environment = command.environment(&workspace.environment);
-    let triples = triples(workspace, &command.args);
-    let mut runner = Vec::new();
-    let mut restore = Vec::new();
-    for triple in &triples {
-        let variable = target_variable(triple, "RUNNER");
-        if runner.is_empty() {
-            runner = user_runner(workspace, &environment, triple, &variable);
-        }
-        restore.push((variable.clone(), environment.get(&variable).map(str::to_owned)));
-        match runner_setting(workspace, triple, exe) {
-            Some(setting) => command.insert_args(["--config".to_owned(), setting]),
+    let mut runners = BTreeMap::new();
+    for triple in triples(workspace, &command, &environment) {
+        match runner_setting(workspace, &triple, exe) {
+            Some(setting) => command.add("--config", Some(&setting)),
             None => notes.push(format!(
                 "`target.{triple}.runner` is a string and {exe} has a space in it, so all tests of what is built \
                  run, uncounted: write the runner as a list in cargo's configuration"
             )),
         }
+        runners.insert(triple.clone(), user_runner(workspace, &environment, &triple));
     }
-    restore.retain(|(_, value)| value.is_some());
-    let rustdoc = environment.get("RUSTDOC").or_else(|| environment.get("CARGO_BUILD_RUSTDOC"));
-    restore.push(("RUSTDOC".to_owned(), environment.get("RUSTDOC").map(str::to_owned)));
-    let configured =
-        workspace.cargo_config.program(&["build", "rustdoc"]).and_then(|words| words.into_iter().next());
+    let rustdoc_variable = environment.get("RUSTDOC").map(str::to_owned);
+    let rustdoc =
+        rustdoc_variable.clone().or_else(|| environment.get("CARGO_BUILD_RUSTDOC").map(str::to_owned));
+    let configured = || workspace.cargo_config.program(&["build", "rustdoc"])?.into_iter().next();
     let settings = Settings {
         log: log.to_owned(),
         only: step.only.clone(),
         doctests: matches!(step.kind, Kind::TestsAndDoctests | Kind::Doctests),
-        runner,
-        rustdoc: rustdoc.map(str::to_owned).or(configured).unwrap_or_else(|| "rustdoc".to_owned()),
-        restore,
+        runners,
+        rustdoc: rustdoc.or_else(configured).unwrap_or_else(|| "rustdoc".to_owned()),
+        rustdoc_variable,
     };
     let json = serde_json::to_string(&settings).unwrap_or_default();
     command.env.extend([
@@ -126,43 +120,36 @@ pub(crate) fn through_us(
     command
 }
 
-/// Our binary as the value of `target.<triple>.runner` for `--config`, which is stronger than any variable.
+/// Our binary as the value of `target.<triple>.runner` for `--config`, which is stronger than any variable. It is told the
+/// triple: cargo starts the tests of proc-macros on the host by the host's runner, those of others by their target's.
 ///
 /// A list, because cargo splits a string at spaces; but it refuses to lay a list over a file's string.
 fn runner_setting(workspace: &Workspace, triple: &str, exe: &Utf8Path) -> Option<String> {
-    let quoted = Value::from(exe.as_str());
-    let quoted = quoted.to_string();
+    let key = Key::new(triple);
+    let key = key.display_repr();
     if workspace.cargo_config.string(&["target", triple, "runner"]).is_none() {
-        return Some(format!("target.{triple}.runner=[{quoted}]"));
+        let list = [exe.as_str(), triple].into_iter().collect::<Value>();
+        return Some(format!("target.{key}.runner={list}"));
     }
-    (!exe.as_str().contains(char::is_whitespace)).then(|| format!("target.{triple}.runner={quoted}"))
+    let words = Value::from(format!("{exe} {triple}"));
+    (!exe.as_str().contains(char::is_whitespace)).then(|| format!("target.{key}.runner={words}"))
 }
 
-/// The triples that the tests may be built for.
-fn triples(workspace: &Workspace, args: &[String]) -> Vec<String> {
-    let mut triples = vec![workspace.facts.host.clone()];
-    for (at, arg) in args.iter().enumerate() {
-        match arg.strip_prefix("--target") {
-            Some("") => triples.extend(args.get(at + 1).cloned()),
-            Some(rest) => triples.extend(rest.strip_prefix('=').map(str::to_owned)),
-            None => {}
-        }
+/// The triples that the tests are built for, and the host's.
+fn triples(workspace: &Workspace, command: &CargoCommand, environment: &Environment) -> BTreeSet<String> {
+    let mut triples = command.values(Flag::Triple).map(str::to_owned).collect::<Vec<_>>();
+    if triples.is_empty() {
+        let variable = environment.get("CARGO_BUILD_TARGET").map(|triple| vec![triple.to_owned()]);
+        triples = variable.unwrap_or_else(|| workspace.cargo_config.build_targets());
     }
-    triples.extend(workspace.cargo_config.build_targets());
-    triples.extend(workspace.environment.get("CARGO_BUILD_TARGET").map(str::to_owned));
-    triples.sort();
-    triples.dedup();
-    triples
+    triples.retain(|triple| triple != "host-tuple");
+    triples.push(workspace.facts.host.clone());
+    triples.into_iter().collect()
 }
 
 /// The runner that cargo would use: the variable, then `target.<triple>`, then `target.'cfg(…)'`.
-fn user_runner(
-    workspace: &Workspace,
-    environment: &Environment,
-    triple: &str,
-    variable: &str,
-) -> Vec<String> {
-    if let Some(value) = environment.get(variable) {
+fn user_runner(workspace: &Workspace, environment: &Environment, triple: &str) -> Vec<String> {
+    if let Some(value) = environment.get(&target_variable(triple, "RUNNER")) {
         return value.split_whitespace().map(str::to_owned).collect();
     }
     if let Some(words) = workspace.cargo_config.program(&["target", triple, "runner"]) {
@@ -180,7 +167,7 @@ fn user_runner(
 
 /// Plays the runner or rustdoc; the result is the exit code.
 ///
-/// Cargo calls a runner as `xtask PROGRAM ARGS` and rustdoc as `xtask --flags …`; rustdoc in turn calls the
+/// Cargo calls a runner as `xtask TRIPLE PROGRAM ARGS` and rustdoc as `xtask --flags …`; rustdoc in turn calls the
 /// runner for each doc test.
 pub fn run_tests(args: &[String]) -> Result<i32> {
     let json = std::env::var(SETTINGS).with_context(|| format!("{SETTINGS} is not set"))?;
@@ -192,8 +179,8 @@ pub fn run_tests(args: &[String]) -> Result<i32> {
     if is_rustdoc {
         return rustdoc(&settings, &package, wanted, args);
     }
-    let Some((program, rest)) = args.split_first() else { bail!("called as a runner without a program") };
-    let mut words = settings.runner.iter().chain([program]);
+    let [triple, program, rest @ ..] = args else { bail!("called as a runner without a program") };
+    let mut words = settings.runners.get(triple).into_iter().flatten().chain([program]);
     let mut command = Command::new(words.next().unwrap_or(program));
     command.args(words).args(rest);
     restore_environment(&mut command, &settings);
@@ -294,13 +281,8 @@ fn parse_result(line: &str) -> Option<Counts> {
 }
 
 fn restore_environment(command: &mut Command, settings: &Settings) {
-    command.env_remove(ROLE).env_remove(SETTINGS);
-    for (name, value) in &settings.restore {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    command.env_remove(ROLE).env_remove(SETTINGS).env_remove("RUSTDOC");
+    command.envs(settings.rustdoc_variable.iter().map(|value| ("RUSTDOC", value)));
 }
 
 /// `target/debug/deps/app-0123456789abcdef` is `app`.
