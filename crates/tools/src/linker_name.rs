@@ -3,32 +3,68 @@
 //! nothing (seen in executables that each of them linked).
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Seek, SeekFrom};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use camino::Utf8Path;
-use elf::ElfStream;
-use elf::endian::AnyEndian;
+
+/// No section that is read here is larger.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// The strings that linker and compilers have left in the executable at `path`. None for a file that is not ELF: on
 /// systems with other formats linkers are not recognized.
 pub(crate) fn makers(path: &Utf8Path) -> Result<Vec<String>> {
-    let failed = || format!("failed to read {path}");
-    let mut file = File::open(path).with_context(failed)?;
-    let mut magic = [0; 4];
-    if file.read(&mut magic).with_context(failed)? < magic.len() || magic != *b"\x7fELF" {
+    let comment = File::open(path).and_then(|mut file| comment(&mut file));
+    let comment = comment.with_context(|| format!("failed to read the linker's name in {path}"))?;
+    let strings = comment.split(|byte| *byte == 0).filter(|string| !string.is_empty());
+    Ok(strings.map(|string| String::from_utf8_lossy(string).into_owned()).collect())
+}
+
+/// The section `.comment` of an ELF file, of 32 or 64 bits and either byte order (`elf.h`); empty without one.
+fn comment(file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {
+    let mut magic = [0; 6];
+    if file.read(&mut magic)? < magic.len() || !magic.starts_with(b"\x7fELF") {
         return Ok(Vec::new());
     }
-    let mut elf = ElfStream::<AnyEndian, _>::open_stream(file).with_context(failed)?;
-    let Some(header) = elf.section_header_by_name(".comment").with_context(failed)?.copied() else {
+    let (wide, big_endian) = (magic[4] == 2, magic[5] == 2);
+    let mut number = |at: u64, bytes: usize| {
+        let mut read = [0; 8];
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut read[..bytes])?;
+        let digits = &mut read[..bytes];
+        if big_endian {
+            digits.reverse();
+        }
+        io::Result::Ok(u64::from_le_bytes(read))
+    };
+    let word = if wide { 8 } else { 4 };
+    let (table, counts) = if wide { (0x28, 0x3a) } else { (0x20, 0x2e) };
+    let table = number(table, word)?;
+    let (size, count, names) = (number(counts, 2)?, number(counts + 2, 2)?, number(counts + 4, 2)?);
+    let (offset, length) = if wide { (0x18, 0x20) } else { (0x10, 0x14) };
+    let mut section = |index: u64| {
+        let header = table.saturating_add(index * size);
+        let place =
+            (number(header.saturating_add(offset), word)?, number(header.saturating_add(length), word)?);
+        io::Result::Ok((number(header, 4)?, place))
+    };
+    let sections = (0..count).map(&mut section).collect::<io::Result<Vec<_>>>()?;
+    let mut content = |(offset, length): (u64, u64)| {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(offset))?;
+        file.take(length.min(MOST_BYTES)).read_to_end(&mut bytes)?;
+        io::Result::Ok(bytes)
+    };
+    let Some((_, names)) = sections.get(usize::try_from(names).unwrap_or(usize::MAX)) else {
         return Ok(Vec::new());
     };
-    let (bytes, compression) = elf.section_data(&header).with_context(failed)?;
-    if compression.is_some() {
-        bail!("{path} has a compressed section `.comment`");
-    }
-    let strings = bytes.split(|byte| *byte == 0).filter(|string| !string.is_empty());
-    Ok(strings.map(|string| String::from_utf8_lossy(string).into_owned()).collect())
+    let names = content(*names)?;
+    let is_comment = |name: u64| {
+        let name = usize::try_from(name).ok().and_then(|name| names.get(name..));
+        name.is_some_and(|name| name.starts_with(b".comment\0"))
+    };
+    let found = sections.iter().find(|(name, _)| is_comment(*name));
+    found.map_or(Ok(Vec::new()), |(_, place)| content(*place))
 }
 
 /// The string in `makers` of the linker that calls itself `says`, with `version` if that is given.
@@ -81,6 +117,72 @@ mod tests {
             assert_eq!(named(&makers(line), says, version).is_some(), is, "{line} {says} {version:?}");
         }
         assert!(makers("x").iter().all(|maker| named(std::slice::from_ref(maker), "LLD", None).is_none()));
+    }
+
+    /// A file of three sections: none, the names, and `.comment`, at the end of which the table of sections is.
+    fn elf(wide: bool, big_endian: bool, text: &str) -> Vec<u8> {
+        let number = |value: u64, bytes: usize| {
+            let mut digits = value.to_le_bytes()[..bytes].to_vec();
+            if big_endian {
+                digits.reverse();
+            }
+            digits
+        };
+        let (word, header) = if wide { (8, 64) } else { (4, 52) };
+        let names = b"\0.shstrtab\0.comment\0";
+        let table = header + names.len() + text.len();
+        let mut file = vec![0; header];
+        file[..6].copy_from_slice(&[
+            0x7f,
+            b'E',
+            b'L',
+            b'F',
+            if wide { 2 } else { 1 },
+            if big_endian { 2 } else { 1 },
+        ]);
+        let mut put = |at: usize, digits: Vec<u8>| file[at..at + digits.len()].copy_from_slice(&digits);
+        let (at, counts, size) = if wide { (0x28, 0x3a, 64) } else { (0x20, 0x2e, 40) };
+        put(at, number(table as u64, word));
+        for (index, value) in [size, 3, 1].into_iter().enumerate() {
+            put(counts + index * 2, number(value, 2));
+        }
+        file.extend_from_slice(names);
+        file.extend_from_slice(text.as_bytes());
+        let section = |name: u64, offset: usize, length: usize| {
+            // Name and type, flags and address, then what is read.
+            let mut section = [number(name, 4), number(1, 4), vec![0; word * 2]].concat();
+            section.extend([number(offset as u64, word), number(length as u64, word)].concat());
+            section.resize(usize::try_from(size).unwrap(), 0);
+            section
+        };
+        file.extend(section(0, 0, 0));
+        file.extend(section(1, header, names.len()));
+        file.extend(section(11, header + names.len(), text.len()));
+        file
+    }
+
+    #[test]
+    fn every_class_and_byte_order_is_read() {
+        for (wide, big_endian) in [(true, false), (true, true), (false, false), (false, true)] {
+            let file = elf(wide, big_endian, "GCC: 12\0Linker: LLD 22\0");
+            let comment = comment(&mut io::Cursor::new(&file)).unwrap();
+            assert_eq!(
+                String::from_utf8(comment).unwrap(),
+                "GCC: 12\0Linker: LLD 22\0",
+                "{wide} {big_endian}"
+            );
+            for length in 0..file.len() {
+                // Half a file is an error or no name, and no panic.
+                let _ = super::comment(&mut io::Cursor::new(&file[..length]));
+            }
+        }
+        let this = std::env::current_exe().unwrap();
+        let found = makers(Utf8Path::from_path(&this).unwrap()).unwrap();
+        assert_eq!(
+            found.iter().any(|maker| maker.starts_with("rustc version")),
+            cfg!(target_os = "linux"),
+            "{found:?}"
+        );
     }
 
     #[test]
