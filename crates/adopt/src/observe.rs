@@ -74,11 +74,11 @@ pub fn observe(
         let check = Check { workspace, members: &members, progress };
         let preset = preset.and_then(|name| config.preset(name));
         let mut failures = check.run(preset)?;
-        if let Some(preset) = preset.filter(|preset| settings.may_list_features(preset)) {
-            if let Some(found) = search::features(&check, preset, &failures)? {
-                settings.list_features(&workspace.facts, &preset.name, &found);
-                failures = found.failures;
-            }
+        if let Some(preset) = preset.filter(|preset| settings.may_list_features(preset))
+            && let Some(found) = search::features(&check, preset, &failures)?
+        {
+            settings.list_features(&workspace.facts, &preset.name, &found);
+            failures = found.failures;
         }
         for tier in tiers {
             leave_out(workspace, tier, &failures, &mut settings);

@@ -106,7 +106,7 @@ impl Build {
                 }
             }
             Message::BuildScriptExecuted(run) => self.units.push(executed(&run)),
-            Message::CompilerMessage(diagnostic) => self.compile_errors.extend(compile_error(diagnostic)),
+            Message::Diagnostic(diagnostic) => self.compile_errors.extend(compile_error(diagnostic)),
             Message::BuildFinished { success } => self.finished = Some((self.started.elapsed(), success)),
             Message::Other => {}
         }

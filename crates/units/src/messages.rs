@@ -15,8 +15,8 @@ pub(crate) enum Message<'a> {
     CompilerArtifact(Artifact<'a>),
     #[serde(borrow)]
     BuildScriptExecuted(BuildScriptRun<'a>),
-    #[serde(borrow)]
-    CompilerMessage(Diagnostic<'a>),
+    #[serde(borrow, rename = "compiler-message")]
+    Diagnostic(Diagnostic<'a>),
     BuildFinished {
         success: bool,
     },

@@ -146,8 +146,10 @@ fn failures(facts: &Facts, members: &[&LocalPackage], record: &Record) -> Vec<Fa
 /// `required-features` or `test = false`, is not among them.
 fn never_begun(member: &LocalPackage, record: &Record) -> Vec<(TargetKind, Option<String>, bool)> {
     let manifest = std::fs::read_to_string(member.dir.join("Cargo.toml")).unwrap_or_default();
-    let says = |word: &str| manifest.contains(word);
-    let (may_lack_features, may_lack_tests) = (says("required-features"), says("test") && says("false"));
+    let says = |key: &str, value: &str| {
+        manifest.lines().any(|line| line.trim_start().starts_with(key) && line.contains(value))
+    };
+    let (may_lack_features, may_lack_tests) = (says("required-features", ""), says("test", "false"));
     let built = record.units.iter().filter(|unit| unit.package == member.name).collect::<Vec<_>>();
     let mut found = Vec::new();
     for target in &member.targets {

@@ -111,9 +111,10 @@ pub(super) fn observed(plan: &ObservePlan, dry_run: bool, shell: &Shell) -> Resu
         shell.result(text(edit).trim_end());
     }
     let found = count(plan.findings.len(), "thing");
-    shell.result(&match dry_run {
-        true => format!("{found} would be left out in {}; nothing was changed", plan.root),
-        false => format!("{found} left out in {}", plan.root.join(&edit.path)),
+    shell.result(&if dry_run {
+        format!("{found} would be left out in {}; nothing was changed", plan.root)
+    } else {
+        format!("{found} left out in {}", plan.root.join(&edit.path))
     });
     Ok(())
 }

@@ -55,8 +55,6 @@ pub(crate) struct Plan {
     pub(crate) merge: bool,
     /// Whether the workspace keeps `cargo fmt --check` and clippy clean.
     pub(crate) linted: bool,
-    /// Whether it builds where others do: for a suite that is elsewhere, of which the store keeps nothing.
-    pub(crate) shares_target_dir: bool,
     /// Packages below the root that are on their own, and must still work.
     pub(crate) nested: &'static [&'static str],
     pub(crate) files: BTreeMap<String, String>,
@@ -71,6 +69,8 @@ pub(crate) struct Host {
     pub(crate) plan: Plan,
     pub(crate) dir: TempDir,
     pub(crate) root: Utf8PathBuf,
+    /// Where it builds, if not below its root.
+    pub(crate) target_dir: Option<Utf8PathBuf>,
 }
 
 impl Plan {
@@ -86,7 +86,6 @@ impl Plan {
             config: ".cargo/config.toml",
             merge: false,
             linted: false,
-            shares_target_dir: false,
             nested: &[],
             files: BTreeMap::new(),
             links: Vec::new(),
@@ -186,7 +185,7 @@ impl Plan {
                 dir.write(&in_dir(".gitignore"), "/target\n/changed\n");
             }
         }
-        Host { plan: self, dir, root }
+        Host { plan: self, dir, root, target_dir: None }
     }
 }
 
@@ -219,8 +218,8 @@ impl Host {
         let mut command = cargo(&self.root.join(dir));
         command.args(args).env("CARGO_PROFILE_DEV_DEBUG", "0").env("RUSTUP_AUTO_INSTALL", "0");
         command.env("XTASK_STORE", store::folder());
-        if self.plan.shares_target_dir {
-            command.env("CARGO_TARGET_DIR", store::folder().with_file_name("shared-target"));
+        if let Some(target_dir) = &self.target_dir {
+            command.env("CARGO_TARGET_DIR", target_dir);
         }
         command
     }

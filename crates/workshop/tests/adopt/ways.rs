@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 use xtask_testkit::{Outcome, Snapshot, TempDir, scrub};
 
-use crate::host::{Host, Plan};
+use crate::host::Host;
 use crate::hosts;
 use crate::store;
 
@@ -53,14 +53,15 @@ fn version_tells_how_it_came_and_what_was_changed() {
     assert!(text.contains(own) && text.contains("vendored"), "{text}");
 }
 
-/// A host for a suite that is not copied.
-fn elsewhere() -> Plan {
-    Plan { shares_target_dir: true, ..hosts::listed() }
+/// A host for a suite that is not copied, so that the store keeps nothing of it. What was built for one serves the other.
+fn elsewhere() -> Host {
+    let target_dir = Some(store::folder().with_file_name("shared-target"));
+    Host { target_dir, ..hosts::listed().make() }
 }
 
 #[test]
 fn built_from_the_clone() {
-    let host = elsewhere().make();
+    let host = elsewhere();
     let before = Snapshot::of(&host.root);
     host.adopt(&["--path", "--no-build"], 0);
     let clone = checkout();
@@ -84,7 +85,7 @@ fn fetched_by_cargo_from_a_repository() {
     git(dir.path(), &["clone", "--quiet", "--no-hardlinks", checkout().as_str(), clone.as_str()]);
     let rev = git(&clone, &["rev-parse", "HEAD"]);
     let url = format!("file://{clone}");
-    let host = elsewhere().make();
+    let host = elsewhere();
     let before = Snapshot::of(&host.root);
     let online = |mut command: Command| Outcome::of(command.env_remove("CARGO_NET_OFFLINE")).expect_code(0);
     online(host.adopt_command(&["--git", &url, "--rev", &rev, "--no-build"]));

@@ -108,8 +108,8 @@ fn outside_of_default_members(workspace: &Workspace<'_>) -> Option<(BTreeSet<Str
     let key = workspace.root.get(&["workspace", "default-members"])?;
     let texts = ci_texts(&workspace.facts.root);
     let has = |text: &str, wanted: &[&str]| text.split_whitespace().any(|word| wanted.contains(&word));
-    let tests = texts.iter().any(|text| text.contains("cargo test") || text.contains("cargo nextest"));
-    if !tests || texts.iter().any(|text| has(text, &["--workspace", "--all"])) {
+    let has_tests = texts.iter().any(|text| text.contains("cargo test") || text.contains("cargo nextest"));
+    if !has_tests || texts.iter().any(|text| has(text, &["--workspace", "--all"])) {
         return None;
     }
     let names = workspace.members.iter().map(|member| member.package.name.clone());
