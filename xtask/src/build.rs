@@ -30,7 +30,7 @@ pub(crate) fn run(place: &Place, environment: &Environment) -> Result<(), String
         child.wait()
     } else {
         let what = place.program.described();
-        let _ = writeln!(io::stderr(), "xtask: building {}: the first time takes about half a minute", what);
+        let _ = writeln!(io::stderr(), "xtask: building {what}: the first time takes about half a minute");
         cargo.status()
     };
     let status = status.map_err(could_not_start)?;

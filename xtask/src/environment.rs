@@ -65,7 +65,7 @@ impl Environment {
             let counts =
                 name.to_str().is_some_and(|name| matters_to_a_build(name) && makes_a_difference(name));
             if counts {
-                let _ = writeln!(text, "{:?}={:?}", name, value);
+                let _ = writeln!(text, "{name:?}={value:?}");
             }
         }
         text

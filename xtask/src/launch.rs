@@ -54,12 +54,11 @@ fn bring_up_to_date(place: &Place, environment: &Environment, conditions: String
     let store = Store::open(place, environment);
     let taken = store.as_ref().and_then(|store| store.take(&place.binary));
     let is_taken = taken.is_some();
-    let sources = match taken {
-        Some(sources) => Some(sources),
-        None => {
-            build::run(place, environment)?;
-            inputs::sources(place)
-        }
+    let sources = if is_taken {
+        taken
+    } else {
+        build::run(place, environment)?;
+        inputs::sources(place)
     };
     let stamp = match (start, &sources) {
         (Some(start), Some(sources)) => inputs::stamp(place, environment, conditions, start, sources),

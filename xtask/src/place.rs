@@ -66,8 +66,8 @@ impl Place {
         };
         let binary_dir = target_dir.join(triple).join(PROFILE);
         let name = program.name();
-        let binary = binary_dir.join(format!("{}{}", name, EXE_SUFFIX));
-        let stamp = binary_dir.join(format!("{}.stamp", name));
+        let binary = binary_dir.join(format!("{name}{EXE_SUFFIX}"));
+        let stamp = binary_dir.join(format!("{name}.stamp"));
         let triple = triple.to_str().filter(|triple| !triple.is_empty()).map(str::to_owned);
         Some(Self {
             root,

@@ -37,7 +37,7 @@ pub(crate) struct Store {
     /// The sources that are part of the key, by their names there.
     covered: BTreeMap<String, PathBuf>,
     /// Who may have written an entry: whoever has built this launcher, which runs already.
-    owner: Option<u32>,
+    owner: u32,
 }
 
 impl Store {
@@ -46,9 +46,9 @@ impl Store {
         let root = root(environment)?;
         let covered = covered(place)?;
         let key = key(place, environment, &covered)?;
-        let launcher = std::env::current_exe().ok().and_then(|exe| fs::metadata(exe).ok());
-        let entry = format!("{}-{}", place.program.name(), key);
-        Some(Self { root, entry, covered, owner: launcher.as_ref().and_then(owner) })
+        let launcher = fs::metadata(std::env::current_exe().ok()?).ok()?;
+        let entry = format!("{}-{key}", place.program.name());
+        Some(Self { root, entry, covered, owner: owner(&launcher) })
     }
 
     /// Copies the program to `binary`, and returns its sources here; `None` where there is none that can be trusted.
@@ -69,8 +69,8 @@ impl Store {
         }
         let sources = lines.map(|name| self.covered.get(name).cloned()).collect::<Option<Vec<_>>>()?;
         put(binary, &program).ok()?;
-        // The time of its last use.
-        let _ = fs::write(entry.join("note"), note);
+        // Its time is that of the last use.
+        let _ = File::create(entry.join("used"));
         Some(sources)
     }
 
@@ -97,11 +97,11 @@ impl Store {
         private_folder(&self.root)?;
         let making = self.root.join(format!(".{}.tmp", process::id()));
         private_folder(&making)?;
-        let made = File::create(making.join("program"))
-            .and_then(|mut file| file.write_all(&program))
-            .and_then(|()| {
-                fs::write(making.join("note"), format!("{}\n{}\n{}end\n", FORMAT, digest(&program), note))
-            })
+        let note = format!("{FORMAT}\n{}\n{note}end\n", digest(&program));
+        let write = |name: &str, bytes: &[u8]| File::create(making.join(name))?.write_all(bytes);
+        let made = write("program", &program)
+            .and_then(|()| write("note", note.as_bytes()))
+            .and_then(|()| write("used", &[]))
             // A damaged entry is no reason to be without one for ever.
             .and_then(|()| remove(&self.root.join(&self.entry)))
             .and_then(|()| fs::rename(&making, self.root.join(&self.entry)));
@@ -117,12 +117,13 @@ impl Store {
         for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_str().unwrap_or_default();
-            let used = |file| fs::metadata(entry.path().join(file)).and_then(|found| found.modified());
+            let time = |path: PathBuf| fs::symlink_metadata(path).and_then(|found| found.modified());
             if is_entry(name) {
-                entries.push((used("note").unwrap_or(SystemTime::UNIX_EPOCH), entry.path()));
-            } else if name.starts_with('.') && name.ends_with(".tmp") {
-                let age = used("").ok().and_then(|time| time.elapsed().ok());
-                if age.map_or(false, |age| age > LEFT_OVER) {
+                entries
+                    .push((time(entry.path().join("used")).unwrap_or(SystemTime::UNIX_EPOCH), entry.path()));
+            } else if is_left_over(name) {
+                let age = time(entry.path()).ok().and_then(|time| time.elapsed().ok());
+                if age.is_some_and(|age| age > LEFT_OVER) {
                     let _ = remove(&entry.path());
                 }
             }
@@ -155,14 +156,14 @@ impl Store {
 }
 
 #[cfg(unix)]
-fn owner(found: &Metadata) -> Option<u32> {
+fn owner(found: &Metadata) -> u32 {
     use std::os::unix::fs::MetadataExt;
-    Some(found.uid())
+    found.uid()
 }
 
 #[cfg(not(unix))]
-fn owner(_: &Metadata) -> Option<u32> {
-    None
+fn owner(_: &Metadata) -> u32 {
+    0
 }
 
 /// The folder of the store; `None` where it is turned off, or nobody knows where the user's cache is.
@@ -197,9 +198,9 @@ fn covered(place: &Place) -> Option<BTreeMap<String, PathBuf>> {
     for (name, package) in packages {
         if package.join("Cargo.toml").is_file() {
             for file in ["Cargo.toml", "build.rs"] {
-                files.insert(format!("{}/{}", name, file), package.join(file));
+                files.insert(format!("{name}/{file}"), package.join(file));
             }
-            list(&format!("{}/src", name), &package.join("src"), &mut files)?;
+            list(&format!("{name}/src"), &package.join("src"), &mut files)?;
         }
     }
     Some(files)
@@ -343,7 +344,7 @@ fn remove(entry: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     }
-    for file in ["program", "note"] {
+    for file in ["program", "note", "used"] {
         match fs::remove_file(entry.join(file)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -355,11 +356,17 @@ fn remove(entry: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether a name is that of an entry in the making.
+fn is_left_over(name: &str) -> bool {
+    let id = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".tmp"));
+    id.is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Whether a name in the store is one of ours.
 pub(crate) fn is_entry(name: &str) -> bool {
     [Program::Daily, Program::Workshop].iter().any(|program| {
         let key = name.strip_prefix(program.name()).and_then(|rest| rest.strip_prefix('-'));
-        key.map_or(false, |key| key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        key.is_some_and(|key| key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
     })
 }
 
@@ -393,6 +400,7 @@ impl Lanes {
     }
 
     fn finish(&self) -> String {
-        self.0.iter().map(|lane| format!("{:016x}", lane.finish())).collect()
+        let [first, second] = &self.0;
+        format!("{:016x}{:016x}", first.finish(), second.finish())
     }
 }

@@ -61,11 +61,10 @@ fn for_tier(context: &Context, name: &str, arguments: &ArgMatches) -> Result<End
             shell.result(&tool.to_string());
         }
         let needed = count(missing.len(), "tool");
-        shell.result(&match missing.is_empty() {
-            true => format!("setup: {name} has every tool it needs"),
-            false => format!(
-                "setup: {name} needs {needed} more; `cargo xtask {name} --yes` installs what is missing"
-            ),
+        shell.result(&if missing.is_empty() {
+            format!("setup: {name} has every tool it needs")
+        } else {
+            format!("setup: {name} needs {needed} more; `cargo xtask {name} --yes` installs what is missing")
         });
         if shell.json() {
             let list =
@@ -81,9 +80,10 @@ fn for_tier(context: &Context, name: &str, arguments: &ArgMatches) -> Result<End
     }
     let lacking = outcomes.iter().filter(|outcome| outcome.is_lacking()).map(|outcome| outcome.name.as_str());
     let lacking = lacking.collect::<Vec<_>>();
-    shell.result(&match lacking.is_empty() {
-        true => format!("setup: {name} has every tool it needs"),
-        false => format!("setup: {name} lacks {}", lacking.join(", ")),
+    shell.result(&if lacking.is_empty() {
+        format!("setup: {name} has every tool it needs")
+    } else {
+        format!("setup: {name} lacks {}", lacking.join(", "))
     });
     if shell.json() {
         shell.document(&outcomes)?;

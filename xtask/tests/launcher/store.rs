@@ -32,7 +32,7 @@ impl Store {
 
     fn entry(&self) -> PathBuf {
         let entries = self.entries();
-        assert_eq!(entries.len(), 1, "{:?}", entries);
+        assert_eq!(entries.len(), 1, "{entries:?}");
         entries[0].clone()
     }
 }
@@ -170,10 +170,10 @@ fn what_was_not_used_for_long_goes_and_what_is_not_ours_stays() {
         set_modified(path, std::time::SystemTime::now() - day * days);
     };
     for number in 0_u32..20 {
-        let entry = store.0.join(format!("xtask-suite-{:032x}", number));
+        let entry = store.0.join(format!("xtask-suite-{number:032x}"));
         write(&entry.join("program"), "x");
-        write(&entry.join("note"), "x");
-        age(&entry.join("note"), 1 + number);
+        write(&entry.join("used"), "");
+        age(&entry.join("used"), 1 + number);
     }
     let strangers = ["xtask-suite-12", "notes", "xtask-other-00000000000000000000000000000000", "x.tmp"];
     for name in strangers {
@@ -187,7 +187,7 @@ fn what_was_not_used_for_long_goes_and_what_is_not_ours_stays() {
     for name in strangers {
         assert_eq!(fs::read_to_string(store.0.join(name).join("program")).unwrap(), "theirs");
     }
-    assert_eq!(names.len() - strangers.len(), 16, "{:?}", names);
+    assert_eq!(names.len() - strangers.len(), 16, "{names:?}");
     assert!(
         names.contains(&format!("xtask-suite-{:032x}", 0))
             && !names.contains(&format!("xtask-suite-{:032x}", 19))
