@@ -3,6 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::node::{Edit, FileContent, Mode, Node};
+use crate::patch::Patch;
 
 /// What an edit does: the diff of a file that is changed, one line for what is created or removed.
 pub fn describe(edit: &Edit) -> String {
@@ -70,9 +71,7 @@ pub fn unified_diff(path: &Utf8Path, before: &[u8], after: &[u8]) -> String {
         [old, new].iter().all(|text| text.split_inclusive('\n').all(|line| line.ends_with("\r\n")));
     let show = |text: &str| if all_crlf { text.replace("\r\n", "\n") } else { text.replace("\r\n", "␍\n") };
     let (old, new) = (show(old), show(new));
-    let mut options = diffy::DiffOptions::new();
-    options.set_original_filename(format!("a/{path}")).set_modified_filename(format!("b/{path}"));
-    harmless(&options.create_patch(&old, &new).to_string())
+    harmless(&format!("--- a/{path}\n+++ b/{path}\n{}", Patch::between(&old, &new)))
 }
 
 /// The bytes as text, if they are any.

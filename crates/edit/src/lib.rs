@@ -5,6 +5,7 @@
 mod diff;
 mod journal;
 mod node;
+mod patch;
 mod place;
 mod roll_back;
 mod take_back;

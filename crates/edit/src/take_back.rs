@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml_edit::Value;
 
 use crate::TomlText;
+use crate::patch::{Line, Patch};
 
 /// How one change of meaning in TOML is taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,15 +101,15 @@ fn appended(before: &Value, after: &Value) -> Option<Vec<String>> {
 /// `now` without what `patch`, which leads back, removes, wherever that has moved to. `None` where the patch brings
 /// lines back too, or what it removes is not there exactly once, line by line.
 pub(crate) fn by_lines(now: &str, patch: &str) -> Option<String> {
-    let patch = diffy::Patch::from_str(patch).ok()?;
+    let patch = Patch::parse(patch)?;
     let mut left = now.to_owned();
-    for hunk in patch.hunks() {
+    for hunk in &patch.hunks {
         let mut blocks = vec![String::new()];
-        for line in hunk.lines() {
+        for line in &hunk.lines {
             match line {
-                diffy::Line::Insert(_) => return None,
-                diffy::Line::Delete(line) => blocks.last_mut()?.push_str(line),
-                diffy::Line::Context(_) => blocks.push(String::new()),
+                Line::Insert(_) => return None,
+                Line::Delete(line) => blocks.last_mut()?.push_str(line),
+                Line::Context(_) => blocks.push(String::new()),
             }
         }
         for block in blocks.iter().filter(|block| !block.is_empty()) {
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn what_others_have_added_survives() {
         for (before, after, now, left) in TABLE {
-            let patch = diffy::create_patch(after, before).to_string();
+            let patch = Patch::between(after, before).to_string();
             let found = by_lines(now, &patch).or_else(|| by_meaning(now, &inverses(before, after)));
             assert_eq!(found.as_deref(), Some(left), "{now}");
         }
@@ -218,7 +219,7 @@ mod tests {
     fn what_somebody_made_their_own_stays() {
         let inverses = inverses("", "[alias]\nx = \"run\"\n");
         assert_eq!(by_meaning("[alias]\nx = \"mine\"\n", &inverses), None);
-        let patch = diffy::create_patch("a\nours\nb\n", "a\nb\n").to_string();
+        let patch = Patch::between("a\nours\nb\n", "a\nb\n").to_string();
         assert!(!is_still_there("[alias]\nx = \"mine\"\n", &inverses));
         assert!(is_still_there("alias.x = \"run\"\n", &inverses));
         for now in ["a\nours\nours\nb\n", "a\nnot ours\nb\n", "a\nb\n"] {

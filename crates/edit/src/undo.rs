@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use xtask_workspace::{Digest, digest};
 
 use crate::node::{Edit, FileContent, Mode, Node};
+use crate::patch::Patch;
 use crate::place;
 use crate::take_back::{Inverse, by_lines, by_meaning, inverses, is_still_there};
 
@@ -165,14 +166,13 @@ fn mode(executable: bool) -> Mode {
 /// and read again.
 fn exact_patch(from: &[u8], to: &[u8]) -> Option<String> {
     let (old, new) = (std::str::from_utf8(from).ok()?, std::str::from_utf8(to).ok()?);
-    let patch = diffy::create_patch(old, new).to_string();
+    let patch = Patch::between(old, new).to_string();
     (apply(from, &patch).as_deref() == Some(to)).then_some(patch)
 }
 
 /// `patch` applied to `text`; `None` where it does not fit.
 fn apply(text: &[u8], patch: &str) -> Option<Vec<u8>> {
-    let patch = diffy::Patch::from_bytes(patch.as_bytes()).ok()?;
-    diffy::apply_bytes(text, &patch).ok()
+    Patch::parse(patch)?.apply(text)
 }
 
 /// How to take back what `reversals` say, as the files below `root` are now. Changes nothing.

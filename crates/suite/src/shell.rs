@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
+use humansize::{FileSize as _, file_size_opts};
 use serde::Serialize;
 use xtask_workspace::{Environment, Progress};
 
@@ -101,6 +102,15 @@ impl Shell {
     pub(crate) fn error(&self, error: &anyhow::Error) {
         self.end_progress();
         self.err(&format!("{}: {error:#}", self.paint("error", AnsiColor::Red)));
+    }
+
+    /// What is wrong with the command line, in clap's words.
+    pub(crate) fn usage_error(&self, error: &clap::Error) {
+        let text = error.to_string();
+        match text.trim_end().strip_prefix("error: ") {
+            Some(rest) => self.err(&format!("{}: {rest}", self.paint("error", AnsiColor::Red))),
+            None => self.err(text.trim_end()),
+        }
     }
 
     /// `warning: …`
@@ -224,7 +234,8 @@ pub fn seconds(ms: u64) -> String {
 
 /// Bytes as people read them: `1.2 GiB`.
 pub fn bytes(bytes: u64) -> String {
-    humansize::format_size(bytes, humansize::BINARY)
+    // It fails for negative numbers only.
+    bytes.file_size(file_size_opts::BINARY).unwrap_or_default()
 }
 
 /// `number` things, as in "1 unit" and "2 units".
@@ -241,4 +252,26 @@ fn write(to: &mut dyn Write, text: &str) {
 /// GitHub's escapes for the data of a workflow command.
 fn escape_workflow(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_binary_with_two_decimals_at_most() {
+        let table = [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1 KiB"),
+            (1_536, "1.50 KiB"),
+            (1_048_575, "1024.00 KiB"),
+            (3 << 20, "3 MiB"),
+            (1_288_490_189, "1.20 GiB"),
+            (u64::MAX, "16 EiB"),
+        ];
+        for (size, expected) in table {
+            assert_eq!(bytes(size), expected, "{size}");
+        }
+    }
 }

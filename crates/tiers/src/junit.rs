@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use toml_edit::DocumentMut;
@@ -106,23 +106,72 @@ fn read(path: &Utf8Path) -> Result<Vec<TestRun>> {
     parse(&text).with_context(|| format!("failed to read nextest's report {path}"))
 }
 
-fn parse(text: &str) -> Result<Vec<TestRun>> {
-    let document = roxmltree::Document::parse(text)?;
-    let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
-    let runs = cases.map(|case| {
-        let seconds = case.attribute("time").and_then(|time| time.parse::<f64>().ok()).unwrap_or(0.0);
-        let failed =
-            case.children().any(|child| child.has_tag_name("failure") || child.has_tag_name("error"));
-        // `package`, `package::target` or `package::bin/name`.
-        let binary = case.attribute("classname").unwrap_or_default();
-        TestRun {
-            package: binary.split("::").next().unwrap_or_default().to_owned(),
-            name: case.attribute("name").unwrap_or_default().to_owned(),
-            ms: milliseconds(seconds),
-            passed: !failed,
+fn parse(xml: &str) -> Result<Vec<TestRun>> {
+    ensure!(xml.trim_end().ends_with("</testsuites>"), "it has no end");
+    let mut runs = Vec::<TestRun>::new();
+    for tag in tags(xml) {
+        match tag.split(|c: char| c.is_whitespace() || c == '/').next() {
+            Some("testcase") => {
+                let text = |name| attribute(tag, name).unwrap_or_default();
+                // `package`, `package::target` or `package::bin/name`.
+                let binary = text("classname");
+                runs.push(TestRun {
+                    package: binary.split("::").next().unwrap_or_default().to_owned(),
+                    name: text("name"),
+                    ms: milliseconds(text("time").parse().unwrap_or(0.0)),
+                    passed: true,
+                });
+            }
+            Some("failure" | "error") => {
+                if let Some(run) = runs.last_mut() {
+                    run.passed = false;
+                }
+            }
+            _ => {}
         }
-    });
-    Ok(runs.collect())
+    }
+    Ok(runs)
+}
+
+/// What is between `<` and `>` in XML. Its writers escape both everywhere else, but not in comments and CDATA.
+fn tags(xml: &str) -> impl Iterator<Item = &str> {
+    let mut rest = xml;
+    std::iter::from_fn(move || {
+        let tag = rest.split_once('<')?.1;
+        let end = match tag {
+            _ if tag.starts_with("![CDATA[") => "]]>",
+            _ if tag.starts_with("!--") => "-->",
+            _ => ">",
+        };
+        let (tag, after) = tag.split_once(end)?;
+        rest = after;
+        Some(tag)
+    })
+}
+
+/// The value of the tag's attribute `name`, unescaped.
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let mut rest = tag.split_once(&format!(" {name}=\""))?.1.split_once('"')?.0;
+    let mut value = String::new();
+    while let Some((before, escaped)) = rest.split_once('&') {
+        let (entity, after) = escaped.split_once(';')?;
+        value.push_str(before);
+        value.push(match entity {
+            "lt" => '<',
+            "gt" => '>',
+            "amp" => '&',
+            "quot" => '"',
+            "apos" => '\'',
+            _ => {
+                let number = entity.strip_prefix('#')?;
+                let code =
+                    number.strip_prefix('x').map_or(number.parse(), |hex| u32::from_str_radix(hex, 16));
+                char::from_u32(code.ok()?)?
+            }
+        });
+        rest = after;
+    }
+    Some(value + rest)
 }
 
 /// The numbers in nextest's last line: `Summary [ 0.018s] 3 tests run: 2 passed (1 flaky), 1 failed, 1 skipped`.
@@ -165,6 +214,25 @@ mod tests {
             shown,
             [("my-app", "a::b", 12, true), ("my-app", "c", 1500, false), ("my-lib", "flaky", 1, true)]
         );
+    }
+
+    #[test]
+    fn what_a_test_printed_is_no_result() {
+        let report = r#"<testsuites>
+<!-- <testcase name="comment" classname="app"/> -->
+<testcase time="0.001" classname="app::bin/x" name="a&lt;b&gt;::&quot;c&#x27;&amp;&#100;">
+  <system-out>&lt;failure/&gt; &lt;testcase name="no" classname="no"/&gt;</system-out>
+  <system-err><![CDATA[<failure/><testcase name="no" classname="no"/>]]></system-err>
+</testcase>
+<testcase name="last" classname="app" time="0.001">
+    <error type="x"/>
+</testcase>
+</testsuites>
+"#;
+        let runs = parse(report).unwrap();
+        let shown = runs.iter().map(|run| (&*run.package, &*run.name, run.passed)).collect::<Vec<_>>();
+        assert_eq!(shown, [("app", "a<b>::\"c'&d", true), ("app", "last", false)]);
+        assert!(parse(report.trim_end().strip_suffix("</testsuites>").unwrap()).is_err(), "it was cut off");
     }
 
     #[test]

@@ -200,24 +200,46 @@ fn a_print_is_seen_where_it_is_one() {
     }
 }
 
-/// Every crate in the binary is compiled by everybody before the suite helps them: a new one is a decision.
-#[test]
-fn the_binary_is_made_of_the_crates_that_were_decided_on() {
+/// The programs that people build.
+const PROGRAMS: [&str; 2] = ["xtask-suite", "xtask-workshop"];
+
+/// What the program is made of: each package as cargo names it (`name v1.2.3`), with its features.
+fn tree(program: &str) -> BTreeMap<String, String> {
     let mut command = cargo(&repository());
     // One target for everybody, so that the list does not depend on who runs the test.
-    command.args(["tree", "--package", "xtask-suite", "--target", "x86_64-unknown-linux-gnu"]);
-    command.args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}", "--locked"]);
+    command.args(["tree", "--package", program, "--target", "x86_64-unknown-linux-gnu"]);
+    command.args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}\t{f}", "--locked"]);
     let tree = Outcome::of(&mut command).expect_code(0).stdout;
-    // `name v1.2.3 (proc-macro) (*)`: a name with two versions is listed twice.
-    let crates = tree
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            Some((words.next()?, words.next()?))
-        })
-        .collect::<BTreeSet<_>>();
-    let names = crates.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-    assert_current("crates/workshop/tests/allowed-dependencies.txt", &(names.join("\n") + "\n"));
+    // `name v1.2.3 (proc-macro)`, features, and `(*)` where it was listed before.
+    let lines = tree.lines().map(|line| line.strip_suffix(" (*)").unwrap_or(line));
+    lines
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(name, features)| (name.into(), features.into()))
+        .collect()
+}
+
+/// Every crate in a program is compiled by everybody before it helps them: a new one is a decision.
+#[test]
+fn the_programs_are_made_of_the_crates_that_were_decided_on() {
+    for program in PROGRAMS {
+        // A name with two versions is listed twice.
+        let tree = tree(program);
+        let names = tree.keys().filter_map(|package| package.split_whitespace().next());
+        let list = names.map(|name| format!("{name}\n")).collect::<Vec<_>>().concat();
+        assert_current(&format!("crates/workshop/tests/allowed-dependencies/{program}.txt"), &list);
+    }
+}
+
+/// The second program is built on top of the first: with other features a dependency, and all that is above it, would be
+/// compiled once more.
+#[test]
+fn what_both_programs_are_made_of_is_compiled_once() {
+    let [daily, workshop] = PROGRAMS.map(tree);
+    let differences = daily.iter().filter(|(package, features)| workshop.get(*package) != Some(features));
+    let differences = differences
+        .map(|(package, features)| format!("{package} has {features:?}, not {:?}", workshop.get(package)))
+        .collect::<Vec<_>>();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn usage(error: &clap::Error, shell: &Shell, not_loaded: Option<anyhow::Error>) 
     if let Some(cause) = not_loaded.filter(|_| error.kind() == ErrorKind::InvalidSubcommand) {
         return fail(&cause, shell);
     }
-    let _ = error.print();
+    shell.usage_error(error);
     Exit::Usage
 }
 

@@ -54,6 +54,13 @@ fn colour_only_where_it_is_wanted() {
     let never = suite.run(&["--color=never", "build-dev"], 0);
     assert!(!never.stderr.contains(escape) && !never.stdout.contains(escape));
     assert!(suite.run(&["--color", "sometimes", "build-dev"], 2).stderr.contains("always"));
+    let usage = |colour: &str| suite.run(&["--color", colour, "build-dev", "--no-such-flag"], 2).stderr;
+    assert!(
+        usage("always").starts_with("\u{1b}[1m\u{1b}[31merror\u{1b}[0m: unexpected"),
+        "{:?}",
+        usage("always")
+    );
+    assert!(usage("never").starts_with("error: unexpected"), "{:?}", usage("never"));
 
     // On a terminal, which `script` makes.
     let terminal = |suite: &Suite, args: &str| {
