@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 use xtask_workspace::config::{Packages, Preset, Tier, TierCommand};
-use xtask_workspace::{CargoCommand, Flag, Selection, Workspace, feature_args, target_args};
+use xtask_workspace::{CargoCommand, Flag, Workspace, feature_args, package_args, target_args};
 
-use crate::ledger::ledger;
+use crate::history::ledger;
 use crate::runner::Runner;
 
 /// The cargo command of `tier`, with all packages that it may work on and the features of `preset`.
 pub fn build_command(workspace: &Workspace, tier: &Tier, preset: Option<&Preset>) -> CargoCommand {
-    Shape::of_build(tier, preset).build(workspace, &Selection::of_tier(tier))
+    Shape::of_build(tier, preset).build(workspace, &tier.packages)
 }
 
 /// The cargo commands that build what `tier` needs. An affected tier needs what it builds for the whole workspace,
@@ -23,12 +23,12 @@ pub fn build_commands(
     since_ms: u64,
 ) -> Vec<CargoCommand> {
     let shape = Shape::of_build(tier, preset);
-    let mut selections = vec![Selection::of_tier(tier)];
+    let mut choices = vec![tier.packages.clone()];
     if tier.packages == Packages::Affected {
-        selections.extend(narrow(workspace, &tier.name, since_ms).into_iter().map(Selection::Only));
+        choices.extend(narrow(workspace, &tier.name, since_ms).into_iter().map(Packages::List));
     }
-    let commands = selections.iter().flat_map(|selection| {
-        let command = shape.build(workspace, selection);
+    let commands = choices.iter().flat_map(|packages| {
+        let command = shape.build(workspace, packages);
         // Doc tests need the libraries, which `--all-targets` and the like leave out.
         let documented = tier.command == TierCommand::Test && tier.doctests && command.has(Flag::Targets);
         let libraries = documented.then(|| command.clone().without(&[Flag::Targets]));
@@ -63,36 +63,36 @@ impl<'a> Shape<'a> {
         Self { tier, preset, runner: Runner::Cargo, tool_config: None, runner_args: &[] }
     }
 
-    /// The tier's own command, from which those that run are made.
-    pub(crate) fn build(&self, workspace: &Workspace, selection: &Selection) -> CargoCommand {
+    /// The tier's own command for `packages`, from which those that run are made.
+    pub(crate) fn build(&self, workspace: &Workspace, packages: &Packages) -> CargoCommand {
         let (tier, facts) = (self.tier, &workspace.facts);
         let mut command = CargoCommand::new(workspace.root(), [tier.command.name()]);
         command.env.clone_from(&tier.env);
-        command.insert_args(selection.package_args(facts));
-        let packages = command.args.len();
+        command.insert_args(package_args(packages, &tier.exclude, facts));
+        let count = command.args.len();
         command.insert_args(target_args(&tier.targets));
         command.insert_args(tier.profile.iter().flat_map(|profile| ["--profile", profile]));
         command.insert_args(tier.args.clone());
         if let Some(preset) = self.preset {
-            let members = Selection::of_command(&command, facts).members(facts);
-            let others = command.args.split_off(packages);
-            command.insert_args(feature_args(preset, &members));
+            let features = feature_args(preset, &command.members(facts));
+            let others = command.args.split_off(count);
+            command.insert_args(features);
             command.args.extend(others);
         }
         command
     }
 
-    /// The commands to run. `only` names the members whose tests are run when the build is wider than that.
+    /// The commands to run in place of `command`. `only` names the members whose tests are run when the build is wider
+    /// than that.
     pub(crate) fn run(
         &self,
         workspace: &Workspace,
-        selection: &Selection,
+        command: &CargoCommand,
         only: Option<&[String]>,
     ) -> Vec<Step> {
-        let command = self.build(workspace, selection);
         let nextest = matches!(self.runner, Runner::Nextest { .. });
         // Without a library `cargo test --doc` is an error.
-        let members = Selection::of_command(&command, &workspace.facts).members(&workspace.facts);
+        let members = command.members(&workspace.facts);
         let doctests = self.tier.doctests && members.iter().any(|member| member.has_library());
         // `--all-targets` and the like leave doc tests out; without them cargo runs them in the same call, and the
         // libraries they need are built whether they run or not.
@@ -102,9 +102,10 @@ impl<'a> Shape<'a> {
             TierCommand::Test if doctests && !separate => Kind::TestsAndDoctests,
             TierCommand::Test => Kind::Tests,
             TierCommand::Bench => Kind::Bench,
-            _ => return vec![Step::new(Kind::Compile, command, None)],
+            _ => return vec![Step::new(Kind::Compile, command.clone(), None)],
         };
         let doctests = separate.then(|| self.step(Kind::Doctests, command.clone().to_doctests(), only));
+        let command = command.clone();
         let command = if nextest { command.to_nextest() } else { command };
         std::iter::once(self.step(kind, command, only)).chain(doctests).collect()
     }

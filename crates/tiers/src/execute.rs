@@ -9,12 +9,12 @@ use xtask_workspace::config::OnOverBudget;
 use xtask_workspace::{Flag, LocalPackage, Progress, Workspace};
 
 use crate::commands::{Kind, Step};
+use crate::history::{self, Results, Verdict};
 use crate::junit::{self, Report, TestRun};
 use crate::plan::TierPlan;
 use crate::report::{Slow, TierReport, Units, slowest, unit_times};
-use crate::results::{Results, Verdict};
 use crate::runner_shim::{Counts, DOCTESTS, ProgramRun, program_name};
-use crate::{ledger, select};
+use crate::select;
 
 /// What the steps of a run did.
 #[derive(Default)]
@@ -153,7 +153,7 @@ impl TierPlan {
         report: &TierReport,
         progress: &dyn Progress,
     ) {
-        let kept = ledger::append(workspace, report, self.narrow.clone())
+        let kept = history::append(workspace, report, self.narrow.clone())
             .and_then(|()| self.keep_verdicts(workspace, outcome, report));
         if let Err(error) = kept {
             progress.note(&format!("the result of this run was not kept: {error:#}"));

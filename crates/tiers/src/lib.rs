@@ -2,21 +2,19 @@
 
 mod commands;
 mod execute;
+mod history;
 mod junit;
-mod ledger;
 mod plan;
 mod report;
-mod results;
 mod runner;
 mod runner_shim;
 mod select;
 
 pub use commands::{build_command, build_commands};
+pub use history::{LedgerLine, Results, Verdict, ledger};
 pub use junit::TestRun;
-pub use ledger::{LedgerLine, ledger};
 pub use plan::{TierOptions, TierPlan};
 pub use report::{Slow, TierReport, Units};
-pub use results::{Results, Verdict};
 pub use runner::Runner;
 pub use runner_shim::{Counts, ProgramRun, ROLE_TESTS, run_tests};
 pub use select::Chosen;

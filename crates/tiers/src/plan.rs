@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 use xtask_units::{Forecast, State, UnitSet, forecast, states};
 use xtask_workspace::config::{Affected, Packages, Preset, Tier, TierCommand};
-use xtask_workspace::{CargoCommand, Progress, Selection, Workspace};
+use xtask_workspace::{CargoCommand, Progress, Workspace};
 
 use crate::commands::{Kind, Shape, Step};
 use crate::junit;
@@ -53,7 +53,7 @@ pub struct TierPlan {
     pub notes: Vec<String>,
     #[serde(skip)]
     pub(crate) steps: Vec<Step>,
-    /// The members that alone are built, where that is less than the tier's whole selection.
+    /// As [`Build::narrow`].
     #[serde(skip)]
     pub(crate) narrow: Vec<String>,
     #[serde(skip)]
@@ -67,7 +67,10 @@ pub struct TierPlan {
 
 /// What is built and run for the chosen members.
 pub(crate) struct Build {
-    pub(crate) selection: Selection,
+    /// The command that builds it.
+    pub(crate) command: CargoCommand,
+    /// The members that alone are built, where that is less than the tier's whole selection.
+    pub(crate) narrow: Vec<String>,
     /// The members whose tests run, where that is narrower than what is built.
     pub(crate) only: Option<Vec<String>>,
     pub(crate) why: String,
@@ -99,21 +102,17 @@ impl TierOptions {
             runner_args: &self.runner_args,
         };
         let selected = self.select(workspace, &shape, progress, &mut notes)?;
-        let steps = if selected.chosen.is_empty() {
+        let mut steps = if selected.chosen.is_empty() {
             Vec::new()
         } else {
-            shape.run(workspace, &selected.build.selection, selected.build.only.as_deref())
+            shape.run(workspace, &selected.build.command, selected.build.only.as_deref())
         };
         let log = workspace.state_dir().join("runs").join(format!("{}.jsonl", std::process::id()));
-        let steps = steps
-            .into_iter()
-            .map(|step| self.complete(workspace, step, &log, &mut notes))
-            .collect::<Vec<_>>();
-        let units = self.units(workspace, &shape, &selected, progress, &mut notes);
-        let narrow = match (&self.tier.packages, &selected.build.selection) {
-            (Packages::Affected, Selection::Only(names)) => names.clone(),
-            _ => Vec::new(),
-        };
+        // Our binary is the runner wherever cargo starts tests itself.
+        for step in steps.iter_mut().filter(|step| !matches!(step.kind, Kind::Compile | Kind::Nextest)) {
+            step.command = through_us(workspace, step, &self.exe, &log, &mut notes);
+        }
+        let units = self.units(workspace, &selected, progress, &mut notes);
         let forecast = units.map(|(units, states)| {
             forecast(&units, &states, &xtask_units::Times::load(workspace), jobs(workspace))
         });
@@ -127,27 +126,12 @@ impl TierOptions {
             runner,
             forecast,
             notes,
-            narrow,
+            narrow: selected.build.narrow,
             steps,
             log,
             inputs: selected.inputs,
             options: self,
         })
-    }
-
-    /// Our binary is the runner wherever cargo starts tests itself.
-    fn complete(
-        &self,
-        workspace: &Workspace,
-        step: Step,
-        log: &camino::Utf8Path,
-        notes: &mut Vec<String>,
-    ) -> Step {
-        if matches!(step.kind, Kind::Compile | Kind::Nextest) {
-            return step;
-        }
-        let command = through_us(workspace, &step, &self.exe, log, notes);
-        Step { command, ..step }
     }
 
     fn select(
@@ -170,7 +154,6 @@ impl TierOptions {
     fn units(
         &self,
         workspace: &Workspace,
-        shape: &Shape,
         selected: &select::Selected,
         progress: &dyn Progress,
         notes: &mut Vec<String>,
@@ -181,11 +164,11 @@ impl TierOptions {
         if let Some(units) = &selected.build.units {
             return Some(units.clone());
         }
-        let command = shape.build(workspace, &selected.build.selection);
+        let command = &selected.build.command;
         let units = if self.forecast {
-            planned(workspace, &command, self, progress, notes)
+            planned(workspace, command, self, progress, notes)
         } else {
-            xtask_units::cached(workspace, &command, &self.exe)
+            xtask_units::cached(workspace, command, &self.exe)
         }?;
         let states = states(workspace, &units);
         Some((units, states))

@@ -11,16 +11,16 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use xtask_units::{State, Unit, UnitSet, reads, states};
-use xtask_workspace::config::TierCommand;
+use xtask_workspace::config::{Packages, TierCommand};
 use xtask_workspace::{
     Base, CargoCommand, Changes, Digest, Globs, Hasher, InputsQuestion, LocalPackage, LockBefore,
-    MayReadOutside, Progress, Question, Reach, Reads, Selection, Workspace, changes, config_candidates,
-    member_inputs, reach, stamp,
+    MayReadOutside, Progress, Question, Reach, Reads, Workspace, changes, config_candidates, member_inputs,
+    reach, stamp,
 };
 
 use crate::commands::Shape;
+use crate::history::Results;
 use crate::plan::{Build, TierOptions, planned};
-use crate::results::Results;
 
 /// A member that the tier runs for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,19 +55,14 @@ impl Selected {
     /// All members of the tier, built and run as they are.
     pub(crate) fn all_of(workspace: &Workspace, shape: &Shape, why: impl Into<String>) -> Self {
         let why = why.into();
-        let selection = Selection::of_tier(shape.tier);
-        let members = members_of(workspace, &shape.build(workspace, &selection));
-        let chosen = members
-            .into_iter()
-            .map(|member| Chosen { name: member.name.clone(), reasons: vec![why.clone()] });
-        let build = Build { selection, only: None, why: "what is selected".to_owned(), units: None };
+        let command = shape.build(workspace, &shape.tier.packages);
+        let reasons = vec![why.clone()];
+        let chosen = command.members(&workspace.facts).into_iter();
+        let chosen = chosen.map(|member| Chosen { name: member.name.clone(), reasons: reasons.clone() });
+        let why_built = "what is selected".to_owned();
+        let build = Build { command, narrow: Vec::new(), only: None, why: why_built, units: None };
         Self { chosen: chosen.collect(), why, build, inputs: None }
     }
-}
-
-/// The members that `command` selects.
-fn members_of<'a>(workspace: &'a Workspace, command: &CargoCommand) -> Vec<&'a LocalPackage> {
-    Selection::of_command(command, &workspace.facts).members(&workspace.facts)
 }
 
 /// Everything known about the present state of a workspace's tier.
@@ -100,7 +95,7 @@ pub(crate) fn affected(
         notes.push(format!("{why}: taking the whole workspace"));
         return Ok(Selected::all_of(workspace, shape, why));
     }
-    let command = shape.build(workspace, &Selection::of_tier(&options.tier));
+    let command = shape.build(workspace, &options.tier.packages);
     let Some(wide) = planned(workspace, &command, options, progress, notes) else {
         return Ok(Selected::all_of(workspace, shape, "the units are not known"));
     };
@@ -111,7 +106,7 @@ pub(crate) fn affected(
     for member in &chosen {
         progress.detail(&format!("{}: {}", member.name, member.reasons.join(", ")));
     }
-    let build = now.build(shape, &chosen, progress, notes);
+    let build = now.build(shape, command, &chosen, progress, notes);
     progress.detail(&format!("building {}", build.why));
     Ok(Selected { chosen, why, build, inputs: Some(inputs) })
 }
@@ -150,7 +145,7 @@ impl<'a> Now<'a> {
             ignore: Globs::parse(&options.affected.ignore)?,
             global: Globs::parse(&options.affected.global)?,
             lock: workspace.root().join("Cargo.lock"),
-            members: members_of(workspace, command),
+            members: command.members(&workspace.facts),
             workspace,
             options,
             changes,
@@ -287,6 +282,7 @@ impl<'a> Now<'a> {
     fn build(
         &self,
         shape: &Shape,
+        command: CargoCommand,
         chosen: &[Chosen],
         progress: &dyn Progress,
         notes: &mut Vec<String>,
@@ -296,7 +292,8 @@ impl<'a> Now<'a> {
         let runs = matches!(self.options.tier.command, TierCommand::Test | TierCommand::Bench);
         let only = (runs && !everything).then(|| names.clone());
         let wide = |why: String| Build {
-            selection: Selection::of_tier(&self.options.tier),
+            command,
+            narrow: Vec::new(),
             only,
             why,
             units: Some((self.wide.clone(), self.states.clone())),
@@ -316,9 +313,8 @@ impl<'a> Now<'a> {
             let why = format!("the workspace ({} units to compile, all of the packages chosen)", stale.len());
             return wide(why);
         }
-        let narrow = Selection::Only(names.clone());
-        let command = shape.build(self.workspace, &narrow);
-        let Some(units) = planned(self.workspace, &command, self.options, progress, notes) else {
+        let narrow = shape.build(self.workspace, &Packages::List(names.clone()));
+        let Some(units) = planned(self.workspace, &narrow, self.options, progress, notes) else {
             return wide("the workspace (the narrow selection cannot be planned)".to_owned());
         };
         // Other features or other flags: its verdict would be on other code than the workspace's, and daily runs
@@ -337,7 +333,7 @@ impl<'a> Now<'a> {
                 "only the packages chosen ({narrow_stale} units to compile; {} for the workspace)",
                 stale.len()
             );
-            return Build { selection: narrow, only: None, why, units: Some((units, states)) };
+            return Build { command: narrow, narrow: names, only: None, why, units: Some((units, states)) };
         }
         wide(format!(
             "the workspace ({} units to compile; {narrow_stale} for the packages chosen alone)",

@@ -227,9 +227,10 @@ fn changed_since(
     changed.map(|(name, _)| format!("variable {name} changed"))
 }
 
-/// Variables of the package itself are set by cargo, so the environment here does not have them.
+/// Variables of the package itself are set by cargo, and the arguments of clippy by `cargo clippy`, so the environment here
+/// does not have them.
 fn is_cargos_variable(name: &str) -> bool {
-    name.starts_with("CARGO") || name == "OUT_DIR"
+    name.starts_with("CARGO") || name == "OUT_DIR" || name == "CLIPPY_ARGS"
 }
 
 /// The names that a build script set for its package with `rustc-env`.

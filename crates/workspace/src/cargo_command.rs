@@ -197,12 +197,9 @@ impl CargoCommand {
         let mut words = words.into_iter().map(Into::into).collect::<VecDeque<_>>();
         while let Some(word) = words.pop_front() {
             let positional = !word.starts_with('-');
-            if word == "--" {
-                return self.runner_args.extend(words);
-            }
-            if positional && matches!(&*self.verb, "run" | "rustc" | "rustdoc") {
-                self.runner_args.push(word);
-                return self.runner_args.extend(words);
+            let of_program = positional && matches!(&*self.verb, "run" | "rustc" | "rustdoc");
+            if word == "--" || of_program {
+                return self.runner_args.extend(Some(word).filter(|_| of_program).into_iter().chain(words));
             }
             if positional && self.verb.is_empty() {
                 match word.strip_prefix('+') {
@@ -298,7 +295,7 @@ impl CargoCommand {
         })
     }
 
-    /// The command that an alias stands for, and its alias: by the variable, then by cargo's configuration in
+    /// The same command with what the alias stands for that it may be: by the variable, then by cargo's configuration in
     /// [`CargoCommand::dir`]. A circle of aliases is left to cargo to report.
     #[must_use]
     pub fn without_alias(mut self, environment: &Environment) -> Self {

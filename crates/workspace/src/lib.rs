@@ -37,6 +37,6 @@ pub use member_inputs::{InputsQuestion, member_inputs};
 pub use metadata::{CargoVersion, Outline};
 pub use model::{Facts, LocalDependency, LocalPackage, TargetFacts};
 pub use progress::{Progress, Silent};
-pub use selection::{Selection, feature_args, preset_features, target_args};
+pub use selection::{feature_args, package_args, preset_features, target_args};
 pub use toolchain::{on_path, program_in};
 pub use workspace::{Workspace, has_workspace_table};

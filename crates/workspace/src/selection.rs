@@ -2,87 +2,49 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{Packages, Preset, Target, Targets, Tier};
+use crate::config::{Packages, Preset, Target, Targets};
 use crate::{CargoCommand, Facts, Flag, LocalPackage};
 
-/// The members that a command selects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
-    /// All members but these.
-    Workspace {
-        /// Package id specs or patterns of the members left out.
-        exclude: Vec<String>,
-    },
-    /// What cargo takes when it is told nothing.
-    Default {
-        /// The same.
-        exclude: Vec<String>,
-    },
-    /// These members, as package id specs or patterns.
-    Only(Vec<String>),
-}
-
-impl Selection {
-    /// What `tier` takes. An affected tier takes less of it.
-    pub fn of_tier(tier: &Tier) -> Self {
-        let exclude = tier.exclude.clone();
-        match &tier.packages {
-            Packages::Affected | Packages::Workspace => Self::Workspace { exclude },
-            Packages::Default => Self::Default { exclude },
-            Packages::List(names) => Self::Only(names.clone()),
-        }
-    }
-
-    /// What `command` selects by its options and the folder that it is for.
-    pub fn of_command(command: &CargoCommand, facts: &Facts) -> Self {
-        let values = |flag| command.values(flag).map(str::to_owned).collect::<Vec<_>>();
-        let (packages, exclude) = (values(Flag::Package), values(Flag::Exclude));
-        if command.has(Flag::Workspace) {
-            return Self::Workspace { exclude };
-        }
-        if !packages.is_empty() {
-            return Self::Only(packages);
-        }
-        let manifest = command.values(Flag::Manifest).last().map(|path| command.dir.join(path));
-        let manifest = manifest.map(|path| path.canonicalize_utf8().unwrap_or(path));
-        let dir = manifest.as_ref().and_then(|path| path.parent()).unwrap_or(&command.dir);
-        // In a member's own folder cargo takes that member; at the root, the default members.
-        match facts.owner_of(dir).map(|index| &facts.packages[index]) {
-            Some(package) if package.member && package.dir != facts.root => {
-                Self::Only(vec![package.name.clone()])
-            }
-            _ => Self::Default { exclude },
-        }
-    }
-
-    /// The selected members, in the order of their names.
+impl CargoCommand {
+    /// The members that it selects by its options and its folder, in the order of their names.
     pub fn members<'a>(&self, facts: &'a Facts) -> Vec<&'a LocalPackage> {
-        let any = |specs: &[String], member: &LocalPackage| specs.iter().any(|spec| means(spec, member));
-        let selected = |member: &&LocalPackage| match self {
-            Self::Workspace { exclude } => !any(exclude, member),
-            Self::Default { exclude } => {
-                facts.default_members.contains(&member.name) && !any(exclude, member)
+        let manifest = self.values(Flag::Manifest).last().map(|path| self.dir.join(path));
+        let manifest = manifest.map(|path| path.canonicalize_utf8().unwrap_or(path));
+        let dir = manifest.as_ref().and_then(|path| path.parent()).unwrap_or(&self.dir);
+        // In a member's own folder cargo takes that member; at the root, the default members.
+        let own = facts.owner_of(dir).map(|index| &facts.packages[index]);
+        let own = own.filter(|package| package.member && package.dir != facts.root);
+        let any = |flag, member: &LocalPackage| self.values(flag).any(|spec| means(spec, member));
+        let selected = |member: &&LocalPackage| {
+            if self.has(Flag::Workspace) {
+                !any(Flag::Exclude, member)
+            } else if self.has(Flag::Package) {
+                any(Flag::Package, member)
+            } else {
+                own.map_or_else(|| facts.default_members.contains(&member.name), |own| own.id == member.id)
             }
-            Self::Only(specs) => any(specs, member),
         };
         facts.members().filter(selected).collect()
     }
+}
 
-    /// `--workspace`, `-p a -p b`, or nothing.
-    pub fn package_args(&self, facts: &Facts) -> Vec<String> {
-        let list = |names: &mut dyn Iterator<Item = &str>| -> Vec<String> {
-            names.flat_map(|name| ["-p".to_owned(), facts.package_spec(name)]).collect()
-        };
-        match self {
-            Self::Workspace { exclude } => {
-                let excluded = exclude.iter().flat_map(|name| ["--exclude".to_owned(), name.clone()]);
-                std::iter::once("--workspace".to_owned()).chain(excluded).collect()
-            }
-            Self::Default { exclude } if exclude.is_empty() => Vec::new(),
-            // `--exclude` only goes with `--workspace`.
-            Self::Default { .. } => list(&mut self.members(facts).iter().map(|member| member.name.as_str())),
-            Self::Only(names) => list(&mut names.iter().map(String::as_str)),
+/// `--workspace`, `-p a -p b`, or nothing. Without the packages that are affected at the moment, all are.
+pub fn package_args(packages: &Packages, exclude: &[String], facts: &Facts) -> Vec<String> {
+    let list = |names: &mut dyn Iterator<Item = &String>| -> Vec<String> {
+        names.flat_map(|name| ["-p".to_owned(), facts.package_spec(name)]).collect()
+    };
+    match packages {
+        Packages::Affected | Packages::Workspace => {
+            let excluded = exclude.iter().flat_map(|name| ["--exclude".to_owned(), name.clone()]);
+            std::iter::once("--workspace".to_owned()).chain(excluded).collect()
         }
+        Packages::Default if exclude.is_empty() => Vec::new(),
+        // `--exclude` only goes with `--workspace`.
+        Packages::Default => {
+            let names = facts.members().map(|member| &member.name);
+            list(&mut names.filter(|name| facts.default_members.contains(name) && !exclude.contains(name)))
+        }
+        Packages::List(names) => list(&mut names.iter()),
     }
 }
 
@@ -185,16 +147,15 @@ mod tests {
 
     #[test]
     fn packages_become_arguments() {
-        let only = |names: &[&str]| Selection::Only(names.iter().map(|name| (*name).to_owned()).collect());
         let table = [
-            (Selection::Workspace { exclude: vec![] }, "--workspace"),
-            (Selection::Workspace { exclude: vec!["b".into()] }, "--workspace --exclude b"),
-            (Selection::Default { exclude: vec![] }, ""),
-            (Selection::Default { exclude: vec!["a".into()] }, "-p path+file:///w/c#0.1.0"),
-            (only(&["a", "b"]), "-p a -p b"),
+            (Packages::Workspace, vec![], "--workspace"),
+            (Packages::Affected, vec!["b".to_owned()], "--workspace --exclude b"),
+            (Packages::Default, vec![], ""),
+            (Packages::Default, vec!["a".to_owned()], "-p path+file:///w/c#0.1.0"),
+            (Packages::List(vec!["a".to_owned(), "b".to_owned()]), vec![], "-p a -p b"),
         ];
-        for (selection, expected) in table {
-            assert_eq!(selection.package_args(&facts()).join(" "), expected);
+        for (packages, exclude, expected) in table {
+            assert_eq!(package_args(&packages, &exclude, &facts()).join(" "), expected);
         }
     }
 
@@ -219,7 +180,7 @@ mod tests {
         for (dir, text, expected) in table {
             let facts = facts();
             let command = CargoCommand::new(dir, text.split(' '));
-            let members = Selection::of_command(&command, &facts).members(&facts);
+            let members = command.members(&facts);
             let names = members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>();
             assert_eq!(names.join(" "), expected, "{text} in {dir}");
         }

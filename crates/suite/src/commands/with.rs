@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use clap::ArgMatches;
 use serde::Serialize;
-use xtask_workspace::{CargoCommand, Flag, Selection, WrongUsage, feature_args};
+use xtask_workspace::{CargoCommand, Flag, WrongUsage, feature_args};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -39,9 +39,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches, dir: &Utf8Path) -> 
         ))
         .into());
     }
-    let facts = &context.workspace.facts;
-    let members = Selection::of_command(&command, facts).members(facts);
-    command.insert_args(feature_args(preset, &members));
+    command.insert_args(feature_args(preset, &command.members(&context.workspace.facts)));
     if arguments.get_flag("dry-run") {
         let plan = Plan { command: command.to_string() };
         if context.shell.json() {

@@ -102,6 +102,17 @@ fn times_come_from_the_records() {
 }
 
 #[test]
+fn arguments_of_clippy_are_no_change() {
+    let tier = "command = \"clippy\"\nargs = [\"--\", \"-D\", \"warnings\"]\n";
+    let suite = Suite::trio(&format!("[tiers.l]\n{tier}[tiers.fast]\n{tier}packages = \"affected\"\n"));
+    suite.run(&["l"], 0);
+    let forecast = suite.json(&["l", "--forecast"], 0)["forecast"].clone();
+    assert_eq!(number(&forecast["compile"]), 0, "{forecast:#}");
+    suite.run(&["fast"], 0);
+    assert_eq!(suite.json(&["fast"], 0)["packages"], serde_json::json!([]));
+}
+
+#[test]
 fn check_clippy_and_doc_too() {
     let config = "[tiers.c]\ncommand = \"check\"\ntargets = \"all\"\n[tiers.l]\ncommand = \"clippy\"\n[tiers.b]\ncommand = \"build\"\nprofile = \"release\"\n";
     let suite = Suite::trio(config);
