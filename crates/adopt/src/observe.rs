@@ -15,7 +15,7 @@ use serde::Serialize;
 use xtask_edit::{Edit, Node, Reversal};
 use xtask_units::TargetKind;
 use xtask_workspace::config::{Config, FILE_NAME, Packages, Target, Targets, Tier, TierCommand};
-use xtask_workspace::{Progress, Selection, Workspace, digest};
+use xtask_workspace::{CargoCommand, Progress, Workspace, digest, package_args};
 
 use crate::record::{self, Adopted, read_text};
 use check::{Check, Failure};
@@ -112,27 +112,23 @@ fn by_preset(config: &Config) -> BTreeMap<Option<&str>, Vec<&Tier>> {
     tiers
 }
 
-fn selection(tier: &Tier) -> Selection {
-    let exclude = tier.exclude.clone();
-    match &tier.packages {
-        Packages::Default => Selection::Default { exclude },
-        Packages::List(names) => Selection::Only(names.clone()),
-        Packages::Affected | Packages::Workspace => Selection::Workspace { exclude },
-    }
+/// The names of the members that `tier` takes.
+fn members(workspace: &Workspace, tier: &Tier) -> BTreeSet<String> {
+    let facts = &workspace.facts;
+    let args = package_args(&tier.packages, &tier.exclude, facts);
+    let command = CargoCommand::new(workspace.root(), std::iter::once("check".to_owned()).chain(args));
+    command.members(facts).into_iter().map(|member| member.name.clone()).collect()
 }
 
 /// The names of the members that any of the tiers takes.
 fn selected(workspace: &Workspace, tiers: &[&Tier]) -> Vec<String> {
-    let selections = tiers.iter().map(|tier| selection(tier).members(&workspace.facts)).collect::<Vec<_>>();
-    let is_selected = |name: &str| selections.iter().flatten().any(|member| member.name == name);
-    let names = workspace.facts.members().map(|member| member.name.clone());
-    names.filter(|name| is_selected(name)).collect()
+    tiers.iter().flat_map(|tier| members(workspace, tier)).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// What `tier` would build of the failures, left out of it: kinds of targets where that is enough, else members.
 fn leave_out(workspace: &Workspace, tier: &Tier, failures: &[Failure], settings: &mut Settings) {
-    let members = selection(tier).members(&workspace.facts);
-    let taken = |failure: &&Failure| members.iter().any(|member| member.name == failure.member);
+    let members = members(workspace, tier);
+    let taken = |failure: &&Failure| members.contains(&failure.member);
     let failures = failures.iter().filter(taken).filter(|failure| builds(tier, failure));
     let by_kind = |failure: &&Failure| {
         matches!(failure.kind, TargetKind::Example | TargetKind::Bench) && settings.may_list_targets(tier)

@@ -87,10 +87,20 @@ impl Adopted {
         Self { undo, ..self }
     }
 
-    /// The file's text.
+    /// The file's text: JSON with a line for each file, so that a diff shows what an update changed.
     pub fn to_text(&self) -> Result<String> {
-        let json = serde_json::to_string_pretty(self).context("failed to write JSON")?;
-        Ok(json + "\n")
+        let Self { format, version, how, undo } = self;
+        let files = undo.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
+        let [version, how] = [serde_json::to_string(version), serde_json::to_string(how)];
+        let text = files.and_then(|files| {
+            Ok(format!(
+                "{{\n\"format\": {format},\n\"version\": {},\n\"how\": {},\n\"undo\": [\n{}\n]\n}}\n",
+                version?,
+                how?,
+                files.join(",\n")
+            ))
+        });
+        text.context("failed to write JSON")
     }
 
     /// The suite's own files that are no longer as they were written, or gone. They are relative to the root.
@@ -198,5 +208,25 @@ pub(crate) fn read_text(root: &Utf8Path, path: &Utf8Path) -> Result<Option<Strin
         },
         Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => Ok(None),
         Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_what_is_read() {
+        let created = |path: &str| Reversal::Created {
+            path: path.into(),
+            digest: digest(path),
+            inverses: inverses("", "[alias]\na = \"b\"\n"),
+        };
+        let how = How::Git { url: "https://example.com/\"x\"".to_owned(), rev: "main".to_owned() };
+        for undo in [Vec::new(), vec![created("a b"), created("c")]] {
+            let adopted = Adopted::new("0.1.0".to_owned(), how.clone(), undo);
+            let text = adopted.to_text().unwrap();
+            assert_eq!(serde_json::from_str::<Adopted>(&text).unwrap(), adopted, "{text}");
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 use xtask_units::{FailedTarget, Record, RunOptions, TargetKind};
-use xtask_workspace::config::Preset;
-use xtask_workspace::{CargoCommand, Facts, LocalPackage, Progress, Selection, Workspace, feature_args};
+use xtask_workspace::config::{Packages, Preset};
+use xtask_workspace::{CargoCommand, Facts, LocalPackage, Progress, Workspace, feature_args, package_args};
 
 /// A signal came while cargo was running; its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,16 +55,17 @@ pub(crate) struct Check<'a> {
 impl Check<'_> {
     /// The members.
     pub(crate) fn packages(&self) -> Vec<&LocalPackage> {
-        Selection::Only(self.members.to_vec()).members(&self.workspace.facts)
+        let members = self.workspace.facts.members();
+        members.filter(|member| self.members.contains(&member.name)).collect()
     }
 
     /// Checks the members with the features of `preset`, or the default ones.
     pub(crate) fn run(&self, preset: Option<&Preset>) -> Result<Vec<Failure>> {
         let facts = &self.workspace.facts;
         let others = facts.members().map(|member| member.name.clone());
-        let exclude = others.filter(|name| !self.members.contains(name)).collect();
+        let exclude = others.filter(|name| !self.members.contains(name)).collect::<Vec<_>>();
         let mut args = vec!["check".to_owned()];
-        args.extend(Selection::Workspace { exclude }.package_args(facts));
+        args.extend(package_args(&Packages::Workspace, &exclude, facts));
         args.extend(preset.into_iter().flat_map(|preset| feature_args(preset, &self.packages())));
         args.extend(["--all-targets", "--keep-going"].map(str::to_owned));
         let command = CargoCommand::new(self.workspace.root(), args);

@@ -29,29 +29,29 @@ pub(crate) fn own_files(source: &Source, launcher: &str, how: &How) -> Result<Fi
     files.extend(suite.into_iter().map(|(path, bytes)| (Utf8Path::new("suite").join(path), bytes)));
     let texts = [
         ("Cargo.toml", launcher_manifest(launcher)),
-        ("README.md", include_str!("files/README.md").replace("@URL@", env!("CARGO_PKG_REPOSITORY"))),
-        ("src/rustfmt.toml", include_str!("files/rustfmt.toml").to_owned()),
-        ("suite/rustfmt.toml", include_str!("files/rustfmt.toml").to_owned()),
-        ("clippy.toml", include_str!("files/clippy.toml").to_owned()),
-        ("suite/inside/Cargo.toml", include_str!("files/inside.toml").replace("@NAME@", launcher)),
-        ("suite/inside/main.rs", include_str!("files/inside.rs").to_owned()),
-        (".gitignore", include_str!("files/gitignore").to_owned()),
-        (".gitattributes", include_str!("files/gitattributes").to_owned()),
+        ("README.md", include_str!("../../files/README.md").replace("@URL@", env!("CARGO_PKG_REPOSITORY"))),
+        ("src/rustfmt.toml", include_str!("../../files/rustfmt.toml").to_owned()),
+        ("suite/rustfmt.toml", include_str!("../../files/rustfmt.toml").to_owned()),
+        ("clippy.toml", include_str!("../../files/clippy.toml").to_owned()),
+        ("suite/inside/Cargo.toml", include_str!("../../files/inside.toml").replace("@NAME@", launcher)),
+        ("suite/inside/main.rs", include_str!("../../files/inside.rs").to_owned()),
+        (".gitignore", include_str!("../../files/gitignore").to_owned()),
+        (".gitattributes", include_str!("../../files/gitattributes").to_owned()),
     ];
     files.extend(texts.map(|(path, text)| (Utf8PathBuf::from(path), text.into_bytes())));
     Ok(files)
 }
 
 fn launcher_manifest(launcher: &str) -> String {
-    let text = include_str!("files/launcher.toml");
+    let text = include_str!("../../files/launcher.toml");
     text.replace("@NAME@", launcher).replace("@VERSION@", LAUNCHER_VERSION)
 }
 
 /// The first content of the files that are the workspace's own, relative to the launcher's folder.
 pub(crate) fn tasks_files() -> Files {
     let texts = [
-        ("tasks/Cargo.toml", include_str!("files/tasks.toml")),
-        ("tasks/src/main.rs", include_str!("files/tasks.rs")),
+        ("tasks/Cargo.toml", include_str!("../../files/tasks.toml")),
+        ("tasks/src/main.rs", include_str!("../../files/tasks.rs")),
     ];
     texts.map(|(path, text)| (path.into(), text.as_bytes().to_vec())).into()
 }

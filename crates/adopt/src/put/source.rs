@@ -148,8 +148,8 @@ impl Source {
         }
         Ok(Files::from([
             ("Cargo.toml".into(), manifest.to_string().into_bytes()),
-            ("workshop/Cargo.toml".into(), include_bytes!("files/workshop.toml").to_vec()),
-            ("workshop/src/main.rs".into(), include_bytes!("files/workshop.rs").to_vec()),
+            ("workshop/Cargo.toml".into(), include_bytes!("../../files/workshop.toml").to_vec()),
+            ("workshop/src/main.rs".into(), include_bytes!("../../files/workshop.rs").to_vec()),
         ]))
     }
 
