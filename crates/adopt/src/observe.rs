@@ -135,7 +135,7 @@ fn leave_out(workspace: &Workspace, tier: &Tier, failures: &[Failure], settings:
     };
     let (kinds, whole): (Vec<_>, Vec<_>) = failures.partition(by_kind);
     let gone = |name: &str| whole.iter().any(|failure| failure.member == name);
-    if members.iter().all(|member| gone(&member.name)) && !members.is_empty() {
+    if members.iter().all(|member| gone(member)) && !members.is_empty() {
         settings.nothing_left(&tier.name, &whole);
         return;
     }
