@@ -5,6 +5,8 @@
 //! A project adds [tasks](Task) of its own in a binary that calls [`main_with`]; `docs/extending.md` has examples.
 //! What such a task needs is exported here, so that its package depends on this crate only.
 
+#![warn(missing_docs)]
+
 mod bar;
 mod cli;
 mod commands;
