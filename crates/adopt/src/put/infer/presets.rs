@@ -56,8 +56,8 @@ fn common(workspace: &Workspace<'_>) -> Option<(BTreeSet<String>, String)> {
     let full = full.map(|(features, manifests)| (features, format!("a feature `full` in {manifests}")));
     // Features that are named for documentation turn on just that.
     let documented = named(&|member, name| {
-        let names = member.manifest.strings(&["package", "metadata", "docs", "rs", "features"]);
-        names.contains(&name) && !name.contains("doc")
+        let listed = member.manifest.strings(&["package", "metadata", "docs", "rs", "features"]);
+        listed.contains(&name) && !name.contains("doc")
     });
     full.or_else(|| {
         let (features, manifests) = documented?;
