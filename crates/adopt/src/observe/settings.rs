@@ -10,9 +10,7 @@ use xtask_workspace::{Facts, WrongUsage};
 
 use super::check::Failure;
 use super::{Finding, FoundFeatures};
-
-/// Beyond it a list goes on in the next line.
-const WIDTH: usize = 108;
+use crate::lists::{list, shortest};
 
 /// The file, and what is to be added.
 pub(super) struct Settings {
@@ -46,7 +44,7 @@ impl Settings {
     }
 
     pub(super) fn list_features(&mut self, facts: &Facts, preset: &str, found: &FoundFeatures) {
-        let features = crate::features::shortest(facts, &found.kept);
+        let features = shortest(facts, &found.kept);
         let reasons = found.dropped.iter().map(|(feature, why)| format!("not {feature}: {why}"));
         self.features.push((preset.to_owned(), features, reasons.collect()));
         for (feature, why) in &found.dropped {
@@ -161,27 +159,6 @@ fn extended<'a>(mut array: Array, new: impl Iterator<Item = (&'a str, String)>) 
     array.set_trailing_comma(true);
     array.set_trailing("\n");
     array
-}
-
-/// An array of these strings, over several lines, below the comments.
-fn list(comments: &[String], values: &[String]) -> String {
-    let mut text = "[\n".to_owned();
-    for comment in comments {
-        text = format!("{text}    {comment}\n");
-    }
-    let mut line = String::new();
-    for value in values {
-        let value = Value::from(value.as_str()).to_string();
-        if !line.is_empty() && line.len() + value.len() + 6 > WIDTH {
-            text = format!("{text}   {line}\n");
-            line.clear();
-        }
-        line = format!("{line} {value},");
-    }
-    if !line.is_empty() {
-        text = format!("{text}   {line}\n");
-    }
-    text + "]"
 }
 
 #[cfg(test)]

@@ -7,8 +7,6 @@ mod ignore;
 mod manifest;
 mod presets;
 mod render;
-#[cfg(test)]
-mod tests;
 mod tiers;
 
 use std::fs;
@@ -61,7 +59,7 @@ pub(crate) fn xtask_toml(facts: &Facts, stable: bool) -> Inferred {
             "No compiler reads these, and no source here has their names and a way to them. A change to any other file \
              outside of the members selects every member.",
         );
-        page.list("ignore", ignorable.iter().map(String::as_str));
+        page.list("ignore", &ignorable);
     }
     Inferred { text: page.finish(), notes }
 }
@@ -78,3 +76,6 @@ fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     paths.sort();
     paths
 }
+
+#[cfg(test)]
+mod tests;

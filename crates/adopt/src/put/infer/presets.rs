@@ -1,110 +1,91 @@
-//! The presets `common` and `full`, as far as manifests say what belongs there.
+//! The presets `common` and `full`, as far as manifests say what belongs there. Features are `member/feature`.
 
 use std::collections::BTreeSet;
 
 use super::render::Page;
 use super::{Member, Workspace, read};
-
-/// A feature of a member, by the member's number.
-type Feature = (usize, String);
+use crate::lists::shortest;
 
 /// Features that cannot be on together with all others, and why.
-type Dropped = (String, BTreeSet<Feature>);
+type Dropped = (String, BTreeSet<String>);
 
 /// Writes the presets that differ from the built-in ones.
 pub(super) fn write(workspace: &Workspace<'_>, stable: bool, page: &mut Page, notes: &mut Vec<String>) {
     let dropped = dropped(workspace, stable);
-    let is_kept = |feature: &Feature| dropped.iter().all(|(_, features)| !features.contains(feature));
+    let is_kept = |feature: &String| dropped.iter().all(|(_, features)| !features.contains(feature));
     if let Some((mut features, why)) = common(workspace) {
         features.retain(is_kept);
-        let says_something = features.iter().any(|(number, name)| {
-            let by_default = leading_from(&workspace.members[*number], "default");
-            !by_default.contains(name)
-        });
-        if says_something {
+        if features.iter().any(|feature| !is_on_by_default(&workspace.carriers(feature))) {
             page.table("presets.common");
             page.comment(&format!("{why}."));
-            page.list("features", list(workspace, &features).iter().map(String::as_str));
+            page.list("features", &shortest(workspace.facts, &features));
             notes.push(format!("preset common: {why}"));
         }
     }
-    if !dropped.is_empty() {
-        page.table("presets.full");
-        page.comment("All features but these:");
-        for (why, features) in &dropped {
-            let names = features.iter().map(|(number, name)| {
-                let member = &workspace.members[*number].package.name;
-                format!("{member}/{name}")
-            });
-            let names = names.collect::<Vec<_>>().join(", ");
-            page.comment(&format!("- {names}: {why}"));
-            notes.push(format!("preset full: without {names}: {why}"));
-        }
-        let mut features = all(workspace);
-        features.retain(is_kept);
-        page.list("features", list(workspace, &features).iter().map(String::as_str));
+    if dropped.is_empty() {
+        return;
     }
+    page.table("presets.full");
+    page.comment("All features but these:");
+    for (why, features) in &dropped {
+        let names = features.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        page.comment(&format!("- {names}: {why}"));
+        notes.push(format!("preset full: without {names}: {why}"));
+    }
+    let all = workspace.members.iter().flat_map(Member::features);
+    let kept = all.map(|(feature, _)| feature).filter(is_kept).filter(|name| !name.ends_with("/default"));
+    page.list("features", &shortest(workspace.facts, &kept.collect()));
 }
 
 /// The features that the workspace itself takes together, where there is no built-in preset `common`.
-fn common(workspace: &Workspace<'_>) -> Option<(BTreeSet<Feature>, String)> {
-    let having = |name: &str| {
-        let having = workspace.members.iter().enumerate();
-        let having = having.filter(|(_, member)| member.package.features.contains_key(name));
-        having.map(|(number, _)| (number, name.to_owned())).collect::<BTreeSet<Feature>>()
+fn common(workspace: &Workspace<'_>) -> Option<(BTreeSet<String>, String)> {
+    let named = |wanted: &dyn Fn(&Member<'_>, &str) -> bool| {
+        let (mut features, mut manifests) = (BTreeSet::new(), Vec::new());
+        for member in &workspace.members {
+            let names = member.package.features.keys().filter(|name| wanted(member, name));
+            let before = features.len();
+            features.extend(names.map(|name| member.feature(name)));
+            manifests.extend((features.len() > before).then_some(member.manifest.shown.as_str()));
+        }
+        (!features.is_empty()).then(|| (features, manifests.join(", ")))
     };
-    let manifests = |features: &BTreeSet<Feature>| {
-        let numbers = features.iter().map(|(number, _)| *number).collect::<BTreeSet<_>>();
-        let manifests = numbers.into_iter().map(|number| workspace.members[number].manifest.shown.as_str());
-        manifests.collect::<Vec<_>>().join(", ")
-    };
-    if !having("common").is_empty() {
+    if named(&|_, name| name == "common").is_some() {
         return None;
     }
-    let full = having("full");
-    if !full.is_empty() {
-        let why = format!("a feature `full` in {}", manifests(&full));
-        return Some((full, why));
-    }
+    let full = named(&|_, name| name == "full");
+    let full = full.map(|(features, manifests)| (features, format!("a feature `full` in {manifests}")));
     // Features that are named for documentation turn on just that.
-    let documented = workspace.members.iter().enumerate().flat_map(|(number, member)| {
-        let names = member.manifest.strings(&["package", "metadata", "docs", "rs", "features"]);
-        let names = names
-            .into_iter()
-            .filter(|name| member.package.features.contains_key(*name) && !name.contains("doc"));
-        names.map(move |name| (number, name.to_owned()))
+    let documented = named(&|member, name| {
+        let listed = member.manifest.strings(&["package", "metadata", "docs", "rs", "features"]);
+        listed.contains(&name) && !name.contains("doc")
     });
-    let documented = documented.collect::<BTreeSet<_>>();
-    (!documented.is_empty()).then(|| {
-        let why = format!("[package.metadata.docs.rs] of {} names them", manifests(&documented));
-        (documented, why)
+    full.or_else(|| {
+        let (features, manifests) = documented?;
+        Some((features, format!("[package.metadata.docs.rs] of {manifests} names them")))
     })
 }
 
 /// What all features are without: features that compile logging out, and on a stable toolchain those that turn on the
 /// feature `nightly` of a package from elsewhere; with all that lead to one of them.
 fn dropped(workspace: &Workspace<'_>, stable: bool) -> Vec<Dropped> {
-    let configured =
-        [".cargo/config.toml", ".cargo/config"].map(|path| read(&workspace.facts.root.join(path)));
-    let stable = stable && !configured.iter().any(|text| text.contains("RUSTC_BOOTSTRAP"));
+    let config = [".cargo/config.toml", ".cargo/config"].map(|path| read(&workspace.facts.root.join(path)));
+    let stable = stable && !config.iter().any(|text| text.contains("RUSTC_BOOTSTRAP"));
     let mut dropped = Vec::<Dropped>::new();
-    for (number, member) in workspace.members.iter().enumerate() {
+    for member in &workspace.members {
         let shown = &member.manifest.shown;
-        let features = &member.package.features;
-        let levels = features.keys().filter(|name| is_static_level(name));
-        let levels =
-            levels.map(|name| ((number, name.clone()), format!("{shown}: they compile logging out")));
-        let nightly = features.iter().filter(|_| stable).filter_map(|(name, values)| {
-            let value = values.iter().find(|value| {
+        for (feature, values) in member.features() {
+            let nightly = values.iter().filter(|_| stable).find(|value| {
                 let key = value.strip_suffix("/nightly").map(|key| key.trim_end_matches('?'));
                 key.is_some_and(|key| workspace.named_by(member, key).is_none())
-            })?;
-            Some(((number, name.clone()), format!("{shown}: `{value}`")))
-        });
-        for (feature, why) in levels.chain(nightly).collect::<Vec<_>>() {
-            let carriers = workspace.carriers(feature);
+            });
+            let why = match nightly {
+                Some(value) => format!("{shown}: `{value}`"),
+                None if is_static_level(&feature) => format!("{shown}: they compile logging out"),
+                None => continue,
+            };
+            let carriers = workspace.carriers(&feature);
             // What is on by default is meant to be on.
-            if carriers.iter().any(|(_, name)| name == "default") {
+            if is_on_by_default(&carriers) {
                 continue;
             }
             match dropped.iter_mut().find(|(other, _)| *other == why) {
@@ -119,67 +100,52 @@ fn dropped(workspace: &Workspace<'_>, stable: bool) -> Vec<Dropped> {
 /// Whether the feature is one by which `log` and `tracing`, and those that pass it on to them, leave events out of the
 /// program: with all of them on, none is left, and tests of what is logged fail.
 fn is_static_level(feature: &str) -> bool {
-    let level = feature.strip_prefix("release_").unwrap_or(feature).strip_prefix("max_level_");
+    let name = feature.split('/').next_back().unwrap_or_default();
+    let level = name.strip_prefix("release_").unwrap_or(name).strip_prefix("max_level_");
     level.is_some_and(|level| ["off", "error", "warn", "info", "debug", "trace"].contains(&level))
 }
 
+fn is_on_by_default(carriers: &BTreeSet<String>) -> bool {
+    carriers.iter().any(|feature| feature.ends_with("/default"))
+}
+
+impl Member<'_> {
+    fn feature(&self, name: &str) -> String {
+        format!("{}/{name}", self.package.name)
+    }
+
+    /// Its features, and what each turns on.
+    fn features(&self) -> impl Iterator<Item = (String, &Vec<String>)> {
+        self.package.features.iter().map(|(name, values)| (self.feature(name), values))
+    }
+}
+
 impl Workspace<'_> {
-    /// The number of the member that a feature of `member` means by `key`.
-    fn named_by(&self, member: &Member<'_>, key: &str) -> Option<usize> {
+    /// The member that a feature of `member` means by `key`.
+    fn named_by(&self, member: &Member<'_>, key: &str) -> Option<&Member<'_>> {
         let dependencies = member.manifest.dependencies(&self.root);
         let package = dependencies.iter().find(|dependency| dependency.key == key)?.package;
-        self.members.iter().position(|other| other.package.name == package)
+        self.members.iter().find(|other| other.package.name == package)
     }
 
     /// `feature`, and all features that turn it on.
-    fn carriers(&self, feature: Feature) -> BTreeSet<Feature> {
-        let mut carriers = BTreeSet::from([feature]);
+    fn carriers(&self, feature: &str) -> BTreeSet<String> {
+        let mut carriers = BTreeSet::from([feature.to_owned()]);
         loop {
-            let leads = |number: usize, member: &Member<'_>, value: &str| match value.split_once('/') {
-                None => carriers.contains(&(number, value.to_owned())),
+            let leads = |member: &Member<'_>, value: &str| match value.split_once('/') {
+                None => carriers.contains(&member.feature(value)),
                 Some((key, name)) => self
                     .named_by(member, key.trim_end_matches('?'))
-                    .is_some_and(|other| carriers.contains(&(other, name.to_owned()))),
+                    .is_some_and(|other| carriers.contains(&other.feature(name))),
             };
-            let more = self.members.iter().enumerate().flat_map(|(number, member)| {
-                let features = member.package.features.iter();
-                let leading = features
-                    .filter(move |(_, values)| values.iter().any(|value| leads(number, member, value)));
-                leading.map(move |(name, _)| (number, name.clone()))
+            let features = self.members.iter().flat_map(|member| {
+                member.features().filter(|(_, values)| values.iter().any(|value| leads(member, value)))
             });
-            let more = more.collect::<BTreeSet<_>>();
+            let more = features.map(|(feature, _)| feature).collect::<BTreeSet<_>>();
             if more.is_subset(&carriers) {
                 return carriers;
             }
             carriers.extend(more);
         }
     }
-}
-
-/// The features of the member that `feature` turns on, itself among them.
-fn leading_from(member: &Member<'_>, feature: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut open = vec![feature.to_owned()];
-    while let Some(name) = open.pop() {
-        if found.insert(name.clone()) {
-            open.extend(member.package.features.get(&name).into_iter().flatten().cloned());
-        }
-    }
-    found
-}
-
-fn all(workspace: &Workspace<'_>) -> BTreeSet<Feature> {
-    let members = workspace.members.iter().enumerate();
-    let features = members
-        .flat_map(|(number, member)| member.package.features.keys().map(move |name| (number, name.clone())));
-    features.filter(|(_, name)| name != "default").collect()
-}
-
-/// The shortest list of a preset for these features: the plain name where every member that has it is meant.
-fn list(workspace: &Workspace<'_>, features: &BTreeSet<Feature>) -> Vec<String> {
-    let features = features.iter().map(|(number, name)| {
-        let member = &workspace.members[*number].package.name;
-        format!("{member}/{name}")
-    });
-    crate::features::shortest(workspace.facts, &features.collect())
 }

@@ -1,12 +1,12 @@
 //! The text of the file.
 
+use crate::lists::{WIDTH, list};
+
 /// The file under construction.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     text: String,
 }
-
-const WIDTH: usize = 108;
 
 impl Page {
     /// The whole text.
@@ -44,34 +44,16 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// `key = "value"`, or a literal.
-    pub(super) fn literal(&mut self, key: &str, value: &str) {
-        self.line(&format!("{key} = {value}"));
-    }
-
     /// `key = "text"`
     pub(super) fn string(&mut self, key: &str, value: &str) {
-        self.literal(key, &quoted(value));
+        self.line(&format!("{key} = {}", quoted(value)));
     }
 
     /// `key = ["a", "b"]`, over several lines where it is long.
-    pub(super) fn list<'a>(&mut self, key: &str, values: impl Iterator<Item = &'a str>) {
-        let values = values.map(quoted).collect::<Vec<_>>();
-        let one = format!("[{}]", values.join(", "));
-        if key.len() + 3 + one.len() <= WIDTH {
-            return self.literal(key, &one);
-        }
-        self.line(&format!("{key} = ["));
-        let mut line = "   ".to_owned();
-        for value in values {
-            if line.len() + value.len() + 2 > WIDTH {
-                self.line(&line);
-                "   ".clone_into(&mut line);
-            }
-            line = [&line, " ", &value, ","].concat();
-        }
-        self.line(&line);
-        self.line("]");
+    pub(super) fn list(&mut self, key: &str, values: &[String]) {
+        let one =
+            format!("{key} = [{}]", values.iter().map(|value| quoted(value)).collect::<Vec<_>>().join(", "));
+        self.line(&if one.len() <= WIDTH { one } else { format!("{key} = {}", list(&[], values)) });
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn write(workspace: &Workspace<'_>, page: &mut Page, notes: &mut Vec<
             for (why, names) in by_reason {
                 explain(&mut entry, &names.join(", "), why);
             }
-            entry.list("exclude", exclude.keys().map(String::as_str));
+            entry.list("exclude", &exclude.into_keys().collect::<Vec<_>>());
         }
         let runs_benches = tier.command == TierCommand::Test && tier.targets == Targets::All;
         if runs_benches && !benches.is_empty() {
@@ -61,7 +61,7 @@ pub(super) fn write(workspace: &Workspace<'_>, page: &mut Page, notes: &mut Vec<
             let more = benches.len().saturating_sub(2);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
             explain(&mut entry, "no benches", &format!("{shown}{more}"));
-            entry.list("targets", ["lib", "bins", "tests", "examples"].into_iter());
+            entry.list("targets", &["lib", "bins", "tests", "examples"].map(str::to_owned));
         }
         let ci = nextest.get(&["profile", "ci"]).filter(|_| tier.name == "test-full");
         if let Some(ci) = ci {

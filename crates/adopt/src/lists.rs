@@ -1,8 +1,12 @@
-//! Lists of features as a preset has them.
+//! Lists as `xtask.toml` has them.
 
 use std::collections::BTreeSet;
 
+use toml_edit::Value;
 use xtask_workspace::Facts;
+
+/// Beyond it a line goes on in the next one.
+pub(crate) const WIDTH: usize = 108;
 
 /// The shortest list of a preset for `features`, each a `member/feature`: the plain name where every member that has it
 /// is meant.
@@ -19,4 +23,25 @@ pub(crate) fn shortest(facts: &Facts, features: &BTreeSet<String>) -> Vec<String
         }
     }
     list
+}
+
+/// An array of these strings, over several lines, below the comments.
+pub(crate) fn list(comments: &[String], values: &[String]) -> String {
+    let mut text = "[\n".to_owned();
+    for comment in comments {
+        text = format!("{text}    {comment}\n");
+    }
+    let mut line = String::new();
+    for value in values {
+        let value = Value::from(value.as_str()).to_string();
+        if !line.is_empty() && line.len() + value.len() + 6 > WIDTH {
+            text = format!("{text}   {line}\n");
+            line.clear();
+        }
+        line = format!("{line} {value},");
+    }
+    if !line.is_empty() {
+        text = format!("{text}   {line}\n");
+    }
+    text + "]"
 }
