@@ -1,7 +1,6 @@
 //! Cargo's JSON messages, as far as they are used here.
 //!
-//! Own types instead of `cargo_metadata`'s: they borrow from the line and skip the rest, which matters
-//! for hundreds of messages on every run.
+//! They borrow from the line and skip the rest, which matters for hundreds of messages on every run.
 
 use std::borrow::Cow;
 
