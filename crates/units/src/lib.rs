@@ -31,7 +31,7 @@ pub use forecast::{Forecast, forecast};
 pub use freshness::{State, reads, states};
 pub use parallel::{cores, parallel};
 pub use record::{BuiltUnit, Record, RunOptions, now_ms, run, whole_milliseconds};
-pub use shadow::{Shadow, Source, cached, plan, plan_all};
+pub use shadow::{Shadow, Source, cached, plan, plan_all, user_rustdoc};
 pub use shadow_dir::scratch_dir;
 pub use signals::{end_by_signal, holding_signals};
 pub use times::Times;
