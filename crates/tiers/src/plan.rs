@@ -3,7 +3,7 @@
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use serde::Serialize;
-use xtask_units::{Forecast, State, UnitSet, forecast, states};
+use xtask_units::{Forecast, Shadow, State, UnitSet, forecast, states};
 use xtask_workspace::config::{Affected, Packages, Preset, Tier, TierCommand};
 use xtask_workspace::{CargoCommand, Progress, Workspace};
 
@@ -81,17 +81,17 @@ pub(crate) struct Build {
 impl TierOptions {
     /// Plans a run in `workspace`. `progress` hears why choices were made.
     pub fn plan(self, workspace: &Workspace, progress: &dyn Progress) -> Result<TierPlan> {
-        let mut notes = Vec::new();
+        let mut planning = Planning { workspace, options: &self, progress, notes: Vec::new() };
         let runner = if self.tier.command == TierCommand::Test {
             let choice = runner::choose(workspace, self.tier.runner)?;
-            notes.extend(choice.note);
+            planning.notes.extend(choice.note);
             choice.runner
         } else {
             Runner::Cargo
         };
         let tool_config = matches!(runner, Runner::Nextest { .. }).then(|| junit::tool_config(workspace));
         let tool_config = tool_config.transpose().unwrap_or_else(|error| {
-            notes.push(format!("the times of tests will not be known: {error:#}"));
+            planning.notes.push(format!("the times of tests will not be known: {error:#}"));
             None
         });
         let shape = Shape {
@@ -101,7 +101,7 @@ impl TierOptions {
             tool_config: tool_config.as_deref(),
             runner_args: &self.runner_args,
         };
-        let selected = self.select(workspace, &shape, progress, &mut notes)?;
+        let selected = planning.select(&shape)?;
         let mut steps = if selected.chosen.is_empty() {
             Vec::new()
         } else {
@@ -110,9 +110,9 @@ impl TierOptions {
         let log = workspace.state_dir().join("runs").join(format!("{}.jsonl", std::process::id()));
         // Our binary is the runner wherever cargo starts tests itself.
         for step in steps.iter_mut().filter(|step| !matches!(step.kind, Kind::Compile | Kind::Nextest)) {
-            step.command = through_us(workspace, step, &self.exe, &log, &mut notes);
+            step.command = through_us(workspace, step, &self.exe, &log, &mut planning.notes);
         }
-        let units = self.units(workspace, &selected, progress, &mut notes);
+        let units = planning.units(&selected);
         let forecast = units.map(|(units, states)| {
             forecast(&units, &states, &xtask_units::Times::load(workspace), jobs(workspace))
         });
@@ -125,7 +125,7 @@ impl TierOptions {
             packages: selected.chosen,
             runner,
             forecast,
-            notes,
+            notes: planning.notes,
             narrow: selected.build.narrow,
             steps,
             log,
@@ -133,68 +133,58 @@ impl TierOptions {
             options: self,
         })
     }
+}
 
-    fn select(
-        &self,
-        workspace: &Workspace,
-        shape: &Shape,
-        progress: &dyn Progress,
-        notes: &mut Vec<String>,
-    ) -> Result<select::Selected> {
-        let why = match &self.tier.packages {
-            Packages::Affected => return select::affected(self, workspace, shape, progress, notes),
+/// A plan in the making: what everyone who has a part in it is told.
+pub(crate) struct Planning<'a> {
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) options: &'a TierOptions,
+    /// Hears why choices were made.
+    pub(crate) progress: &'a dyn Progress,
+    /// Things to say once.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Planning<'_> {
+    fn select(&mut self, shape: &Shape) -> Result<select::Selected> {
+        let why = match &self.options.tier.packages {
+            Packages::Affected => return select::affected(self, shape),
             Packages::Workspace => "the whole workspace",
             Packages::Default => "the default members",
             Packages::List(_) => "listed in the tier",
         };
-        Ok(select::Selected::all_of(workspace, shape, why))
+        Ok(select::Selected::all_of(self.workspace, shape, why))
     }
 
     /// The units of what will be built: planned anew only when asked for, as it takes seconds then.
-    fn units(
-        &self,
-        workspace: &Workspace,
-        selected: &select::Selected,
-        progress: &dyn Progress,
-        notes: &mut Vec<String>,
-    ) -> Option<(UnitSet, Vec<State>)> {
+    fn units(&mut self, selected: &select::Selected) -> Option<(UnitSet, Vec<State>)> {
         if selected.chosen.is_empty() {
-            return self.forecast.then(Default::default);
+            return self.options.forecast.then(Default::default);
         }
         if let Some(units) = &selected.build.units {
             return Some(units.clone());
         }
         let command = &selected.build.command;
-        let units = if self.forecast {
-            planned(workspace, command, self, progress, notes)
+        let units = if self.options.forecast {
+            self.planned(command)
         } else {
-            xtask_units::cached(workspace, command, &self.exe)
+            xtask_units::cached(self.workspace, command, &self.options.exe)
         }?;
-        let states = states(workspace, &units);
+        let states = states(self.workspace, &units);
         Some((units, states))
     }
-}
 
-/// The shadow plan, or a note why there is none: then cargo itself will say what is wrong.
-pub(crate) fn planned(
-    workspace: &Workspace,
-    command: &CargoCommand,
-    options: &TierOptions,
-    progress: &dyn Progress,
-    notes: &mut Vec<String>,
-) -> Option<UnitSet> {
-    match xtask_units::plan(workspace, command, &options.exe) {
-        Ok(shadow) => {
-            progress.detail(&format!(
-                "planned {} units of `{command}` ({:?})",
-                shadow.units.len(),
-                shadow.source
-            ));
-            Some(shadow.units)
-        }
-        Err(error) => {
-            notes.push(format!("what will be compiled is not known: {error:#}"));
-            None
+    /// The shadow plan, or a note why there is none: then cargo itself will say what is wrong.
+    pub(crate) fn planned(&mut self, command: &CargoCommand) -> Option<UnitSet> {
+        match xtask_units::plan(self.workspace, command, &self.options.exe) {
+            Ok(Shadow { units, source }) => {
+                self.progress.detail(&format!("planned {} units of `{command}` ({source:?})", units.len()));
+                Some(units)
+            }
+            Err(error) => {
+                self.notes.push(format!("what will be compiled is not known: {error:#}"));
+                None
+            }
         }
     }
 }

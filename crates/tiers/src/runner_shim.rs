@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml_edit::{Key, Value};
 use xtask_files::append_line;
 use xtask_units::fake::ROLE;
+use xtask_units::user_rustdoc;
 use xtask_workspace::{CargoCommand, Environment, Flag, Workspace, cfg, target_variable};
 
 use crate::commands::{Kind, Step};
@@ -99,17 +100,13 @@ pub(crate) fn through_us(
         }
         runners.insert(triple.clone(), user_runner(workspace, &environment, &triple));
     }
-    let rustdoc_variable = environment.get("RUSTDOC").map(str::to_owned);
-    let rustdoc =
-        rustdoc_variable.clone().or_else(|| environment.get("CARGO_BUILD_RUSTDOC").map(str::to_owned));
-    let configured = || workspace.cargo_config.program(&["build", "rustdoc"])?.into_iter().next();
     let settings = Settings {
         log: log.to_owned(),
         only: step.only.clone(),
         doctests: matches!(step.kind, Kind::TestsAndDoctests | Kind::Doctests),
         runners,
-        rustdoc: rustdoc.or_else(configured).unwrap_or_else(|| "rustdoc".to_owned()),
-        rustdoc_variable,
+        rustdoc: user_rustdoc(workspace, &environment).unwrap_or_else(|| "rustdoc".to_owned()),
+        rustdoc_variable: environment.get("RUSTDOC").map(str::to_owned),
     };
     let json = serde_json::to_string(&settings).unwrap_or_default();
     command.env.extend([

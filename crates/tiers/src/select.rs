@@ -14,13 +14,13 @@ use xtask_units::{State, Unit, UnitSet, reads, states};
 use xtask_workspace::config::{Packages, TierCommand};
 use xtask_workspace::{
     Base, CargoCommand, Changes, Digest, Globs, Hasher, InputsQuestion, LocalPackage, LockBefore,
-    MayReadOutside, Progress, Question, Reach, Reads, Workspace, changes, config_candidates, member_inputs,
-    reach, stamp,
+    MayReadOutside, Question, Reach, Reads, Workspace, changes, config_candidates, member_inputs, reach,
+    stamp,
 };
 
 use crate::commands::Shape;
 use crate::history::Results;
-use crate::plan::{Build, TierOptions, planned};
+use crate::plan::{Build, Planning, TierOptions};
 
 /// A member that the tier runs for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,20 +83,15 @@ struct Now<'a> {
 }
 
 /// Chooses the members that the change under work can break.
-pub(crate) fn affected(
-    options: &TierOptions,
-    workspace: &Workspace,
-    shape: &Shape,
-    progress: &dyn Progress,
-    notes: &mut Vec<String>,
-) -> Result<Selected> {
+pub(crate) fn affected(planning: &mut Planning, shape: &Shape) -> Result<Selected> {
+    let (workspace, options, progress) = (planning.workspace, planning.options, planning.progress);
     let changes = changes_of(options, workspace)?;
     if let Base::Unknown { why } = &changes.base {
-        notes.push(format!("{why}: taking the whole workspace"));
+        planning.notes.push(format!("{why}: taking the whole workspace"));
         return Ok(Selected::all_of(workspace, shape, why));
     }
     let command = shape.build(workspace, &options.tier.packages);
-    let Some(wide) = planned(workspace, &command, options, progress, notes) else {
+    let Some(wide) = planning.planned(&command) else {
         return Ok(Selected::all_of(workspace, shape, "the units are not known"));
     };
     let now = Now::new(workspace, options, &command, changes, wide)?;
@@ -106,7 +101,7 @@ pub(crate) fn affected(
     for member in &chosen {
         progress.detail(&format!("{}: {}", member.name, member.reasons.join(", ")));
     }
-    let build = now.build(shape, command, &chosen, progress, notes);
+    let build = now.build(planning, shape, command, &chosen);
     progress.detail(&format!("building {}", build.why));
     Ok(Selected { chosen, why, build, inputs: Some(inputs) })
 }
@@ -281,11 +276,10 @@ impl<'a> Now<'a> {
     /// always one on what the workspace is built from.
     fn build(
         &self,
+        planning: &mut Planning,
         shape: &Shape,
         command: CargoCommand,
         chosen: &[Chosen],
-        progress: &dyn Progress,
-        notes: &mut Vec<String>,
     ) -> Build {
         let names = chosen.iter().map(|member| member.name.clone()).collect::<Vec<_>>();
         let everything = self.members.len() == names.len();
@@ -314,7 +308,7 @@ impl<'a> Now<'a> {
             return wide(why);
         }
         let narrow = shape.build(self.workspace, &Packages::List(names.clone()));
-        let Some(units) = planned(self.workspace, &narrow, self.options, progress, notes) else {
+        let Some(units) = planning.planned(&narrow) else {
             return wide("the workspace (the narrow selection cannot be planned)".to_owned());
         };
         // Other features or other flags: its verdict would be on other code than the workspace's, and daily runs

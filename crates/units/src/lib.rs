@@ -36,7 +36,7 @@ pub use forecast::{Forecast, forecast};
 pub use freshness::{State, reads, states};
 pub use parallel::{cores, parallel};
 pub use record::{BuiltUnit, CompileError, Record, RunOptions, now_ms, run, whole_milliseconds};
-pub use shadow::{Shadow, Source, cached, forget_plans, plan, plan_all};
+pub use shadow::{Shadow, Source, cached, forget_plans, plan, plan_all, user_rustdoc};
 pub use shadow_dir::scratch_dir;
 pub use signals::{end_by_signal, holding_signals};
 pub use times::Times;

@@ -274,7 +274,8 @@ fn user_wrapper(workspace: &Workspace, environment: &Environment) -> Option<Stri
     }
 }
 
-fn user_rustdoc(workspace: &Workspace, environment: &Environment) -> Option<String> {
+/// The program that is rustdoc where the user has set one, in `environment` or cargo's configuration.
+pub fn user_rustdoc(workspace: &Workspace, environment: &Environment) -> Option<String> {
     let set =
         environment.get("RUSTDOC").or_else(|| environment.get("CARGO_BUILD_RUSTDOC")).map(str::to_owned);
     set.or_else(|| workspace.cargo_config.program(&["build", "rustdoc"])?.into_iter().next())

@@ -295,17 +295,16 @@ impl CargoCommand {
         })
     }
 
-    /// The same command with what the alias stands for that it may be: by the variable, then by cargo's configuration in
-    /// [`CargoCommand::dir`]. A circle of aliases is left to cargo to report.
+    /// The same command with aliases replaced: those of variables, then those of cargo's configuration in
+    /// [`CargoCommand::dir`], then cargo's own. A circle of aliases is left to cargo to report.
     #[must_use]
     pub fn without_alias(mut self, environment: &Environment) -> Self {
         let config = CargoConfig::load(&self.dir, environment);
         let mut seen = BTreeSet::new();
         while !BUILT_IN.split(' ').any(|name| name == self.verb) && seen.insert(self.verb.clone()) {
             let variable = format!("CARGO_ALIAS_{}", self.verb.to_uppercase().replace('-', "_"));
-            let variable =
-                environment.get(&variable).map(|value| value.split_whitespace().collect::<Vec<_>>());
-            let variable = variable.map(|words| words.into_iter().map(str::to_owned).collect());
+            let variable = environment.get(&variable);
+            let variable = variable.map(|text| text.split_whitespace().map(str::to_owned).collect());
             let short = SHORT.iter().find(|(short, _)| *short == self.verb);
             let short = short.map(|(_, long)| vec![(*long).to_owned()]);
             let alias = variable.or_else(|| config.program(&["alias", &self.verb])).or(short);
@@ -320,22 +319,18 @@ impl CargoCommand {
     /// The command that builds what this one does and runs nothing of it: for `run` it is `build`, for nextest `test`.
     /// Fails with why there is none.
     pub fn to_build(mut self) -> Result<Self, String> {
+        let builds = |arg: &Arg| ["run", "list"].contains(&&*arg.name);
         match &*self.verb {
-            "run" => "build".clone_into(&mut self.verb),
-            "nextest" if self.args.iter().any(|arg| ["run", "list"].contains(&&*arg.name)) => {
+            "run" => {
+                "build".clone_into(&mut self.verb);
+                self.runner_args.clear();
+            }
+            "nextest" if self.args.iter().any(builds) => {
                 "test".clone_into(&mut self.verb);
                 self.args.retain(|arg| arg.flag <= Flag::Resolve);
             }
-            "nextest" => return Err("of nextest's commands only `run` and `list` build".to_owned()),
-            name if BUILDING.contains(&name) => {}
-            name => {
-                return Err(format!(
-                    "`cargo {name}` is no command of cargo's that builds, and no alias of one"
-                ));
-            }
-        }
-        if self.verb == "build" {
-            self.runner_args.clear();
+            name if name != "nextest" && BUILDING.contains(&name) => {}
+            _ => return Err(format!("`{self}` is no command of cargo's that builds, and no alias of one")),
         }
         self.run_nothing();
         Ok(self)

@@ -142,17 +142,36 @@ fn another_folder_than_the_root_and_an_explicit_target_work_alike() {
 #[test]
 fn each_triple_has_its_own_runner() {
     let (_, triple) = host();
-    // What is built for the host is not started by the runner of what could be built for another machine.
-    let config = format!(
-        "[build]\ntarget = \"wasm32-wasip1\"\n[target.wasm32-wasip1]\nrunner = [\"no-such-runner\"]\n\
-         [target.{triple}]\nrunner = [\"tools/run\"]\n"
-    );
-    let other = "[build]\ntarget = [\"host-tuple\"]\n[target.wasm32-wasip1]\nrunner = [\"no-such-runner\"]\n";
-    let tiers = format!("{FAST}args = [\"--target\", \"{triple}\"]\n");
-    for (config, tiers) in [(config.as_str(), tiers.as_str()), (other, FAST)] {
+    let other = "[target.wasm32-wasip1]\nrunner = [\"no-such-runner\"]\n";
+    let host = format!("[target.{triple}]\nrunner = [\"tools/run\"]\n");
+    let build = "[build]\ntarget = \"wasm32-wasip1\"\n";
+    let suite = |tiers: &str, config: &str| {
         let suite = Suite::trio(tiers).without_nextest();
         script(&suite.root().join("tools/run"), "exec \"$@\"\n");
         suite.fixture.write(".cargo/config.toml", config);
+        suite
+    };
+
+    // A proc-macro is built for the host, whatever the target is: nothing here needs a library of the target.
+    let macros =
+        suite("[tiers.t]\ncommand = \"test\"\npackages = [\"macros\"]\n", &[build, other, &host].concat());
+    let root = macros.fixture.read("Cargo.toml").replace("members = [", "members = [\"macros\", ");
+    macros.fixture.write("Cargo.toml", &root);
+    macros.fixture.write(
+        "macros/Cargo.toml",
+        "[package]\nname = \"macros\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\nproc-macro = true\ndoctest = false\n",
+    );
+    macros.fixture.write("macros/src/lib.rs", "#[test] fn runs_on_the_host() {}\n");
+    assert_eq!(macros.json(&["t"], 0)["tests"]["passed"], 1);
+
+    // The target that is chosen overrules the one that is configured; both ways of naming the host.
+    let chosen = format!("{FAST}args = [\"--target\", \"{triple}\"]\n");
+    let table = [
+        (chosen.as_str(), [build, other, &host].concat()),
+        (FAST, ["[build]\ntarget = [\"host-tuple\"]\n", other].concat()),
+    ];
+    for (tiers, config) in table {
+        let suite = suite(tiers, &config);
         suite.run(&["fast"], 0);
         assert_eq!(suite.ran(), ["app-it", "base-doc", "base-unit", "side-doc", "side-unit"], "{config}");
     }
