@@ -33,7 +33,9 @@ fn every_byte_of_the_example_replaced_or_removed() {
         for at in 0..table.len() {
             let (before, after) = (&table[..at], &table[at + 1..]);
             attempt(&[before, after].concat());
-            for byte in 0..=u8::MAX {
+            // Every byte in the heavy tests; else each at some of the places.
+            let (first, step) = if cfg!(feature = "heavy") { (0, 1) } else { (at % 16, 16) };
+            for byte in (0..=u8::MAX).skip(first).step_by(step) {
                 attempt(&[before, &[byte], after].concat());
             }
         }
