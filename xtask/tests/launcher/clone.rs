@@ -57,6 +57,8 @@ impl Clone {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let temporary = std::env::temp_dir().canonicalize().unwrap();
         let dir = temporary.join(format!("xtask-launcher-{}-{number}", std::process::id()));
+        // What a test that failed has left, when the system has come round to its process id again.
+        let _ = fs::remove_dir_all(&dir);
         let root = dir.join("my clöne");
         let suite = if form == Form::Member { root.clone() } else { root.join("xtask/suite") };
         let app = root.join(if form == Form::Member { "crates/suite" } else { "xtask/tasks" });
