@@ -203,6 +203,10 @@ impl TomlText {
         Ok(true)
     }
 
+    pub(crate) fn means_the_same(&self, other: &Self) -> bool {
+        self.meaning() == other.meaning()
+    }
+
     fn found(&self, path: &[&str]) -> Option<Node<'_>> {
         let descent = Descent::of(&self.document, path);
         (descent.len() == path.len()).then(|| descent.node())

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use xtask_workspace::{Digest, digest};
 
 use crate::node::{Edit, FileContent, Mode, Node};
-use crate::patch::Patch;
+use crate::patch::{Fit, Patch};
 use crate::place;
-use crate::take_back::{Inverse, by_lines, by_meaning, inverses, is_still_there};
+use crate::take_back::{Inverse, by_meaning, inverses};
 
 /// How the change of one file is taken back. Goes into a committed JSON file, so it holds no more than
 /// that needs.
@@ -114,8 +114,34 @@ pub struct Kept {
     pub why: String,
 }
 
+/// `record` with what takes `edits` back too, which are about to be made below `root`: each file is there once, with
+/// the way back to how it was at first. Where somebody has changed it so that there is no such way, the earlier record
+/// stays. What `is_own` names was never there before the first of all changes.
+pub fn extend(
+    mut record: Vec<Reversal>,
+    edits: &[Edit],
+    root: &Utf8Path,
+    is_own: impl Fn(&Utf8Path) -> bool,
+) -> Result<Vec<Reversal>> {
+    for edit in edits {
+        let Some(at) = record.iter().position(|earlier| earlier.path() == edit.path) else {
+            record.extend(reversal(edit));
+            continue;
+        };
+        let mut back = plan_undo(root, &record[at..=at])?;
+        let before = match back.edits.pop() {
+            _ if is_own(&edit.path) => None,
+            Some(back) => back.after,
+            None if back.kept.is_empty() => edit.before.clone(),
+            None => continue,
+        };
+        record.splice(at..=at, reversal(&Edit { before, ..edit.clone() }));
+    }
+    Ok(record)
+}
+
 /// How `edit` is taken back, file by file.
-pub fn reversal(edit: &Edit) -> Vec<Reversal> {
+fn reversal(edit: &Edit) -> Vec<Reversal> {
     let files = |node: &Option<Node>| {
         let files = node.iter().flat_map(|node| node.files(&edit.path));
         files.map(|(path, content)| (path, content.clone())).collect::<BTreeMap<_, _>>()
@@ -132,7 +158,10 @@ fn of_file(path: &Utf8Path, old: Option<&FileContent>, new: Option<&FileContent>
         (None, None) => None,
         (Some(old), Some(new)) if old.bytes == new.bytes && !mode_changes(old, new) => None,
         (None, Some(new)) => {
-            Some(Reversal::Created { path, digest: digest(&new.bytes), inverses: Vec::new() })
+            // People add keys of their own to a configuration of cargo's that was made here.
+            let shared = if path.starts_with(".cargo") { text(&new.bytes) } else { None };
+            let inverses = shared.map(|new| inverses("", new)).unwrap_or_default();
+            Some(Reversal::Created { path, digest: digest(&new.bytes), inverses })
         }
         (Some(old), None) => {
             let executable = old.mode == Mode::Executable;
@@ -141,17 +170,20 @@ fn of_file(path: &Utf8Path, old: Option<&FileContent>, new: Option<&FileContent>
         (Some(old), Some(new)) => {
             let executable = mode_changes(old, new).then_some(old.mode == Mode::Executable);
             let after = digest(&new.bytes);
-            Some(match exact_patch(&new.bytes, &old.bytes) {
-                Some(patch) => {
-                    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-                    let inverses = inverses(text(&old.bytes), text(&new.bytes));
-                    let before = digest(&old.bytes);
+            Some(match (text(&old.bytes), text(&new.bytes)) {
+                (Some(old), Some(new)) => {
+                    let patch = Patch::between(new, old).to_string();
+                    let (inverses, before) = (inverses(old, new), digest(old));
                     Reversal::Edited { path, patch, inverses, before, after, executable }
                 }
-                None => Reversal::Replaced { path, old: Old::of(&old.bytes), after, executable },
+                _ => Reversal::Replaced { path, old: Old::of(&old.bytes), after, executable },
             })
         }
     }
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }
 
 fn mode_changes(old: &FileContent, new: &FileContent) -> bool {
@@ -160,19 +192,6 @@ fn mode_changes(old: &FileContent, new: &FileContent) -> bool {
 
 fn mode(executable: bool) -> Mode {
     if executable { Mode::Executable } else { Mode::Plain }
-}
-
-/// The patch that makes `to` from `from`, if there is one that does it bit for bit after it was written out
-/// and read again.
-fn exact_patch(from: &[u8], to: &[u8]) -> Option<String> {
-    let (old, new) = (std::str::from_utf8(from).ok()?, std::str::from_utf8(to).ok()?);
-    let patch = Patch::between(old, new).to_string();
-    (apply(from, &patch).as_deref() == Some(to)).then_some(patch)
-}
-
-/// `patch` applied to `text`; `None` where it does not fit.
-fn apply(text: &[u8], patch: &str) -> Option<Vec<u8>> {
-    Patch::parse(patch)?.apply(text)
 }
 
 /// How to take back what `reversals` say, as the files below `root` are now. Changes nothing.
@@ -229,10 +248,9 @@ impl Reversal {
         let (after, old_executable) = match self {
             Self::Created { digest, .. } if present == *digest => (None, None),
             Self::Created { inverses, .. } => {
-                let text = std::str::from_utf8(&now.bytes).ok();
-                let Some(left) = text.and_then(|text| by_meaning(text, inverses)) else {
-                    return Err("was changed since it was created".to_owned());
-                };
+                let left = text(&now.bytes)
+                    .and_then(|text| by_meaning(text, inverses).filter(|left| left != text))
+                    .ok_or("was changed since it was created")?;
                 ((!left.trim().is_empty()).then(|| left.into_bytes()), None)
             }
             Self::Removed { old, .. } if old.bytes() == now.bytes => return Ok(None),
@@ -240,25 +258,21 @@ impl Reversal {
             Self::Edited { before, executable, .. } if present == *before => {
                 (Some(now.bytes.clone()), *executable)
             }
-            Self::Edited { patch, inverses, before, after, executable, .. } => {
-                let merged = || {
-                    let now = std::str::from_utf8(&now.bytes).ok()?;
-                    by_lines(now, patch).or_else(|| by_meaning(now, inverses)).map(String::into_bytes)
-                };
-                let Some(bytes) = apply(&now.bytes, patch).or_else(merged) else {
-                    let text = std::str::from_utf8(&now.bytes).unwrap_or_default();
-                    if !inverses.is_empty() && !is_still_there(text, inverses) {
-                        // Somebody has taken it out by hand.
-                        return Ok(None);
-                    }
-                    return Err("was changed since, in the same lines".to_owned());
-                };
-                if present == *after && digest(&bytes) != *before {
-                    return Err(
-                        "would not become what it was: the record of the change is damaged".to_owned()
-                    );
-                }
-                (Some(bytes), *executable)
+            Self::Edited { before, executable, .. } if present == *before => {
+                (Some(now.bytes.clone()), *executable)
+            }
+            Self::Edited { patch, before, after, executable, .. } if present == *after => {
+                let old = text(&now.bytes).and_then(|now| Patch::parse(patch)?.apply(now, Fit::Here));
+                let old = old.filter(|old| digest(old) == *before);
+                let damaged = "would not become what it was: the record of the change is damaged";
+                (Some(old.ok_or(damaged)?.into_bytes()), *executable)
+            }
+            Self::Edited { patch, inverses, executable, .. } => {
+                let by_lines = |now: &str| Patch::parse(patch)?.apply(now, Fit::Anywhere);
+                let left = text(&now.bytes)
+                    .and_then(|now| by_lines(now).or_else(|| by_meaning(now, inverses)))
+                    .ok_or("was changed since, in the same lines")?;
+                (Some(left.into_bytes()), *executable)
             }
             Self::Replaced { old, after, executable, .. }
                 if present == *after || old.bytes() == now.bytes =>

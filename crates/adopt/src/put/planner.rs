@@ -146,7 +146,8 @@ impl Planner<'_> {
         }
         let adopted = self.host.adopted.as_ref().map(|(_, adopted)| adopted);
         let before = adopted.map(|adopted| adopted.undo.clone()).unwrap_or_default();
-        let undo = record::extend(before, &self.edits.0, self.launcher, self.host.root())?;
+        let is_own = |path: &Utf8Path| record::is_own(path, self.launcher);
+        let undo = xtask_edit::extend(before, &self.edits.0, self.host.root(), is_own)?;
         // Settings may be repaired while the suite stays.
         let version = match adopted {
             Some(adopted) if update == Update::Keep => adopted.version.clone(),
