@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use xtask_workspace::{Digest, digest};
 
-use crate::node::{Edit, FileContent, Mode, Node};
+use crate::node::{Edit, Node};
 use crate::patch::{Fit, Patch};
 use crate::place;
 use crate::take_back::{Inverse, by_meaning, inverses};
@@ -43,9 +43,6 @@ pub enum Reversal {
         before: Digest,
         /// Of the new bytes.
         after: Digest,
-        /// Whether the old file was executable, where the edit changed that.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        executable: Option<bool>,
     },
     /// A file that no patch restores bit for bit.
     Replaced {
@@ -55,9 +52,6 @@ pub enum Reversal {
         old: Old,
         /// Of the new bytes.
         after: Digest,
-        /// Whether the old file was executable, where the edit changed that.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        executable: Option<bool>,
     },
     /// A file that was removed.
     Removed {
@@ -65,8 +59,6 @@ pub enum Reversal {
         path: Utf8PathBuf,
         /// The whole old file.
         old: Old,
-        /// Whether it was executable.
-        executable: bool,
     },
 }
 
@@ -144,7 +136,7 @@ pub fn extend(
 fn reversal(edit: &Edit) -> Vec<Reversal> {
     let files = |node: &Option<Node>| {
         let files = node.iter().flat_map(|node| node.files(&edit.path));
-        files.map(|(path, content)| (path, content.clone())).collect::<BTreeMap<_, _>>()
+        files.map(|(path, bytes)| (path, bytes.to_vec())).collect::<BTreeMap<_, _>>()
     };
     let (old, new) = (files(&edit.before), files(&edit.after));
     let paths = old.keys().chain(new.keys()).collect::<BTreeSet<_>>();
@@ -152,31 +144,27 @@ fn reversal(edit: &Edit) -> Vec<Reversal> {
 }
 
 #[expect(clippy::similar_names, reason = "a path and a patch are what they are")]
-fn of_file(path: &Utf8Path, old: Option<&FileContent>, new: Option<&FileContent>) -> Option<Reversal> {
+fn of_file(path: &Utf8Path, old: Option<&Vec<u8>>, new: Option<&Vec<u8>>) -> Option<Reversal> {
     let path = path.to_owned();
     match (old, new) {
+        (old, new) if old == new => None,
         (None, None) => None,
-        (Some(old), Some(new)) if old.bytes == new.bytes && !mode_changes(old, new) => None,
         (None, Some(new)) => {
             // People add keys of their own to a configuration of cargo's that was made here.
-            let shared = if path.starts_with(".cargo") { text(&new.bytes) } else { None };
+            let shared = if path.starts_with(".cargo") { text(new) } else { None };
             let inverses = shared.map(|new| inverses("", new)).unwrap_or_default();
-            Some(Reversal::Created { path, digest: digest(&new.bytes), inverses })
+            Some(Reversal::Created { path, digest: digest(new), inverses })
         }
-        (Some(old), None) => {
-            let executable = old.mode == Mode::Executable;
-            Some(Reversal::Removed { path, old: Old::of(&old.bytes), executable })
-        }
+        (Some(old), None) => Some(Reversal::Removed { path, old: Old::of(old) }),
         (Some(old), Some(new)) => {
-            let executable = mode_changes(old, new).then_some(old.mode == Mode::Executable);
-            let after = digest(&new.bytes);
-            Some(match (text(&old.bytes), text(&new.bytes)) {
+            let after = digest(new);
+            Some(match (text(old), text(new)) {
                 (Some(old), Some(new)) => {
                     let patch = Patch::between(new, old).to_string();
                     let (inverses, before) = (inverses(old, new), digest(old));
-                    Reversal::Edited { path, patch, inverses, before, after, executable }
+                    Reversal::Edited { path, patch, inverses, before, after }
                 }
-                _ => Reversal::Replaced { path, old: Old::of(&old.bytes), after, executable },
+                _ => Reversal::Replaced { path, old: Old::of(old), after },
             })
         }
     }
@@ -184,14 +172,6 @@ fn of_file(path: &Utf8Path, old: Option<&FileContent>, new: Option<&FileContent>
 
 fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
-}
-
-fn mode_changes(old: &FileContent, new: &FileContent) -> bool {
-    new.mode != Mode::Kept && old.mode != Mode::Kept && old.mode != new.mode
-}
-
-fn mode(executable: bool) -> Mode {
-    if executable { Mode::Executable } else { Mode::Plain }
 }
 
 /// How to take back what `reversals` say, as the files below `root` are now. Changes nothing.
@@ -203,18 +183,19 @@ pub fn plan_undo(root: &Utf8Path, reversals: &[Reversal]) -> Result<UndoPlan> {
         let path = reversal.path();
         place::check_relative(path)?;
         let now = place::missing_parents(root, path).and_then(|_| Node::read(&root.join(path)));
-        let outcome = match now {
+        let old = match &now {
             Err(error) => Err(format!("cannot be looked at: {error:#}")),
             Ok(Some(Node::Folder(_))) => Err("is a folder now".to_owned()),
-            Ok(Some(Node::File(now))) => reversal.of_present(&now),
-            Ok(None) => reversal.of_missing(),
+            Ok(Some(Node::File(now))) => reversal.of_present(now).map_err(str::to_owned),
+            Ok(None) => reversal.of_missing().map_err(str::to_owned),
         };
-        match outcome {
-            Ok(Some(edit)) => plan.edits.push(edit),
-            Ok(None) => {}
-            Err(why) => plan.kept.push(Kept { path: path.to_owned(), why }),
+        let path = path.to_owned();
+        match old {
+            Ok(old) => plan.edits.push(Edit { path, before: now?, after: old.map(Node::File) }),
+            Err(why) => plan.kept.push(Kept { path, why }),
         }
     }
+    plan.edits.retain(|edit| !edit.is_empty());
     remove_emptied_folders(root, &mut plan.edits)?;
     Ok(plan)
 }
@@ -230,61 +211,45 @@ impl Reversal {
         }
     }
 
-    /// The edit that takes it back while nothing is there, or why there is none.
-    fn of_missing(&self) -> Result<Option<Edit>, String> {
+    /// What the file was before while there is none now, or why that is not known.
+    fn of_missing(&self) -> Result<Option<Vec<u8>>, &'static str> {
         match self {
             Self::Created { .. } => Ok(None),
-            Self::Edited { .. } | Self::Replaced { .. } => Err("was removed since".to_owned()),
-            Self::Removed { path, old, executable } => {
-                let content = FileContent { bytes: old.bytes(), mode: mode(*executable) };
-                Ok(Some(Edit { path: path.clone(), before: None, after: Some(Node::File(content)) }))
-            }
+            Self::Edited { .. } | Self::Replaced { .. } => Err("was removed since"),
+            Self::Removed { old, .. } => Ok(Some(old.bytes())),
         }
     }
 
-    /// The edit that takes it back while `now` is there, or why there is none.
-    fn of_present(&self, now: &FileContent) -> Result<Option<Edit>, String> {
-        let present = digest(&now.bytes);
-        let (after, old_executable) = match self {
-            Self::Created { digest, .. } if present == *digest => (None, None),
+    /// What the file with the bytes `now` was before, or why that is not known.
+    fn of_present(&self, now: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
+        let present = digest(now);
+        let now_text = text(now);
+        match self {
+            Self::Created { digest, .. } if present == *digest => Ok(None),
             Self::Created { inverses, .. } => {
-                let left = text(&now.bytes)
-                    .and_then(|text| by_meaning(text, inverses).filter(|left| left != text))
-                    .ok_or("was changed since it was created")?;
-                ((!left.trim().is_empty()).then(|| left.into_bytes()), None)
+                let left = now_text.and_then(|now| by_meaning(now, inverses).filter(|left| left != now));
+                let left = left.ok_or("was changed since it was created")?;
+                Ok((!left.trim().is_empty()).then(|| left.into_bytes()))
             }
-            Self::Removed { old, .. } if old.bytes() == now.bytes => return Ok(None),
-            Self::Removed { .. } => return Err("was removed, and something else is there now".to_owned()),
-            Self::Edited { before, executable, .. } if present == *before => {
-                (Some(now.bytes.clone()), *executable)
-            }
-            Self::Edited { before, executable, .. } if present == *before => {
-                (Some(now.bytes.clone()), *executable)
-            }
-            Self::Edited { patch, before, after, executable, .. } if present == *after => {
-                let old = text(&now.bytes).and_then(|now| Patch::parse(patch)?.apply(now, Fit::Here));
+            Self::Edited { before, .. } if present == *before => Ok(Some(now.to_vec())),
+            Self::Edited { patch, before, after, .. } if present == *after => {
+                let old = now_text.and_then(|now| Patch::parse(patch)?.apply(now, Fit::Here));
                 let old = old.filter(|old| digest(old) == *before);
-                let damaged = "would not become what it was: the record of the change is damaged";
-                (Some(old.ok_or(damaged)?.into_bytes()), *executable)
+                let old = old.ok_or("would not become what it was: the record of the change is damaged")?;
+                Ok(Some(old.into_bytes()))
             }
-            Self::Edited { patch, inverses, executable, .. } => {
+            Self::Edited { patch, inverses, .. } => {
                 let by_lines = |now: &str| Patch::parse(patch)?.apply(now, Fit::Anywhere);
-                let left = text(&now.bytes)
-                    .and_then(|now| by_lines(now).or_else(|| by_meaning(now, inverses)))
-                    .ok_or("was changed since, in the same lines")?;
-                (Some(left.into_bytes()), *executable)
+                let left = now_text.and_then(|now| by_lines(now).or_else(|| by_meaning(now, inverses)));
+                Ok(Some(left.ok_or("was changed since, in the same lines")?.into_bytes()))
             }
-            Self::Replaced { old, after, executable, .. }
-                if present == *after || old.bytes() == now.bytes =>
-            {
-                (Some(old.bytes()), *executable)
+            Self::Replaced { old, after, .. } if present == *after || old.bytes() == now => {
+                Ok(Some(old.bytes()))
             }
-            Self::Replaced { .. } => return Err("was changed since".to_owned()),
-        };
-        let mode = old_executable.map_or(Mode::Kept, mode);
-        let after = after.map(|bytes| Node::File(FileContent { bytes, mode }));
-        let edit = Edit { path: self.path().to_owned(), before: Some(Node::File(now.clone())), after };
-        Ok((!edit.is_empty()).then_some(edit))
+            Self::Replaced { .. } => Err("was changed since"),
+            Self::Removed { old, .. } if old.bytes() == now => Ok(Some(old.bytes())),
+            Self::Removed { .. } => Err("was removed, and something else is there now"),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use camino::Utf8Path;
-use xtask_edit::{Edit, FileContent, Node};
+use xtask_edit::{Edit, Node};
 use xtask_workspace::Environment;
 use xtask_workspace::config::{Config, FILE_NAME, Members};
 
@@ -37,8 +37,7 @@ impl Edits {
 
     /// A folder that is not there yet.
     pub(super) fn folder(&mut self, path: &str, files: Files) {
-        let files = files.into_iter().map(|(path, bytes)| (path, FileContent::new(bytes)));
-        self.0.push(Edit { path: path.into(), before: None, after: Some(Node::Folder(files.collect())) });
+        self.0.push(Edit { path: path.into(), before: None, after: Some(Node::Folder(files)) });
     }
 }
 
@@ -160,7 +159,7 @@ impl Planner<'_> {
             _ => None,
         });
         if let Some(files) = folder {
-            files.insert(record::FILE_NAME.into(), FileContent::new(text));
+            files.insert(record::FILE_NAME.into(), text);
         } else {
             let path = Utf8Path::new(self.launcher).join(record::FILE_NAME);
             self.edits.file(self.host.root(), &path, text)?;
