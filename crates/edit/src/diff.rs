@@ -1,6 +1,6 @@
 //! Edits as people read them: a unified diff, which no terminal takes as commands.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use crate::node::{Edit, Node};
 use crate::patch::Patch;
@@ -14,19 +14,7 @@ pub fn describe(edit: &Edit) -> String {
         (Some(before), None) => format!("--- a/{path} (removed {})\n", size(before)),
         (Some(Node::File(before)), Some(Node::File(after))) => unified_diff(path, before, after),
         (Some(before), Some(after)) => {
-            let (old, new) = (before.files(path), after.files(path));
-            let mut paths = old.keys().chain(new.keys()).collect::<Vec<_>>();
-            paths.sort();
-            paths.dedup();
-            let node = |bytes: Option<&&[u8]>| bytes.map(|bytes| Node::file(*bytes));
-            let describe_file = |path: &Utf8PathBuf| {
-                describe(&Edit {
-                    path: path.clone(),
-                    before: node(old.get(path)),
-                    after: node(new.get(path)),
-                })
-            };
-            paths.into_iter().map(describe_file).collect()
+            format!("--- a/{path} (removed {})\n+++ b/{path} (new {})\n", size(before), size(after))
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: as long as `journal.json` is there, everything that lay at the paths before is in `old/` or
 //! still in its place. Without it, the folder holds nothing that anybody needs.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 
@@ -136,20 +137,14 @@ impl Journal {
         match after {
             Node::File(bytes) => stage_file(&staged, bytes, &target),
             Node::Folder(files) => {
-                let mut folders = Vec::new();
-                let mut create = |folder: Utf8PathBuf| {
-                    if folders.contains(&folder) {
-                        return Ok(());
-                    }
-                    fs::create_dir(&folder).with_context(|| format!("failed to create folder {folder}"))?;
-                    folders.push(folder);
-                    anyhow::Ok(())
-                };
-                create(staged.clone())?;
+                let parents =
+                    files.keys().flat_map(|name| name.ancestors().skip(1)).chain([Utf8Path::new("")]);
+                // In order: a folder comes before those in it.
+                let folders = parents.map(|folder| staged.join(folder)).collect::<BTreeSet<_>>();
+                for folder in &folders {
+                    fs::create_dir(folder).with_context(|| format!("failed to create folder {folder}"))?;
+                }
                 for (name, bytes) in files {
-                    let mut parents = name.ancestors().skip(1).collect::<Vec<_>>();
-                    parents.retain(|parent| !parent.as_str().is_empty());
-                    parents.iter().rev().try_for_each(|parent| create(staged.join(parent)))?;
                     stage_file(&staged.join(name), bytes, &target.join(name))?;
                 }
                 folders.iter().try_for_each(|folder| place::sync_folder(folder))

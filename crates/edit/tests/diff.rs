@@ -45,7 +45,7 @@ fn what_comes_or_goes_as_a_whole_is_one_line() {
     assert_eq!(show(None, Some(Node::file([0xff, 0]))), "+++ b/p (new binary file, 2 bytes)\n");
     assert_eq!(show(None, Some(two.clone())), "+++ b/p (new folder, 2 files, 4 bytes)\n");
     assert_eq!(
-        show(Some(two), Some(folder(&[("x", "1\n"), ("y/z", "3\n"), ("new", "n\n")]))),
-        "+++ b/p/new (new file, 1 line)\n--- a/p/y/z\n+++ b/p/y/z\n@@ -1 +1 @@\n-2\n+3\n"
+        show(Some(two), Some(Node::file("1\n"))),
+        "--- a/p (removed folder, 2 files, 4 bytes)\n+++ b/p (new file, 1 line)\n"
     );
 }
