@@ -92,7 +92,7 @@ pub fn observe(
     let mut edits = vec![edit];
     // A file of adopt's own that a user has edited is the user's: undoing leaves it, whatever else is in it.
     if is_as_written || created.is_none() {
-        let undo = record::extend(adopted.undo.clone(), &edits, launcher, root)?;
+        let undo = xtask_edit::extend(adopted.undo.clone(), &edits, root, |_| false)?;
         let path = Utf8Path::new(launcher).join(record::FILE_NAME);
         let text = adopted.clone().with_undo(undo).to_text()?;
         let before = Node::read(&root.join(&path))?;

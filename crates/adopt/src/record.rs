@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use xtask_edit::{Edit, Node, Reversal, inverses, plan_undo, reversal};
+use xtask_edit::Reversal;
 use xtask_workspace::{Digest, WrongUsage, digest};
 
 /// The launcher's folder and package; the second is for a workspace that has an `xtask` of its own.
@@ -123,46 +123,6 @@ impl Adopted {
     }
 }
 
-/// `undo` with what takes `edits` back too, which are about to be made below `root`: each file is there once, with
-/// the way back to how it was at first.
-pub(crate) fn extend(
-    mut undo: Vec<Reversal>,
-    edits: &[Edit],
-    launcher: &str,
-    root: &Utf8Path,
-) -> Result<Vec<Reversal>> {
-    for edit in edits {
-        let Some(at) = undo.iter().position(|earlier| earlier.path() == edit.path) else {
-            undo.extend(reversal(edit).into_iter().map(|reversal| with_inverses(reversal, edit)));
-            continue;
-        };
-        let earlier = undo.remove(at);
-        // What is the suite's own was made by it, whoever changed it since.
-        let first = if is_own(&edit.path, launcher) {
-            None
-        } else {
-            let back = plan_undo(root, std::slice::from_ref(&earlier))?;
-            match back.edits.into_iter().next() {
-                Some(back) => back.after,
-                None => edit.before.clone(),
-            }
-        };
-        undo.splice(at..at, reversal(&Edit { before: first, ..edit.clone() }));
-    }
-    Ok(undo)
-}
-
-/// People add aliases of their own to a configuration of cargo's that was made here.
-fn with_inverses(mut reversal: Reversal, edit: &Edit) -> Reversal {
-    if let (Reversal::Created { path, inverses: found, .. }, Some(Node::File(after))) =
-        (&mut reversal, &edit.after)
-        && path.starts_with(".cargo")
-    {
-        *found = inverses("", &String::from_utf8_lossy(&after.bytes));
-    }
-    reversal
-}
-
 /// Whether a file belongs to the suite: what is in the launcher's folder, but for the tasks, which are the
 /// workspace's, and the lock file, which changes with the tasks' dependencies.
 pub(crate) fn is_own(path: &Utf8Path, launcher: &str) -> bool {
@@ -214,13 +174,14 @@ pub(crate) fn read_text(root: &Utf8Path, path: &Utf8Path) -> Result<Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xtask_edit::Inverse;
 
     #[test]
     fn the_text_is_what_is_read() {
         let created = |path: &str| Reversal::Created {
             path: path.into(),
             digest: digest(path),
-            inverses: inverses("", "[alias]\na = \"b\"\n"),
+            inverses: vec![Inverse::Drop { path: vec!["alias".to_owned()] }],
         };
         let how = How::Git { url: "https://example.com/\"x\"".to_owned(), rev: "main".to_owned() };
         for undo in [Vec::new(), vec![created("a b"), created("c")]] {

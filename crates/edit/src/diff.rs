@@ -1,8 +1,8 @@
 //! Edits as people read them: a unified diff, which no terminal takes as commands.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
-use crate::node::{Edit, FileContent, Mode, Node};
+use crate::node::{Edit, Node};
 use crate::patch::Patch;
 
 /// What an edit does: the diff of a file that is changed, one line for what is created or removed.
@@ -12,46 +12,23 @@ pub fn describe(edit: &Edit) -> String {
         (None, None) => String::new(),
         (None, Some(after)) => format!("+++ b/{path} (new {})\n", size(after)),
         (Some(before), None) => format!("--- a/{path} (removed {})\n", size(before)),
-        (Some(Node::File(before)), Some(Node::File(after))) => {
-            let mut text = unified_diff(path, &before.bytes, &after.bytes);
-            if after.mode != Mode::Kept && before.mode != after.mode {
-                let (old, new) = (mode(before), mode(after));
-                text = format!("{text}{path}: {old} becomes {new}\n");
-            }
-            text
-        }
+        (Some(Node::File(before)), Some(Node::File(after))) => unified_diff(path, before, after),
         (Some(before), Some(after)) => {
-            let (old, new) = (before.files(path), after.files(path));
-            let mut paths = old.keys().chain(new.keys()).collect::<Vec<_>>();
-            paths.sort();
-            paths.dedup();
-            let node = |content: Option<&&FileContent>| content.map(|content| Node::File((*content).clone()));
-            let describe_file = |path: &Utf8PathBuf| {
-                describe(&Edit {
-                    path: path.clone(),
-                    before: node(old.get(path)),
-                    after: node(new.get(path)),
-                })
-            };
-            paths.into_iter().map(describe_file).collect()
+            format!("--- a/{path} (removed {})\n+++ b/{path} (new {})\n", size(before), size(after))
         }
     }
-}
-
-fn mode(content: &FileContent) -> &'static str {
-    if content.mode == Mode::Executable { "executable" } else { "not executable" }
 }
 
 fn size(node: &Node) -> String {
     let count = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     match node {
         Node::Folder(files) => {
-            let bytes = files.values().map(|content| content.bytes.len()).sum();
+            let bytes = files.values().map(Vec::len).sum();
             format!("folder, {}, {}", count(files.len(), "file"), count(bytes, "byte"))
         }
-        Node::File(content) => match text(&content.bytes) {
+        Node::File(bytes) => match text(bytes) {
             Some(text) => format!("file, {}", count(text.lines().count(), "line")),
-            None => format!("binary file, {}", count(content.bytes.len(), "byte")),
+            None => format!("binary file, {}", count(bytes.len(), "byte")),
         },
     }
 }

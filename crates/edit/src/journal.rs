@@ -3,7 +3,8 @@
 //! Invariant: as long as `journal.json` is there, everything that lay at the paths before is in `old/` or
 //! still in its place. Without it, the folder holds nothing that anybody needs.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use xtask_files::Durability;
 use xtask_workspace::Digest;
 
-use crate::node::{FileContent, Mode, Node};
+use crate::node::Node;
 use crate::place;
 
 /// The name of the journal folder below the root.
@@ -26,14 +27,13 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Of `node`, once it has taken the place of `replaced`.
-    pub(crate) fn of(node: &Node, replaced: Option<&Node>) -> Self {
-        Self { file: node.is_file(), digest: node.digest(replaced) }
+    pub(crate) fn of(node: &Node) -> Self {
+        Self { file: node.is_file(), digest: node.digest() }
     }
 
     /// What lies at `path` now.
     pub(crate) fn at(path: &Utf8Path) -> Result<Option<Self>> {
-        Ok(Node::read(path)?.map(|node| Self::of(&node, None)))
+        Ok(Node::read(path)?.as_ref().map(Self::of))
     }
 }
 
@@ -135,23 +135,17 @@ impl Journal {
     pub(crate) fn stage(&self, index: usize, path: &Utf8Path, after: &Node) -> Result<()> {
         let (staged, target) = (self.new_content(index), self.target(path));
         match after {
-            Node::File(content) => stage_file(&staged, content, &target),
+            Node::File(bytes) => stage_file(&staged, bytes, &target),
             Node::Folder(files) => {
-                let mut folders = Vec::new();
-                let mut create = |folder: Utf8PathBuf| {
-                    if folders.contains(&folder) {
-                        return Ok(());
-                    }
-                    fs::create_dir(&folder).with_context(|| format!("failed to create folder {folder}"))?;
-                    folders.push(folder);
-                    anyhow::Ok(())
-                };
-                create(staged.clone())?;
-                for (name, content) in files {
-                    let mut parents = name.ancestors().skip(1).collect::<Vec<_>>();
-                    parents.retain(|parent| !parent.as_str().is_empty());
-                    parents.iter().rev().try_for_each(|parent| create(staged.join(parent)))?;
-                    stage_file(&staged.join(name), content, &target.join(name))?;
+                let parents =
+                    files.keys().flat_map(|name| name.ancestors().skip(1)).chain([Utf8Path::new("")]);
+                // In order: a folder comes before those in it.
+                let folders = parents.map(|folder| staged.join(folder)).collect::<BTreeSet<_>>();
+                for folder in &folders {
+                    fs::create_dir(folder).with_context(|| format!("failed to create folder {folder}"))?;
+                }
+                for (name, bytes) in files {
+                    stage_file(&staged.join(name), bytes, &target.join(name))?;
                 }
                 folders.iter().try_for_each(|folder| place::sync_folder(folder))
             }
@@ -190,17 +184,14 @@ impl Journal {
     }
 }
 
-/// Writes one file to `path`, which is to become `target`.
-fn stage_file(path: &Utf8Path, content: &FileContent, target: &Utf8Path) -> Result<()> {
+/// Writes one file to `path`, which is to become `target` and keeps the mode of the file there.
+fn stage_file(path: &Utf8Path, bytes: &[u8], target: &Utf8Path) -> Result<()> {
     let failed = || format!("failed to write {path}");
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    set_new_mode(&mut options, content.mode);
-    let mut file = options.open(path).with_context(failed)?;
-    file.write_all(&content.bytes).with_context(failed)?;
+    let mut file = File::create_new(path).with_context(failed)?;
+    file.write_all(bytes).with_context(failed)?;
     match fs::symlink_metadata(target) {
         Ok(metadata) if metadata.is_file() => {
-            keep_mode(&file, &metadata, content.mode)
+            file.set_permissions(metadata.permissions())
                 .with_context(|| format!("failed to set the mode of {path}"))?;
         }
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -209,34 +200,6 @@ fn stage_file(path: &Utf8Path, content: &FileContent, target: &Utf8Path) -> Resu
         _ => {}
     }
     file.sync_all().with_context(|| format!("failed to sync {path}"))
-}
-
-#[cfg(unix)]
-fn set_new_mode(options: &mut OpenOptions, mode: Mode) {
-    use std::os::unix::fs::OpenOptionsExt;
-    // The user's umask takes away from it, as from any file.
-    options.mode(if mode == Mode::Executable { 0o777 } else { 0o666 });
-}
-
-#[cfg(unix)]
-fn keep_mode(file: &File, replaced: &fs::Metadata, wanted: Mode) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = replaced.permissions().mode() & 0o7777;
-    let mode = match wanted {
-        // Who may read it may run it.
-        Mode::Executable if mode & 0o100 == 0 => mode | (mode & 0o444) >> 2,
-        Mode::Plain => mode & !0o111,
-        _ => mode,
-    };
-    file.set_permissions(fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-fn set_new_mode(_options: &mut OpenOptions, _mode: Mode) {}
-
-#[cfg(not(unix))]
-fn keep_mode(file: &File, replaced: &fs::Metadata, _wanted: Mode) -> std::io::Result<()> {
-    file.set_permissions(replaced.permissions())
 }
 
 /// Makes the file at `path` be at `old` too: by a second name, so that putting it back restores the very same
@@ -261,12 +224,7 @@ fn link_or_copy(path: &Utf8Path, old: &Utf8Path) -> Result<()> {
 
 /// Fails unless what lies at `path` is what the plan found there.
 pub(crate) fn check_unchanged(path: &Utf8Path, now: Option<&Node>, planned: Option<&Node>) -> Result<()> {
-    let same = match (now, planned) {
-        (None, None) => true,
-        (Some(now), Some(planned)) => now.same_bytes(planned),
-        _ => false,
-    };
-    if !same {
+    if now != planned {
         bail!("{path} has changed since the plan was made: run it again");
     }
     Ok(())

@@ -15,8 +15,8 @@ mod undo;
 
 pub use crate::toml::{TomlProblem, TomlText};
 pub use diff::{describe, unified_diff};
-pub use node::{Edit, FileContent, Mode, Node};
+pub use node::{Edit, Node};
 pub use roll_back::{Conflict, Recovered};
-pub use take_back::{Inverse, inverses};
+pub use take_back::Inverse;
 pub use transaction::{Transaction, pending};
-pub use undo::{Kept, Old, Reversal, UndoPlan, plan_undo, reversal};
+pub use undo::{Kept, Old, Reversal, UndoPlan, extend, plan_undo};

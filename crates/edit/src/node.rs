@@ -8,41 +8,13 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{Digest, Hasher, WrongUsage};
 
-/// Whether the owner may run a file. The other bits of its mode are not an edit's matter: a file that is
-/// replaced keeps them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// As the file that is replaced; a new file is not executable.
-    Kept,
-    /// Executable.
-    Executable,
-    /// Not executable, as is every file where the system has no such thing.
-    Plain,
-}
-
-/// A file as an edit knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileContent {
-    /// All bytes of the file.
-    pub bytes: Vec<u8>,
-    /// Never [`Mode::Kept`] in what was read.
-    pub mode: Mode,
-}
-
-impl FileContent {
-    /// A file with the mode of the one that it replaces.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { bytes: bytes.into(), mode: Mode::Kept }
-    }
-}
-
 /// What lies, or shall lie, at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
-    /// One file.
-    File(FileContent),
+    /// All bytes of one file. Its mode is not an edit's matter: a file that is replaced keeps it.
+    File(Vec<u8>),
     /// A folder with all its files, by their paths in it. A folder in it that holds no file is not told.
-    Folder(BTreeMap<Utf8PathBuf, FileContent>),
+    Folder(BTreeMap<Utf8PathBuf, Vec<u8>>),
 }
 
 /// The change of one path: from `before` to `after`.
@@ -59,15 +31,14 @@ pub struct Edit {
 impl Edit {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        let before = self.before.as_ref();
-        before.map(|before| before.digest(None)) == self.after.as_ref().map(|after| after.digest(before))
+        self.before == self.after
     }
 }
 
 impl Node {
-    /// A file with the mode of the one that it replaces.
+    /// A file.
     pub fn file(bytes: impl Into<Vec<u8>>) -> Self {
-        Self::File(FileContent::new(bytes))
+        Self::File(bytes.into())
     }
 
     /// What lies at `path`; `None` when nothing does. Fails for a link, in a folder too, and for anything
@@ -88,41 +59,23 @@ impl Node {
     }
 
     /// The files, by their paths below `path`, at which the node lies.
-    pub(crate) fn files<'a>(&'a self, path: &Utf8Path) -> BTreeMap<Utf8PathBuf, &'a FileContent> {
+    pub(crate) fn files<'a>(&'a self, path: &Utf8Path) -> BTreeMap<Utf8PathBuf, &'a [u8]> {
         match self {
-            Self::File(content) => BTreeMap::from([(path.to_owned(), content)]),
-            Self::Folder(files) => files.iter().map(|(name, content)| (path.join(name), content)).collect(),
+            Self::File(bytes) => BTreeMap::from([(path.to_owned(), bytes.as_slice())]),
+            Self::Folder(files) => {
+                files.iter().map(|(name, bytes)| (path.join(name), bytes.as_slice())).collect()
+            }
         }
     }
 
-    /// Tells apart any two nodes that differ, once they have taken the place of `replaced`.
-    pub(crate) fn digest(&self, replaced: Option<&Self>) -> Digest {
-        let root = Utf8Path::new("");
-        let replaced = replaced.map(|replaced| replaced.files(root)).unwrap_or_default();
+    /// Tells apart any two nodes that differ.
+    pub(crate) fn digest(&self) -> Digest {
         let mut hasher = Hasher::new();
         hasher.field(if self.is_file() { "file" } else { "folder" });
-        for (path, content) in self.files(root) {
-            let mode = match content.mode {
-                Mode::Kept => replaced.get(&path).map_or(Mode::Plain, |old| old.mode),
-                mode => mode,
-            };
-            hasher.field(path.as_str()).field(if mode == Mode::Executable { "x" } else { "-" });
-            hasher.field(&content.bytes);
+        for (path, bytes) in self.files(Utf8Path::new("")) {
+            hasher.field(path.as_str()).field(bytes);
         }
         hasher.finish()
-    }
-
-    /// Whether both hold the same names and bytes. Modes may differ: who reads a plan's `before` from git or
-    /// memory does not know them.
-    pub(crate) fn same_bytes(&self, other: &Self) -> bool {
-        let root = Utf8Path::new("");
-        let bytes = |node: &Self| {
-            node.files(root)
-                .into_iter()
-                .map(|(path, content)| (path, content.bytes.clone()))
-                .collect::<Vec<_>>()
-        };
-        self.is_file() == other.is_file() && bytes(self) == bytes(other)
     }
 
     pub(crate) fn is_file(&self) -> bool {
@@ -130,11 +83,7 @@ impl Node {
     }
 }
 
-fn read_folder(
-    folder: &Utf8Path,
-    name: &Utf8Path,
-    files: &mut BTreeMap<Utf8PathBuf, FileContent>,
-) -> Result<()> {
+fn read_folder(folder: &Utf8Path, name: &Utf8Path, files: &mut BTreeMap<Utf8PathBuf, Vec<u8>>) -> Result<()> {
     let failed = || format!("failed to read folder {folder}");
     for entry in folder.read_dir_utf8().with_context(failed)? {
         let entry = entry.with_context(failed)?;
@@ -149,7 +98,7 @@ fn read_folder(
     Ok(())
 }
 
-fn read_file(path: &Utf8Path, metadata: &fs::Metadata) -> Result<FileContent> {
+fn read_file(path: &Utf8Path, metadata: &fs::Metadata) -> Result<Vec<u8>> {
     if metadata.is_symlink() {
         let message = format!("{path} is a symbolic link; only files and folders themselves are changed");
         return Err(WrongUsage(message).into());
@@ -157,17 +106,5 @@ fn read_file(path: &Utf8Path, metadata: &fs::Metadata) -> Result<FileContent> {
     if !metadata.is_file() {
         bail!("{path} is neither a file nor a folder");
     }
-    let bytes = fs::read(path).with_context(|| format!("failed to read {path}"))?;
-    Ok(FileContent { bytes, mode: mode(metadata) })
-}
-
-#[cfg(unix)]
-fn mode(metadata: &fs::Metadata) -> Mode {
-    use std::os::unix::fs::PermissionsExt;
-    if metadata.permissions().mode() & 0o100 == 0 { Mode::Plain } else { Mode::Executable }
-}
-
-#[cfg(not(unix))]
-fn mode(_metadata: &fs::Metadata) -> Mode {
-    Mode::Plain
+    fs::read(path).with_context(|| format!("failed to read {path}"))
 }

@@ -1,7 +1,7 @@
 //! Unified diffs of lines: made, written, read back and applied.
 //!
-//! Invariant: applied to the text that it was made from, a patch gives the other text, byte for byte. To any other text
-//! it applies only where the lines that it removes, and those it shows around them, are together in it.
+//! Invariant: applied to the text that it was made from, a patch gives the other text, byte for byte. In any other text
+//! it replaces lines only where they are together in exactly one place.
 
 use std::fmt;
 
@@ -14,13 +14,30 @@ const MOST_CHANGES: usize = 1_000;
 
 /// A line of a patch, with its line break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line<'a> {
+enum Line<'a> {
     /// In both texts.
     Context(&'a str),
     /// In the old text only.
     Delete(&'a str),
     /// In the new text only.
     Insert(&'a str),
+}
+
+/// Lines of the old text, and what replaces them.
+struct Change<'a> {
+    /// How many lines of the old text are before it.
+    at: usize,
+    old: Vec<&'a str>,
+    new: Vec<&'a str>,
+}
+
+/// Which text a patch is applied to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// The one that it was made from.
+    Here,
+    /// One that others have changed since.
+    Anywhere,
 }
 
 /// Changes that are close together.
@@ -30,16 +47,20 @@ pub(crate) struct Hunk<'a> {
     old_start: usize,
     /// How many lines of the new text are before it.
     new_start: usize,
-    pub(crate) lines: Vec<Line<'a>>,
+    lines: Vec<Line<'a>>,
 }
 
 /// All changes from one text to another.
 #[derive(Debug)]
 pub(crate) struct Patch<'a> {
-    pub(crate) hunks: Vec<Hunk<'a>>,
+    hunks: Vec<Hunk<'a>>,
 }
 
 impl<'a> Line<'a> {
+    fn is_change(&self) -> bool {
+        !matches!(self, Self::Context(_))
+    }
+
     fn in_old(self) -> Option<&'a str> {
         match self {
             Self::Context(text) | Self::Delete(text) => Some(text),
@@ -59,13 +80,12 @@ impl<'a> Patch<'a> {
     /// What makes `new` from `old`.
     pub(crate) fn between(old: &'a str, new: &'a str) -> Self {
         let lines = script(&lines_of(old), &lines_of(new));
-        let is_change = |line: &Line| !matches!(line, Line::Context(_));
         let (mut old_start, mut new_start) = (0, 0);
         let mut hunks = Vec::<Hunk>::new();
         let mut in_hunk = false;
         for (at, line) in lines.iter().enumerate() {
             let around = at.saturating_sub(CONTEXT)..lines.len().min(at + CONTEXT + 1);
-            let shown = lines[around].iter().any(is_change);
+            let shown = lines[around].iter().any(Line::is_change);
             if shown && !in_hunk {
                 hunks.push(Hunk { old_start, new_start, lines: Vec::new() });
             }
@@ -111,25 +131,61 @@ impl<'a> Patch<'a> {
         found.eq(counts).then_some(Self { hunks })
     }
 
-    /// `text` with the changes, wherever their lines have moved to; `None` where they do not fit.
-    pub(crate) fn apply(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let lines = text.split_inclusive(|byte| *byte == b'\n').collect::<Vec<_>>();
-        let mut result = Vec::new();
-        // The first line that is not in `result` yet; and where the last hunk was, and was said to be.
-        let (mut next, mut last_place, mut last_start) = (0, 0, 0);
-        for hunk in &self.hunks {
-            let old = hunk.in_old().map(str::as_bytes).collect::<Vec<_>>();
-            let expected = last_place + hunk.old_start.checked_sub(last_start)?;
-            let places =
-                (next..=lines.len().checked_sub(old.len())?).filter(|at| lines[*at..].starts_with(&old));
-            let place = places.min_by_key(|at| at.abs_diff(expected))?;
-            result.extend(lines[next..place].concat());
-            result.extend(hunk.in_new().flat_map(str::bytes));
-            (next, last_place, last_start) = (place + old.len(), place, hunk.old_start);
+    /// `text` with the changes; `None` where they do not fit.
+    pub(crate) fn apply(&self, text: &str, fit: Fit) -> Option<String> {
+        let lines = lines_of(text);
+        let mut result = String::new();
+        // The first line that is not in `result` yet.
+        let mut next = 0;
+        for Change { at, old, new } in self.changes() {
+            let at = if fit == Fit::Here { at } else { only_place(&lines, &old)? };
+            if !lines.get(at..)?.starts_with(&old) {
+                return None;
+            }
+            result.extend(lines.get(next..at)?.iter().copied());
+            result.extend(new);
+            next = at + old.len();
+            // The last line of the old text may have had no line break, and others may have added lines below.
+            if next < lines.len() && !result.is_empty() && !result.ends_with('\n') {
+                let crlf = lines[..next].last().is_some_and(|line| line.ends_with("\r\n"));
+                result.push_str(if crlf { "\r\n" } else { "\n" });
+            }
         }
-        result.extend(lines[next..].concat());
+        result.extend(lines.get(next..)?.iter().copied());
         Some(result)
     }
+
+    /// What is replaced: without the unchanged lines around it, unless they alone say where lines come back.
+    fn changes(&self) -> Vec<Change<'a>> {
+        let mut changes = Vec::new();
+        for hunk in &self.hunks {
+            let mut at = hunk.old_start;
+            let mut runs = hunk.lines.chunk_by(|a, b| a.is_change() == b.is_change()).collect::<Vec<_>>();
+            if runs.iter().any(|run| run.iter().all(|line| line.in_old().is_none())) {
+                runs = vec![&hunk.lines];
+            }
+            for run in runs {
+                let old = run.iter().filter_map(|line| line.in_old()).collect::<Vec<_>>();
+                let end = at + old.len();
+                if run.iter().any(Line::is_change) {
+                    changes.push(Change {
+                        at,
+                        old,
+                        new: run.iter().filter_map(|line| line.in_new()).collect(),
+                    });
+                }
+                at = end;
+            }
+        }
+        changes
+    }
+}
+
+/// Where in `lines` are those of `wanted`, if that is one place.
+fn only_place(lines: &[&str], wanted: &[&str]) -> Option<usize> {
+    let mut places = (0..lines.len()).filter(|at| !wanted.is_empty() && lines[*at..].starts_with(wanted));
+    let place = places.next()?;
+    places.next().is_none().then_some(place)
 }
 
 impl<'a> Hunk<'a> {
@@ -195,7 +251,7 @@ fn script<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Line<'a>> {
         deleted.chain(new.iter().map(|line| Line::Insert(line))).collect()
     });
     let mut lines = same.iter().map(|line| Line::Context(line)).collect::<Vec<_>>();
-    for run in changes.chunk_by(|a, b| matches!(a, Line::Context(_)) == matches!(b, Line::Context(_))) {
+    for run in changes.chunk_by(|a, b| a.is_change() == b.is_change()) {
         let start = lines.len();
         lines.extend(run);
         lines[start..].sort_by_key(|line| matches!(line, Line::Insert(_)));
@@ -312,7 +368,7 @@ mod tests {
                 let written = Patch::between(old, new).to_string();
                 let read = Patch::parse(&written).unwrap();
                 assert_eq!(read.to_string(), written);
-                assert_eq!(read.apply(old.as_bytes()).as_deref(), Some(new.as_bytes()), "{old:?} {new:?}");
+                assert_eq!(read.apply(old, Fit::Here).as_deref(), Some(&**new), "{old:?} {new:?}");
             }
         }
     }
@@ -339,19 +395,27 @@ mod tests {
     }
 
     #[test]
-    fn it_fits_where_its_lines_have_moved_to() {
-        let patch = "--- original\n+++ modified\n@@ -2,3 +2,2 @@\n b\n-ours\n c\n";
-        let table: [(&[u8], Option<&[u8]>); 6] = [
-            (b"a\nb\nours\nc\n", Some(b"a\nb\nc\n")),
-            (b"\xff\nnew\na\nb\nours\nc\nd\n", Some(b"\xff\nnew\na\nb\nc\nd\n")),
-            (b"b\nours\nc\n", Some(b"b\nc\n")),
-            (b"b\nours\nc\nx\nx\nx\nx\nb\nours\nc\n", Some(b"b\nc\nx\nx\nx\nx\nb\nours\nc\n")),
-            (b"a\nb\nnot ours\nc\n", None),
-            (b"", None),
+    fn what_others_have_added_survives() {
+        // Before, after, what others made of it since, and what is left when the change is taken back.
+        let table = [
+            ("a\nb\n", "a\nours\nb\n", "a\nx\nours\ny\nb\n", Some("a\nx\ny\nb\n")),
+            ("a\nold\nb\n", "a\nours\nb\n", "x\nours\nb\n", Some("x\nold\nb\n")),
+            ("a\n", "1\na\n2\n", "x\n1\ny\na\n2\nz\n", Some("x\ny\na\nz\n")),
+            ("a", "a\nours\n", "a\nours\nx\n", Some("a\nx\n")),
+            ("a\r\nb", "a\r\nb\r\nours\r\n", "a\r\nb\r\nours\r\nx\r\n", Some("a\r\nb\r\nx\r\n")),
+            ("", "ours", "ours and theirs\n", None),
+            ("a\n", "a\nours\n", "ours\na\nours\n", None),
+            ("a\n", "a\nours\n", "a\nnot ours\n", None),
+            ("a\n", "a\nours\n", "a\n", None),
+            ("a\nold\nb\n", "a\nb\n", "x\na\nb\n", Some("x\na\nold\nb\n")),
+            // Where it was is not known any more.
+            ("a\nold\nb\n", "a\nb\n", "a\nx\nb\n", None),
+            ("old\n", "", "x\n", None),
         ];
-        for (text, expected) in table {
-            let found = Patch::parse(patch).unwrap().apply(text);
-            assert_eq!(found.as_deref(), expected, "{}", String::from_utf8_lossy(text));
+        for (before, after, now, left) in table {
+            let patch = Patch::between(after, before).to_string();
+            let found = Patch::parse(&patch).unwrap().apply(now, Fit::Anywhere);
+            assert_eq!(found.as_deref(), left, "{now}");
         }
     }
 
@@ -368,7 +432,9 @@ mod tests {
             assert!(Patch::parse(text).is_none(), "{text}");
         }
         let overlapping = Patch::parse("@@ -2 +2 @@\n-a\n+b\n@@ -1 +1 @@\n-a\n+b\n").unwrap();
-        assert_eq!(overlapping.apply(b"a\na\n"), None);
+        for fit in [Fit::Here, Fit::Anywhere] {
+            assert_eq!(overlapping.apply("a\na\n", fit), None);
+        }
     }
 
     #[test]
@@ -376,7 +442,7 @@ mod tests {
         let old = format!("x\n{}y\n", "0\n1\n2\n".repeat(1_000));
         let new = format!("x\n{}y\n", "3\n4\n5\n".repeat(1_000));
         let patch = Patch::between(&old, &new);
-        assert_eq!(patch.apply(old.as_bytes()).as_deref(), Some(new.as_bytes()));
+        assert_eq!(patch.apply(&old, Fit::Here), Some(new));
         let moved = Patch::between(&old, &old[2..]);
         assert_eq!(moved.to_string(), "@@ -1,4 +1,3 @@\n-x\n 0\n 1\n 2\n");
     }

@@ -1,4 +1,4 @@
-//! Taking a change of text back after others have changed the same text.
+//! Taking a change of TOML back by its meaning, after others have changed the same text.
 //!
 //! Invariant: only what the change had added goes, and only where it still stands as it was added.
 
@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use toml_edit::Value;
 
 use crate::TomlText;
-use crate::patch::{Line, Patch};
 
 /// How one change of meaning in TOML is taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,11 +41,16 @@ pub enum Inverse {
     },
 }
 
-/// What takes the change from `old` to `new` back; nothing where either is not TOML.
-pub fn inverses(old: &str, new: &str) -> Vec<Inverse> {
+/// What takes the change from `old` to `new` back; nothing where either is not TOML, or where that takes more than
+/// these inverses can say.
+pub(crate) fn inverses(old: &str, new: &str) -> Vec<Inverse> {
     let mut found = Vec::new();
     if let (Ok(old), Ok(new)) = (TomlText::parse(old), TomlText::parse(new)) {
         compare(&old, &new, &mut Vec::new(), &mut found);
+        let back = by_meaning(new.text(), &found).and_then(|back| TomlText::parse(&back).ok());
+        if back.is_none_or(|back| !back.means_the_same(&old)) {
+            found.clear();
+        }
     }
     found
 }
@@ -98,36 +102,10 @@ fn appended(before: &Value, after: &Value) -> Option<Vec<String>> {
     (before == after).then_some(added)
 }
 
-/// `now` without what `patch`, which leads back, removes, wherever that has moved to. `None` where the patch brings
-/// lines back too, or what it removes is not there exactly once, line by line.
-pub(crate) fn by_lines(now: &str, patch: &str) -> Option<String> {
-    let patch = Patch::parse(patch)?;
-    let mut left = now.to_owned();
-    for hunk in &patch.hunks {
-        let mut blocks = vec![String::new()];
-        for line in &hunk.lines {
-            match line {
-                Line::Insert(_) => return None,
-                Line::Delete(line) => blocks.last_mut()?.push_str(line),
-                Line::Context(_) => blocks.push(String::new()),
-            }
-        }
-        for block in blocks.iter().filter(|block| !block.is_empty()) {
-            let mut places = left.match_indices(block.as_str()).map(|(at, _)| at);
-            let at = places.by_ref().find(|at| *at == 0 || left[..*at].ends_with('\n'))?;
-            if places.next().is_some() {
-                return None;
-            }
-            left.replace_range(at..at + block.len(), "");
-        }
-    }
-    (left != now).then_some(left)
-}
-
-/// `now` after `inverses`: each where the value is still what it was changed to. `None` where that changes nothing, or
-/// where something of it cannot be taken out alone.
+/// `now` after `inverses`: each where the value is still what it was changed to. `None` where there are none, or where
+/// something of it cannot be taken back alone.
 pub(crate) fn by_meaning(now: &str, inverses: &[Inverse]) -> Option<String> {
-    let mut toml = TomlText::parse(now).ok()?;
+    let mut toml = TomlText::parse(now).ok().filter(|_| !inverses.is_empty())?;
     for inverse in inverses {
         // What cannot be changed alone is still there below.
         let _ = match inverse {
@@ -140,19 +118,14 @@ pub(crate) fn by_meaning(now: &str, inverses: &[Inverse]) -> Option<String> {
             Inverse::Remove { .. } | Inverse::Set { .. } => Ok(false),
         };
     }
-    (toml.text() != now && !is_still_there(toml.text(), inverses)).then(|| toml.text().to_owned())
-}
-
-/// Whether anything that `inverses` would take out of `now` is still there.
-pub(crate) fn is_still_there(now: &str, inverses: &[Inverse]) -> bool {
-    let Ok(toml) = TomlText::parse(now) else { return true };
-    inverses.iter().any(|inverse| match inverse {
+    let is_left = |inverse: &Inverse| match inverse {
         Inverse::Remove { path, value } | Inverse::Set { path, value, .. } => is_at(&toml, path, value),
         Inverse::Pull { path, value } => toml.value(&keys(path)).is_some_and(|now| {
             now.as_array().is_some_and(|array| array.iter().any(|element| text(element) == *value))
         }),
         Inverse::Drop { .. } => false,
-    })
+    };
+    (!inverses.iter().any(is_left)).then(|| toml.text().to_owned())
 }
 
 fn is_at(toml: &TomlText, path: &[String], value: &str) -> bool {
@@ -201,8 +174,7 @@ mod tests {
     #[test]
     fn what_others_have_added_survives() {
         for (before, after, now, left) in TABLE {
-            let patch = Patch::between(after, before).to_string();
-            let found = by_lines(now, &patch).or_else(|| by_meaning(now, &inverses(before, after)));
+            let found = by_meaning(now, &inverses(before, after));
             assert_eq!(found.as_deref(), Some(left), "{now}");
         }
     }
@@ -213,17 +185,16 @@ mod tests {
         assert_eq!(by_meaning("a = [\"x\"] #\nb = 1\n", &inverses).as_deref(), Some("a = [] #\n"));
         // Which of the two is ours cannot be told.
         assert_eq!(by_meaning("a = [\"x\", \"x\"]\nb = 1\n", &inverses), None);
+        // A key that went is not among what can be said.
+        assert_eq!(super::inverses("a = []\nb = 1\n", "a = [\"x\"]\n"), []);
     }
 
     #[test]
     fn what_somebody_made_their_own_stays() {
-        let inverses = inverses("", "[alias]\nx = \"run\"\n");
-        assert_eq!(by_meaning("[alias]\nx = \"mine\"\n", &inverses), None);
-        let patch = Patch::between("a\nours\nb\n", "a\nb\n").to_string();
-        assert!(!is_still_there("[alias]\nx = \"mine\"\n", &inverses));
-        assert!(is_still_there("alias.x = \"run\"\n", &inverses));
-        for now in ["a\nours\nours\nb\n", "a\nnot ours\nb\n", "a\nb\n"] {
-            assert_eq!(by_lines(now, &patch), None, "{now}");
-        }
+        let inverses = inverses("b = 1\n", "b = 1\n[alias]\nx = \"run\"\n");
+        let theirs = "b = 2\n[alias]\nx = \"mine\"\n";
+        assert_eq!(by_meaning(theirs, &inverses).as_deref(), Some(theirs));
+        // However it is written.
+        assert_eq!(by_meaning("b = 2\nalias.x = \"run\"\n", &inverses).as_deref(), Some("b = 2\n"));
     }
 }

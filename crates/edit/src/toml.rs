@@ -5,7 +5,6 @@
 //! writes loses a byte order mark and CRLF, and regroups dotted keys.
 
 mod insert;
-mod keys;
 mod lines;
 mod list;
 mod meaning;
@@ -14,7 +13,7 @@ mod tree;
 use anyhow::{Context as _, Result, bail};
 use toml_edit::{Document, Item, Value};
 
-use self::keys::shown;
+use self::insert::dotted;
 use self::lines::Splice;
 use self::meaning::Meaning;
 use self::tree::{Descent, Entry, Node};
@@ -94,7 +93,7 @@ impl TomlText {
     /// Makes `path` mean the TOML expression `value`, such as `"dev"` with its quotes. A value that is there and
     /// means the same stays as it is written; another one is replaced in its place, its trailing comment stays.
     pub fn set(&mut self, path: &[&str], value: &str) -> Result<()> {
-        let doing = || format!("cannot set `{}`", shown(path));
+        let doing = || format!("cannot set `{}`", dotted(path));
         let value = value.trim();
         let new = expression(value).with_context(doing)?;
         let mut expected = self.meaning();
@@ -103,7 +102,7 @@ impl TomlText {
                 let Some(span) = node.value_span() else {
                     bail!(
                         "cannot set `{}`: it is {} that is not written as one value",
-                        shown(path),
+                        dotted(path),
                         node.kind()
                     );
                 };
@@ -122,7 +121,7 @@ impl TomlText {
     /// Appends an element to the array at `path`, in the layout that the array has. Makes the array if there is
     /// none. Fails for an array of tables.
     pub fn push(&mut self, path: &[&str], value: &str) -> Result<()> {
-        let doing = || format!("cannot add to `{}`", shown(path));
+        let doing = || format!("cannot add to `{}`", dotted(path));
         let value = value.trim();
         let new = expression(value).with_context(doing)?;
         let mut expected = self.meaning();
@@ -134,7 +133,7 @@ impl TomlText {
                 let value = insert::in_newlines_at(self.text(), span.end, value);
                 list::append(self.text(), &span, &elements, &value, list::Brackets::Square)
             }
-            Some(other) => bail!("cannot add to `{}`: it is {}, not an array", shown(path), other.kind()),
+            Some(other) => bail!("cannot add to `{}`: it is {}, not an array", dotted(path), other.kind()),
         };
         expected.push(path, new);
         self.change(&splices, |after| *after == expected).with_context(doing)
@@ -143,7 +142,7 @@ impl TomlText {
     /// Removes the first element that means `value` from the array at `path`, with its line if it stands alone on it.
     /// Whether there was one. Fails where something else than an array of values is there.
     pub fn pull(&mut self, path: &[&str], value: &str) -> Result<bool> {
-        let doing = || format!("cannot remove an element of `{}`", shown(path));
+        let doing = || format!("cannot remove an element of `{}`", dotted(path));
         let unwanted = expression(value).with_context(doing)?;
         let array = match self.found(path) {
             None => return Ok(false),
@@ -165,7 +164,7 @@ impl TomlText {
     /// Removes the value at `path`, with its line if it stands alone on it. Whether it was there. A table that was
     /// only written by this one dotted key is gone with it; a header stays. Fails for a table.
     pub fn remove(&mut self, path: &[&str]) -> Result<bool> {
-        let doing = || format!("cannot remove `{}`", shown(path));
+        let doing = || format!("cannot remove `{}`", dotted(path));
         let descent = Descent::of(&self.document, path);
         if descent.len() < path.len() {
             descent.table().with_context(doing)?;
@@ -173,7 +172,7 @@ impl TomlText {
         }
         let splices = match descent.node().value_span() {
             Some(value) => tree::removal(self.text(), &descent, &value),
-            None => bail!("cannot remove `{}`: it is {}", shown(path), descent.node().kind()),
+            None => bail!("cannot remove `{}`: it is {}", dotted(path), descent.node().kind()),
         };
         self.change_to_lack(path, &splices).with_context(doing)?;
         Ok(true)
@@ -181,26 +180,24 @@ impl TomlText {
 
     /// Removes the header of the table at `path` if nothing is in the table. Whether there was one.
     pub fn remove_empty_table(&mut self, path: &[&str]) -> Result<bool> {
-        let doing = || format!("cannot remove the table `{}`", shown(path));
-        let header = format!("[{}]", shown(path));
+        let doing = || format!("cannot remove the table `{}`", dotted(path));
+        let header = match self.found(path) {
+            Some(Node::Table(table)) if table.is_empty() && !table.is_implicit() => table.span(),
+            _ => None,
+        };
+        let Some(header) = header else { return Ok(false) };
         let text = self.text();
-        let is_header = |line: &str| line.split('#').next().is_some_and(|line| line.trim() == header);
-        let mut starts = text.split_inclusive('\n').scan(0, |at, line| {
-            let start = *at;
-            *at += line.len();
-            Some((start, line))
-        });
-        let Some((start, line)) = starts.find(|(_, line)| is_header(line)) else { return Ok(false) };
-        if !self.contains(path) || !self.keys(path).is_empty() {
-            return Ok(false);
-        }
         // The empty line that parted it from what is above goes too.
-        let above = &text[..start];
+        let above = &text[..lines::line_start(text, header.start)];
         let blank = ["\r\n\r\n", "\n\n"].into_iter().find(|blank| above.ends_with(blank));
-        let start = start - blank.map_or(0, |blank| blank.len() / 2);
-        let splice = Splice::remove(start..above.len() + line.len());
+        let start = above.len() - blank.map_or(0, |blank| blank.len() / 2);
+        let splice = Splice::remove(start..lines::line_end(text, header.end));
         self.change_to_lack(path, &[splice]).with_context(doing)?;
         Ok(true)
+    }
+
+    pub(crate) fn means_the_same(&self, other: &Self) -> bool {
+        self.meaning() == other.meaning()
     }
 
     fn found(&self, path: &[&str]) -> Option<Node<'_>> {

@@ -91,8 +91,8 @@ impl Transaction {
             journal::check_unchanged(&path, now.as_ref(), edit.before.as_ref())?;
             operations.push(Operation {
                 path: edit.path.clone(),
-                before: now.as_ref().map(|node| State::of(node, None)),
-                after: edit.after.as_ref().map(|node| State::of(node, now.as_ref())),
+                before: now.as_ref().map(State::of),
+                after: edit.after.as_ref().map(State::of),
                 parents,
             });
         }

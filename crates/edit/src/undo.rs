@@ -10,10 +10,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use xtask_workspace::{Digest, digest};
 
-use crate::node::{Edit, FileContent, Mode, Node};
-use crate::patch::Patch;
+use crate::node::{Edit, Node};
+use crate::patch::{Fit, Patch};
 use crate::place;
-use crate::take_back::{Inverse, by_lines, by_meaning, inverses, is_still_there};
+use crate::take_back::{Inverse, by_meaning, inverses};
 
 /// How the change of one file is taken back. Goes into a committed JSON file, so it holds no more than
 /// that needs.
@@ -43,9 +43,6 @@ pub enum Reversal {
         before: Digest,
         /// Of the new bytes.
         after: Digest,
-        /// Whether the old file was executable, where the edit changed that.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        executable: Option<bool>,
     },
     /// A file that no patch restores bit for bit.
     Replaced {
@@ -55,9 +52,6 @@ pub enum Reversal {
         old: Old,
         /// Of the new bytes.
         after: Digest,
-        /// Whether the old file was executable, where the edit changed that.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        executable: Option<bool>,
     },
     /// A file that was removed.
     Removed {
@@ -65,8 +59,6 @@ pub enum Reversal {
         path: Utf8PathBuf,
         /// The whole old file.
         old: Old,
-        /// Whether it was executable.
-        executable: bool,
     },
 }
 
@@ -114,11 +106,37 @@ pub struct Kept {
     pub why: String,
 }
 
+/// `record` with what takes `edits` back too, which are about to be made below `root`: each file is there once, with
+/// the way back to how it was at first. Where somebody has changed it so that there is no such way, the earlier record
+/// stays. What `is_own` names was never there before the first of all changes.
+pub fn extend(
+    mut record: Vec<Reversal>,
+    edits: &[Edit],
+    root: &Utf8Path,
+    is_own: impl Fn(&Utf8Path) -> bool,
+) -> Result<Vec<Reversal>> {
+    for edit in edits {
+        let Some(at) = record.iter().position(|earlier| earlier.path() == edit.path) else {
+            record.extend(reversal(edit));
+            continue;
+        };
+        let mut back = plan_undo(root, &record[at..=at])?;
+        let before = match back.edits.pop() {
+            _ if is_own(&edit.path) => None,
+            Some(back) => back.after,
+            None if back.kept.is_empty() => edit.before.clone(),
+            None => continue,
+        };
+        record.splice(at..=at, reversal(&Edit { before, ..edit.clone() }));
+    }
+    Ok(record)
+}
+
 /// How `edit` is taken back, file by file.
-pub fn reversal(edit: &Edit) -> Vec<Reversal> {
+fn reversal(edit: &Edit) -> Vec<Reversal> {
     let files = |node: &Option<Node>| {
         let files = node.iter().flat_map(|node| node.files(&edit.path));
-        files.map(|(path, content)| (path, content.clone())).collect::<BTreeMap<_, _>>()
+        files.map(|(path, bytes)| (path, bytes.to_vec())).collect::<BTreeMap<_, _>>()
     };
     let (old, new) = (files(&edit.before), files(&edit.after));
     let paths = old.keys().chain(new.keys()).collect::<BTreeSet<_>>();
@@ -126,53 +144,34 @@ pub fn reversal(edit: &Edit) -> Vec<Reversal> {
 }
 
 #[expect(clippy::similar_names, reason = "a path and a patch are what they are")]
-fn of_file(path: &Utf8Path, old: Option<&FileContent>, new: Option<&FileContent>) -> Option<Reversal> {
+fn of_file(path: &Utf8Path, old: Option<&Vec<u8>>, new: Option<&Vec<u8>>) -> Option<Reversal> {
     let path = path.to_owned();
     match (old, new) {
+        (old, new) if old == new => None,
         (None, None) => None,
-        (Some(old), Some(new)) if old.bytes == new.bytes && !mode_changes(old, new) => None,
         (None, Some(new)) => {
-            Some(Reversal::Created { path, digest: digest(&new.bytes), inverses: Vec::new() })
+            // People add keys of their own to a configuration of cargo's that was made here.
+            let shared = if path.starts_with(".cargo") { text(new) } else { None };
+            let inverses = shared.map(|new| inverses("", new)).unwrap_or_default();
+            Some(Reversal::Created { path, digest: digest(new), inverses })
         }
-        (Some(old), None) => {
-            let executable = old.mode == Mode::Executable;
-            Some(Reversal::Removed { path, old: Old::of(&old.bytes), executable })
-        }
+        (Some(old), None) => Some(Reversal::Removed { path, old: Old::of(old) }),
         (Some(old), Some(new)) => {
-            let executable = mode_changes(old, new).then_some(old.mode == Mode::Executable);
-            let after = digest(&new.bytes);
-            Some(match exact_patch(&new.bytes, &old.bytes) {
-                Some(patch) => {
-                    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-                    let inverses = inverses(text(&old.bytes), text(&new.bytes));
-                    let before = digest(&old.bytes);
-                    Reversal::Edited { path, patch, inverses, before, after, executable }
+            let after = digest(new);
+            Some(match (text(old), text(new)) {
+                (Some(old), Some(new)) => {
+                    let patch = Patch::between(new, old).to_string();
+                    let (inverses, before) = (inverses(old, new), digest(old));
+                    Reversal::Edited { path, patch, inverses, before, after }
                 }
-                None => Reversal::Replaced { path, old: Old::of(&old.bytes), after, executable },
+                _ => Reversal::Replaced { path, old: Old::of(old), after },
             })
         }
     }
 }
 
-fn mode_changes(old: &FileContent, new: &FileContent) -> bool {
-    new.mode != Mode::Kept && old.mode != Mode::Kept && old.mode != new.mode
-}
-
-fn mode(executable: bool) -> Mode {
-    if executable { Mode::Executable } else { Mode::Plain }
-}
-
-/// The patch that makes `to` from `from`, if there is one that does it bit for bit after it was written out
-/// and read again.
-fn exact_patch(from: &[u8], to: &[u8]) -> Option<String> {
-    let (old, new) = (std::str::from_utf8(from).ok()?, std::str::from_utf8(to).ok()?);
-    let patch = Patch::between(old, new).to_string();
-    (apply(from, &patch).as_deref() == Some(to)).then_some(patch)
-}
-
-/// `patch` applied to `text`; `None` where it does not fit.
-fn apply(text: &[u8], patch: &str) -> Option<Vec<u8>> {
-    Patch::parse(patch)?.apply(text)
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }
 
 /// How to take back what `reversals` say, as the files below `root` are now. Changes nothing.
@@ -184,18 +183,19 @@ pub fn plan_undo(root: &Utf8Path, reversals: &[Reversal]) -> Result<UndoPlan> {
         let path = reversal.path();
         place::check_relative(path)?;
         let now = place::missing_parents(root, path).and_then(|_| Node::read(&root.join(path)));
-        let outcome = match now {
+        let old = match &now {
             Err(error) => Err(format!("cannot be looked at: {error:#}")),
             Ok(Some(Node::Folder(_))) => Err("is a folder now".to_owned()),
-            Ok(Some(Node::File(now))) => reversal.of_present(&now),
-            Ok(None) => reversal.of_missing(),
+            Ok(Some(Node::File(now))) => reversal.of_present(now).map_err(str::to_owned),
+            Ok(None) => reversal.of_missing().map_err(str::to_owned),
         };
-        match outcome {
-            Ok(Some(edit)) => plan.edits.push(edit),
-            Ok(None) => {}
-            Err(why) => plan.kept.push(Kept { path: path.to_owned(), why }),
+        let path = path.to_owned();
+        match old {
+            Ok(old) => plan.edits.push(Edit { path, before: now?, after: old.map(Node::File) }),
+            Err(why) => plan.kept.push(Kept { path, why }),
         }
     }
+    plan.edits.retain(|edit| !edit.is_empty());
     remove_emptied_folders(root, &mut plan.edits)?;
     Ok(plan)
 }
@@ -211,66 +211,45 @@ impl Reversal {
         }
     }
 
-    /// The edit that takes it back while nothing is there, or why there is none.
-    fn of_missing(&self) -> Result<Option<Edit>, String> {
+    /// What the file was before while there is none now, or why that is not known.
+    fn of_missing(&self) -> Result<Option<Vec<u8>>, &'static str> {
         match self {
             Self::Created { .. } => Ok(None),
-            Self::Edited { .. } | Self::Replaced { .. } => Err("was removed since".to_owned()),
-            Self::Removed { path, old, executable } => {
-                let content = FileContent { bytes: old.bytes(), mode: mode(*executable) };
-                Ok(Some(Edit { path: path.clone(), before: None, after: Some(Node::File(content)) }))
-            }
+            Self::Edited { .. } | Self::Replaced { .. } => Err("was removed since"),
+            Self::Removed { old, .. } => Ok(Some(old.bytes())),
         }
     }
 
-    /// The edit that takes it back while `now` is there, or why there is none.
-    fn of_present(&self, now: &FileContent) -> Result<Option<Edit>, String> {
-        let present = digest(&now.bytes);
-        let (after, old_executable) = match self {
-            Self::Created { digest, .. } if present == *digest => (None, None),
+    /// What the file with the bytes `now` was before, or why that is not known.
+    fn of_present(&self, now: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
+        let present = digest(now);
+        let now_text = text(now);
+        match self {
+            Self::Created { digest, .. } if present == *digest => Ok(None),
             Self::Created { inverses, .. } => {
-                let text = std::str::from_utf8(&now.bytes).ok();
-                let Some(left) = text.and_then(|text| by_meaning(text, inverses)) else {
-                    return Err("was changed since it was created".to_owned());
-                };
-                ((!left.trim().is_empty()).then(|| left.into_bytes()), None)
+                let left = now_text.and_then(|now| by_meaning(now, inverses).filter(|left| left != now));
+                let left = left.ok_or("was changed since it was created")?;
+                Ok((!left.trim().is_empty()).then(|| left.into_bytes()))
             }
-            Self::Removed { old, .. } if old.bytes() == now.bytes => return Ok(None),
-            Self::Removed { .. } => return Err("was removed, and something else is there now".to_owned()),
-            Self::Edited { before, executable, .. } if present == *before => {
-                (Some(now.bytes.clone()), *executable)
+            Self::Edited { before, .. } if present == *before => Ok(Some(now.to_vec())),
+            Self::Edited { patch, before, after, .. } if present == *after => {
+                let old = now_text.and_then(|now| Patch::parse(patch)?.apply(now, Fit::Here));
+                let old = old.filter(|old| digest(old) == *before);
+                let old = old.ok_or("would not become what it was: the record of the change is damaged")?;
+                Ok(Some(old.into_bytes()))
             }
-            Self::Edited { patch, inverses, before, after, executable, .. } => {
-                let merged = || {
-                    let now = std::str::from_utf8(&now.bytes).ok()?;
-                    by_lines(now, patch).or_else(|| by_meaning(now, inverses)).map(String::into_bytes)
-                };
-                let Some(bytes) = apply(&now.bytes, patch).or_else(merged) else {
-                    let text = std::str::from_utf8(&now.bytes).unwrap_or_default();
-                    if !inverses.is_empty() && !is_still_there(text, inverses) {
-                        // Somebody has taken it out by hand.
-                        return Ok(None);
-                    }
-                    return Err("was changed since, in the same lines".to_owned());
-                };
-                if present == *after && digest(&bytes) != *before {
-                    return Err(
-                        "would not become what it was: the record of the change is damaged".to_owned()
-                    );
-                }
-                (Some(bytes), *executable)
+            Self::Edited { patch, inverses, .. } => {
+                let by_lines = |now: &str| Patch::parse(patch)?.apply(now, Fit::Anywhere);
+                let left = now_text.and_then(|now| by_lines(now).or_else(|| by_meaning(now, inverses)));
+                Ok(Some(left.ok_or("was changed since, in the same lines")?.into_bytes()))
             }
-            Self::Replaced { old, after, executable, .. }
-                if present == *after || old.bytes() == now.bytes =>
-            {
-                (Some(old.bytes()), *executable)
+            Self::Replaced { old, after, .. } if present == *after || old.bytes() == now => {
+                Ok(Some(old.bytes()))
             }
-            Self::Replaced { .. } => return Err("was changed since".to_owned()),
-        };
-        let mode = old_executable.map_or(Mode::Kept, mode);
-        let after = after.map(|bytes| Node::File(FileContent { bytes, mode }));
-        let edit = Edit { path: self.path().to_owned(), before: Some(Node::File(now.clone())), after };
-        Ok((!edit.is_empty()).then_some(edit))
+            Self::Replaced { .. } => Err("was changed since"),
+            Self::Removed { old, .. } if old.bytes() == now => Ok(Some(old.bytes())),
+            Self::Removed { .. } => Err("was removed, and something else is there now"),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use support::prepare;
-use xtask_edit::{Edit, FileContent, Mode, Node, Recovered, Transaction, pending};
+use xtask_edit::{Edit, Node, Recovered, Transaction, pending};
 use xtask_testkit::{Entry, Snapshot, TempDir};
 
 /// A folder in its first state.
@@ -73,20 +73,19 @@ fn write(path: &Utf8Path, text: &str) {
 }
 
 #[test]
-fn a_mode_is_kept_unless_the_edit_means_it() {
+fn a_mode_is_kept() {
     let (_dir, root) = root("modes");
     let mode = |path: &str| fs::metadata(root.join(path)).unwrap().mode() & 0o7777;
     fs::set_permissions(root.join("gone.txt"), fs::Permissions::from_mode(0o640)).unwrap();
-    let file = |text: &str, mode| Some(Node::File(FileContent { bytes: text.into(), mode }));
     let edits = [
         edit(&root, "read-only.toml", Some(Node::file("x"))),
-        edit(&root, "edited.toml", file("x", Mode::Plain)),
-        edit(&root, "gone.txt", file("gone\n", Mode::Executable)),
+        edit(&root, "edited.toml", Some(Node::file("x"))),
+        edit(&root, "gone.txt", Some(Node::file("x"))),
         edit(&root, "gone-folder/a", Some(Node::file("x"))),
     ];
     commit(&root, &edits).unwrap();
     let modes = ["read-only.toml", "edited.toml", "gone.txt", "gone-folder/a"].map(mode);
-    assert_eq!(modes, [0o444, 0o644, 0o750, 0o600]);
+    assert_eq!(modes, [0o444, 0o755, 0o640, 0o600]);
 }
 
 #[test]
@@ -162,7 +161,7 @@ fn no_edit_goes_through_a_link_or_out_of_the_root() {
     }
     refused(&root, &[new("a"), new("a")], "cannot both be changed");
     refused(&root, &[new("a/b"), new("c"), new("a")], "cannot both be changed");
-    let folder = |name: &str| Node::Folder(BTreeMap::from([(name.into(), FileContent::new("x"))]));
+    let folder = |name: &str| Node::Folder(BTreeMap::from([(name.into(), b"x".to_vec())]));
     refused(&root, &[edit(&root, "a", Some(folder("../b")))], "not a path below the root");
     assert_eq!(dir.read("outside/file"), "outside\n");
 

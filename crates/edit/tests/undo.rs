@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_edit::{Edit, FileContent, Mode, Node, Reversal, Transaction, plan_undo, reversal};
+use xtask_edit::{Edit, Node, Reversal, Transaction, extend, plan_undo};
 use xtask_files::{Durability, write_atomic};
 use xtask_testkit::{Random, TempDir};
 
@@ -26,7 +26,7 @@ fn change(root: &Utf8Path, afters: Vec<(&str, Option<Node>)>) -> Vec<Reversal> {
         after,
     };
     let edits = afters.into_iter().map(edit).collect::<Vec<_>>();
-    let reversals = edits.iter().flat_map(reversal).collect::<Vec<_>>();
+    let reversals = extend(Vec::new(), &edits, root, |_| false).unwrap();
     commit(root, &edits);
     let json = serde_json::to_string(&reversals).unwrap();
     let read = serde_json::from_str::<Vec<Reversal>>(&json).unwrap();
@@ -42,7 +42,7 @@ fn undo(root: &Utf8Path, reversals: &[Reversal]) -> Vec<(String, String)> {
 }
 
 fn folder(files: &[(&str, &str)]) -> Node {
-    let files = files.iter().map(|(name, text)| (Utf8PathBuf::from(name), FileContent::new(*text)));
+    let files = files.iter().map(|(name, text)| (Utf8PathBuf::from(name), text.as_bytes().to_vec()));
     Node::Folder(files.collect::<BTreeMap<_, _>>())
 }
 
@@ -114,7 +114,7 @@ fn an_undo_restores_any_text_bit_for_bit() {
             before: Some(Node::file(before.clone())),
             after: Some(Node::file(after.clone())),
         };
-        let reversals = reversal(&edit);
+        let reversals = extend(Vec::new(), &[edit], dir.path(), |_| false).unwrap();
         assert_eq!(reversals.is_empty(), before == after, "seed {seed}");
         match reversals.first() {
             Some(Reversal::Edited { .. }) => patches += 1,
@@ -126,7 +126,7 @@ fn an_undo_restores_any_text_bit_for_bit() {
         let plan = plan_undo(dir.path(), &serde_json::from_str::<Vec<Reversal>>(&json).unwrap()).unwrap();
         assert!(plan.kept.is_empty(), "seed {seed}: {:?}", plan.kept);
         let Some(Node::File(restored)) = &plan.edits[0].after else { panic!("seed {seed}") };
-        assert_eq!(restored.bytes, before, "seed {seed}");
+        assert_eq!(*restored, before, "seed {seed}");
     }
     assert!(patches > 900 && whole > 30, "{patches} patches, {whole} whole texts");
 }
@@ -143,13 +143,12 @@ fn what_nobody_has_changed_since_is_as_before() {
     write(root, "binary", [0xff, 0, 1]);
     let tree = || Node::read(root).unwrap().unwrap();
     let before = tree();
-    let script = Node::File(FileContent { bytes: b"was".to_vec(), mode: Mode::Executable });
     let reversals = change(
         root,
         vec![
             ("a.toml", Some(Node::file("a = 1\r\nb = 3\r\n"))),
             ("gone", None),
-            ("f/kept", Some(script)),
+            ("f/kept", Some(Node::file("is"))),
             ("f/lost", None),
             ("binary", Some(Node::file([0xfe, 0]))),
             ("new/deep/file", Some(Node::file("new"))),
@@ -237,11 +236,79 @@ fn a_record_leads_nowhere_else() {
     write(dir.path(), "file", "new\n");
     let edit =
         Edit { path: "file".into(), before: Some(Node::file("old\n")), after: Some(Node::file("new\n")) };
-    let Some(Reversal::Edited { path, patch, inverses, before, after, executable }) = reversal(&edit).pop()
+    let Some(Reversal::Edited { path, patch, inverses, before, after }) =
+        extend(Vec::new(), &[edit], dir.path(), |_| false).unwrap().pop()
     else {
         panic!()
     };
     let patch = patch.replace("+old", "+other");
-    let damaged = Reversal::Edited { path, patch, inverses, before, after, executable };
+    let damaged = Reversal::Edited { path, patch, inverses, before, after };
     assert!(plan_undo(dir.path(), &[damaged]).unwrap().kept[0].why.contains("damaged"));
+}
+
+/// As version 0.1.0 wrote them, whose patches had a head.
+#[test]
+fn an_older_record_is_undone_and_brought_up_to_date() {
+    let digest = |text: &str| serde_json::to_value(xtask_workspace::digest(text)).unwrap();
+    let record = serde_json::json!([
+        { "change": "created", "path": "made", "digest": digest("made\n") },
+        { "change": "created", "path": ".cargo/config.toml", "digest": digest("[alias]\nours = \"b\"\n"), "inverses": [
+            { "remove": { "path": ["alias", "ours"], "value": "\"b\"" } },
+            { "drop": { "path": ["alias"] } },
+        ] },
+        {
+            "change": "edited", "path": "edited",
+            "patch": "--- original\n+++ modified\n@@ -1,2 +1 @@\n a\n-ours\n",
+            "before": digest("a\n"), "after": digest("a\nours\n"), "executable": false,
+        },
+        {
+            "change": "edited", "path": "Cargo.toml",
+            "patch": "--- original\n+++ modified\n@@ -1,2 +1,2 @@\n [workspace]\n-members = [\"a\", \"x\"]\n+members = [\"a\"]\n",
+            "inverses": [{ "pull": { "path": ["workspace", "members"], "value": "\"x\"" } }],
+            "before": digest("[workspace]\nmembers = [\"a\"]\n"),
+            "after": digest("[workspace]\nmembers = [\"a\", \"x\"]\n"),
+        },
+        { "change": "replaced", "path": "replaced", "old": { "bytes": [255, 10] }, "after": digest("new\n") },
+        { "change": "removed", "path": "removed", "old": { "text": "was\n" }, "executable": true },
+    ]);
+    let record = serde_json::from_value::<Vec<Reversal>>(record).unwrap();
+    let dir = TempDir::new("undo-older");
+    let root = dir.path();
+    for (path, text) in [
+        ("made", "made\n"),
+        (".cargo/config.toml", "[alias]\nours = \"b\"\nmine = \"b\"\n"),
+        ("edited", "a\nours\n"),
+        ("Cargo.toml", "[workspace]\nmembers = [\"a\", \"x\", \"mine\"]\n"),
+        ("replaced", "new\n"),
+    ] {
+        write(root, path, text);
+    }
+    let change = |path: &str, after: Option<&str>| Edit {
+        path: path.into(),
+        before: Node::read(&root.join(path)).unwrap(),
+        after: after.map(Node::file),
+    };
+    // An update: files of its own come and go, a shared one changes again.
+    let edits = [
+        change("edited", Some("a\nours\nmore of ours\n")),
+        change("made", Some("made anew\n")),
+        change("own", Some("own\n")),
+    ];
+    let record = extend(record, &edits, root, |path| path == "made").unwrap();
+    commit(root, &edits);
+    let edits = [change("own", None)];
+    let record = extend(record, &edits, root, |path| path == "own").unwrap();
+    commit(root, &edits);
+    assert_eq!(record.len(), 6);
+    assert_eq!(undo(root, &record), []);
+    for (path, text) in [
+        (".cargo/config.toml", "[alias]\nmine = \"b\"\n"),
+        ("edited", "a\n"),
+        ("Cargo.toml", "[workspace]\nmembers = [\"a\", \"mine\"]\n"),
+        ("removed", "was\n"),
+    ] {
+        assert_eq!(dir.read(path), text, "{path}");
+    }
+    assert_eq!(fs::read(root.join("replaced")).unwrap(), [255, 10]);
+    assert!(!root.join("made").exists() && !root.join("own").exists());
 }

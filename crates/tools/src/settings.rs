@@ -165,7 +165,7 @@ impl LocalSettings {
 
 /// Whether a file is one that was written here.
 pub(crate) fn is_ours(node: &Node) -> bool {
-    matches!(node, Node::File(file) if file.bytes.starts_with(HEADER.as_bytes()))
+    matches!(node, Node::File(bytes) if bytes.starts_with(HEADER.as_bytes()))
 }
 
 #[cfg(test)]

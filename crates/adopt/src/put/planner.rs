@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use camino::Utf8Path;
-use xtask_edit::{Edit, FileContent, Node};
+use xtask_edit::{Edit, Node};
 use xtask_workspace::Environment;
 use xtask_workspace::config::{Config, FILE_NAME, Members};
 
@@ -37,8 +37,7 @@ impl Edits {
 
     /// A folder that is not there yet.
     pub(super) fn folder(&mut self, path: &str, files: Files) {
-        let files = files.into_iter().map(|(path, bytes)| (path, FileContent::new(bytes)));
-        self.0.push(Edit { path: path.into(), before: None, after: Some(Node::Folder(files.collect())) });
+        self.0.push(Edit { path: path.into(), before: None, after: Some(Node::Folder(files)) });
     }
 }
 
@@ -146,7 +145,8 @@ impl Planner<'_> {
         }
         let adopted = self.host.adopted.as_ref().map(|(_, adopted)| adopted);
         let before = adopted.map(|adopted| adopted.undo.clone()).unwrap_or_default();
-        let undo = record::extend(before, &self.edits.0, self.launcher, self.host.root())?;
+        let is_own = |path: &Utf8Path| record::is_own(path, self.launcher);
+        let undo = xtask_edit::extend(before, &self.edits.0, self.host.root(), is_own)?;
         // Settings may be repaired while the suite stays.
         let version = match adopted {
             Some(adopted) if update == Update::Keep => adopted.version.clone(),
@@ -159,7 +159,7 @@ impl Planner<'_> {
             _ => None,
         });
         if let Some(files) = folder {
-            files.insert(record::FILE_NAME.into(), FileContent::new(text));
+            files.insert(record::FILE_NAME.into(), text);
         } else {
             let path = Utf8Path::new(self.launcher).join(record::FILE_NAME);
             self.edits.file(self.host.root(), &path, text)?;

@@ -3,7 +3,6 @@
 use anyhow::{Result, bail};
 use toml_edit::{Document, Table};
 
-use super::keys::dotted;
 use super::lines::{self, Splice};
 use super::tree::{self, Descent, Node};
 use super::{expression, list};
@@ -17,7 +16,7 @@ pub(super) fn key(document: &Document<String>, path: &[&str], value: &str) -> Re
     let (home_depth, home) = descent.home(depth);
     let splice = match descent.table()? {
         Node::Table(table) if table.is_dotted() => {
-            let last = Node::Table(table).entries(text, depth - home_depth).pop();
+            let last = Node::Table(table).entries(text).pop();
             let Some(last) = last else { bail!("no key of `{}` was found", dotted(&path[..depth])) };
             below(text, last.value.end, lines::indent(text, last.start), &path[home_depth..], value)
         }
@@ -26,7 +25,7 @@ pub(super) fn key(document: &Document<String>, path: &[&str], value: &str) -> Re
             lines::at_the_end(text, |newline| new_table(newline, path, &in_newlines(value, newline)))
         }
         _ => {
-            let entries = home.entries(text, 0);
+            let entries = home.entries(text);
             let values: Vec<_> = entries.iter().map(|entry| entry.start..entry.value.end).collect();
             let braces = home.value_span().unwrap_or_default();
             let element = entry(&path[home_depth..], &in_newlines_at(text, braces.end, value));
@@ -41,7 +40,7 @@ fn in_table(text: &str, table: &Table, path: &[&str], value: &str) -> Splice {
     let key = &path[path.len() - 1..];
     let is_root = path.len() == 1;
     let header = tree::first_header(table);
-    if let Some(last) = Node::Table(table).entries(text, 0).pop() {
+    if let Some(last) = Node::Table(table).entries(text).pop() {
         return below(text, last.value.end, lines::indent(text, last.start), key, value);
     }
     if let Some(own) = table.span().filter(|_| !is_root && !table.is_implicit()) {
@@ -81,4 +80,47 @@ fn in_newlines(value: &str, newline: &str) -> String {
     let changed = value.replace("\r\n", "\n").replace('\n', newline);
     let same = matches!((expression(&changed), expression(value)), (Ok(new), Ok(old)) if new == old);
     if same { changed } else { value.to_owned() }
+}
+
+/// The key as it is written: bare, else in single quotes, else in double ones.
+fn written(key: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !key.is_empty() && key.chars().all(bare) {
+        key.to_owned()
+    } else if key.chars().any(|c| c == '\'' || c.is_control()) || key.is_empty() {
+        toml_edit::Key::new(key).display_repr().into_owned()
+    } else {
+        format!("'{key}'")
+    }
+}
+
+/// The keys with dots between them, as they are written in a header or before the equals sign.
+pub(super) fn dotted(path: &[&str]) -> String {
+    path.iter().map(|key| written(key)).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_quoted_where_they_need_it() {
+        for (key, expected) in [
+            ("a-b_1", "a-b_1"),
+            ("cfg(unix)", "'cfg(unix)'"),
+            ("a.b", "'a.b'"),
+            ("é", "'é'"),
+            ("C:\\x", "'C:\\x'"),
+            ("", "\"\""),
+            ("it's", "\"it's\""),
+            ("a\nb", "\"a\\nb\""),
+            ("a'\\b", "\"a'\\\\b\""),
+        ] {
+            let text = written(key);
+            assert!(toml_edit::Key::parse(&text).unwrap()[0].get() == key, "{text} is read as another key");
+            if key != "a'\\b" {
+                assert_eq!(text, expected);
+            }
+        }
+    }
 }

@@ -56,6 +56,18 @@ pub(super) fn begins_line(text: &str, at: usize) -> bool {
     text[line_start(text, at)..at].trim_start_matches([' ', '\t']).is_empty()
 }
 
+/// Where the first key begins after `at`, which is before a comma, blanks or comments in braces.
+pub(super) fn next_key(text: &str, at: usize) -> usize {
+    let mut rest = &text[at..];
+    loop {
+        rest = rest.trim_start_matches([',', ' ', '\t', '\r', '\n']);
+        if !rest.starts_with('#') {
+            return text.len() - rest.len();
+        }
+        rest = rest.trim_start_matches(|character| character != '\n');
+    }
+}
+
 /// The newline of the line before `at`; without such a line, that of the line `at` is on.
 pub(super) fn newline_at(text: &str, at: usize) -> &'static str {
     let newline = text[..at].rfind('\n').or_else(|| text[at..].find('\n').map(|newline| at + newline));

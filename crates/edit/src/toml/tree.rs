@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use toml_edit::{Document, InlineTable, Item, Key, RawString, Table, Value};
 
 use super::lines::{self, Splice};
-use super::{keys, list};
+use super::{insert, list};
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy)]
@@ -78,26 +78,36 @@ impl<'a> Node<'a> {
     }
 
     /// The keys with values that the table's own lines or braces hold, in the order of the text. A table in it
-    /// counts if dotted keys write it; `levels` is how many parts of the keys are before this table.
-    pub(super) fn entries(self, text: &str, levels: usize) -> Vec<Entry> {
+    /// counts if dotted keys write it.
+    pub(super) fn entries(self, text: &str) -> Vec<Entry> {
         let mut entries = Vec::new();
-        for (key, item) in self.children() {
-            let Some(node) = Self::of(item) else { continue };
-            if node.is_dotted() {
-                entries.append(&mut node.entries(text, levels + 1));
-            } else if let (Some(key), Some(value)) = (key.span(), node.value_span()) {
-                entries.push(Entry { start: keys::start_of_dotted(text, key.start, levels), value });
+        self.collect(&mut entries);
+        entries.sort_by_key(|entry| entry.start);
+        if let Some(braces) = self.value_span() {
+            let mut before = braces.start + 1;
+            for entry in &mut entries {
+                entry.start = lines::next_key(text, before);
+                before = entry.value.end;
             }
         }
-        entries.sort_by_key(|entry| entry.start);
         entries
+    }
+
+    fn collect(self, entries: &mut Vec<Entry>) {
+        for node in self.children().into_iter().filter_map(|(_, item)| Self::of(item)) {
+            match node.value_span() {
+                Some(value) => entries.push(Entry { start: value.start, value }),
+                None if node.is_dotted() => node.collect(entries),
+                None => {}
+            }
+        }
     }
 }
 
 /// A key with its value, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Where the key begins, with all its dotted parts.
+    /// In braces where the key begins, with all its dotted parts; else a place on its line.
     pub(super) start: usize,
     pub(super) value: Range<usize>,
 }
@@ -120,7 +130,7 @@ impl<'a> Descent<'a> {
             steps.push(next);
             node = next;
         }
-        let path = keys::shown(&path[..steps.len()]);
+        let path = insert::dotted(&path[..steps.len()]);
         Self { root, steps, path }
     }
 
@@ -191,15 +201,8 @@ pub(super) fn first_position(key: &Key, item: &Item) -> usize {
 pub(super) fn removal(text: &str, descent: &Descent<'_>, value: &Range<usize>) -> Vec<Splice> {
     let (_, home) = descent.home(descent.len() - 1);
     let Some(braces) = home.value_span() else {
-        let start = descent_line(text, home, value);
+        let start = lines::line_start(text, value.start);
         return vec![Splice::remove(start..lines::line_end(text, value.end))];
     };
-    list::remove(text, &braces, &home.entries(text, 0), value)
-}
-
-/// Where the line begins on which the key of `value` stands.
-fn descent_line(text: &str, home: Node<'_>, value: &Range<usize>) -> usize {
-    let entries = home.entries(text, 0);
-    let start = entries.iter().find(|entry| entry.value == *value).map_or(value.start, |entry| entry.start);
-    lines::line_start(text, start)
+    list::remove(text, &braces, &home.entries(text), value)
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_edit::{Edit, FileContent, Mode, Node, Transaction};
+use xtask_edit::{Edit, Node, Transaction};
 
 /// Begins a transaction in `root`, and then does `what`.
 pub(crate) fn transact(root: &Utf8Path, what: &str) -> Result<()> {
@@ -29,14 +29,13 @@ pub(crate) fn transact(root: &Utf8Path, what: &str) -> Result<()> {
 /// Every kind of edit once.
 fn edits(root: &Utf8Path) -> Result<Vec<Edit>> {
     let folder = |files: &[(&str, &str)]| {
-        let files = files.iter().map(|(name, text)| (Utf8PathBuf::from(name), FileContent::new(*text)));
+        let files = files.iter().map(|(name, text)| (Utf8PathBuf::from(name), text.as_bytes().to_vec()));
         Some(Node::Folder(files.collect::<BTreeMap<_, _>>()))
     };
-    let tool = FileContent { bytes: b"#!/bin/sh\n".to_vec(), mode: Mode::Executable };
     let afters = [
         ("edited.toml", Some(Node::file("new = true\n"))),
         ("made/for/it.txt", Some(Node::file("made\n"))),
-        ("made/for/too.sh", Some(Node::File(tool))),
+        ("made/for/too.txt", Some(Node::file("made\n"))),
         ("read-only.toml", Some(Node::file("new = \"read-only\"\n"))),
         ("gone.txt", None),
         ("gone-folder", None),

@@ -90,7 +90,7 @@ fn fixed(fix: &SafeFix, text: &str) -> Result<String> {
         let Some(Node::File(file)) = with_line(Some(&Node::file(text)), &line) else {
             bail!(".gitignore is not a file");
         };
-        return String::from_utf8(file.bytes).context("it is not UTF-8");
+        return String::from_utf8(file).context("it is not UTF-8");
     }
     let mut toml = TomlText::parse(text)?;
     if let SafeFix::RemoveKey { key, .. } = fix {
@@ -150,7 +150,7 @@ mod tests {
         let paths = edits.iter().map(|edit| edit.path.as_str()).collect::<Vec<_>>();
         assert_eq!(paths, [".cargo/config.toml", ".gitignore"]);
         let Some(Node::File(file)) = &edits[0].after else { panic!("{edits:?}") };
-        let text = String::from_utf8(file.bytes.clone()).unwrap();
+        let text = String::from_utf8(file.clone()).unwrap();
         assert!(text.starts_with("include = [") && text.ends_with("[build]\n"), "{text}");
     }
 }

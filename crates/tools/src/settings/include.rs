@@ -153,7 +153,7 @@ pub(crate) fn edits(
 pub(crate) fn with_line(file: Option<&Node>, line: &str) -> Option<Node> {
     let old = match file {
         None => &[][..],
-        Some(Node::File(file)) => &file.bytes,
+        Some(Node::File(bytes)) => bytes,
         Some(folder) => return Some(folder.clone()),
     };
     if old.split(|byte| *byte == b'\n').any(|known| known.trim_ascii() == line.as_bytes()) {
@@ -167,8 +167,9 @@ pub(crate) fn with_line(file: Option<&Node>, line: &str) -> Option<Node> {
 pub(crate) fn read(root: &Utf8Path, path: &Utf8Path) -> Result<(Option<Node>, String)> {
     let node = Node::read(&root.join(path))?;
     let text = match &node {
-        Some(Node::File(file)) => String::from_utf8(file.bytes.clone())
-            .with_context(|| format!("{} is not UTF-8", root.join(path)))?,
+        Some(Node::File(bytes)) => {
+            String::from_utf8(bytes.clone()).with_context(|| format!("{} is not UTF-8", root.join(path)))?
+        }
         Some(Node::Folder(_)) => bail!("{} is a folder", root.join(path)),
         None => String::new(),
     };

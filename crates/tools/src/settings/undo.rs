@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_edit::{Edit, Kept, Node, Reversal, Transaction, inverses, pending, plan_undo, reversal};
+use xtask_edit::{Edit, Kept, Node, Reversal, Transaction, extend, pending, plan_undo};
 
 use super::{LOCAL_FILE, is_ours};
 use crate::machine::{IGNORES_ITSELF, OWN_FOLDER};
@@ -15,25 +15,12 @@ const RECORD: &str = "undo.json";
 /// is recorded once, with its first state; the local file is ours and needs no record.
 pub(crate) fn record(root: &Utf8Path, edits: &[Edit]) -> Result<Vec<Edit>> {
     let local = Utf8Path::new(".cargo").join(LOCAL_FILE);
-    let mut kept = read(root)?;
-    for edit in edits.iter().filter(|edit| edit.path != local) {
-        let Some(at) = kept.iter().position(|earlier| earlier.path() == edit.path) else {
-            kept.extend(reversal(edit).into_iter().map(|reversal| with_inverses(reversal, edit)));
-            continue;
-        };
-        let back = plan_undo(root, std::slice::from_ref(&kept[at]))?;
-        if !back.kept.is_empty() {
-            // Somebody else changed it since: the earlier record stays.
-            continue;
-        }
-        let first = back.edits.into_iter().next().map_or_else(|| edit.before.clone(), |back| back.after);
-        let whole = Edit { before: first, ..edit.clone() };
-        kept.splice(at..=at, reversal(&whole).into_iter().map(|reversal| with_inverses(reversal, &whole)));
-    }
-    if kept.is_empty() {
+    let recorded = edits.iter().filter(|edit| edit.path != local).cloned().collect::<Vec<_>>();
+    let record = extend(read(root)?, &recorded, root, |_| false)?;
+    if record.is_empty() {
         return Ok(Vec::new());
     }
-    let json = serde_json::to_string_pretty(&kept).context("failed to write JSON")? + "\n";
+    let json = serde_json::to_string_pretty(&record).context("failed to write JSON")? + "\n";
     let own = |name: &str, text: String| {
         let path = Utf8Path::new(OWN_FOLDER).join(name);
         let before = Node::read(&root.join(&path))?;
@@ -41,17 +28,6 @@ pub(crate) fn record(root: &Utf8Path, edits: &[Edit]) -> Result<Vec<Edit>> {
     };
     let edits = [own(".gitignore", IGNORES_ITSELF.to_owned()), own(RECORD, json)];
     edits.into_iter().collect()
-}
-
-/// Keys that people add later to a configuration that was created here must survive an undo.
-fn with_inverses(mut reversal: Reversal, edit: &Edit) -> Reversal {
-    if let (Reversal::Created { path, inverses: found, .. }, Some(Node::File(after))) =
-        (&mut reversal, &edit.after)
-        && path.starts_with(".cargo")
-    {
-        *found = inverses("", &String::from_utf8_lossy(&after.bytes));
-    }
-    reversal
 }
 
 fn read(root: &Utf8Path) -> Result<Vec<Reversal>> {

@@ -52,8 +52,8 @@ impl<'a> Change<'a> {
 /// How many files there are, and their bytes.
 pub(super) fn size(node: &Node) -> (usize, u64) {
     match node {
-        Node::File(content) => (1, content.bytes.len() as u64),
-        Node::Folder(files) => (files.len(), files.values().map(|content| content.bytes.len() as u64).sum()),
+        Node::File(bytes) => (1, bytes.len() as u64),
+        Node::Folder(files) => (files.len(), files.values().map(|bytes| bytes.len() as u64).sum()),
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) fn list(edits: &[Edit], shell: &Shell) {
 /// The change as a diff. A new file is shown whole: it is the user's from then on.
 pub(super) fn text(edit: &Edit) -> String {
     match (&edit.before, &edit.after) {
-        (None, Some(Node::File(after))) => unified_diff(&edit.path, &[], &after.bytes),
+        (None, Some(Node::File(after))) => unified_diff(&edit.path, &[], after),
         _ => describe(edit),
     }
 }
