@@ -60,11 +60,11 @@ fn for_tier(context: &Context, name: &str, arguments: &ArgMatches) -> Result<End
         for tool in &missing {
             shell.result(&tool.to_string());
         }
-        let needed = count(missing.len(), "tool");
+        let needed = count(missing.len(), "more tool");
         shell.result(&if missing.is_empty() {
             format!("setup: {name} has every tool it needs")
         } else {
-            format!("setup: {name} needs {needed} more; `cargo xtask {name} --yes` installs what is missing")
+            format!("setup: {name} needs {needed}; `cargo xtask {name} --yes` installs what is missing")
         });
         if shell.json() {
             let list =

@@ -9,3 +9,4 @@ mod liars;
 mod proofs;
 mod settings;
 mod support;
+mod tiers;
