@@ -3,20 +3,21 @@
 //! Invariant: every byte that an edit does not mean survives.
 
 mod diff;
+mod inverse;
 mod journal;
 mod node;
 mod patch;
 mod place;
 mod roll_back;
-mod take_back;
+
 mod toml;
 mod transaction;
 mod undo;
 
 pub use crate::toml::{TomlProblem, TomlText};
 pub use diff::{describe, unified_diff};
+pub use inverse::Inverse;
 pub use node::{Edit, Node};
 pub use roll_back::{Conflict, Recovered};
-pub use take_back::Inverse;
 pub use transaction::{Transaction, pending};
 pub use undo::{Kept, Old, Reversal, UndoPlan, extend, plan_undo};

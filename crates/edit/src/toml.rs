@@ -96,7 +96,6 @@ impl TomlText {
         let doing = || format!("cannot set `{}`", dotted(path));
         let value = value.trim();
         let new = expression(value).with_context(doing)?;
-        let mut expected = self.meaning();
         let splices = match self.found(path) {
             Some(node) => {
                 let Some(span) = node.value_span() else {
@@ -106,7 +105,7 @@ impl TomlText {
                         node.kind()
                     );
                 };
-                if expected.at(path) == Some(&new) {
+                if self.meaning().at(path) == Some(&new) {
                     return Ok(());
                 }
                 let value = insert::in_newlines_at(self.text(), span.start, value);
@@ -114,8 +113,7 @@ impl TomlText {
             }
             None => insert::key(&self.document, path, value).with_context(doing)?,
         };
-        expected.set(path, new);
-        self.change(&splices, |after| *after == expected).with_context(doing)
+        self.change(path, Some(&new), &splices).with_context(doing)
     }
 
     /// Appends an element to the array at `path`, in the layout that the array has. Makes the array if there is
@@ -123,8 +121,6 @@ impl TomlText {
     pub fn push(&mut self, path: &[&str], value: &str) -> Result<()> {
         let doing = || format!("cannot add to `{}`", dotted(path));
         let value = value.trim();
-        let new = expression(value).with_context(doing)?;
-        let mut expected = self.meaning();
         let splices = match self.found(path) {
             None => return self.set(path, &format!("[{value}]")),
             Some(Node::Value(Value::Array(array))) => {
@@ -135,8 +131,9 @@ impl TomlText {
             }
             Some(other) => bail!("cannot add to `{}`: it is {}, not an array", dotted(path), other.kind()),
         };
-        expected.push(path, new);
-        self.change(&splices, |after| *after == expected).with_context(doing)
+        let mut elements = self.elements(path);
+        elements.push(expression(value).with_context(doing)?);
+        self.change(path, Some(&Meaning::Array(elements)), &splices).with_context(doing)
     }
 
     /// Removes the first element that means `value` from the array at `path`, with its line if it stands alone on it.
@@ -149,15 +146,14 @@ impl TomlText {
             Some(Node::Value(Value::Array(array))) => array,
             Some(other) => bail!("{}: it is {}, not an array", doing(), other.kind()),
         };
-        let means = |element: &Value| Meaning::of(&Item::Value(element.clone())) == unwanted;
-        let Some(index) = array.iter().position(means) else { return Ok(false) };
+        let mut elements = self.elements(path);
+        let Some(index) = elements.iter().position(|element| *element == unwanted) else { return Ok(false) };
+        elements.remove(index);
         let spans = array.iter().filter_map(Value::span);
         let entries = spans.map(|value| Entry { start: value.start, value }).collect::<Vec<_>>();
         let element = entries.get(index).map(|entry| entry.value.clone()).unwrap_or_default();
         let splices = list::remove(self.text(), &array.span().unwrap_or_default(), &entries, &element);
-        let mut expected = self.meaning();
-        expected.pull(path, index);
-        self.change(&splices, |after| *after == expected).with_context(doing)?;
+        self.change(path, Some(&Meaning::Array(elements)), &splices).with_context(doing)?;
         Ok(true)
     }
 
@@ -174,7 +170,7 @@ impl TomlText {
             Some(value) => tree::removal(self.text(), &descent, &value),
             None => bail!("cannot remove `{}`: it is {}", dotted(path), descent.node().kind()),
         };
-        self.change_to_lack(path, &splices).with_context(doing)?;
+        self.change(path, None, &splices).with_context(doing)?;
         Ok(true)
     }
 
@@ -192,7 +188,7 @@ impl TomlText {
         let blank = ["\r\n\r\n", "\n\n"].into_iter().find(|blank| above.ends_with(blank));
         let start = above.len() - blank.map_or(0, |blank| blank.len() / 2);
         let splice = Splice::remove(start..lines::line_end(text, header.end));
-        self.change_to_lack(path, &[splice]).with_context(doing)?;
+        self.change(path, None, &[splice]).with_context(doing)?;
         Ok(true)
     }
 
@@ -209,24 +205,21 @@ impl TomlText {
         Meaning::of(self.document.as_item())
     }
 
-    /// Takes the splices over if the text then means the same without what is at `path`. The tables above it may be
-    /// gone or empty.
-    fn change_to_lack(&mut self, path: &[&str], splices: &[Splice]) -> Result<()> {
-        let mut expected = self.meaning();
-        expected.remove(path);
-        expected.prune(path);
-        self.change(splices, |after| {
-            let mut after = after.clone();
-            after.prune(path);
-            after == expected
-        })
+    /// What the elements of the array at `path` mean.
+    fn elements(&self, path: &[&str]) -> Vec<Meaning> {
+        match self.meaning().at(path) {
+            Some(Meaning::Array(elements)) => elements.clone(),
+            _ => Vec::new(),
+        }
     }
 
-    /// Takes the splices over if the text then means what it should.
-    fn change(&mut self, splices: &[Splice], meant: impl Fn(&Meaning) -> bool) -> Result<()> {
+    /// Takes the splices over if the text then means `expected` at `path`, and elsewhere what it did. Tables on the way
+    /// to `path` may come, or go when they are empty.
+    fn change(&mut self, path: &[&str], expected: Option<&Meaning>, splices: &[Splice]) -> Result<()> {
         let changed = Self::parse(&lines::spliced(self.text(), splices))
             .context("the change would leave a text that is not TOML")?;
-        if !meant(&changed.meaning()) {
+        let (before, after) = (self.meaning(), changed.meaning());
+        if after.at(path) != expected || after.without(path) != before.without(path) {
             bail!("the change would mean something else, too");
         }
         *self = changed;
@@ -248,8 +241,7 @@ mod tests {
     fn a_change_that_does_more_or_less_than_it_should_is_refused() {
         let text = "a = 1\n[t]\nb = 2\n";
         let mut toml = TomlText::parse(text).unwrap();
-        let mut expected = toml.meaning();
-        expected.set(&["c"], Meaning::Scalar("integer", "3".to_owned()));
+        let three = Meaning::Scalar("integer", "3".to_owned());
         for (at, line, message) in [
             (6, "c = ", "the change would leave a text that is not TOML"),
             (6, "", "the change would mean something else, too"),
@@ -257,11 +249,11 @@ mod tests {
             (6, "c = 3\nd = 4\n", "the change would mean something else, too"),
             (text.len(), "c = 3\n", "the change would mean something else, too"),
         ] {
-            let error = toml.change(&[Splice::insert(at, line.to_owned())], |after| *after == expected);
+            let error = toml.change(&["c"], Some(&three), &[Splice::insert(at, line.to_owned())]);
             assert_eq!(error.unwrap_err().to_string(), message, "{line}");
             assert_eq!(toml.text(), text);
         }
-        toml.change(&[Splice::insert(6, "c = 3\n".to_owned())], |after| *after == expected).unwrap();
+        toml.change(&["c"], Some(&three), &[Splice::insert(6, "c = 3\n".to_owned())]).unwrap();
         assert_eq!(toml.text(), "a = 1\nc = 3\n[t]\nb = 2\n");
     }
 }

@@ -10,10 +10,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use xtask_workspace::{Digest, digest};
 
+use crate::inverse::{Inverse, by_meaning, inverses};
 use crate::node::{Edit, Node};
 use crate::patch::{Fit, Patch};
 use crate::place;
-use crate::take_back::{Inverse, by_meaning, inverses};
 
 /// How the change of one file is taken back. Goes into a committed JSON file, so it holds no more than
 /// that needs.

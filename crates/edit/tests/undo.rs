@@ -312,3 +312,21 @@ fn an_older_record_is_undone_and_brought_up_to_date() {
     assert_eq!(fs::read(root.join("replaced")).unwrap(), [255, 10]);
     assert!(!root.join("made").exists() && !root.join("own").exists());
 }
+
+#[test]
+fn a_key_of_somebodys_survives_in_a_configuration_that_was_changed_twice() {
+    let dir = TempDir::new("undo-twice");
+    let root = dir.path();
+    let path = ".cargo/config.toml";
+    let mut record = Vec::new();
+    for text in ["[alias]\na = \"b\"\n", "[alias]\na = \"b\"\nc = \"d\"\n"] {
+        let before = Node::read(&root.join(path)).unwrap();
+        let edits = [Edit { path: path.into(), before, after: Some(Node::file(text)) }];
+        record = extend(record, &edits, root, |_| false).unwrap();
+        commit(root, &edits);
+    }
+    assert_eq!(record.len(), 1);
+    write(root, path, "[alias]\na = \"b\"\nmine = \"x\"\nc = \"d\"\n");
+    assert_eq!(undo(root, &record), []);
+    assert_eq!(dir.read(path), "[alias]\nmine = \"x\"\n");
+}

@@ -46,10 +46,6 @@ impl Meaning {
         Self::Table(BTreeMap::new())
     }
 
-    fn table_mut(&mut self) -> Option<&mut BTreeMap<String, Self>> {
-        if let Self::Table(table) = self { Some(table) } else { None }
-    }
-
     /// The value at `path`.
     pub(super) fn at(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |meaning, key| match meaning {
@@ -58,49 +54,18 @@ impl Meaning {
         })
     }
 
-    fn at_mut(&mut self, path: &[&str]) -> Option<&mut Self> {
-        path.iter().try_fold(self, |meaning, key| meaning.table_mut()?.get_mut(*key))
+    /// All of it but the key at `path`, and but the tables on the way there that hold nothing else.
+    pub(super) fn without(mut self, path: &[&str]) -> Self {
+        self.remove(path);
+        self
     }
 
-    /// Makes `path` mean `value`, with the tables that it needs. Changes nothing where it leads through a value.
-    pub(super) fn set(&mut self, path: &[&str], value: Self) {
-        let Some((key, rest)) = path.split_first() else { return };
-        let Some(table) = self.table_mut() else { return };
-        if rest.is_empty() {
-            table.insert((*key).to_owned(), value);
-        } else {
-            table.entry((*key).to_owned()).or_insert_with(Self::empty).set(rest, value);
-        }
-    }
-
-    /// Appends to the array at `path`.
-    pub(super) fn push(&mut self, path: &[&str], value: Self) {
-        if let Some(Self::Array(array)) = self.at_mut(path) {
-            array.push(value);
-        }
-    }
-
-    /// Removes an element of the array at `path`.
-    pub(super) fn pull(&mut self, path: &[&str], index: usize) {
-        if let Some(Self::Array(array)) = self.at_mut(path) {
-            array.remove(index);
-        }
-    }
-
-    /// Removes the key at `path`.
-    pub(super) fn remove(&mut self, path: &[&str]) {
-        let Some((key, parent)) = path.split_last() else { return };
-        if let Some(table) = self.at_mut(parent).and_then(Self::table_mut) {
+    fn remove(&mut self, path: &[&str]) {
+        let (Self::Table(table), Some((key, rest))) = (self, path.split_first()) else { return };
+        let Some(inner) = table.get_mut(*key) else { return };
+        inner.remove(rest);
+        if rest.is_empty() || *inner == Self::empty() {
             table.remove(*key);
-        }
-    }
-
-    /// Removes the tables on the way to `path` that are empty, the deepest first.
-    pub(super) fn prune(&mut self, path: &[&str]) {
-        let Some((_, mut parent)) = path.split_last() else { return };
-        while !parent.is_empty() && self.at(parent).is_none_or(|table| *table == Self::empty()) {
-            self.remove(parent);
-            parent = &parent[..parent.len() - 1];
         }
     }
 }

@@ -106,26 +106,28 @@ fn appended(before: &Value, after: &Value) -> Option<Vec<String>> {
 /// something of it cannot be taken back alone.
 pub(crate) fn by_meaning(now: &str, inverses: &[Inverse]) -> Option<String> {
     let mut toml = TomlText::parse(now).ok().filter(|_| !inverses.is_empty())?;
-    for inverse in inverses {
-        // What cannot be changed alone is still there below.
-        let _ = match inverse {
-            Inverse::Remove { path, value } if is_at(&toml, path, value) => toml.remove(&keys(path)),
-            Inverse::Pull { path, value } => toml.pull(&keys(path), value),
-            Inverse::Drop { path } => toml.remove_empty_table(&keys(path)),
-            Inverse::Set { path, value, before } if is_at(&toml, path, value) => {
-                toml.set(&keys(path), before).map(|()| true)
-            }
-            Inverse::Remove { .. } | Inverse::Set { .. } => Ok(false),
-        };
+    inverses.iter().all(|inverse| take_back(&mut toml, inverse)).then(|| toml.text().to_owned())
+}
+
+/// Whether nothing is left of a change then.
+fn take_back(toml: &mut TomlText, inverse: &Inverse) -> bool {
+    match inverse {
+        Inverse::Remove { path, value } if is_at(toml, path, value) => toml.remove(&keys(path)).is_ok(),
+        Inverse::Set { path, value, before } if is_at(toml, path, value) => {
+            toml.set(&keys(path), before).is_ok()
+        }
+        Inverse::Remove { .. } | Inverse::Set { .. } => true,
+        // Of two such elements it cannot be told which one is ours; and no array of values holds none.
+        Inverse::Pull { path, value } => {
+            let _ = toml.pull(&keys(path), value);
+            !matches!(toml.clone().pull(&keys(path), value), Ok(true))
+        }
+        // One that others have written to stays.
+        Inverse::Drop { path } => {
+            let _ = toml.remove_empty_table(&keys(path));
+            true
+        }
     }
-    let is_left = |inverse: &Inverse| match inverse {
-        Inverse::Remove { path, value } | Inverse::Set { path, value, .. } => is_at(&toml, path, value),
-        Inverse::Pull { path, value } => toml.value(&keys(path)).is_some_and(|now| {
-            now.as_array().is_some_and(|array| array.iter().any(|element| text(element) == *value))
-        }),
-        Inverse::Drop { .. } => false,
-    };
-    (!inverses.iter().any(is_left)).then(|| toml.text().to_owned())
 }
 
 fn is_at(toml: &TomlText, path: &[String], value: &str) -> bool {
