@@ -12,15 +12,13 @@ const CONTEXT: usize = 3;
 /// for the shortest patch grows with their square.
 const MOST_CHANGES: usize = 1_000;
 
-/// A line of a patch, with its line break.
+/// A line of a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Line<'a> {
-    /// In both texts.
-    Context(&'a str),
-    /// In the old text only.
-    Delete(&'a str),
-    /// In the new text only.
-    Insert(&'a str),
+struct Line<'a> {
+    /// As it is written before the line: `-` in the old text only, `+` in the new one only, a space in both.
+    sign: &'a str,
+    /// With its line break.
+    text: &'a str,
 }
 
 /// Lines of the old text, and what replaces them.
@@ -58,21 +56,15 @@ pub(crate) struct Patch<'a> {
 
 impl<'a> Line<'a> {
     fn is_change(&self) -> bool {
-        !matches!(self, Self::Context(_))
+        self.sign != " "
     }
 
     fn in_old(self) -> Option<&'a str> {
-        match self {
-            Self::Context(text) | Self::Delete(text) => Some(text),
-            Self::Insert(_) => None,
-        }
+        (self.sign != "+").then_some(self.text)
     }
 
     fn in_new(self) -> Option<&'a str> {
-        match self {
-            Self::Context(text) | Self::Insert(text) => Some(text),
-            Self::Delete(_) => None,
-        }
+        (self.sign != "-").then_some(self.text)
     }
 }
 
@@ -113,17 +105,14 @@ impl<'a> Patch<'a> {
             }
             let Some(hunk) = hunks.last_mut() else { continue };
             match line.split_at_checked(1)? {
-                (" ", text) => hunk.lines.push(Line::Context(text)),
-                ("-", text) => hunk.lines.push(Line::Delete(text)),
-                ("+", text) => hunk.lines.push(Line::Insert(text)),
                 // Some programs leave the space out.
-                ("\n", _) => hunk.lines.push(Line::Context(line)),
+                ("\n", _) => hunk.lines.push(Line { sign: " ", text: line }),
                 // `\ No newline at end of file`.
-                ("\\", _) => match hunk.lines.last_mut()? {
-                    Line::Context(text) | Line::Delete(text) | Line::Insert(text) => {
-                        *text = text.strip_suffix('\n')?;
-                    }
-                },
+                ("\\", _) => {
+                    let last = hunk.lines.last_mut()?;
+                    last.text = last.text.strip_suffix('\n')?;
+                }
+                (sign @ (" " | "-" | "+"), text) => hunk.lines.push(Line { sign, text }),
                 _ => return None,
             }
         }
@@ -204,12 +193,7 @@ impl fmt::Display for Patch<'_> {
             write_range(f, "@@ -", hunk.old_start, hunk.in_old().count())?;
             write_range(f, " +", hunk.new_start, hunk.in_new().count())?;
             f.write_str(" @@\n")?;
-            for line in &hunk.lines {
-                let (sign, text) = match line {
-                    Line::Context(text) => (' ', text),
-                    Line::Delete(text) => ('-', text),
-                    Line::Insert(text) => ('+', text),
-                };
+            for Line { sign, text } in &hunk.lines {
                 let end = if text.ends_with('\n') { "" } else { "\n\\ No newline at end of file\n" };
                 write!(f, "{sign}{text}{end}")?;
             }
@@ -247,16 +231,18 @@ fn script<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Line<'a>> {
     let (old, same_after) = old.split_at(old.len() - after);
     let new = &new[..new.len() - after];
     let changes = shortest(old, new).unwrap_or_else(|| {
-        let deleted = old.iter().map(|line| Line::Delete(line));
-        deleted.chain(new.iter().map(|line| Line::Insert(line))).collect()
+        old.iter()
+            .map(|text| Line { sign: "-", text })
+            .chain(new.iter().map(|text| Line { sign: "+", text }))
+            .collect()
     });
-    let mut lines = same.iter().map(|line| Line::Context(line)).collect::<Vec<_>>();
+    let mut lines = same.iter().map(|text| Line { sign: " ", text }).collect::<Vec<_>>();
     for run in changes.chunk_by(|a, b| a.is_change() == b.is_change()) {
         let start = lines.len();
         lines.extend(run);
-        lines[start..].sort_by_key(|line| matches!(line, Line::Insert(_)));
+        lines[start..].sort_by_key(|line| line.sign == "+");
     }
-    lines.extend(same_after.iter().map(|line| Line::Context(line)));
+    lines.extend(same_after.iter().map(|text| Line { sign: " ", text }));
     lines
 }
 
@@ -302,14 +288,14 @@ fn shortest<'a>(old: &[&'a str], new: &[&'a str]) -> Option<Vec<Line<'a>>> {
         };
         while x > from {
             (x, y) = (x - 1, y - 1);
-            lines.push(Line::Context(old[x]));
+            lines.push(Line { sign: " ", text: old[x] });
         }
         if changes > 0 && insert {
             y -= 1;
-            lines.push(Line::Insert(new[y]));
+            lines.push(Line { sign: "+", text: new[y] });
         } else if changes > 0 {
             x -= 1;
-            lines.push(Line::Delete(old[x]));
+            lines.push(Line { sign: "-", text: old[x] });
         }
     }
     lines.reverse();
@@ -388,7 +374,7 @@ mod tests {
         for old in &texts() {
             for new in &texts() {
                 let (old, new) = (lines_of(old), lines_of(new));
-                let kept = script(&old, &new).iter().filter(|line| matches!(line, Line::Context(_))).count();
+                let kept = script(&old, &new).iter().filter(|line| !line.is_change()).count();
                 assert_eq!(kept, longest_common(&old, &new), "{old:?} {new:?}");
             }
         }

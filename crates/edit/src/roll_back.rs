@@ -104,27 +104,22 @@ fn undo(journal: &Journal, index: usize, operation: &Operation) -> Result<Undone
     if place::holds_foreign(&path)? {
         return Ok(Undone::Conflict);
     }
-    if operation.replaces_file() {
-        let here = State::at(&path)?;
-        return if here.is_none() || here == operation.after {
-            place::rename(&old, &path).map(|()| Undone::Restored)
-        } else if here == operation.before {
-            Ok(Undone::Restored)
-        } else {
-            Ok(Undone::Conflict)
-        };
+    let here = State::at(&path)?;
+    if here.is_some() {
+        if here == operation.before {
+            return Ok(Undone::Restored);
+        }
+        if !placed || here != operation.after {
+            return Ok(Undone::Conflict);
+        }
+        if !operation.replaces_file() {
+            place::rename(&path, &new)?;
+        }
     }
-    let mut here = State::at(&path)?;
-    if placed && here.is_some() && here == operation.after {
-        place::rename(&path, &new)?;
-        here = None;
+    if old_there {
+        place::rename(&old, &path)?;
     }
-    match here {
-        None if old_there => place::rename(&old, &path).map(|()| Undone::Restored),
-        None => Ok(Undone::Restored),
-        here if here == operation.before => Ok(Undone::Restored),
-        Some(_) => Ok(Undone::Conflict),
-    }
+    Ok(Undone::Restored)
 }
 
 /// Lays the old content beside the path that somebody has changed, under a name that is free.

