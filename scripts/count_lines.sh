@@ -23,8 +23,8 @@ while read -r file; do
   fi
   # A module of tests that stands in a file of its own does not end the file that names it.
   count=$(text "$file" | awk '
-    /^#\[cfg\((test|all\(test)/ { getline next_line; if (next_line ~ /\{[ \t]*$/) exit; next }
-    !/^[ \t]*(\/\/|$)/ { n++ }
+    /^#\[cfg\((test|all\(test)/ { getline next_line; if (next_line ~ /\{[ \t]*$/) ended = 1; next }
+    !ended && !/^[ \t]*(\/\/|$)/ { n++ }
     END { print n + 0 }')
   lines=$((lines + count)) total=$((total + count))
 done < <(files | sort)
