@@ -62,7 +62,7 @@ impl Outline {
     }
 }
 
-/// The lines of `cargo -vV` that matter.
+/// The lines of `cargo --version --verbose` that matter.
 struct VersionLines {
     host: String,
     cargo: CargoVersion,
@@ -70,7 +70,7 @@ struct VersionLines {
 
 fn cargo_version(dir: &Utf8Path, environment: &Environment) -> Result<VersionLines> {
     // Through cargo, not rustc: so a toolchain that is not installed is said in cargo's words.
-    let command = CargoCommand::new(dir, ["-vV"]);
+    let command = CargoCommand::new(dir, ["--version", "--verbose"]);
     let text = run(&command, environment)?;
     let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
     let read = || {

@@ -338,7 +338,8 @@ fn on_a_cargo_without_includes_the_settings_are_shown_and_nothing_is_written() {
     fs::remove_file(&cargo).unwrap();
     let lines = "release: 1.93.0\\nhost: HOST\\n".replace("HOST", &host());
     suite.machine.install("printf");
-    let script = format!("case \"$1\" in -vV) printf '{lines}';; *) exec {} \"$@\";; esac", real.display());
+    let script =
+        format!("case \"$1\" in --version) printf '{lines}';; *) exec {} \"$@\";; esac", real.display());
     suite.machine.install_script("cargo", &script);
     let before = Snapshot::of(suite.root()).without("target");
     let outcome = suite.run(&["setup", "--no-measure"]).expect_code(0);
