@@ -154,12 +154,13 @@ impl FromIterator<(OsString, OsString)> for Environment {
 /// Variables that `cargo run` sets for the program it starts, and rustup for its recursion guard, plus our
 /// launcher's own.
 fn added_by_cargo(name: &str) -> bool {
-    const NAMES: [&str; 6] = [
+    const NAMES: [&str; 7] = [
         "CARGO",
         "CARGO_BIN_NAME",
         "CARGO_CRATE_NAME",
         "CARGO_PRIMARY_PACKAGE",
         "RUST_RECURSION_COUNT",
+        "XTASK_LAUNCHER",
         "XTASK_SUITE_ROOT",
     ];
     const PREFIXES: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
@@ -224,6 +225,7 @@ mod tests {
             ("CARGO_BIN_NAME", "xtask", None),
             ("RUST_RECURSION_COUNT", "1", None),
             ("XTASK_SUITE_ROOT", "/clone", None),
+            ("XTASK_LAUNCHER", "/clone/target/xtask/xtask", None),
             ("RUSTUP_TOOLCHAIN_SOURCE", "default", None),
             ("FROM_CLONE", "1", None),
             ("CARGO_HOME", "/home/me/.cargo", Some("/home/me/.cargo")),
