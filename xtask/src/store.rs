@@ -266,22 +266,32 @@ pub(crate) fn relevant_settings(text: &str) -> String {
         return text.to_owned();
     }
     let mut kept = String::new();
-    let mut is_relevant = true;
-    let mut header = None;
+    let (mut table, mut header) = ("", None);
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if line.starts_with('[') && line.ends_with(']') && !line.contains('=') && !line.contains(',') {
-            let table = line.trim_matches(|c| c == '[' || c == ']').trim();
-            is_relevant = !["alias", "term", "net", "http", "cargo-new"].contains(&table);
-            header = Some(line);
-        } else if is_relevant {
-            let starts = ["rustc-wrapper", "build.rustc-wrapper", "jobs", "build.jobs", "include"];
-            let key = line.split('=').next().unwrap_or_default().trim();
-            if !starts.contains(&key) {
-                // A table in which nothing is set sets nothing.
-                for line in header.take().into_iter().chain(Some(line)) {
-                    kept.push_str(line);
-                    kept.push('\n');
-                }
+        if line.starts_with('[') {
+            let code = line.split('#').next().unwrap_or_default().trim_end();
+            table = code.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or_default().trim();
+            // What is no plain name may be more than the header of a table, so it counts by itself.
+            let is_plain =
+                !table.is_empty() && table.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
+            header = Some(line).filter(|_| is_plain);
+            if is_plain {
+                continue;
+            }
+        } else if ["alias", "term", "net", "http", "cargo-new"].contains(&table) {
+            continue;
+        }
+        let key = line.split('=').next().unwrap_or_default().trim();
+        let is_left_out = match table {
+            "" => ["include", "build.jobs", "build.rustc-wrapper"].contains(&key),
+            "build" => ["jobs", "rustc-wrapper"].contains(&key),
+            _ => false,
+        };
+        if !is_left_out {
+            // A table in which nothing is set sets nothing.
+            for line in header.take().into_iter().chain(Some(line)) {
+                kept.push_str(line);
+                kept.push('\n');
             }
         }
     }
@@ -292,9 +302,10 @@ pub(crate) fn relevant_settings(text: &str) -> String {
 pub(crate) fn bakes_in_a_path(source: &str) -> bool {
     let paths =
         ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "OUT_DIR", "CARGO_TARGET_TMPDIR", "CARGO_BIN_EXE_"];
-    source.split("env!(").skip(1).any(|rest| {
-        let name = rest.trim_start().trim_start_matches('"');
-        paths.iter().any(|path| name.starts_with(path))
+    source.split("env!").skip(1).any(|rest| {
+        // However the macro is written, its argument stands right behind it.
+        let argument: String = rest.chars().take(64).collect();
+        paths.iter().any(|path| argument.contains(path))
     })
 }
 

@@ -54,6 +54,13 @@ fn settings_that_change_no_program_are_left_out_of_the_key() {
         ("[build]\njobs = 2\nrustflags = [\"-C\"]\n", "[build]\nrustflags = [\"-C\"]\n"),
         ("[alias]\nx = \"y\"\n\n[profile.xtask]\ndebug = 1\n", "[profile.xtask]\ndebug = 1\n"),
         ("build.rustc-wrapper = \"w\"\nbuild.target = \"t\"\n", "build.target = \"t\"\n"),
+        ("[alias]\nx = \"y\"\n[build] # ours\ntarget = \"t\"\n", "[build] # ours\ntarget = \"t\"\n"),
+        (
+            "[alias]\nx = \"y\"\n[target.'cfg(all(unix, k = \"v\"))']\nlinker = \"l\"\n",
+            "[target.'cfg(all(unix, k = \"v\"))']\nlinker = \"l\"\n",
+        ),
+        ("[alias] # ours\nx = \"y\"\n[net]\noffline = true\n", ""),
+        ("[env]\njobs = \"2\"\n", "[env]\njobs = \"2\"\n"),
         ("[env]\nA = '''\n[alias]\n'''\n", "[env]\nA = '''\n[alias]\n'''\n"),
         ("[build]\nrustflags = [\n  \"a\",\n]\n", "[build]\nrustflags = [\n\"a\",\n]\n"),
     ];
@@ -68,6 +75,8 @@ fn sources_that_know_their_place_are_seen() {
         ("env!(\"CARGO_MANIFEST_DIR\")", true),
         ("concat!(env!( \"OUT_DIR\" ), \"x\")", true),
         ("option_env!(\"CARGO_MANIFEST_PATH\")", true),
+        ("env![r\"CARGO_MANIFEST_DIR\"]", true),
+        ("env! {\n    \"OUT_DIR\"\n}", true),
         ("env!(\"CARGO_PKG_VERSION\")", false),
         ("var(\"CARGO_MANIFEST_DIR\")", false),
     ];
