@@ -182,8 +182,8 @@ fn root(environment: &Environment) -> Option<PathBuf> {
     Some(caches?.join("xtask-suite").join("programs"))
 }
 
-/// The files that make the program, by names that are the same in every checkout: the manifests, the lock file, and the
-/// sources of every package. `None` where one cannot be listed.
+/// The files that make the program, by names that are the same in every checkout: the manifest, the lock file, and all
+/// that is in the folder of each package but tests. `None` where one cannot be listed.
 fn covered(place: &Place) -> Option<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
     for name in ["Cargo.toml", "Cargo.lock"] {
@@ -197,10 +197,7 @@ fn covered(place: &Place) -> Option<BTreeMap<String, PathBuf>> {
     }
     for (name, package) in packages {
         if package.join("Cargo.toml").is_file() {
-            for file in ["Cargo.toml", "build.rs"] {
-                files.insert(format!("{name}/{file}"), package.join(file));
-            }
-            list(&format!("{name}/src"), &package.join("src"), &mut files)?;
+            list(&name, &package, &mut files)?;
         }
     }
     Some(files)
@@ -209,6 +206,9 @@ fn covered(place: &Place) -> Option<BTreeMap<String, PathBuf>> {
 fn list(name: &str, folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> Option<()> {
     for entry in fs::read_dir(folder).ok()? {
         let entry = entry.ok()?;
+        if entry.file_name() == "tests" || entry.file_name() == "target" {
+            continue;
+        }
         let name = format!("{}/{}", name, entry.file_name().to_str().filter(|name| !name.contains('\n'))?);
         if entry.file_type().ok()?.is_dir() {
             list(&name, &entry.path(), files)?;
@@ -303,9 +303,10 @@ pub(crate) fn bakes_in_a_path(source: &str) -> bool {
     let paths =
         ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "OUT_DIR", "CARGO_TARGET_TMPDIR", "CARGO_BIN_EXE_"];
     source.split("env!").skip(1).any(|rest| {
-        // However the macro is written, its argument stands right behind it.
-        let argument: String = rest.chars().take(64).collect();
-        paths.iter().any(|path| argument.contains(path))
+        let argument = rest.trim_start().trim_start_matches(|c| "([{".contains(c)).trim_start();
+        // Raw strings too. A quote that is escaped is text that only looks like the macro.
+        let name = argument.trim_start_matches(['r', '#']).strip_prefix('"').unwrap_or_default();
+        paths.iter().any(|path| name.starts_with(path))
     })
 }
 

@@ -159,6 +159,15 @@ fn a_program_that_knows_where_it_was_built_is_not_kept() {
     clone.write("text", "from elsewhere");
     store.start(&clone).expect(0, 1, "from elsewhere args=", "");
     assert!(store.entries().is_empty());
+
+    // What lies in the package's own folder is part of the key, beside the sources too.
+    clone.edit_suite("app/src/main.rs", "\"../../../text\"", "\"../files/text\"");
+    clone.write_suite("app/files/text", "from here");
+    store.start(&clone).expect(0, 1, "from here args=", "");
+    store.entry();
+    clone.write_suite("app/files/text", "from there");
+    store.start(&clone).expect(0, 1, "from there args=", "");
+    assert_eq!(store.entries().len(), 2);
 }
 
 #[test]

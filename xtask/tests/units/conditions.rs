@@ -77,6 +77,8 @@ fn sources_that_know_their_place_are_seen() {
         ("option_env!(\"CARGO_MANIFEST_PATH\")", true),
         ("env![r\"CARGO_MANIFEST_DIR\"]", true),
         ("env! {\n    \"OUT_DIR\"\n}", true),
+        ("env!(r#\"CARGO_MANIFEST_DIR\"#)", true),
+        ("\"env!(\\\"OUT_DIR\\\")\"", false),
         ("env!(\"CARGO_PKG_VERSION\")", false),
         ("var(\"CARGO_MANIFEST_DIR\")", false),
     ];
@@ -96,4 +98,29 @@ fn only_names_of_entries_are_entries() {
     ] {
         assert_eq!(crate::store::is_entry(name), is_one, "{name}");
     }
+}
+
+/// Else the store would be without them.
+#[test]
+fn our_own_programs_do_not_know_their_place() {
+    fn check(folder: &Path, checked: &mut usize) {
+        for path in folder.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() && name != "tests" {
+                check(&path, checked);
+            } else if path.extension().is_some_and(|end| end == "rs") && name != "tests.rs" {
+                let text = std::fs::read_to_string(&path).unwrap();
+                assert!(!crate::store::bakes_in_a_path(&text), "{}", path.display());
+                *checked += 1;
+            }
+        }
+    }
+    let mut checked = 0;
+    for package in Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").read_dir().unwrap() {
+        let package = package.unwrap().path();
+        if !package.ends_with("testkit") {
+            check(&package.join("src"), &mut checked);
+        }
+    }
+    assert!(checked > 100, "only {} files", checked);
 }
