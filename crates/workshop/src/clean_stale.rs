@@ -14,11 +14,8 @@ use xtask_sweep::{Cost, SavedPlan, Skipped, SweepOptions, SweepPlan, SweepReport
 use xtask_units::{cores, now_ms, whole_milliseconds};
 
 use crate::disk::share;
-use xtask_suite::Exit;
-use xtask_suite::Shell;
-use xtask_suite::program::Context;
-use xtask_suite::program::seconds;
-use xtask_suite::program::{Ended, bytes, count};
+use xtask_suite::program::{Context, Ended, bytes, count, seconds};
+use xtask_suite::{Exit, Shell};
 
 /// So many reasons are named after a sweep; a dry run names all.
 const REASONS: usize = 5;

@@ -5,10 +5,8 @@ use clap::ArgMatches;
 use xtask_sweep::{Share, Variant, Variants, disk};
 use xtask_units::cores;
 
-use xtask_suite::Exit;
-use xtask_suite::Shell;
-use xtask_suite::program::Context;
-use xtask_suite::program::{bytes, count};
+use xtask_suite::program::{Context, bytes, count};
+use xtask_suite::{Exit, Shell};
 
 /// So many variants of one crate are listed.
 const VARIANTS: usize = 5;

@@ -9,11 +9,8 @@ use xtask_tools::doctor::{Check, DoctorOptions, DoctorReport, Status, diagnose, 
 use xtask_units::cores;
 use xtask_workspace::{Environment, Workspace};
 
-use xtask_suite::Exit;
-use xtask_suite::Shell;
-use xtask_suite::program::Context;
-use xtask_suite::program::seconds;
-use xtask_suite::program::{Ended, count};
+use xtask_suite::program::{Context, Ended, count, seconds};
+use xtask_suite::{Exit, Shell};
 
 /// Checks, makes the safe fixes where `--fix` asks for them, and shows.
 ///

@@ -17,11 +17,8 @@ use xtask_units::cores;
 use xtask_workspace::config::{Need, Packages, Tier, TierCommand, closest};
 use xtask_workspace::{Call, CargoCommand, WrongUsage};
 
-use xtask_suite::Exit;
-use xtask_suite::Shell;
-use xtask_suite::program::Context;
-use xtask_suite::program::seconds;
-use xtask_suite::program::{Ended, bytes, count};
+use xtask_suite::program::{Context, Ended, bytes, count, seconds};
+use xtask_suite::{Exit, Shell};
 
 /// Sets this machine up, or says what that would do.
 pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
