@@ -1,47 +1,55 @@
-//! Asking cargo for a current binary of the suite.
+//! Asking cargo for a current program of the suite.
 //!
-//! Invariant: nobody waits in silence, and a check that finds nothing to do prints nothing. Cargo's output goes
-//! to stderr; stdin and stdout are the suite's.
+//! Invariant: nobody waits in silence, and a check that finds nothing to do prints nothing. Cargo's output goes to
+//! stderr; stdin and stdout are the suite's.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
 use crate::environment::Environment;
-use crate::place::{PROFILE, Place};
+use crate::place::{PROFILE, Place, Program};
 
-/// Returns once cargo says that the binary is current; else what failed and what to do about it.
+/// Returns once cargo says that the program is current; else what failed and what to do about it.
 pub(crate) fn run(place: &Place, environment: &Environment) -> Result<(), String> {
     let mut cargo = command(place, environment);
     let shown = paste_able(place, &cargo);
-    let could_not_start = |error: io::Error| {
-        format!(
-            "failed to start cargo, which builds the suite: {error}\n  command: {shown}\n  \
-             next: install Rust from https://rustup.rs, or unset CARGO if it names a cargo that is gone"
-        )
-    };
-    let status = if place.binary.exists() {
-        color_as_on_our_stderr(&mut cargo, environment);
-        let mut child = cargo.stderr(Stdio::piped()).spawn().map_err(could_not_start)?;
+    let is_first = !place.binary.exists();
+    if is_first {
+        let what = match place.program {
+            Program::Daily => "the suite",
+            Program::Workshop => "the suite's second program, which has this command",
+        };
+        let _ = writeln!(io::stderr(), "xtask: building {what}: the first time takes about half a minute");
+    } else {
+        cargo.stderr(Stdio::piped());
+        // Through a pipe cargo would drop its colours; the user's own choice counts more.
+        let chosen = ["CARGO_TERM_COLOR", "NO_COLOR"].iter().any(|name| environment.get(name).is_some());
+        if io::stderr().is_terminal() && !chosen {
+            cargo.env("CARGO_TERM_COLOR", "always");
+        }
+    }
+    let ended = cargo.spawn().and_then(|mut child| {
         if let Some(output) = child.stderr.take() {
             // Cargo's exit status says what matters, even when its output cannot be passed on.
             let _ = relay(BufReader::new(output), &mut io::stderr());
         }
         child.wait()
-    } else {
-        let what = place.program.described();
-        let _ = writeln!(io::stderr(), "xtask: building {what}: the first time takes about half a minute");
-        cargo.status()
-    };
-    let status = status.map_err(could_not_start)?;
-    if !status.success() {
-        return Err(format!("failed to build the suite: cargo ended with {status}\n  command: {shown}"));
+    });
+    match ended {
+        Err(error) => Err(format!(
+            "failed to start cargo, which builds the suite: {error}\n  command: {shown}\n  \
+             next: install Rust from https://rustup.rs, or unset CARGO if it names a cargo that is gone"
+        )),
+        Ok(status) if !status.success() => {
+            Err(format!("failed to build the suite: cargo ended with {status}\n  command: {shown}"))
+        }
+        Ok(_) if !place.binary.exists() => {
+            let binary = place.binary.display();
+            Err(format!("cargo built the suite, but not as {binary}\n  command: {shown}"))
+        }
+        Ok(_) => Ok(()),
     }
-    if !place.binary.exists() {
-        let binary = place.binary.display();
-        return Err(format!("cargo built the suite, but not as {binary}\n  command: {shown}"));
-    }
-    Ok(())
 }
 
 /// In the workspace's folder, not the user's: the configuration that applies is always the same.
@@ -56,41 +64,19 @@ fn command(place: &Place, environment: &Environment) -> Command {
     for name in environment.added_by_cargo_run() {
         cargo.env_remove(name);
     }
-    // The dep-info is then absolute, whatever `build.dep-info-basedir` says: no path lies below this one.
-    cargo.env("CARGO_BUILD_DEP_INFO_BASEDIR", place.stamp.join("none"));
-    cargo.stdin(Stdio::null()).stdout(our_stderr());
+    // The dep-info is then absolute, whatever `build.dep-info-basedir` says: no path is below this one.
+    cargo.env("CARGO_BUILD_DEP_INFO_BASEDIR", place.binary.join("none"));
+    // Cargo itself says everything on stderr. What a compiler's plugins print does not belong on the suite's stdout.
+    cargo.stdin(Stdio::null()).stdout(Stdio::null());
     cargo
 }
 
-/// What compilers print on stdout (`cargo build` itself says all on stderr). `Stdio::from(io::stderr())` is younger than
-/// the compilers we allow.
-#[cfg(unix)]
-fn our_stderr() -> Stdio {
-    use std::os::fd::AsFd;
-    io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from)
-}
-
-/// Nothing: what compilers print on stdout does not belong on the suite's.
-#[cfg(not(unix))]
-fn our_stderr() -> Stdio {
-    Stdio::null()
-}
-
-/// Through a pipe cargo would drop its colours; the user's own choice goes first.
-fn color_as_on_our_stderr(cargo: &mut Command, environment: &Environment) {
-    let chosen = ["CARGO_TERM_COLOR", "NO_COLOR"].iter().any(|name| environment.get(name).is_some());
-    if io::stderr().is_terminal() && !chosen {
-        cargo.env("CARGO_TERM_COLOR", "always");
-    }
-}
-
-/// Passes cargo's lines on as they come, under a line of ours, unless all it says is that it has finished.
+/// Passes cargo's lines on as they come, below a line of ours, unless it only says that it has finished.
 pub(crate) fn relay(mut cargo: impl BufRead, out: &mut impl Write) -> io::Result<()> {
     let mut line = Vec::new();
     let mut silent = true;
     while cargo.read_until(b'\n', &mut line)? > 0 {
-        let finished = String::from_utf8_lossy(&line).contains("Finished");
-        if silent && !finished {
+        if silent && !String::from_utf8_lossy(&line).contains("Finished") {
             writeln!(out, "xtask: bringing the suite up to date")?;
             silent = false;
         }
@@ -109,7 +95,6 @@ fn paste_able(place: &Place, cargo: &Command) -> String {
     format!("cd {} && {command}", quote(place.workspace.as_os_str()))
 }
 
-#[cfg(unix)]
 pub(crate) fn quote(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%".contains(c);
@@ -118,10 +103,4 @@ pub(crate) fn quote(word: &OsStr) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
-}
-
-#[cfg(not(unix))]
-pub(crate) fn quote(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    if word.contains(' ') { format!("\"{word}\"") } else { word.into() }
 }

@@ -1,6 +1,6 @@
 //! The environment variables: which of them a build depends on, and which `cargo run` added for the launcher.
 //!
-//! Invariant: a variable that cargo or rustc reads and that can change the binary is part of the conditions.
+//! Invariant: a variable that cargo or rustc reads and that can change the program is part of [`Environment::flags`].
 //! What only build scripts of registry packages read (`CC`, `PKG_CONFIG_PATH`) is not.
 
 use std::env;
@@ -26,7 +26,7 @@ impl Environment {
         Self(variables)
     }
 
-    /// The value of `name`; an empty one counts as unset, as cargo takes it.
+    /// The value of `name`; cargo takes an empty one as unset.
     pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
         let found = self.0.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
@@ -44,29 +44,18 @@ impl Environment {
         self.get("CARGO_HOME").map(PathBuf::from).or_else(|| Some(Path::new(home()?).join(".cargo")))
     }
 
-    /// Everything a build depends on that is no file, as lines that are only ever compared as a whole.
-    /// Escaped: a line break cannot pass for a new line.
+    /// Everything a build here depends on that is not a file. Values are escaped: each is on one line.
     pub(crate) fn conditions(&self, place: &Place) -> String {
-        let mut text = String::new();
-        let relevant = self.0.iter().filter(|(name, _)| name.to_str().is_some_and(matters_to_a_build));
-        for variable in relevant {
-            let _ = writeln!(text, "env {variable:?}");
-        }
-        let cargo = (self.cargo(), self.cargo_home(), &place.workspace);
-        let _ = writeln!(text, "cargo, its home, workspace: {cargo:?}");
-        text
+        let [rustc, toolchain] = ["RUSTC", "RUSTUP_TOOLCHAIN"].map(|name| self.get(name));
+        let here = (&place.workspace, self.cargo(), self.cargo_home(), rustc, toolchain);
+        format!("{}workspace and compiler={here:?}\n", self.flags())
     }
 
-    /// The variables that change what a build makes, wherever it is made. The compiler is asked itself, so what
-    /// chooses it does not count, nor does what only says where and how files are made.
+    /// The variables that change what a build makes, wherever it is made and with whichever compiler.
     pub(crate) fn flags(&self) -> String {
         let mut text = String::new();
-        for (name, value) in &self.0 {
-            let counts =
-                name.to_str().is_some_and(|name| matters_to_a_build(name) && makes_a_difference(name));
-            if counts {
-                let _ = writeln!(text, "{name:?}={value:?}");
-            }
+        for variable in self.0.iter().filter(|(name, _)| name.to_str().is_some_and(is_flag)) {
+            let _ = writeln!(text, "{variable:?}");
         }
         text
     }
@@ -77,35 +66,33 @@ impl Environment {
             name.to_str().is_some_and(|name| {
                 name.starts_with("CARGO_MANIFEST_")
                     || name.starts_with("CARGO_PKG_")
-                    || matches!(name, "CARGO_BIN_NAME" | "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE")
-                    || name == "RUST_RECURSION_COUNT"
+                    || ["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "RUST_RECURSION_COUNT"]
+                        .contains(&name)
             })
         })
     }
 }
 
-fn makes_a_difference(name: &str) -> bool {
-    const WITHOUT: [&str; 8] = [
-        "CI",
-        "RUSTC",
-        "RUSTC_WRAPPER",
-        "RUSTUP_TOOLCHAIN",
+fn is_flag(name: &str) -> bool {
+    const NAMES: [&str; 5] = [
+        "RUSTFLAGS",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_BOOTSTRAP",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_INCREMENTAL",
+    ];
+    const PREFIXES: [&str; 4] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_UNSTABLE_"];
+    // Where and how files are made. The launcher's own folder decides on the target dir. A wrapper of the compiler is no
+    // part of what cargo tells units apart by, and the compiler itself is asked.
+    const EXCEPT: [&str; 6] = [
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET_DIR",
         "CARGO_BUILD_BUILD_DIR",
         "CARGO_BUILD_DEP_INFO_BASEDIR",
         "CARGO_BUILD_JOBS",
         "CARGO_BUILD_RUSTC_WRAPPER",
     ];
+    let is_named = NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let is_runner = name.starts_with("CARGO_TARGET_") && name.ends_with("_RUNNER");
-    !WITHOUT.contains(&name) && !is_runner
-}
-
-fn matters_to_a_build(name: &str) -> bool {
-    const NAMES: [&str; 5] =
-        ["RUSTFLAGS", "RUSTUP_TOOLCHAIN", "CARGO_ENCODED_RUSTFLAGS", "CARGO_INCREMENTAL", "CI"];
-    // `RUSTC` stands for `RUSTC`, `RUSTC_WRAPPER`, `RUSTC_WORKSPACE_WRAPPER`, `RUSTC_BOOTSTRAP`.
-    const PREFIXES: [&str; 5] =
-        ["RUSTC", "CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_UNSTABLE_"];
-    // The target folder is the one the launcher lies in, whatever these say.
-    let of_target_dir = matches!(name, "CARGO_TARGET_DIR" | "CARGO_BUILD_TARGET_DIR");
-    !of_target_dir && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+    is_named && !is_runner && !EXCEPT.contains(&name)
 }

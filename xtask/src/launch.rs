@@ -1,20 +1,19 @@
 //! From the call of the launcher to the suite's start.
 //!
-//! Invariant: a binary that is out of date is never started, and one known to be current is started without
-//! asking cargo, which would cost every call tens of milliseconds. Where it cannot know, it asks cargo.
+//! Invariant: a program that is out of date is never started, and one known to be current is started without asking
+//! cargo, which would cost every call tens of milliseconds. Where the launcher cannot know, it asks cargo.
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::environment::Environment;
-use crate::place::Place;
-use crate::program::Program;
-use crate::stamp::{Moment, Stamp};
-use crate::store::Store;
-use crate::{build, inputs};
+use crate::place::{Place, Program};
+use crate::store::{Store, put};
+use crate::{build, stamp};
 
 /// The environment lacks something required; the suite uses the same code for it.
 const EXIT_ENVIRONMENT: u8 = 3;
@@ -34,45 +33,40 @@ fn launch() -> Result<ExitCode, String> {
         env::current_exe().map_err(|error| format!("failed to find the launcher's own file: {error}"))?;
     let args = env::args_os().skip(1).collect::<Vec<_>>();
     let place = Place::find(&package_dir(), &exe, Program::of(&args))
-        .ok_or_else(|| format!("{} lies in no target folder; use `cargo xtask`", exe.display()))?;
+        .ok_or_else(|| format!("{} is not in a target folder; use `cargo xtask`", exe.display()))?;
     let environment = Environment::current();
     let conditions = environment.conditions(&place);
-    if !Stamp::read(&place.stamp).is_some_and(|stamp| stamp.holds(&conditions)) {
-        // Where it cannot be removed it cannot mislead either: it names the old binary's time and size.
-        let _ = std::fs::remove_file(&place.stamp);
-        bring_up_to_date(&place, &environment, conditions)?;
+    let stamp = place.binary.with_extension("stamp");
+    let found = fs::read_to_string(&stamp).unwrap_or_default();
+    if !stamp::holds(&found, &conditions) {
+        // Where it cannot be removed it cannot mislead either: it names the old program's time and size.
+        let _ = fs::remove_file(&stamp);
+        let start = exe.parent().and_then(stamp::now);
+        // A program that only cargo can vouch for is not kept in the store.
+        let may_be_kept = found != stamp::ONLY_CARGO_KNOWS;
+        let store = if may_be_kept { Store::open(&place, &environment) } else { None };
+        let taken = store.as_ref().and_then(|store| store.take(&place.binary));
+        let is_taken = taken.is_some();
+        if !is_taken {
+            build::run(&place, &environment)?;
+        }
+        let sources = taken.or_else(|| stamp::sources(&place));
+        let new = start
+            .zip(sources.as_ref())
+            .and_then(|(start, sources)| stamp::make(&place, &environment, &conditions, start, sources));
+        // A stamp that cannot be written costs the next call a question to cargo, and what goes wrong with the store costs
+        // a build: neither is worth a word.
+        let _ = put(&stamp, new.as_deref().unwrap_or(stamp::ONLY_CARGO_KNOWS).as_bytes());
+        // Without a stamp something may have changed during the build.
+        if let (Some(_), Some(sources), false) = (new, sources, is_taken) {
+            if let Some(store) = store.or_else(|| Store::open(&place, &environment)) {
+                store.keep(&place.binary, &sources);
+            }
+        }
     }
     let mut suite = Command::new(&place.binary);
     suite.args(args).env("XTASK_SUITE_ROOT", &place.root).env("XTASK_LAUNCHER", &exe);
     become_suite(suite).map_err(|error| format!("failed to start {}: {error}", place.binary.display()))
-}
-
-/// Takes the program from the store, or has cargo build it and puts it there. Nothing that goes wrong with the store
-/// or the stamp is worth a word: it only costs time.
-fn bring_up_to_date(place: &Place, environment: &Environment, conditions: String) -> Result<(), String> {
-    let start = Moment::now(&place.launcher_dir);
-    let store = Store::open(place, environment);
-    let taken = store.as_ref().and_then(|store| store.take(&place.binary));
-    let is_taken = taken.is_some();
-    let sources = if is_taken {
-        taken
-    } else {
-        build::run(place, environment)?;
-        inputs::sources(place)
-    };
-    let stamp = match (start, &sources) {
-        (Some(start), Some(sources)) => inputs::stamp(place, environment, conditions, start, sources),
-        _ => None,
-    };
-    // Without a stamp something may have changed while it was built.
-    if let (Some(stamp), Some(sources)) = (stamp, sources) {
-        // A stamp that cannot be written costs the next call a question to cargo, nothing else.
-        let _ = stamp.write(&place.stamp);
-        if let (Some(store), false) = (store, is_taken) {
-            store.keep(&place.binary, &sources);
-        }
-    }
-    Ok(())
 }
 
 /// The folder of the launcher's package: as `cargo run` says, because a checkout may have moved since this was

@@ -1,42 +1,72 @@
-//! Where things lie: derived from the launcher's package folder and its own file, by asking nobody.
+//! Which of the suite's two programs a call is for, and where its files are: derived from the arguments, the launcher's
+//! package folder and its own file, without asking anybody.
 //!
-//! Invariant: the suite's binary is looked for exactly where the build that [`crate::build`] runs puts it.
+//! Invariant: the program is looked for exactly where the build that `build.rs` runs puts it.
 
 use std::env::consts::EXE_SUFFIX;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::program::Program;
+/// A program of the suite. Each is built when it is first asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// What people run all day, with a project's own tasks and the help of all commands.
+    Daily,
+    /// The commands that people need now and then.
+    Workshop,
+}
 
-/// The profile that launcher and suite are built in: one of their own, so that they neither wait for nor block
-/// a running `cargo build`.
+/// The workshop's commands. The daily program refuses tiers and tasks with such a name.
+pub(crate) const WORKSHOP: [&str; 6] = ["setup", "doctor", "clean-stale", "disk", "adopt", "version"];
+
+impl Program {
+    /// The program that has the subcommand in `args`, which come without the launcher's own name.
+    pub(crate) fn of(args: &[OsString]) -> Self {
+        let mut words = args.iter().map(|word| word.to_str().unwrap_or_default());
+        while let Some(word) = words.next() {
+            match word {
+                // The global flags that take a value.
+                "-C" | "--color" => drop(words.next()),
+                _ if word.starts_with('-') => {}
+                _ if WORKSHOP.contains(&word) => return Self::Workshop,
+                _ => return Self::Daily,
+            }
+        }
+        Self::Daily
+    }
+
+    /// The name of its binary.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Daily => "xtask-suite",
+            Self::Workshop => "xtask-workshop",
+        }
+    }
+}
+
+/// The profile that launcher and suite are built in: their own, so that they neither wait for nor block a running
+/// `cargo build`.
 pub(crate) const PROFILE: &str = "xtask";
-/// Below a target dir: what is built for a copy of the suite.
-const SUITE: &str = "xtask-suite";
 
-/// The folders and files of one clone.
+/// The folders and files of one clone or adopted copy.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The clone's workspace: the folder above the launcher's package.
+    /// The workspace that `cargo xtask` was called in: the folder above the launcher's package.
     pub(crate) root: PathBuf,
-    /// The workspace the suite is a member of: `root`, or the vendored one.
+    /// The workspace the suite is a member of: `root`, or the copy.
     pub(crate) workspace: PathBuf,
-    /// The program that is wanted.
     pub(crate) program: Program,
-    /// The folder of the package that has its binary.
+    /// The folder of the package that has the program.
     pub(crate) package: PathBuf,
     /// The folder of the workspace's own tasks, where the suite is a copy.
     pub(crate) tasks: Option<PathBuf>,
     /// What cargo gets as `--target-dir` for the suite.
     pub(crate) target_dir: PathBuf,
-    /// The target triple that the launcher was built for, where cargo was told one. The suite is built for the
-    /// same, whatever `build.target` says: that may be a device that runs neither.
+    /// The target triple that the launcher was built for, where cargo was told one. The suite is built for the same,
+    /// whatever `build.target` says: that may be a device that runs neither.
     pub(crate) triple: Option<String>,
-    /// The folder of the launcher's own file.
-    pub(crate) launcher_dir: PathBuf,
-    /// The program's file.
+    /// The program's file. Its stamp is beside it, and cargo's dep-info.
     pub(crate) binary: PathBuf,
-    /// What is written beside it after a build: [`crate::stamp`].
-    pub(crate) stamp: PathBuf,
 }
 
 impl Place {
@@ -44,58 +74,41 @@ impl Place {
     /// `…/<profile>/examples/xtask`. `None` when nothing is above `package_dir` or `exe`.
     pub(crate) fn find(package_dir: &Path, exe: &Path, program: Program) -> Option<Self> {
         let root = package_dir.parent()?.to_owned();
-        let launcher_dir = exe.parent()?.to_owned();
-        let is_example = launcher_dir.file_name().is_some_and(|name| name == "examples");
-        let profile_dir = if is_example { launcher_dir.parent()? } else { &*launcher_dir };
+        let mut profile_dir = exe.parent()?;
+        if profile_dir.ends_with("examples") {
+            profile_dir = profile_dir.parent()?;
+        }
         let (target, triple) = target_and_triple(profile_dir.parent()?);
-        let vendored = package_dir.join("suite");
-        let is_copy = vendored.join("Cargo.toml").exists();
-        let (workspace, tasks, target_dir) = if is_copy {
-            (vendored, Some(package_dir.join("tasks")), target.join(SUITE).join("build"))
+        let copy = package_dir.join("suite");
+        let (workspace, tasks, target_dir) = if copy.join("Cargo.toml").exists() {
+            (copy, Some(package_dir.join("tasks")), target.join("xtask-suite/build"))
         } else {
             (root.clone(), None, target.to_owned())
         };
         let crates = workspace.join("crates");
         let package = match (program, &tasks) {
-            // Tasks stand beside the suite's own commands, so they make the program.
+            // Tasks are commands beside the suite's own, so their package has the program.
             (Program::Daily, Some(tasks)) => tasks.clone(),
             (Program::Daily, None) => crates.join("suite"),
             // Where the suite's sources are elsewhere, a package in its place starts it.
             (Program::Workshop, Some(_)) if !crates.exists() => workspace.join("workshop"),
             (Program::Workshop, _) => crates.join("workshop"),
         };
-        let binary_dir = target_dir.join(triple).join(PROFILE);
-        let name = program.name();
-        let binary = binary_dir.join(format!("{name}{EXE_SUFFIX}"));
-        let stamp = binary_dir.join(format!("{name}.stamp"));
-        let triple = triple.to_str().filter(|triple| !triple.is_empty()).map(str::to_owned);
-        Some(Self {
-            root,
-            workspace,
-            program,
-            package,
-            tasks,
-            target_dir,
-            triple,
-            launcher_dir,
-            binary,
-            stamp,
-        })
-    }
-
-    /// The dep-info file that cargo writes beside the binary.
-    pub(crate) fn dep_info(&self) -> PathBuf {
-        self.binary.with_file_name(format!("{}.d", self.program.name()))
+        let binary_dir = target_dir.join(triple.unwrap_or_default()).join(PROFILE);
+        let binary = binary_dir.join(format!("{}{EXE_SUFFIX}", program.name()));
+        let triple = triple.map(str::to_owned);
+        Some(Self { root, workspace, program, package, tasks, target_dir, triple, binary })
     }
 }
 
 /// Splits `<target>[/<triple>]`. With a triple, cargo 1.95 marks both folders with `CACHEDIR.TAG`, but keeps
 /// `.rustc_info.json` in the upper one only; a target folder inside another one has both files itself.
-fn target_and_triple(above_profile: &Path) -> (&Path, &Path) {
-    let no_triple = (above_profile, Path::new(""));
-    let Some(above) = above_profile.parent() else { return no_triple };
-    if above_profile.join(".rustc_info.json").exists() || !above.join("CACHEDIR.TAG").exists() {
-        return no_triple;
+fn target_and_triple(above_profile: &Path) -> (&Path, Option<&str>) {
+    let above = above_profile.parent().filter(|above| above.join("CACHEDIR.TAG").exists());
+    match (above, above_profile.file_name().and_then(|name| name.to_str())) {
+        (Some(target), Some(triple)) if !above_profile.join(".rustc_info.json").exists() => {
+            (target, Some(triple))
+        }
+        _ => (above_profile, None),
     }
-    (above, above_profile.strip_prefix(above).unwrap_or(Path::new("")))
 }

@@ -1,29 +1,25 @@
-//! The stamp beside the suite's binary: what the binary was built from, and that it is current.
+//! The stamp beside a program of the suite: what the program was built from, so that the next call can start it without
+//! asking cargo.
 //!
-//! Invariant: a stamp holds only if every file it lists has the recorded size and modification time, or is
-//! still absent, and everything else a build depends on is unchanged. Any doubt (a line that does not parse,
-//! a file that cannot be read, another format version) means that it does not hold.
+//! Invariant: a stamp lists every file whose change or appearance makes cargo build again, and it holds only while each
+//! of them has the recorded size and modification time, or is still absent. In any doubt it does not hold, or is not
+//! written. Packages from a registry never change in place and are named in `Cargo.lock`; cargo leaves them out too.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
+use std::env::consts::EXE_SUFFIX;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// First line of the file; another format gets another number.
-const FORMAT: &str = "xtask-suite stamp, format 1";
+use crate::environment::Environment;
+use crate::place::Place;
+
+/// In a stamp's place after a build that only cargo can vouch for.
+pub(crate) const ONLY_CARGO_KNOWS: &str = "only cargo knows\n";
 /// Nanoseconds that a file system with whole seconds may round a time down by (FAT counts in twos).
 const COARSE_STEP: u128 = 2_000_000_000;
-
-/// What the binary was built from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    /// What is no file ([`crate::environment::Environment::conditions`]).
-    pub(crate) conditions: String,
-    /// Each file and how it was found after the build.
-    pub(crate) files: Vec<(PathBuf, State)>,
-}
 
 /// How a file was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,99 +31,189 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// `None` for what is no plain file or cannot be read: its content cannot be vouched for.
+    /// `None` for what is not a plain file or cannot be read.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         match fs::metadata(path) {
             Ok(found) if found.is_file() => {
                 Some(Self::File { bytes: found.len(), modified: nanoseconds(found.modified().ok()?)? })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Self::Absent),
-            // Nothing lies below a plain file. The kind of this error is younger than the compilers we allow.
-            Err(_) if path.parent().is_some_and(Path::is_file) => Some(Self::Absent),
             _ => None,
         }
     }
-}
 
-impl Stamp {
-    /// The stamp at `path`; `None` where there is none that this version understands.
-    pub(crate) fn read(path: &Path) -> Option<Self> {
-        Self::parse(&fs::read_to_string(path).ok()?)
+    /// Whether a file found so was surely not touched since `start`, nor has a time in the future.
+    pub(crate) fn is_surely_before(self, start: u128) -> bool {
+        let Self::File { modified, .. } = self else { return true };
+        let is_rounded = modified % 1_000_000_000 == 0;
+        modified + if is_rounded { COARSE_STEP } else { 0 } < start
     }
 
-    /// Whether the binary it was written for is current under these conditions.
-    pub(crate) fn holds(&self, conditions: &str) -> bool {
-        self.conditions == conditions
-            && self.files.iter().all(|(path, state)| State::of(path) == Some(*state))
-    }
-
-    /// Writes it through a temporary file: another launcher sees all of it or nothing.
-    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        let text = self.render().ok_or(io::ErrorKind::InvalidInput)?;
-        let temporary = path.with_extension(format!("{}.tmp", process::id()));
-        let written = File::create(&temporary)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .and_then(|()| fs::rename(&temporary, path));
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
+    fn line(self, path: &str) -> String {
+        match self {
+            Self::Absent => format!("- - {path}"),
+            Self::File { bytes, modified } => format!("{bytes} {modified} {path}"),
         }
-        written
-    }
-
-    /// `None` where a path does not fit on a line of text.
-    pub(crate) fn render(&self) -> Option<String> {
-        let mut text = format!("{FORMAT}\n{}\nfiles {}\n", self.conditions, self.files.len());
-        for (path, state) in &self.files {
-            let path = path.to_str().filter(|path| !path.contains(['\n', '\r']))?;
-            let _ = match state {
-                State::Absent => writeln!(text, "- - {path}"),
-                State::File { bytes, modified } => writeln!(text, "{bytes} {modified} {path}"),
-            };
-        }
-        Some(text)
-    }
-
-    /// `None` for what is no whole stamp of this format.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (conditions, files) = text.strip_prefix(FORMAT)?.strip_prefix('\n')?.split_once("\nfiles ")?;
-        let (count, files) = files.split_once('\n')?;
-        // The last line has its end, and none is missing: the file was not cut short.
-        let files = if files.is_empty() { files } else { files.strip_suffix('\n')? };
-        let files = files.lines().map(parse_file).collect::<Option<Vec<_>>>()?;
-        (files.len() == count.parse().ok()?).then(|| Self { conditions: conditions.to_owned(), files })
     }
 }
 
-fn parse_file(line: &str) -> Option<(PathBuf, State)> {
-    let mut fields = line.splitn(3, ' ');
-    let state = match (fields.next()?, fields.next()?) {
-        ("-", "-") => State::Absent,
-        (bytes, modified) => State::File { bytes: bytes.parse().ok()?, modified: modified.parse().ok()? },
+/// Whether the program beside the stamp with this text is current under `conditions`.
+pub(crate) fn holds(stamp: &str, conditions: &str) -> bool {
+    // The last line says that the file was not cut short.
+    let files = stamp.strip_prefix(&head(conditions)).and_then(|rest| rest.strip_suffix("end\n"));
+    files.is_some_and(|files| {
+        files.lines().all(|line| {
+            let path = line.splitn(3, ' ').nth(2).unwrap_or_default();
+            State::of(Path::new(path)).is_some_and(|state| state.line(path) == line)
+        })
+    })
+}
+
+/// The text of a stamp for files that were found so; `None` where a path does not fit on a line.
+pub(crate) fn render(conditions: &str, files: &[(PathBuf, State)]) -> Option<String> {
+    let mut text = head(conditions);
+    for (path, state) in files {
+        let path = path.to_str().filter(|path| !path.contains(['\n', '\r']))?;
+        text.push_str(&state.line(path));
+        text.push('\n');
+    }
+    Some(text + "end\n")
+}
+
+fn head(conditions: &str) -> String {
+    format!("xtask-suite stamp, format 2\n{conditions}files\n")
+}
+
+/// The stamp for the program that was made of `sources`, in a build begun at `start`. `None` where only cargo can tell
+/// whether it is current: an input was touched since, cannot be read, or is not knowable from outside.
+pub(crate) fn make(
+    place: &Place,
+    environment: &Environment,
+    conditions: &str,
+    start: u128,
+    sources: &[PathBuf],
+) -> Option<String> {
+    let mut paths = configuration(place, &environment.cargo_home()?).into_iter().collect::<BTreeSet<_>>();
+    let mut packages = BTreeSet::new();
+    for source in sources {
+        if reads_environment(&String::from_utf8_lossy(&fs::read(source).ok()?)) {
+            return None;
+        }
+        let manifests = source.ancestors().skip(1).map(|dir| dir.join("Cargo.toml"));
+        let mut manifests = manifests.filter(|path| path.exists());
+        packages.extend(manifests.next());
+        // Not only the nearest: profiles are in its workspace's, and it inherits from there.
+        paths.extend(manifests);
+        paths.insert(source.clone());
+    }
+    for manifest in packages {
+        let text = fs::read_to_string(&manifest).ok()?;
+        let script = manifest.with_file_name("build.rs");
+        // It may depend on any file of its package, and on variables, and no dep-info names those.
+        if script.exists() || named_in(&text, "build").is_some() {
+            return None;
+        }
+        // A workspace that is not above its member.
+        paths.extend(named_in(&text, "workspace").map(|dir| manifest.with_file_name(dir).join("Cargo.toml")));
+        paths.extend([script, manifest]);
+    }
+    paths.insert(place.workspace.join("Cargo.lock"));
+    paths.extend(compiler(environment));
+    let mut files = Vec::new();
+    for path in paths {
+        let state = State::of(&path).filter(|state| state.is_surely_before(start))?;
+        files.push((path, state));
+    }
+    // The program itself is younger than the build's start.
+    let binary = State::of(&place.binary).filter(|state| *state != State::Absent)?;
+    files.push((place.binary.clone(), binary));
+    render(conditions, &files)
+}
+
+/// The sources of the program that cargo has just built, as its dep-info says; `None` where that cannot be read.
+pub(crate) fn sources(place: &Place) -> Option<Vec<PathBuf>> {
+    let text = fs::read_to_string(place.binary.with_extension("d")).ok()?;
+    Some(dep_info_paths(&text).into_iter().map(|path| place.workspace.join(path)).collect())
+}
+
+/// The paths after the colon of a dep-info file of cargo's: one line in Make's format, spaces as `\ `.
+pub(crate) fn dep_info_paths(text: &str) -> Vec<String> {
+    // A colon in a path (`C:\`) has no plain space behind it.
+    let Some((_, listed)) = text.lines().next().unwrap_or_default().split_once(": ") else {
+        return Vec::new();
     };
-    Some((fields.next()?.into(), state))
+    let paths = listed.replace("\\ ", "\0");
+    paths.split(' ').filter(|path| !path.is_empty()).map(|path| path.replace('\0', " ")).collect()
 }
 
-/// When a build began, in nanoseconds after 1970, by the clock that stamps files.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment(pub(crate) u128);
+/// The variables that a source takes at compile time: the names in `env!(…)`, `option_env![…]` and so on.
+pub(crate) fn variables_in(source: &str) -> Vec<&str> {
+    let names = source.split("env!").skip(1).filter_map(|rest| {
+        let argument = rest.trim_start().strip_prefix(['(', '[', '{'])?.trim_start();
+        // Raw strings too. A quote that is escaped is in text that only looks like the macro.
+        argument.trim_start_matches(['r', '#']).strip_prefix('"')?.split('"').next()
+    });
+    names.collect()
+}
 
-impl Moment {
-    /// Asks the file system of `dir` through a file made for it, because its clock may lag behind the system's
-    /// by a tick or, on a network, by more. The earlier of the two is the safe one. `None` where none can be made.
-    pub(crate) fn now(dir: &Path) -> Option<Self> {
-        let system = SystemTime::now();
-        let probe = dir.join(format!(".xtask-clock.{}.tmp", process::id()));
-        let stamped = File::create(&probe).and_then(|file| file.metadata()?.modified());
-        let _ = fs::remove_file(&probe);
-        Some(Self(nanoseconds(system.min(stamped.ok()?))?))
-    }
+/// Whether a source takes a variable that cargo watches, while its dep-info does not name it. Those that begin with
+/// `CARGO_` come from the manifest, which is listed.
+pub(crate) fn reads_environment(source: &str) -> bool {
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    variables_in(source).iter().any(|name| is_name(name) && !name.is_empty() && !name.starts_with("CARGO_"))
+}
 
-    /// Whether a file found so was surely not touched since: not at this moment, not in the "future".
-    pub(crate) fn is_after(self, state: State) -> bool {
-        let State::File { modified, .. } = state else { return true };
-        let rounded_down = modified % 1_000_000_000 == 0;
-        modified + if rounded_down { COARSE_STEP } else { 0 } < self.0
+/// The string that a line of a manifest sets `key` to.
+pub(crate) fn named_in<'a>(manifest: &'a str, key: &str) -> Option<&'a str> {
+    manifest.lines().find_map(|line| {
+        let rest = line.trim_start().trim_start_matches("package.").strip_prefix(key)?;
+        let value = rest.trim_start().strip_prefix('=')?.trim_start();
+        let quote = value.chars().next().filter(|first| ['"', '\''].contains(first))?;
+        value.split(quote).nth(1)
+    })
+}
+
+/// Where cargo and rustup look for settings, whether there is a file or not, and what those files include. The
+/// nearest comes first: the same order in every checkout.
+pub(crate) fn configuration(place: &Place, cargo_home: &Path) -> Vec<PathBuf> {
+    let folders = place.workspace.ancestors().map(|dir| dir.join(".cargo"));
+    let folders = folders.chain([cargo_home.to_owned()]);
+    let mut paths: Vec<_> =
+        folders.flat_map(|dir| ["config.toml", "config"].map(|name| dir.join(name))).collect();
+    let mut read = 0;
+    while let Some(config) = paths.get(read).cloned() {
+        read += 1;
+        // Every quoted word that ends in `.toml`, as an included file's name must: one too many costs nothing.
+        for word in fs::read_to_string(&config).unwrap_or_default().split(['"', '\'']) {
+            let included = config.with_file_name(word);
+            if included.extension().is_some_and(|end| end == "toml") && !paths.contains(&included) {
+                paths.push(included);
+            }
+        }
     }
+    let toolchains = place.workspace.ancestors();
+    paths.extend(
+        toolchains.flat_map(|dir| ["rust-toolchain.toml", "rust-toolchain"].map(|name| dir.join(name))),
+    );
+    paths
+}
+
+/// The files that tell one compiler from another: cargo, and rustc beside it or where `RUSTC` says.
+fn compiler(environment: &Environment) -> impl Iterator<Item = PathBuf> {
+    let cargo = PathBuf::from(environment.cargo());
+    let beside = cargo.with_file_name(format!("rustc{EXE_SUFFIX}"));
+    let named = environment.get("RUSTC").map(PathBuf::from);
+    vec![cargo, beside].into_iter().chain(named).filter(|path| path.is_absolute())
+}
+
+/// The time in nanoseconds after 1970, by the clock that stamps files. That of the file system may lag behind the system's
+/// by a tick or, on a network, by more, so a file made in `dir` is asked; the earlier of the two is the safe one.
+pub(crate) fn now(dir: &Path) -> Option<u128> {
+    let system = SystemTime::now();
+    let probe = dir.join(format!(".xtask-clock.{}.tmp", process::id()));
+    let stamped = File::create(&probe).and_then(|file| file.metadata()?.modified());
+    let _ = fs::remove_file(&probe);
+    nanoseconds(system.min(stamped.ok()?))
 }
 
 fn nanoseconds(time: SystemTime) -> Option<u128> {

@@ -13,8 +13,8 @@ use xtask_testkit::{Outcome, cargo};
 mod generated;
 
 #[expect(dead_code, reason = "the launcher uses more of it than is tested here")]
-#[path = "../../../xtask/src/program.rs"]
-mod program;
+#[path = "../../../xtask/src/place.rs"]
+mod place;
 
 use generated::{assert_current, repository};
 
@@ -284,7 +284,7 @@ fn the_script_of_ci_parses() {
 /// The launcher has no dependencies, so it has a list of its own.
 #[test]
 fn the_launcher_knows_the_workshops_commands() {
-    assert_eq!(program::WORKSHOP, xtask_suite::program::WORKSHOP);
+    assert_eq!(place::WORKSHOP, xtask_suite::program::WORKSHOP);
     // words, program
     let table = [
         ("test-fast", "xtask-suite"),
@@ -300,6 +300,6 @@ fn the_launcher_knows_the_workshops_commands() {
     ];
     for (words, name) in table {
         let args = words.split_whitespace().map(Into::into).collect::<Vec<_>>();
-        assert_eq!(program::Program::of(&args).name(), name, "{words}");
+        assert_eq!(place::Program::of(&args).name(), name, "{words}");
     }
 }

@@ -4,6 +4,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::clone::{AGAIN, Clone, FIRST, Form, Started, set_modified, write};
 
@@ -96,38 +97,33 @@ fn an_entry_that_is_damaged_or_may_be_somebody_elses_is_never_started() {
     let store = Store::beside(&clone);
     store.start(&clone).expect(0, 1, "suite 1", FIRST);
     let entry = store.entry();
-    let (program, note) = (entry.join("program"), entry.join("note"));
-    let evil = "#!/bin/sh\necho evil\n";
+    let whole = fs::read(&entry).unwrap();
+    let aside = clone.dir.join("aside");
     let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    let replace_by_link = |path: &Path| {
-        let aside = clone.dir.join("aside");
-        let _ = fs::remove_dir_all(&aside);
-        let _ = fs::remove_file(&aside);
-        fs::rename(path, &aside).unwrap();
-        symlink(&aside, path).unwrap();
-    };
-    let table: [(&str, &dyn Fn()); 9] = [
-        ("another program", &|| fs::write(&program, evil).unwrap()),
-        ("cut short", &|| fs::write(&program, &fs::read(&program).unwrap()[..1000]).unwrap()),
-        ("empty", &|| fs::write(&program, "").unwrap()),
-        ("a note that is cut short", &|| fs::write(&note, &fs::read(&note).unwrap()[..60]).unwrap()),
-        ("no note", &|| fs::remove_file(&note).unwrap()),
-        ("others can write the program", &|| mode(&program, 0o666)),
-        ("others can write the entry", &|| mode(&entry, 0o777)),
-        ("a program that is a link", &|| replace_by_link(&program)),
-        ("an entry that is a link", &|| replace_by_link(&entry)),
+    let head = whole.windows(5).position(|bytes| bytes == b"\nend\n").unwrap() + 5;
+    let table: [(&str, &dyn Fn()); 6] = [
+        ("another program", &|| {
+            fs::write(&entry, [&whole[..head], b"#!/bin/sh\necho evil\n"].concat()).unwrap();
+        }),
+        ("cut short", &|| fs::write(&entry, &whole[..whole.len() - 1]).unwrap()),
+        ("a head that is cut short", &|| fs::write(&entry, &whole[..60]).unwrap()),
+        ("empty", &|| fs::write(&entry, "").unwrap()),
+        ("others can write the entry", &|| mode(&entry, 0o775)),
+        ("a link", &|| {
+            fs::rename(&entry, &aside).unwrap();
+            symlink(&aside, &entry).unwrap();
+        }),
     ];
     for (what, damage) in table {
         damage();
         let started = store.start_afresh(&clone);
         assert!(started.asked == 1 && started.stdout.contains("suite 1"), "{}: {}", what, started.stdout);
-        if what == "an entry that is a link" {
-            assert!(clone.dir.join("aside/program").exists(), "nothing is removed through a link");
-            continue;
-        }
         // It was made anew.
         store.start_afresh(&clone).expect_warm("suite 1");
     }
+    assert_eq!(fs::read(&aside).unwrap().len(), whole.len(), "nothing is written through a link");
+    mode(&store.0, 0o777);
+    store.start_afresh(&clone).expect(0, 1, "suite 1", FIRST);
 }
 
 #[test]
@@ -180,13 +176,17 @@ fn what_was_not_used_for_long_goes_and_what_is_not_ours_stays() {
     };
     for number in 0_u32..20 {
         let entry = store.0.join(format!("xtask-suite-{number:032x}"));
-        write(&entry.join("program"), "x");
-        write(&entry.join("used"), "");
-        age(&entry.join("used"), 1 + number);
+        write(&entry, "x");
+        age(&entry, 1 + number);
+        // What a killed launcher has left.
+        let left = entry.with_extension("7.tmp");
+        write(&left, "x");
+        age(&left, number);
     }
     let strangers = ["xtask-suite-12", "notes", "xtask-other-00000000000000000000000000000000", "x.tmp"];
     for name in strangers {
-        write(&store.0.join(name).join("program"), "theirs");
+        write(&store.0.join(name), "theirs");
+        age(&store.0.join(name), 30);
     }
     fs::set_permissions(&store.0, Permissions::from_mode(0o700)).unwrap();
     store.start(&clone).expect(0, 1, "suite 1", FIRST);
@@ -194,13 +194,63 @@ fn what_was_not_used_for_long_goes_and_what_is_not_ours_stays() {
     let names: Vec<_> =
         entries.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     for name in strangers {
-        assert_eq!(fs::read_to_string(store.0.join(name).join("program")).unwrap(), "theirs");
+        assert_eq!(fs::read_to_string(store.0.join(name)).unwrap(), "theirs");
     }
-    assert_eq!(names.len() - strangers.len(), 16, "{names:?}");
-    assert!(
-        names.contains(&format!("xtask-suite-{:032x}", 0))
-            && !names.contains(&format!("xtask-suite-{:032x}", 19))
-    );
+    let left = |name: &&String| name.ends_with(".7.tmp");
+    assert_eq!(names.iter().filter(left).count(), 1, "that of today may still be in the making: {names:?}");
+    assert_eq!(names.len() - strangers.len() - 1, 16, "{names:?}");
+    let has = |number: u32| names.contains(&format!("xtask-suite-{number:032x}"));
+    assert!(has(0) && has(14) && !has(15), "{:?}", names);
+
+    // A use makes it the youngest.
+    let entry = entries.iter().max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap()).unwrap();
+    age(entry, 100);
+    store.start_afresh(&clone).expect_warm("suite 1");
+    let time = fs::metadata(entry).unwrap().modified().unwrap();
+    assert!(time.elapsed().unwrap() < std::time::Duration::from_secs(3600));
+}
+
+/// Its key would be computed at every call in vain: such a program has no stamp.
+#[test]
+fn a_program_that_only_cargo_can_vouch_for_is_not_looked_for_in_the_store() {
+    let clone = Clone::new(Form::Member);
+    let store = Store::beside(&clone);
+    let log = clone.dir.join("rustc.log");
+    let rustc = clone.dir.join("shim/rustc");
+    write(&rustc, &format!("#!/bin/sh\necho \"$@\" >> '{}'\nexec rustc \"$@\"\n", log.display()));
+    fs::set_permissions(&rustc, Permissions::from_mode(0o755)).unwrap();
+    let keys = || {
+        let _ = fs::remove_file(&log);
+        clone
+            .start(clone.command().env("XTASK_STORE", &store.0).env("RUSTC", &rustc))
+            .expect(0, 1, "suite 1", "");
+        let asked = fs::read_to_string(&log).unwrap_or_default();
+        asked.lines().filter(|line| *line == "-vV").count()
+    };
+    clone.write_suite("app/build.rs", "fn main() {}\n");
+    keys();
+    assert_eq!(keys(), 0);
+    assert!(store.entries().is_empty());
+    // Once a stamp can be written, the program is kept.
+    fs::remove_file(clone.app.join("build.rs")).unwrap();
+    assert_eq!(keys(), 1);
+    store.entry();
+}
+
+/// As on systems where each user has a group.
+#[test]
+fn files_that_a_group_may_write_by_default_are_no_obstacle() {
+    let clone = Clone::new(Form::Member);
+    let store = Store::beside(&clone);
+    let start = || {
+        let mut shell = Command::new("sh");
+        let cargo = format!("umask 002; exec '{}' xtask", crate::clone::cargo().display());
+        shell.args(["-c", &cargo]).current_dir(&clone.root);
+        clone.start(clone.with_counting_cargo(clone.scrub(&mut shell)).env("XTASK_STORE", &store.0))
+    };
+    start().expect(0, 1, "suite 1", FIRST);
+    let _ = fs::remove_dir_all(clone.root.join("target"));
+    start().expect(0, 0, "suite 1", "");
 }
 
 #[test]
@@ -216,5 +266,5 @@ fn several_at_once_start_it_and_leave_one_entry() {
             });
         }
     });
-    assert!(store.entry().join("note").exists());
+    store.entry();
 }

@@ -1,6 +1,6 @@
 //! What is read from dep-info, sources and manifests.
 
-use crate::inputs::{dep_info_paths, reads_environment, workspace_named_in};
+use crate::stamp::{dep_info_paths, named_in, reads_environment};
 
 #[test]
 fn dep_info_is_split_at_plain_spaces_only() {
@@ -19,7 +19,7 @@ fn dep_info_is_split_at_plain_spaces_only() {
 }
 
 #[test]
-fn the_workspace_that_a_manifest_names_is_found_however_it_is_written() {
+fn the_workspace_that_a_manifest_names_is_found_in_each_spelling() {
     let table = [
         ("[package]\nname = \"a\"\nworkspace = \"../suite\"\n", Some("../suite")),
         ("[package]\n  workspace='../my suite' # there\n", Some("../my suite")),
@@ -29,7 +29,7 @@ fn the_workspace_that_a_manifest_names_is_found_however_it_is_written() {
         ("[dependencies]\nworkspaces = \"1\"\n", None),
     ];
     for (manifest, dir) in table {
-        assert_eq!(workspace_named_in(manifest), dir, "{manifest}");
+        assert_eq!(named_in(manifest, "workspace"), dir, "{manifest}");
     }
 }
 
@@ -39,6 +39,10 @@ fn a_source_reads_the_environment_when_it_names_a_variable_that_is_not_cargos() 
         ("const V: &str = env!(\"CARGO_PKG_VERSION\");", false),
         ("const V: Option<&str> = option_env!(\"GIT_HASH\");", true),
         ("env!( \"CARGO_PKG_NAME\") env!(\n    \"BUILD_ID\")", true),
+        ("env![\"BUILD_ID\"]", true),
+        ("option_env! {\n    \"BUILD_ID\"\n}", true),
+        ("env!(r#\"BUILD_ID\"#)", true),
+        ("env![\"CARGO_PKG_NAME\"]", false),
         ("env::var(\"GIT_HASH\")", false),
         ("split(\"env!(\")", false),
     ];

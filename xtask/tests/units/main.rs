@@ -1,18 +1,14 @@
-//! The launcher's parts, each by itself. They are tested from here and not from within: the sources are copied into
-//! other workspaces, where `cargo test --all-targets` runs what is `#[cfg(test)]`, even with `test = false`.
+//! Tests of the launcher's modules. They are here and not within the modules: the sources are copied into other
+//! workspaces, where `cargo test --all-targets` runs what is `#[cfg(test)]`, even with `test = false`.
 
 #[path = "../../src/build.rs"]
 mod build;
 #[path = "../../src/environment.rs"]
 mod environment;
-#[path = "../../src/inputs.rs"]
-mod inputs;
 #[path = "../../src/launch.rs"]
 mod launch;
 #[path = "../../src/place.rs"]
 mod place;
-#[path = "../../src/program.rs"]
-mod program;
 #[path = "../../src/stamp.rs"]
 mod stamp;
 #[path = "../../src/store.rs"]
@@ -23,5 +19,5 @@ mod conditions;
 mod dep_info;
 mod stamps;
 
-/// What `main` calls. With it in use, rustc still reports code that nothing uses.
+/// What `main` calls, so that rustc reports only code that nothing uses.
 const _: fn() -> std::process::ExitCode = launch::run;
