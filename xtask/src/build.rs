@@ -4,16 +4,19 @@
 //! stderr; stdin and stdout are the suite's.
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use crate::environment::Environment;
+use crate::inputs::Inputs;
 use crate::place::{PROFILE, Place, Program};
 
-/// Returns once cargo says that the program is current; else what failed and what to do about it.
-pub(crate) fn run(place: &Place, environment: &Environment) -> Result<(), String> {
+/// Returns once cargo says that the program is current, with what went into it; else what failed and what to do about it.
+pub(crate) fn run(place: &Place, environment: &Environment) -> Result<Option<Inputs>, String> {
     let mut cargo = command(place, environment);
     let shown = paste_able(place, &cargo);
+    cargo.args(["--message-format", "json-render-diagnostics"]);
     let is_first = !place.binary.exists();
     if is_first {
         let what = match place.program {
@@ -29,11 +32,17 @@ pub(crate) fn run(place: &Place, environment: &Environment) -> Result<(), String
             cargo.env("CARGO_TERM_COLOR", "always");
         }
     }
+    let mut messages = String::new();
     let ended = cargo.spawn().and_then(|mut child| {
-        if let Some(output) = child.stderr.take() {
-            // Cargo's exit status says what matters, even when its output cannot be passed on.
-            let _ = relay(BufReader::new(output), &mut io::stderr());
+        // Cargo's exit status says what matters, even when its output cannot be passed on.
+        let relayed = child
+            .stderr
+            .take()
+            .map(|output| thread::spawn(move || drop(relay(BufReader::new(output), &mut io::stderr()))));
+        if child.stdout.take().map_or(true, |mut output| output.read_to_string(&mut messages).is_err()) {
+            messages.clear();
         }
+        relayed.map(thread::JoinHandle::join);
         child.wait()
     });
     match ended {
@@ -48,7 +57,7 @@ pub(crate) fn run(place: &Place, environment: &Environment) -> Result<(), String
             let binary = place.binary.display();
             Err(format!("cargo built the suite, but not as {binary}\n  command: {shown}"))
         }
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Inputs::read(&messages, place)),
     }
 }
 
@@ -64,10 +73,8 @@ fn command(place: &Place, environment: &Environment) -> Command {
     for name in environment.added_by_cargo_run() {
         cargo.env_remove(name);
     }
-    // The dep-info is then absolute, whatever `build.dep-info-basedir` says: no path is below this one.
-    cargo.env("CARGO_BUILD_DEP_INFO_BASEDIR", place.binary.join("none"));
-    // Cargo itself says everything on stderr. What a compiler's plugins print does not belong on the suite's stdout.
-    cargo.stdin(Stdio::null()).stdout(Stdio::null());
+    // Cargo says everything for people on stderr.
+    cargo.stdin(Stdio::null()).stdout(Stdio::piped());
     cargo
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::environment::Environment;
+use crate::inputs::Inputs;
 use crate::place::{Place, Program};
 use crate::store::{Store, put};
 use crate::{build, stamp};
@@ -47,20 +48,20 @@ fn launch() -> Result<ExitCode, String> {
         let store = if may_be_kept { Store::open(&place, &environment) } else { None };
         let taken = store.as_ref().and_then(|store| store.take(&place.binary));
         let is_taken = taken.is_some();
-        if !is_taken {
-            build::run(&place, &environment)?;
-        }
-        let sources = taken.or_else(|| stamp::sources(&place));
+        let inputs = match taken {
+            Some(files) => Some(Inputs { files, is_bound: false }),
+            None => build::run(&place, &environment)?,
+        };
         let new = start
-            .zip(sources.as_ref())
-            .and_then(|(start, sources)| stamp::make(&place, &environment, &conditions, start, sources));
+            .zip(inputs.as_ref())
+            .and_then(|(start, inputs)| stamp::make(&place, &environment, &conditions, start, &inputs.files));
         // A stamp that cannot be written costs the next call a question to cargo, and what goes wrong with the store costs
         // a build: neither is worth a word.
         let _ = put(&stamp, new.as_deref().unwrap_or(stamp::ONLY_CARGO_KNOWS).as_bytes());
         // Without a stamp something may have changed during the build.
-        if let (Some(_), Some(sources), false) = (new, sources, is_taken) {
+        if let (Some(_), Some(Inputs { files, is_bound: false }), false) = (new, inputs, is_taken) {
             if let Some(store) = store.or_else(|| Store::open(&place, &environment)) {
-                store.keep(&place.binary, &sources);
+                store.keep(&place.binary, &files);
             }
         }
     }

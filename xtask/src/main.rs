@@ -11,6 +11,7 @@
 
 mod build;
 mod environment;
+mod inputs;
 mod launch;
 mod place;
 mod stamp;

@@ -3,7 +3,7 @@
 //!
 //! Invariant: the program is looked for exactly where the build that `build.rs` runs puts it.
 
-use std::env::consts::EXE_SUFFIX;
+use std::env::consts::{ARCH, EXE_SUFFIX};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -22,15 +22,14 @@ pub(crate) const WORKSHOP: [&str; 6] = ["setup", "doctor", "clean-stale", "disk"
 impl Program {
     /// The program that has the subcommand in `args`, which come without the launcher's own name.
     pub(crate) fn of(args: &[OsString]) -> Self {
-        let mut words = args.iter().map(|word| word.to_str().unwrap_or_default());
-        while let Some(word) = words.next() {
-            match word {
-                // The global flags that take a value.
-                "-C" | "--color" => drop(words.next()),
-                _ if word.starts_with('-') => {}
-                _ if WORKSHOP.contains(&word) => return Self::Workshop,
-                _ => return Self::Daily,
+        let mut is_value = false;
+        for word in args.iter().map(|word| word.to_str().unwrap_or_default()) {
+            let is_flag = !is_value && word.starts_with('-');
+            if !is_flag && !is_value {
+                return if WORKSHOP.contains(&word) { Self::Workshop } else { Self::Daily };
             }
+            // The global flags that take a value; short flags may be joined: `-vC PATH`.
+            is_value = is_flag && (word == "--color" || (!word.starts_with("--") && word.ends_with('C')));
         }
         Self::Daily
     }
@@ -101,11 +100,15 @@ impl Place {
     }
 }
 
-/// Splits `<target>[/<triple>]`. With a triple, cargo 1.95 marks both folders with `CACHEDIR.TAG`, but keeps
-/// `.rustc_info.json` in the upper one only; a target folder inside another one has both files itself.
+/// Splits `<target>[/<triple>]`. The launcher is a program of this machine, so its triple begins with the architecture. A
+/// target folder inside another one may be called anything, and where builds go elsewhere (`build.build-dir`) it has no
+/// `.rustc_info.json`; with a triple, cargo 1.95 marks both folders with `CACHEDIR.TAG` and keeps that file in the upper one.
 fn target_and_triple(above_profile: &Path) -> (&Path, Option<&str>) {
     let above = above_profile.parent().filter(|above| above.join("CACHEDIR.TAG").exists());
-    match (above, above_profile.file_name().and_then(|name| name.to_str())) {
+    let name = above_profile.file_name().and_then(|name| name.to_str());
+    let arch = if ARCH == "x86" { "i" } else { ARCH };
+    let is_triple = |name: &&str| name.starts_with(arch) && name.matches('-').count() > 1;
+    match (above, name.filter(is_triple)) {
         (Some(target), Some(triple)) if !above_profile.join(".rustc_info.json").exists() => {
             (target, Some(triple))
         }

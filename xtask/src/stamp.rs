@@ -3,7 +3,7 @@
 //!
 //! Invariant: a stamp lists every file whose change or appearance makes cargo build again, and it holds only while each
 //! of them has the recorded size and modification time, or is still absent. In any doubt it does not hold, or is not
-//! written. Packages from a registry never change in place and are named in `Cargo.lock`; cargo leaves them out too.
+//! written. Packages from a registry never change in place and are named in `Cargo.lock`.
 
 use std::collections::BTreeSet;
 use std::env::consts::EXE_SUFFIX;
@@ -84,38 +84,26 @@ fn head(conditions: &str) -> String {
     format!("xtask-suite stamp, format 2\n{conditions}files\n")
 }
 
-/// The stamp for the program that was made of `sources`, in a build begun at `start`. `None` where only cargo can tell
-/// whether it is current: an input was touched since, cannot be read, or is not knowable from outside.
+/// The stamp for the program that was made of `inputs`, in a build begun at `start`. `None` where one was touched since, or
+/// cannot be read.
 pub(crate) fn make(
     place: &Place,
     environment: &Environment,
     conditions: &str,
     start: u128,
-    sources: &[PathBuf],
+    inputs: &BTreeSet<PathBuf>,
 ) -> Option<String> {
     let mut paths = configuration(place, &environment.cargo_home()?).into_iter().collect::<BTreeSet<_>>();
-    let mut packages = BTreeSet::new();
-    for source in sources {
-        if reads_environment(&String::from_utf8_lossy(&fs::read(source).ok()?)) {
-            return None;
-        }
-        let manifests = source.ancestors().skip(1).map(|dir| dir.join("Cargo.toml"));
-        let mut manifests = manifests.filter(|path| path.exists());
-        packages.extend(manifests.next());
-        // Not only the nearest: profiles are in its workspace's, and it inherits from there.
-        paths.extend(manifests);
-        paths.insert(source.clone());
-    }
-    for manifest in packages {
-        let text = fs::read_to_string(&manifest).ok()?;
-        let script = manifest.with_file_name("build.rs");
-        // It may depend on any file of its package, and on variables, and no dep-info names those.
-        if script.exists() || named_in(&text, "build").is_some() {
-            return None;
-        }
+    paths.extend(inputs.iter().cloned());
+    for manifest in inputs.iter().filter(|path| path.ends_with("Cargo.toml")) {
+        // Profiles are in its workspace's manifest, and it inherits from there.
+        let above = manifest.ancestors().skip(2).map(|dir| dir.join("Cargo.toml"));
+        paths.extend(above.filter(|path| path.exists()));
         // A workspace that is not above its member.
-        paths.extend(named_in(&text, "workspace").map(|dir| manifest.with_file_name(dir).join("Cargo.toml")));
-        paths.extend([script, manifest]);
+        let text = fs::read_to_string(manifest).ok()?;
+        paths.extend(workspace_in(&text).map(|dir| manifest.with_file_name(dir).join("Cargo.toml")));
+        // One that appears is run.
+        paths.insert(manifest.with_file_name("build.rs"));
     }
     paths.insert(place.workspace.join("Cargo.lock"));
     paths.extend(compiler(environment));
@@ -130,43 +118,10 @@ pub(crate) fn make(
     render(conditions, &files)
 }
 
-/// The sources of the program that cargo has just built, as its dep-info says; `None` where that cannot be read.
-pub(crate) fn sources(place: &Place) -> Option<Vec<PathBuf>> {
-    let text = fs::read_to_string(place.binary.with_extension("d")).ok()?;
-    Some(dep_info_paths(&text).into_iter().map(|path| place.workspace.join(path)).collect())
-}
-
-/// The paths after the colon of a dep-info file of cargo's: one line in Make's format, spaces as `\ `.
-pub(crate) fn dep_info_paths(text: &str) -> Vec<String> {
-    // A colon in a path (`C:\`) has no plain space behind it.
-    let Some((_, listed)) = text.lines().next().unwrap_or_default().split_once(": ") else {
-        return Vec::new();
-    };
-    let paths = listed.replace("\\ ", "\0");
-    paths.split(' ').filter(|path| !path.is_empty()).map(|path| path.replace('\0', " ")).collect()
-}
-
-/// The variables that a source takes at compile time: the names in `env!(…)`, `option_env![…]` and so on.
-pub(crate) fn variables_in(source: &str) -> Vec<&str> {
-    let names = source.split("env!").skip(1).filter_map(|rest| {
-        let argument = rest.trim_start().strip_prefix(['(', '[', '{'])?.trim_start();
-        // Raw strings too. A quote that is escaped is in text that only looks like the macro.
-        argument.trim_start_matches(['r', '#']).strip_prefix('"')?.split('"').next()
-    });
-    names.collect()
-}
-
-/// Whether a source takes a variable that cargo watches, while its dep-info does not name it. Those that begin with
-/// `CARGO_` come from the manifest, which is listed.
-pub(crate) fn reads_environment(source: &str) -> bool {
-    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    variables_in(source).iter().any(|name| is_name(name) && !name.is_empty() && !name.starts_with("CARGO_"))
-}
-
-/// The string that a line of a manifest sets `key` to.
-pub(crate) fn named_in<'a>(manifest: &'a str, key: &str) -> Option<&'a str> {
+/// The folder of the workspace that a manifest names for its package.
+pub(crate) fn workspace_in(manifest: &str) -> Option<&str> {
     manifest.lines().find_map(|line| {
-        let rest = line.trim_start().trim_start_matches("package.").strip_prefix(key)?;
+        let rest = line.trim_start().trim_start_matches("package.").strip_prefix("workspace")?;
         let value = rest.trim_start().strip_prefix('=')?.trim_start();
         let quote = value.chars().next().filter(|first| ['"', '\''].contains(first))?;
         value.split(quote).nth(1)

@@ -5,15 +5,15 @@
 //!
 //! `XTASK_STORE` is the store's folder, or `off`. An entry is one file: a head, then the program.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::hash::Hasher;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::environment::Environment;
 use crate::place::{PROFILE, Place, Program};
@@ -52,8 +52,8 @@ impl Store {
         Some(Self { root, entry, covered, launcher })
     }
 
-    /// Copies the program to `binary`, and returns its sources here; `None` where there is no entry that can be trusted.
-    pub(crate) fn take(&self, binary: &Path) -> Option<Vec<PathBuf>> {
+    /// Copies the program to `binary`, and returns what went into it here; `None` where there is no entry that can be trusted.
+    pub(crate) fn take(&self, binary: &Path) -> Option<BTreeSet<PathBuf>> {
         let is_private = |path| fs::symlink_metadata(path).ok().filter(|found| self.is_private(found));
         if !is_private(&self.root)?.is_dir() || !is_private(&self.entry)?.is_file() {
             return None;
@@ -65,24 +65,19 @@ impl Store {
         if lines.next() != Some(FORMAT) || lines.next() != Some(digest(program).as_str()) {
             return None;
         }
-        let sources = lines.map(|name| self.covered.get(name).cloned()).collect::<Option<_>>()?;
+        let inputs = lines.map(|name| self.covered.get(name).cloned()).collect::<Option<_>>()?;
         put(binary, program).ok()?;
         // POSIX: this makes now the time of the file. It is that of the last use.
         let used = File::options().write(true).open(&self.entry);
         let _ = used.and_then(|file| file.set_len(file.metadata()?.len()));
-        Some(sources)
+        Some(inputs)
     }
 
-    /// Keeps the program at `binary`, which was built of `sources`, if the key covers all of them.
-    pub(crate) fn keep(&self, binary: &Path, sources: &[PathBuf]) {
+    /// Keeps the program at `binary`, which was built of `inputs`, if the key covers all of them.
+    pub(crate) fn keep(&self, binary: &Path, inputs: &BTreeSet<PathBuf>) {
         let names: BTreeMap<_, _> = self.covered.iter().map(|(name, path)| (path, name)).collect();
-        let name = |source: &PathBuf| {
-            let text = fs::read(source).ok()?;
-            // In another checkout a path that is compiled in would be the wrong one.
-            let knows_its_path = knows_its_path(&String::from_utf8_lossy(&text));
-            names.get(source).filter(|_| !knows_its_path).map(|name| format!("\n{name}"))
-        };
-        let names: Option<String> = sources.iter().map(name).collect();
+        let names: Option<String> =
+            inputs.iter().map(|path| Some(format!("\n{}", names.get(path)?))).collect();
         if let (Some(names), Ok(program)) = (names, fs::read(binary)) {
             let mut entry = format!("{FORMAT}\n{}{names}{END}", digest(&program)).into_bytes();
             entry.extend(program);
@@ -240,26 +235,21 @@ pub(crate) fn relevant_settings(text: &str) -> String {
     kept
 }
 
-/// Whether a program with this source knows where it was built.
-pub(crate) fn knows_its_path(source: &str) -> bool {
-    let paths =
-        ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "OUT_DIR", "CARGO_TARGET_TMPDIR", "CARGO_BIN_EXE_"];
-    let variables = stamp::variables_in(source);
-    variables.iter().any(|name| paths.iter().any(|path| name.starts_with(path)))
-}
-
 /// Puts a program, an entry or a stamp in its place, whole or not at all. Never through the file that is there: cargo links
 /// a program to others. Only the user may write it, and anybody run it.
 pub(crate) fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
-    let making = path.with_extension(format!("{}.tmp", process::id()));
+    // Two containers may share the folder, and the process id.
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+    let making = path.with_extension(format!("{}.{time}.tmp", process::id()));
     let write = |mut file: File| {
         file.write_all(bytes)?;
         #[cfg(unix)]
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         Ok(())
     };
-    let put = File::create(&making).and_then(write).and_then(|()| fs::rename(&making, path));
+    let file = File::options().write(true).create_new(true).open(&making)?;
+    let put = write(file).and_then(|()| fs::rename(&making, path));
     if put.is_err() {
         let _ = fs::remove_file(&making);
     }

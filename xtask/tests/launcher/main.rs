@@ -198,10 +198,65 @@ fn what_only_cargo_can_watch_is_left_to_cargo() {
     clone.xtask().expect(0, 1, "marked=false", "");
     clone.xtask().expect_warm("");
 
+    // Variables, as rustc sees them: the spelling does not matter.
     clone.edit_suite("app/src/main.rs", "\"suite 1", "\"{:?} suite 1");
-    clone.edit_suite("app/src/main.rs", "dep::TEXT", "option_env![\"MY_OWN\"], dep::TEXT");
-    clone.xtask().expect(0, 1, "None suite 1", "");
-    clone.start(clone.command().env("MY_OWN", "x")).expect(0, 1, "Some(\"x\") suite 1", "");
+    clone.edit_suite("app/src/main.rs", "dep::TEXT", "dep::VARIABLE, dep::TEXT");
+    let table = [
+        "option_env![\"MY_OWN\"]",
+        "option_env!(r#\"MY_OWN\"#)",
+        "mine!(\"MY_OWN\")",
+        // Not one of those that cargo sets.
+        "option_env!(\"CARGO_MINE\")",
+    ];
+    for variable in table {
+        let dep = format!(
+            "macro_rules! mine {{ ($name:literal) => {{ option_env!($name) }} }}\npub(crate) use mine;\n\
+             pub const VARIABLE: Option<&str> = {variable};\npub const TEXT: &str = \"dep\";\n"
+        );
+        clone.write_suite("crates/dep/src/lib.rs", &dep.replace("pub(crate) use mine;\n", ""));
+        clone.xtask().expect(0, 1, "None suite 1", "");
+        let set = |value| clone.start(clone.command().env("MY_OWN", value).env("CARGO_MINE", value));
+        set("x").expect(0, 1, "Some(\"x\") suite 1", "");
+        set("y").expect(0, 1, "Some(\"y\") suite 1", "");
+    }
+}
+
+/// Cargo's own dep-info of a program stops at packages from registries and git, which a patch can make depend on a folder.
+#[test]
+fn a_patched_folder_behind_a_package_that_never_changes_is_watched() {
+    let clone = Clone::new(Form::Member);
+    let git = |args: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(args).current_dir(clone.dir.join("git"));
+        assert!(git.output().unwrap().status.success(), "{:?}", args);
+    };
+    for (name, text, dependency) in [
+        ("git/outer", "pub use inner::TEXT;\n", "[dependencies]\ninner.path = \"../inner\"\n"),
+        ("git/inner", "pub const TEXT: &str = \"as published\";\n", ""),
+        ("inner", "pub const TEXT: &str = \"patch 1\";\n", ""),
+    ] {
+        let folder = clone.dir.join(name);
+        let manifest = package(&name[name.len() - 5..]) + dependency;
+        write(&folder.join("Cargo.toml"), &manifest.replace("edition", "version = \"0.1.0\"\nedition"));
+        write(&folder.join("src/lib.rs"), text);
+    }
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "--message", "outer and inner"]);
+    let url = format!("file://{}", clone.dir.join("git").display());
+    let outer = format!("2024\"\n[dependencies]\nouter.git = \"{url}\"");
+    clone.edit_suite("crates/dep/Cargo.toml", "2024\"", &outer);
+    clone.write_suite("crates/dep/src/lib.rs", "pub use outer::TEXT;\n");
+    let patch = format!("[patch.\"{url}\"]\ninner.path = \"{}\"\n", clone.dir.join("inner").display());
+    clone.write(".cargo/xtask.local.toml", &patch);
+    let store = clone.dir.join("store");
+    let start = || clone.start(clone.command().env("XTASK_STORE", &store));
+    start().expect(0, 1, "suite 1, patch 1", "");
+    start().expect_warm("suite 1, patch 1");
+    write(&clone.dir.join("inner/src/lib.rs"), "pub const TEXT: &str = \"patch 2\";\n");
+    start().expect(0, 1, "suite 1, patch 2", AGAIN);
+    // The folder is not part of the store's key.
+    assert!(!store.exists());
 }
 
 /// Then only the system knows where cargo looks for the user's own settings.
@@ -265,14 +320,17 @@ fn it_finds_the_binary_wherever_the_target_folder_is() {
         let clone = Clone::new(form);
         let elsewhere = clone.dir.join("big disk/target");
         let inside = elsewhere.join("lanes");
-        let table: [&[(&str, &Path)]; 6] = [
+        let build_dir = clone.dir.join("build");
+        let table: [&[(&str, &Path)]; 7] = [
             &[("CARGO_BUILD_TARGET", host.as_ref())],
             &[("CARGO_TARGET_DIR", &elsewhere)],
             &[("CARGO_TARGET_DIR", &elsewhere), ("CARGO_BUILD_TARGET", host.as_ref())],
             // A target folder in another one is not a triple's.
             &[("CARGO_TARGET_DIR", &inside)],
             &[("CARGO_TARGET_DIR", "relative".as_ref())],
-            &[("CARGO_BUILD_BUILD_DIR", &clone.dir.join("build")), ("CARGO_TARGET_DIR", "other".as_ref())],
+            &[("CARGO_BUILD_BUILD_DIR", &build_dir), ("CARGO_TARGET_DIR", "other".as_ref())],
+            // As above, where cargo keeps no notes in a target folder.
+            &[("CARGO_BUILD_BUILD_DIR", &build_dir), ("CARGO_TARGET_DIR", "other/rust-analyzer".as_ref())],
         ];
         for variables in table {
             let start = || clone.start(clone.command().envs(variables.iter().copied()));

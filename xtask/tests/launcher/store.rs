@@ -150,8 +150,16 @@ fn a_program_that_knows_where_it_was_built_is_not_kept() {
     assert!(store.entries().is_empty());
     store.start(&clone).expect_warm("crates/suite args=");
 
+    // A path that configuration sets, which differs between checkouts as well.
+    clone.edit_suite("app/src/main.rs", "CARGO_MANIFEST_DIR", "CARGO_WORKSPACE_DIR");
+    let path = "[env]\nCARGO_WORKSPACE_DIR = { value = \"\", relative = true }\n";
+    clone.write(".cargo/xtask.local.toml", path);
+    store.start(&clone).expect(0, 1, "my clöne/ args=", "");
+    assert!(store.entries().is_empty());
+    fs::remove_file(clone.root.join(".cargo/xtask.local.toml")).unwrap();
+
     // Nor one that is made of files elsewhere.
-    clone.edit_suite("app/src/main.rs", "env!(\"CARGO_MANIFEST_DIR\")", "include_str!(\"../../../text\")");
+    clone.edit_suite("app/src/main.rs", "env!(\"CARGO_WORKSPACE_DIR\")", "include_str!(\"../../../text\")");
     clone.write("text", "from elsewhere");
     store.start(&clone).expect(0, 1, "from elsewhere args=", "");
     assert!(store.entries().is_empty());

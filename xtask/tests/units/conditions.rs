@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::environment::Environment;
 use crate::place::{Place, Program};
-use crate::store::{after_key, knows_its_path, relevant_settings};
+use crate::store::{after_key, relevant_settings};
 
 #[test]
 fn each_variable_counts_for_the_build_or_comes_from_cargo_run_or_is_left_alone() {
@@ -71,24 +71,6 @@ fn settings_that_change_no_program_are_left_out_of_the_key() {
 }
 
 #[test]
-fn sources_that_know_their_place_are_seen() {
-    let table = [
-        ("env!(\"CARGO_MANIFEST_DIR\")", true),
-        ("concat!(env!( \"OUT_DIR\" ), \"x\")", true),
-        ("option_env!(\"CARGO_MANIFEST_PATH\")", true),
-        ("env![r\"CARGO_MANIFEST_DIR\"]", true),
-        ("env! {\n    \"OUT_DIR\"\n}", true),
-        ("env!(r#\"CARGO_MANIFEST_DIR\"#)", true),
-        ("\"env!(\\\"OUT_DIR\\\")\"", false),
-        ("env!(\"CARGO_PKG_VERSION\")", false),
-        ("var(\"CARGO_MANIFEST_DIR\")", false),
-    ];
-    for (source, knows) in table {
-        assert_eq!(knows_its_path(source), knows, "{source}");
-    }
-}
-
-#[test]
 fn only_our_names_are_those_of_entries() {
     for (name, rest) in [
         ("xtask-suite-0123456789abcdef0123456789abcdef", Some("")),
@@ -100,29 +82,4 @@ fn only_our_names_are_those_of_entries() {
     ] {
         assert_eq!(after_key(name), rest, "{name}");
     }
-}
-
-/// Otherwise the store would not keep them.
-#[test]
-fn our_own_programs_do_not_know_their_place() {
-    fn check(folder: &Path, checked: &mut usize) {
-        for path in folder.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            if path.is_dir() && name != "tests" {
-                check(&path, checked);
-            } else if path.extension().is_some_and(|end| end == "rs") && name != "tests.rs" {
-                let text = std::fs::read_to_string(&path).unwrap();
-                assert!(!knows_its_path(&text), "{}", path.display());
-                *checked += 1;
-            }
-        }
-    }
-    let mut checked = 0;
-    for package in Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").read_dir().unwrap() {
-        let package = package.unwrap().path();
-        if !package.ends_with("testkit") {
-            check(&package.join("src"), &mut checked);
-        }
-    }
-    assert!(checked > 100, "only {} files", checked);
 }

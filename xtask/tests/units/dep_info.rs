@@ -1,6 +1,7 @@
 //! What is read from dep-info, sources and manifests.
 
-use crate::stamp::{dep_info_paths, named_in, reads_environment};
+use crate::inputs::dep_info_paths;
+use crate::stamp::workspace_in;
 
 #[test]
 fn dep_info_is_split_at_plain_spaces_only() {
@@ -29,24 +30,6 @@ fn the_workspace_that_a_manifest_names_is_found_in_each_spelling() {
         ("[dependencies]\nworkspaces = \"1\"\n", None),
     ];
     for (manifest, dir) in table {
-        assert_eq!(named_in(manifest, "workspace"), dir, "{manifest}");
-    }
-}
-
-#[test]
-fn a_source_reads_the_environment_when_it_names_a_variable_that_is_not_cargos() {
-    let table = [
-        ("const V: &str = env!(\"CARGO_PKG_VERSION\");", false),
-        ("const V: Option<&str> = option_env!(\"GIT_HASH\");", true),
-        ("env!( \"CARGO_PKG_NAME\") env!(\n    \"BUILD_ID\")", true),
-        ("env![\"BUILD_ID\"]", true),
-        ("option_env! {\n    \"BUILD_ID\"\n}", true),
-        ("env!(r#\"BUILD_ID\"#)", true),
-        ("env![\"CARGO_PKG_NAME\"]", false),
-        ("env::var(\"GIT_HASH\")", false),
-        ("split(\"env!(\")", false),
-    ];
-    for (source, reads) in table {
-        assert_eq!(reads_environment(source), reads, "{source}");
+        assert_eq!(workspace_in(manifest), dir, "{manifest}");
     }
 }

@@ -5,6 +5,8 @@
 mod build;
 #[path = "../../src/environment.rs"]
 mod environment;
+#[path = "../../src/inputs.rs"]
+mod inputs;
 #[path = "../../src/launch.rs"]
 mod launch;
 #[path = "../../src/place.rs"]
@@ -17,6 +19,7 @@ mod store;
 mod cargo_output;
 mod conditions;
 mod dep_info;
+mod programs;
 mod stamps;
 
 /// What `main` calls, so that rustc reports only code that nothing uses.
