@@ -19,11 +19,11 @@ pub(crate) fn run(place: &Place, environment: &Environment) -> Result<Option<Inp
     cargo.args(["--message-format", "json-render-diagnostics"]);
     let is_first = !place.binary.exists();
     if is_first {
-        let what = match place.program {
-            Program::Daily => "the suite",
-            Program::Workshop => "the suite's second program, which has this command",
+        let (what, time) = match place.program {
+            Program::Daily => ("the suite", "half a minute"),
+            Program::Workshop => ("the suite's second program, which has this command", "ten seconds"),
         };
-        let _ = writeln!(io::stderr(), "xtask: building {what}: the first time takes about half a minute");
+        let _ = writeln!(io::stderr(), "xtask: building {what}: the first time takes about {time}");
     } else {
         cargo.stderr(Stdio::piped());
         // Through a pipe cargo would drop its colours; the user's own choice counts more.

@@ -187,10 +187,13 @@ fn key(place: &Place, environment: &Environment, covered: &BTreeMap<String, Path
     rustc.arg("-vV").current_dir(&place.workspace).stdin(Stdio::null()).stderr(Stdio::null());
     let asked = rustc.output().ok().filter(|asked| asked.status.success())?;
     add(&asked.stdout);
+    let version = String::from_utf8_lossy(&asked.stdout);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "))?;
+    let triples = [host, place.triple.as_deref().unwrap_or(host)];
     add(environment.flags().as_bytes());
     for path in stamp::configuration(place, &environment.cargo_home()?) {
         if path.extension().map_or(true, |ending| ending == "toml") && path.is_file() {
-            let settings = relevant_settings(&fs::read_to_string(&path).ok()?);
+            let settings = relevant_settings(&fs::read_to_string(&path).ok()?, &triples);
             if !settings.is_empty() {
                 add(settings.as_bytes());
             }
@@ -204,8 +207,9 @@ fn key(place: &Place, environment: &Environment, covered: &BTreeMap<String, Path
 }
 
 /// What of a configuration file of cargo's can change a program, each key with its table: not aliases and how cargo
-/// prints, not the wrapper of the compiler, nor how many run at once. A file with strings over several lines counts whole.
-pub(crate) fn relevant_settings(text: &str) -> String {
+/// prints, not the wrapper of the compiler, nor how many run at once, nor what is set for other targets than `triples`. A file
+/// with strings over several lines counts whole.
+pub(crate) fn relevant_settings(text: &str, triples: &[&str]) -> String {
     if text.contains("\"\"\"") || text.contains("'''") {
         return text.to_owned();
     }
@@ -226,7 +230,10 @@ pub(crate) fn relevant_settings(text: &str) -> String {
             "[alias]" | "[term]" | "[net]" | "[http]" | "[cargo-new]" => true,
             "[build]" => ["jobs", "rustc-wrapper"].contains(&key),
             "" => ["include", "build.jobs", "build.rustc-wrapper"].contains(&key),
-            _ => false,
+            _ => {
+                let target = table.strip_prefix("[target.").and_then(|rest| rest.split(['.', ']']).next());
+                target.is_some_and(|target| !target.contains(['"', '\'', '(']) && !triples.contains(&target))
+            }
         };
         if !is_left_out {
             kept = format!("{kept}{table} {line}\n");

@@ -62,11 +62,13 @@ fn settings_that_change_no_program_are_left_out_of_the_key() {
         ),
         ("[alias] # ours\nx = \"y\"\n[net]\noffline = true\n", ""),
         ("[env]\njobs = \"2\"\n", "[env] jobs = \"2\"\n"),
+        ("[target.a-b-c]\nlinker = \"l\"\n", "[target.a-b-c] linker = \"l\"\n"),
+        ("[target.a-b-musl]\nlinker = \"l\"\n[target.a-b-musl.x]\ny = 1\n", ""),
         ("[env]\nA = '''\n[alias]\n'''\n", "[env]\nA = '''\n[alias]\n'''\n"),
         ("[build]\nx = [\n  [\"a\"],\n]\n", "[build] x = [\n[\"a\"], [\"a\"],\n[\"a\"], ]\n"),
     ];
     for (text, counts) in table {
-        assert_eq!(relevant_settings(text), counts, "{text}");
+        assert_eq!(relevant_settings(text, &["a-b-c"]), counts, "{text}");
     }
 }
 
