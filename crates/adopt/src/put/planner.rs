@@ -152,7 +152,7 @@ impl Planner<'_> {
             Some(adopted) if update == Update::Keep => adopted.version.clone(),
             _ => env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let text = Adopted::new(version, how.clone(), undo).to_text()?.into_bytes();
+        let text = Adopted { version, how: how.clone(), undo }.to_text()?.into_bytes();
         // The record goes with the launcher's folder where that is new, else it is the last file.
         let folder = self.edits.0.iter_mut().find_map(|edit| match &mut edit.after {
             Some(Node::Folder(files)) => Some(files),

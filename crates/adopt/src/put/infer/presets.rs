@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::render::Page;
 use super::{Member, Workspace, read};
-use crate::lists::shortest;
+use crate::observe::settings::shortest;
 
 /// Features that cannot be on together with all others, and why.
 type Dropped = (String, BTreeSet<String>);

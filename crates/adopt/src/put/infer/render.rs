@@ -1,6 +1,6 @@
 //! The text of the file.
 
-use crate::lists::{WIDTH, list};
+use crate::observe::settings::{WIDTH, list};
 
 /// The file under construction.
 #[derive(Debug, Default)]
