@@ -6,8 +6,7 @@ use camino::Utf8Path;
 use xtask_workspace::config::{Config, Members, Packages, Targets, TierCommand};
 
 use super::manifest::Manifest;
-use super::render::Page;
-use super::{Member, Workspace, entries, read};
+use super::{Member, Page, Workspace, entries, read};
 
 /// Harnesses of benches that know a test run from a measurement.
 const HARNESSES: [&str; 6] = ["criterion", "divan", "codspeed", "iai", "gungraun", "libtest_mimic"];
@@ -68,10 +67,9 @@ pub(super) fn write(workspace: &Workspace<'_>, page: &mut Page, notes: &mut Vec<
             explain(&mut entry, "nextest", &format!("{} has a profile for CI", nextest.place(ci)));
             entry.string("nextest-profile", "ci");
         }
-        let entry = entry.finish();
-        if !entry.is_empty() {
+        if !entry.text.is_empty() {
             page.table(&format!("tiers.{}", tier.name));
-            page.text(&entry);
+            page.text.push_str(&entry.text);
         }
     }
 }
