@@ -10,9 +10,6 @@ use xtask_workspace::CargoVersion;
 use super::host::OWN_ALIAS;
 use crate::record::LAUNCHERS;
 
-/// Since then `--target host-tuple` is understood (cargo's changelog).
-const HOST_TUPLE: (u32, u32) = (1, 91);
-
 /// Adds what is missing. `tiers` get an alias each; one that the workspace has already stays. Returns what the
 /// report should say of it.
 pub(crate) fn add(
@@ -24,7 +21,10 @@ pub(crate) fn add(
     let mut notes = Vec::new();
     include(config, cargo, &mut notes)?;
     let quoted = |text: &str| Value::from(text).to_string();
-    let start = start(config, launcher, cargo, &mut notes);
+    // The profile is the launcher's own, so that it neither waits for nor blocks a running build.
+    let target = if config.contains(&["build", "target"]) { " --target host-tuple" } else { "" };
+    let name = format!("--package {launcher} --example {launcher} --features {launcher}/launcher");
+    let start = format!("run --quiet --profile xtask{target} {name} --");
     let [alias, _] = LAUNCHERS;
     if let Some(own) = config.value(&["alias", alias]).filter(|value| !is_ours(value)) {
         config.set(&["alias", OWN_ALIAS], own.to_string().trim())?;
@@ -58,22 +58,6 @@ pub(crate) fn is_ours(alias: &Value) -> bool {
         words.contains("--profile xtask")
             && LAUNCHERS.iter().any(|name| words.contains(&format!("--package {name} ")))
     })
-}
-
-/// The words behind the alias. Its profile is the launcher's own, so that it neither waits for nor blocks a
-/// running build.
-fn start(config: &TomlText, launcher: &str, cargo: CargoVersion, notes: &mut Vec<String>) -> String {
-    let elsewhere = config.contains(&["build", "target"]);
-    if elsewhere && cargo.release < HOST_TUPLE {
-        notes.push(
-            "`build.target` is set, and this cargo cannot be told to build for the host instead: `cargo xtask` \
-             needs cargo 1.91, or that key elsewhere"
-                .to_owned(),
-        );
-    }
-    let target = if elsewhere && cargo.release >= HOST_TUPLE { " --target host-tuple" } else { "" };
-    let name = format!("--package {launcher} --example {launcher} --features {launcher}/launcher");
-    format!("run --quiet --profile xtask{target} {name} --")
 }
 
 fn include(config: &mut TomlText, cargo: CargoVersion, notes: &mut Vec<String>) -> Result<()> {

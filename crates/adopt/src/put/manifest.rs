@@ -9,26 +9,12 @@ use xtask_edit::TomlText;
 /// folder, stay out of it, as they were.
 pub(crate) fn add_member(manifest: &mut TomlText, launcher: &str, nested: &[Utf8PathBuf]) -> Result<()> {
     let quoted = |text: &str| Value::from(text).to_string();
-    if manifest.contains(&["workspace"]) {
-        let members = manifest.value(&["workspace", "members"]);
-        let there = members.as_ref().and_then(Value::as_array);
-        if there.is_some_and(|members| members.iter().any(|member| member.as_str() == Some(launcher))) {
-            return Ok(());
-        }
-        return manifest.push(&["workspace", "members"], &quoted(launcher));
+    let members = manifest.value(&["workspace", "members"]);
+    let mut members = members.as_ref().and_then(Value::as_array).into_iter().flatten();
+    if !members.any(|member| member.as_str() == Some(launcher)) {
+        manifest.push(&["workspace", "members"], &quoted(launcher))?;
     }
-    manifest.set(&["workspace", "members"], &format!("[{}]", quoted(launcher)))?;
-    if !nested.is_empty() {
-        let nested = nested.iter().map(|dir| quoted(dir.as_str())).collect::<Vec<_>>();
-        manifest.set(&["workspace", "exclude"], &list(&nested))?;
-    }
-    Ok(())
-}
-
-/// An array on one line, or with a line each where it would be long.
-fn list(values: &[String]) -> String {
-    let one_line = format!("[{}]", values.join(", "));
-    if one_line.len() <= 80 { one_line } else { format!("[\n    {},\n]", values.join(",\n    ")) }
+    nested.iter().try_for_each(|dir| manifest.push(&["workspace", "exclude"], &quoted(dir.as_str())))
 }
 
 /// The folders below `root` with a package that is no workspace itself, the outermost ones: as soon as the root

@@ -83,7 +83,6 @@ impl Source {
             files.insert(licence.into(), read(&self.root.join(licence))?);
         }
         let crates = self.root.join("crates");
-        let mut left_out = Vec::new();
         for entry in crates.read_dir_utf8().with_context(|| format!("failed to read folder {crates}"))? {
             let entry = entry.with_context(|| format!("failed to read folder {crates}"))?;
             let dir = Utf8Path::new("crates").join(entry.file_name());
@@ -93,20 +92,14 @@ impl Source {
             }
             let mut manifest = parse(&path)?;
             if manifest["package"].get("publish").and_then(Item::as_bool) == Some(false) {
-                left_out.extend(manifest["package"]["name"].as_str().map(str::to_owned));
                 continue;
             }
             // What features turn on needs a clone, as tests do.
             for table in ["dev-dependencies", "features", "test"] {
                 manifest.remove(table);
             }
-            if let Some(dependencies) = manifest.get_mut("dependencies").and_then(Item::as_table_like_mut) {
-                let is_optional =
-                    |item: &Item| item.get("optional").and_then(Item::as_bool).unwrap_or_default();
-                let optional = dependencies.iter().filter(|(_, item)| is_optional(item));
-                for name in optional.map(|(name, _)| name.to_owned()).collect::<Vec<_>>() {
-                    dependencies.remove(&name);
-                }
+            if let Some(dependencies) = manifest.get_mut("dependencies").and_then(Item::as_table_mut) {
+                dependencies.retain(|_, item| item.get("optional").is_none());
             }
             if entry.file_name() == "suite" {
                 // The binary is that of the tasks.
@@ -121,14 +114,8 @@ impl Source {
         let workspace =
             manifest["workspace"].as_table_mut().context("the clone's manifest has no workspace")?;
         workspace.remove("default-members");
-        workspace["members"] =
-            toml_edit::value(toml_edit::Array::from_iter(["crates/*", "inside", "../tasks"]));
-        let dependencies =
-            workspace["dependencies"].as_table_mut().context("the clone shares no dependencies")?;
-        for name in &left_out {
-            dependencies.remove(name);
-        }
-        dependencies["xtask-suite"] = toml_edit::Item::Value("{ path = \"crates/suite\" }".parse()?);
+        workspace["members"] = Item::Value("[\"crates/*\", \"inside\", \"../tasks\"]".parse()?);
+        workspace["dependencies"]["xtask-suite"] = Item::Value("{ path = \"crates/suite\" }".parse()?);
         files.insert("Cargo.toml".into(), manifest.to_string().into_bytes());
         Ok(files)
     }
