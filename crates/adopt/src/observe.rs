@@ -81,7 +81,7 @@ pub fn observe(
         let check = Check { workspace, members, progress };
         let preset = preset.and_then(|name| config.preset(name));
         let mut failures = check.run(preset)?;
-        if let Some(preset) = preset.filter(|preset| settings.may_list_features(preset))
+        if let Some(preset) = preset.filter(|preset| settings.may_set(&["presets", &preset.name]))
             && let Some(found) = check.search(preset, &failures)?
         {
             settings.list_features(&workspace.facts, &preset.name, &found)?;
@@ -127,7 +127,7 @@ fn leave_out(
         |failure: &&Failure| members.contains(&failure.target.package) && builds(tier, &failure.target);
     let by_kind = |failure: &&Failure| {
         matches!(failure.target.kind, TargetKind::Example | TargetKind::Bench)
-            && settings.may_list_targets(tier)
+            && settings.may_set(&["tiers", &tier.name, "targets"])
     };
     let (mut kinds, whole): (Vec<_>, Vec<_>) = failures.iter().filter(built).partition(by_kind);
     let is_gone = |name: &String| whole.iter().any(|failure| failure.target.package == *name);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 use clap::ArgMatches;
 use serde_json::{Value, json};
-use xtask_adopt::{Adopted, Finding, Interrupted, ObservePlan, find_adopted, without_launcher};
+use xtask_adopt::{Adopted, Finding, ObservePlan, find_adopted, without_launcher};
 use xtask_edit::{Edit, Node, Transaction, UndoPlan, describe, unified_diff};
 use xtask_suite::program::{Ended, RESERVED, bytes, count};
 use xtask_suite::{Exit, Shell};
@@ -123,13 +123,7 @@ fn observe(dir: &Utf8Path, environment: &Environment, dry_run: bool, shell: &She
     let members = members.map(|member| (member.name.as_str(), member.features.keys().map(String::as_str)));
     let members = members.collect();
     let config = || Config::load(&root, &members, &RESERVED);
-    let plan = match xtask_adopt::observe(&workspace, &config()?, (launcher, &adopted), shell) {
-        Ok(plan) => plan,
-        Err(error) => match error.downcast::<Interrupted>() {
-            Ok(Interrupted(signal)) => return Ok(Ended::new(Exit::Failed, Some(signal))),
-            Err(error) => return Err(error),
-        },
-    };
+    let plan = xtask_adopt::observe(&workspace, &config()?, (launcher, &adopted), shell)?;
     if dry_run || plan.edits.is_empty() {
         show_observed(&plan, dry_run, shell)?;
         return Ok(Exit::Done.into());

@@ -41,8 +41,9 @@ fn run(name: &str, call: Call<'_>) -> Result<Ended> {
         "disk" => disk::run(&loaded?, arguments).map(Into::into),
         other => Err(anyhow!("there is no command `{other}`")),
     };
-    ended.or_else(|error| match xtask_tools::interrupted(&error) {
-        Some(signal) => Ok(Ended::new(xtask_suite::Exit::Failed, Some(signal))),
-        None => Err(error),
+    ended.or_else(|error| {
+        let observing = error.downcast_ref::<xtask_adopt::Interrupted>().map(|interrupted| interrupted.0);
+        let signal = xtask_tools::interrupted(&error).or(observing).ok_or(error)?;
+        Ok(Ended::new(xtask_suite::Exit::Failed, Some(signal)))
     })
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use toml_edit::Value;
 use xtask_edit::TomlText;
 use xtask_units::TargetKind;
-use xtask_workspace::config::{FILE_NAME, Preset, Target, Targets, Tier};
+use xtask_workspace::config::{FILE_NAME, Target, Targets, Tier};
 use xtask_workspace::{Facts, WrongUsage};
 
 use super::Finding;
@@ -32,14 +32,9 @@ impl Settings {
         Ok(Self { text, findings: Vec::new(), is_as_written, told: BTreeMap::new() })
     }
 
-    /// Whether a list of features may stand for the preset: a list of the user's own stays.
-    pub(super) fn may_list_features(&self, preset: &Preset) -> bool {
-        self.is_as_written || !self.text.contains(&["presets", &preset.name])
-    }
-
-    /// Whether the tier's list of targets may be written: one of the user's own stays.
-    pub(super) fn may_list_targets(&self, tier: &Tier) -> bool {
-        self.is_as_written || !self.text.contains(&["tiers", &tier.name, "targets"])
+    /// Whether what is at `path` may be replaced by a list: what a user wrote there stays.
+    pub(super) fn may_set(&self, path: &[&str]) -> bool {
+        self.is_as_written || !self.text.contains(path)
     }
 
     pub(super) fn list_features(&mut self, facts: &Facts, preset: &str, found: &FoundFeatures) -> Result<()> {

@@ -108,21 +108,12 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// `key = "text"`
-    fn string(&mut self, key: &str, value: &str) {
-        self.line(&format!("{key} = {}", quoted(value)));
-    }
-
     /// `key = ["a", "b"]`, over several lines where it is long.
     fn list(&mut self, key: &str, values: &[String]) {
-        let one = values.iter().map(|value| quoted(value)).collect::<Vec<_>>().join(", ");
-        let one = format!("{key} = [{one}]");
+        let quoted = |value: &String| toml_edit::Value::from(value).to_string();
+        let one = format!("{key} = [{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", "));
         self.line(&if one.len() <= WIDTH { one } else { format!("{key} = {}", list(&[], values)) });
     }
-}
-
-fn quoted(text: &str) -> String {
-    toml_edit::Value::from(text).to_string().trim().to_owned()
 }
 
 #[cfg(test)]

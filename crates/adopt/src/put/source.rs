@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::{DocumentMut, Item};
+use xtask_edit::Node;
 use xtask_workspace::{Environment, WrongUsage};
 
 use super::product::keep_product;
@@ -47,11 +48,10 @@ impl Source {
         let root = root.canonicalize_utf8().unwrap_or(root);
         if !is_clone(&root) {
             let url = env!("CARGO_PKG_REPOSITORY");
-            return Err(WrongUsage(format!(
-                "{root} is no clone of xtask-suite, and only a clone can be adopted from\n  next: git clone {url} && cd xtask-suite && cargo xtask adopt PATH\n  \
+            bail!(WrongUsage(format!(
+                "{root} is not a clone of xtask-suite, and only a clone can be adopted from\n  next: git clone {url} && cd xtask-suite && cargo xtask adopt PATH\n  \
                  --undo works here"
-            ))
-            .into());
+            )));
         }
         let git = |args: &[&str]| {
             let mut git = Command::new("git");
@@ -168,24 +168,13 @@ fn public_url(url: &str) -> Option<String> {
     }
 }
 
-/// Adds the files below `dir` of `base`, without what editors leave.
+/// Adds the files below `dir` of `base`, without what editors leave. Fails for a link.
 fn collect(base: &Utf8Path, dir: &Utf8Path, files: &mut Files) -> Result<()> {
-    let path = base.join(dir);
-    let failed = || format!("failed to read folder {path}");
-    for entry in path.read_dir_utf8().with_context(failed)? {
-        let entry = entry.with_context(failed)?;
-        let name = entry.file_name();
-        if name.starts_with('.') || name.ends_with('~') {
-            continue;
-        }
-        let kind = entry.file_type().with_context(failed)?;
-        if kind.is_dir() {
-            collect(base, &dir.join(name), files)?;
-        } else if kind.is_file() {
-            files.insert(dir.join(name), read(entry.path())?);
-        } else {
-            bail!("{} is a link, not a file; it was not copied", entry.path());
-        }
+    let is_wanted =
+        |path: &Utf8Path| !path.as_str().ends_with('~') && !path.iter().any(|name| name.starts_with('.'));
+    if let Some(Node::Folder(found)) = Node::read(&base.join(dir))? {
+        let found = found.into_iter().filter(|(path, _)| is_wanted(path));
+        files.extend(found.map(|(path, bytes)| (dir.join(path), bytes)));
     }
     Ok(())
 }

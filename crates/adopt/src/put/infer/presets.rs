@@ -14,14 +14,20 @@ pub(super) fn write(workspace: &Workspace<'_>, stable: bool, page: &mut Page, no
     let all = features(workspace);
     let dropped = dropped(workspace, &all, stable);
     let is_kept = |feature: &String| dropped.iter().all(|(_, features)| !features.contains(feature));
-    if let Some((mut features, why)) = common(workspace) {
-        features.retain(is_kept);
-        if features.iter().any(|feature| !is_on_by_default(&carriers(&all, feature))) {
-            page.table("presets.common");
-            page.comment(&format!("{why}."));
-            page.list("features", &shortest(workspace.facts, &features));
-            notes.push(format!("preset common: {why}"));
-        }
+    // A built-in preset takes the features `common`; else those named `full` are what the members say goes together.
+    let with = |name: &str| {
+        let members = workspace.members.iter();
+        members.filter(|member| member.package.features.contains_key(name)).collect::<Vec<_>>()
+    };
+    let members = if with("common").is_empty() { with("full") } else { Vec::new() };
+    let full = members.iter().map(|member| member.feature("full")).filter(is_kept).collect::<BTreeSet<_>>();
+    if full.iter().any(|feature| !is_on_by_default(&carriers(&all, feature))) {
+        let manifests = members.iter().map(|member| member.manifest.shown.as_str()).collect::<Vec<_>>();
+        let why = format!("a feature `full` in {}", manifests.join(", "));
+        page.table("presets.common");
+        page.comment(&format!("{why}."));
+        page.list("features", &shortest(workspace.facts, &full));
+        notes.push(format!("preset common: {why}"));
     }
     if dropped.is_empty() {
         return;
@@ -36,33 +42,6 @@ pub(super) fn write(workspace: &Workspace<'_>, stable: bool, page: &mut Page, no
     let kept =
         all.iter().map(|(feature, _)| feature).filter(|name| is_kept(name) && !name.ends_with("/default"));
     page.list("features", &shortest(workspace.facts, &kept.cloned().collect()));
-}
-
-/// The features that the workspace itself takes together, and why; `None` with a feature `common`, which the built-in
-/// preset takes.
-fn common(workspace: &Workspace<'_>) -> Option<(BTreeSet<String>, String)> {
-    let named = |wanted: &dyn Fn(&Member<'_>, &str) -> bool| {
-        let (mut features, mut manifests) = (BTreeSet::new(), Vec::new());
-        for member in &workspace.members {
-            let names = member.package.features.keys().filter(|name| wanted(member, name));
-            let before = features.len();
-            features.extend(names.map(|name| member.feature(name)));
-            manifests.extend((features.len() > before).then_some(member.manifest.shown.as_str()));
-        }
-        (!features.is_empty()).then(|| (features, manifests.join(", ")))
-    };
-    if named(&|_, name| name == "common").is_some() {
-        return None;
-    }
-    if let Some((features, manifests)) = named(&|_, name| name == "full") {
-        return Some((features, format!("a feature `full` in {manifests}")));
-    }
-    // Features that are named for documentation turn on just that.
-    let (features, manifests) = named(&|member, name| {
-        let listed = member.manifest.strings(&["package", "metadata", "docs", "rs", "features"]);
-        listed.contains(&name) && !name.contains("doc")
-    })?;
-    Some((features, format!("[package.metadata.docs.rs] of {manifests} names them")))
 }
 
 /// What all features are without, with the reason: features that compile logging out, and on a stable toolchain those that
