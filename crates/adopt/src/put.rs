@@ -103,8 +103,7 @@ pub fn plan(
     planner.manifest()?;
     planner.record(&how, options.update)?;
     planner.say_what_git_ignores();
-    let Planner { edits, notes, .. } = planner;
-    Ok(AdoptPlan { root: host.root().to_owned(), launcher, how, edits, notes })
+    Ok(AdoptPlan { root: host.root().to_owned(), launcher, how, edits: planner.edits, notes: planner.notes })
 }
 
 /// The folder for the launcher.
@@ -146,14 +145,10 @@ struct Planner<'a> {
     notes: Vec<String>,
 }
 
-impl<'a> Planner<'a> {
-    fn root(&self) -> &'a Utf8Path {
-        self.host.root()
-    }
-
+impl Planner<'_> {
     /// A file that becomes `after`, or is removed; no edit if it is so already.
     fn file(&mut self, path: &Utf8Path, after: Option<Vec<u8>>) -> Result<()> {
-        let before = Node::read(&self.root().join(path))?;
+        let before = Node::read(&self.host.root().join(path))?;
         let edit = Edit { path: path.to_owned(), before, after: after.map(Node::File) };
         if !edit.is_empty() {
             self.edits.push(edit);
@@ -165,7 +160,7 @@ impl<'a> Planner<'a> {
     fn suite(&mut self, source: &Source, options: &AdoptOptions) -> Result<How> {
         let Some((_, adopted)) = &self.host.adopted else {
             if options.update != Update::Keep {
-                let root = self.root();
+                let root = self.host.root();
                 bail!(WrongUsage(format!(
                     "nothing was adopted in {root}\n  next: the same without --update adopts it"
                 )));
@@ -173,14 +168,13 @@ impl<'a> Planner<'a> {
             let how = options.how.clone().unwrap_or_else(|| How::vendored(source));
             let mut files = launcher::own_files(source, self.launcher, &how)?;
             files.extend(launcher::tasks_files());
-            let seed = String::from_utf8_lossy(&source.lock_file()?).into_owned();
-            let lock = launcher::suite_lock(&files, &seed, self.environment)?;
+            let lock = launcher::suite_lock(&files, &source.lock_file()?, self.environment)?;
             files.insert("suite/Cargo.lock".into(), lock);
             let after = Some(Node::Folder(files));
             self.edits.push(Edit { path: self.launcher.into(), before: None, after });
             return Ok(how);
         };
-        let root = self.root();
+        let root = self.host.root();
         if options.update == Update::Keep {
             if !root.join(self.launcher).join("Cargo.toml").exists() {
                 bail!(WrongUsage(format!(
@@ -239,7 +233,7 @@ impl<'a> Planner<'a> {
 
     /// The lock file of the suite after an update: the clone's versions, and those of the tasks' dependencies.
     fn updated_lock(&self, source: &Source, files: &Files) -> Result<Vec<u8>> {
-        let read = |path: &Utf8Path| read_text(self.root(), &Utf8Path::new(self.launcher).join(path));
+        let read = |path: &Utf8Path| read_text(self.host.root(), &Utf8Path::new(self.launcher).join(path));
         let mut files = files.clone();
         let mut are_as_made = true;
         for (path, made) in launcher::tasks_files() {
@@ -248,7 +242,7 @@ impl<'a> Planner<'a> {
             files.extend(text.map(|text| (path, text)));
         }
         let there = read(Utf8Path::new("suite/Cargo.lock"))?.unwrap_or_default();
-        let seed = lock_file::union(&String::from_utf8_lossy(&source.lock_file()?), &there);
+        let seed = lock_file::union(&source.lock_file()?, &there);
         // Tasks that depend on packages beside them cannot be locked elsewhere. Of the union, cargo takes what it
         // needs when it builds.
         match launcher::suite_lock(&files, &seed, self.environment) {
@@ -263,19 +257,20 @@ impl<'a> Planner<'a> {
         if self.host.adopted.is_some() {
             return Ok(());
         }
-        if read_text(self.root(), path)?.is_some() {
+        if read_text(self.host.root(), path)?.is_some() {
             self.notes.push(format!("your {FILE_NAME} stays as it is"));
             return Ok(());
         }
-        let inferred = infer::xtask_toml(&self.host.outline.facts, !self.host.outline.cargo.nightly);
-        self.notes.extend(inferred.notes);
-        self.file(path, Some(inferred.text.into_bytes()))
+        let outline = &self.host.outline;
+        let (text, notes) = infer::xtask_toml(&outline.facts, !outline.cargo.nightly);
+        self.notes.extend(notes);
+        self.file(path, Some(text.into_bytes()))
     }
 
     fn git_ignore(&mut self) -> Result<()> {
         let path = Utf8Path::new(".gitignore");
         let line = format!("/.cargo/{}", xtask_tools::LOCAL_FILE);
-        let text = read_text(self.root(), path)?.unwrap_or_default();
+        let text = read_text(self.host.root(), path)?.unwrap_or_default();
         if text.lines().any(|other| other.trim_end() == line) {
             return Ok(());
         }
@@ -296,7 +291,7 @@ impl<'a> Planner<'a> {
     /// If the workspace has no lock file, cargo makes it, as before.
     fn lock_file(&mut self) -> Result<()> {
         let path = Utf8Path::new("Cargo.lock");
-        let Some(text) = read_text(self.root(), path)? else { return Ok(()) };
+        let Some(text) = read_text(self.host.root(), path)? else { return Ok(()) };
         match lock_file::add_launcher(&text, self.launcher) {
             Some(text) => self.file(path, Some(text.into_bytes())),
             None => Ok(()),
@@ -308,7 +303,7 @@ impl<'a> Planner<'a> {
         let nested = if manifest.contains(&["workspace"]) {
             Vec::new()
         } else {
-            manifest::nested_packages(self.root(), &self.host.outline.facts.target_dir)?
+            manifest::nested_packages(self.host.root(), &self.host.outline.facts.target_dir)?
         };
         manifest::add_member(&mut manifest, self.launcher, &nested)?;
         self.file(Utf8Path::new("Cargo.toml"), Some(manifest.text().into()))
@@ -321,7 +316,7 @@ impl<'a> Planner<'a> {
         }
         let adopted = self.host.adopted.as_ref().map(|(_, adopted)| adopted);
         let before = adopted.map(|adopted| adopted.undo.clone()).unwrap_or_default();
-        let undo = extend(before, &self.edits, self.root(), |path| is_own(path, self.launcher))?;
+        let undo = extend(before, &self.edits, self.host.root(), |path| is_own(path, self.launcher))?;
         // Settings may be repaired while the suite stays.
         let version = match adopted {
             Some(adopted) if update == Update::Keep => adopted.version.clone(),
@@ -339,7 +334,7 @@ impl<'a> Planner<'a> {
     /// New files that git ignores would be missing in other clones.
     fn say_what_git_ignores(&mut self) {
         let mut git = Command::new("git");
-        git.args(["check-ignore", "--verbose", "--"]).current_dir(self.root());
+        git.args(["check-ignore", "--verbose", "--"]).current_dir(self.host.root());
         for edit in &self.edits {
             match &edit.after {
                 Some(Node::Folder(files)) => {
@@ -355,15 +350,14 @@ impl<'a> Planner<'a> {
         let lines = String::from_utf8_lossy(&output.stdout);
         // `<file>:<line>:<pattern>\t<path>`; a pattern that begins with `!` takes back what another one ignores.
         let ignored = lines.lines().filter_map(|line| line.split_once('\t'));
-        let ignored =
-            ignored.filter(|(rule, _)| !rule.rsplit(':').next().is_some_and(|rule| rule.starts_with('!')));
-        let ignored = ignored.collect::<Vec<_>>();
-        if let [(rule, path), others @ ..] = &ignored[..] {
-            let more =
-                if others.is_empty() { String::new() } else { format!(" and {} more files", others.len()) };
-            self.notes.push(format!(
-                "git ignores {path}{more} ({rule}): other clones of the repository will not have them"
-            ));
+        let mut ignored =
+            ignored.filter(|(rule, _)| !rule.rsplit(':').next().unwrap_or_default().starts_with('!'));
+        if let Some((rule, path)) = ignored.next() {
+            let more = match ignored.count() {
+                0 => String::new(),
+                more => format!(" and {more} more files"),
+            };
+            self.notes.push(format!("git ignores {path}{more} ({rule}): other clones will not have them"));
         }
     }
 }

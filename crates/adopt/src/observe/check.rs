@@ -58,8 +58,8 @@ impl Check<'_> {
     /// Checks the members with the features of `preset`, or the default ones. Returns the members' targets that failed.
     pub(crate) fn run(&self, preset: Option<&Preset>) -> Result<Vec<Failure>> {
         let facts = &self.workspace.facts;
-        let others = facts.members().map(|member| member.name.clone());
-        let exclude = others.filter(|name| !self.members.contains(name)).collect::<Vec<_>>();
+        let others = facts.members().filter(|member| !self.members.contains(&member.name));
+        let exclude = others.map(|member| member.name.clone()).collect::<Vec<_>>();
         let mut args = vec!["check".to_owned()];
         args.extend(package_args(&Packages::Workspace, &exclude, facts));
         args.extend(preset.into_iter().flat_map(|preset| feature_args(preset, &self.packages())));
@@ -236,11 +236,7 @@ fn cause_for<'a>(facts: &Facts, member: &LocalPackage, seen: &'a [Failure]) -> O
 
 /// Words on one line, as long as a line of a comment may be.
 fn one_line(text: &str) -> String {
-    const LONGEST: usize = 160;
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut line = words.chars().filter(|c| !c.is_control()).take(LONGEST).collect::<String>();
-    if line.len() < words.len() {
-        line.push('…');
-    }
-    line
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "");
+    let line = format!("{words:.160}");
+    if line.len() < words.len() { line + "…" } else { line }
 }

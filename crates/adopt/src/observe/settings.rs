@@ -13,9 +13,6 @@ use xtask_workspace::{Facts, WrongUsage};
 use super::Finding;
 use super::check::{Failure, FoundFeatures};
 
-/// Beyond it a line goes on in the next one.
-pub(crate) const WIDTH: usize = 108;
-
 /// The file with what is added to it.
 pub(super) struct Settings {
     pub(super) text: TomlText,
@@ -103,13 +100,11 @@ impl Settings {
     }
 
     pub(super) fn find(&mut self, what: &str, of: &str, why: &str) {
+        let (what, of, why) = (what.to_owned(), of.to_owned(), why.to_owned());
         match self.findings.iter_mut().find(|finding| finding.what == what && finding.why == why) {
-            Some(finding) if finding.of.iter().any(|other| other == of) => {}
-            Some(finding) => finding.of.push(of.to_owned()),
-            None => {
-                let (what, why) = (what.to_owned(), why.to_owned());
-                self.findings.push(Finding { what, of: vec![of.to_owned()], why });
-            }
+            Some(finding) if finding.of.contains(&of) => {}
+            Some(finding) => finding.of.push(of),
+            None => self.findings.push(Finding { what, of: vec![of], why }),
         }
     }
 
@@ -137,25 +132,11 @@ pub(crate) fn shortest(facts: &Facts, features: &BTreeSet<String>) -> Vec<String
     list
 }
 
-/// An array of these strings, over several lines, below the comments.
+/// An array with a line for each of these comments and strings.
 pub(crate) fn list(comments: &[String], values: &[String]) -> String {
-    let mut text = "[\n".to_owned();
-    for comment in comments {
-        text = format!("{text}    {comment}\n");
-    }
-    let mut line = String::new();
-    for value in values {
-        let value = Value::from(value.as_str()).to_string();
-        if !line.is_empty() && line.len() + value.len() + 6 > WIDTH {
-            text = format!("{text}   {line}\n");
-            line.clear();
-        }
-        line = format!("{line} {value},");
-    }
-    if !line.is_empty() {
-        text = format!("{text}   {line}\n");
-    }
-    text + "]"
+    let values = values.iter().map(|value| format!("{},", Value::from(value.as_str())));
+    let lines = comments.iter().cloned().chain(values).map(|line| format!("    {line}\n"));
+    format!("[\n{}]", lines.collect::<String>())
 }
 
 #[cfg(test)]
@@ -223,7 +204,10 @@ exclude = [
 ]
 targets = [
     # no benches: `c` (bench \"x\"): no
-    \"lib\", \"bins\", \"tests\", \"examples\",
+    \"lib\",
+    \"bins\",
+    \"tests\",
+    \"examples\",
 ]
 
 [presets.full]

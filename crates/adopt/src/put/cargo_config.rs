@@ -19,7 +19,15 @@ pub(crate) fn add(
     cargo: CargoVersion,
 ) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    include(config, cargo, &mut notes)?;
+    if !includes(cargo) {
+        let (major, minor) = cargo.release;
+        notes.push(format!(
+            "cargo {major}.{minor} knows no `include`, so {LOCAL_FILE} is not included: settings of this machine go into the \
+             configuration in your cargo home"
+        ));
+    } else if let Err(error) = add_include(config) {
+        notes.push(format!("{LOCAL_FILE} is not included: {error}"));
+    }
     let quoted = |text: &str| Value::from(text).to_string();
     // The profile is the launcher's own, so that it neither waits for nor blocks a running build.
     let target = if config.contains(&["build", "target"]) { " --target host-tuple" } else { "" };
@@ -39,12 +47,6 @@ pub(crate) fn add(
                 .push(format!("your alias `{tier}` stays; the tier of that name is `cargo {alias} {tier}`")),
         }
     }
-    if config.contains(&["source", "crates-io", "replace-with"]) {
-        notes.push(format!(
-            "your configuration replaces crates.io: what the suite depends on must be there too; for a vendored folder: \
-             cargo vendor --sync {launcher}/suite/Cargo.toml"
-        ));
-    }
     if !config.contains(&["profile", "xtask"]) {
         config.set(&["profile", "xtask", "inherits"], "\"dev\"")?;
         config.set(&["profile", "xtask", "debug"], "false")?;
@@ -58,20 +60,4 @@ pub(crate) fn is_ours(alias: &Value) -> bool {
         words.contains("--profile xtask")
             && LAUNCHERS.iter().any(|name| words.contains(&format!("--package {name} ")))
     })
-}
-
-fn include(config: &mut TomlText, cargo: CargoVersion, notes: &mut Vec<String>) -> Result<()> {
-    if !includes(cargo) {
-        notes.push(format!(
-            "cargo {}.{} knows no `include`, so {LOCAL_FILE} is not included: settings of this machine go into the \
-             configuration in your cargo home",
-            cargo.release.0, cargo.release.1
-        ));
-        return Ok(());
-    }
-    if config.contains(&["include"]) && config.value(&["include"]).is_none() {
-        notes.push(format!("`[[include]]` stays as it is; add one with `path = \"{LOCAL_FILE}\"`"));
-        return Ok(());
-    }
-    add_include(config)
 }

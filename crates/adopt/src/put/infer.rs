@@ -13,17 +13,11 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{Facts, LocalPackage};
 
-use crate::observe::settings::{WIDTH, list};
+use crate::observe::settings::list;
 use manifest::Manifest;
 
-/// An `xtask.toml` and what is to be said about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Inferred {
-    /// The text, lines ended by LF.
-    pub(crate) text: String,
-    /// One line each, for the report.
-    pub(crate) notes: Vec<String>,
-}
+/// Beyond it a line goes on in the next one.
+const WIDTH: usize = 108;
 
 /// The members with their manifests, and the root manifest.
 struct Workspace<'a> {
@@ -37,8 +31,8 @@ struct Member<'a> {
     manifest: Manifest,
 }
 
-/// The text of `xtask.toml`, and notes. `stable`: whether the toolchain refuses unstable features.
-pub(crate) fn xtask_toml(facts: &Facts, stable: bool) -> Inferred {
+/// The text of `xtask.toml`, and notes for the report. `stable`: whether the toolchain refuses unstable features.
+pub(crate) fn xtask_toml(facts: &Facts, stable: bool) -> (String, Vec<String>) {
     let read = |dir: &Utf8Path| Manifest::read(&facts.root, &dir.join("Cargo.toml"));
     let members = facts.members().map(|package| Member { package, manifest: read(&package.dir) });
     let workspace = Workspace { facts, members: members.collect(), root: read(&facts.root) };
@@ -60,7 +54,7 @@ pub(crate) fn xtask_toml(facts: &Facts, stable: bool) -> Inferred {
         );
         page.list("ignore", &ignorable);
     }
-    Inferred { text: page.text, notes }
+    (page.text, notes)
 }
 
 /// The text of a file; empty where it cannot be read.

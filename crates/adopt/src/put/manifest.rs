@@ -20,6 +20,12 @@ pub(crate) fn add_member(manifest: &mut TomlText, launcher: &str, nested: &[Utf8
 /// The folders below `root` with a package that is no workspace itself, the outermost ones: as soon as the root
 /// is a workspace, cargo would take each for a member that is not listed, and refuse to work in it.
 pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let is_on_its_own = |manifest: &str| {
+        TomlText::parse(manifest).is_ok_and(|manifest| {
+            let has = |path: &[&str]| manifest.contains(path);
+            has(&["package"]) && !has(&["workspace"]) && !has(&["package", "workspace"])
+        })
+    };
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(dir) = open.pop() {
@@ -34,7 +40,7 @@ pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<
             match std::fs::read_to_string(path.join("Cargo.toml")) {
                 // A copy that `cargo vendor` made is used where it lies, never worked in.
                 Ok(_) if path.join(".cargo-checksum.json").exists() => {}
-                Ok(text) if is_package_without_workspace(&text) => {
+                Ok(text) if is_on_its_own(&text) => {
                     found.extend(path.strip_prefix(root).map(Utf8Path::to_owned));
                 }
                 _ => open.push(path.to_owned()),
@@ -43,12 +49,4 @@ pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<
     }
     found.sort();
     Ok(found)
-}
-
-fn is_package_without_workspace(manifest: &str) -> bool {
-    TomlText::parse(manifest).is_ok_and(|manifest| {
-        manifest.contains(&["package"])
-            && !manifest.contains(&["workspace"])
-            && !manifest.contains(&["package", "workspace"])
-    })
 }

@@ -80,7 +80,7 @@ impl Source {
     pub fn suite(&self) -> Result<Files> {
         let mut files = Files::new();
         for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
-            files.insert(licence.into(), read(&self.root.join(licence))?);
+            files.insert(licence.into(), read(&self.root.join(licence))?.into());
         }
         let crates = self.root.join("crates");
         for entry in crates.read_dir_utf8().with_context(|| format!("failed to read folder {crates}"))? {
@@ -123,25 +123,23 @@ impl Source {
     /// The same workspace where the suite is not copied: only the tasks are in it, and a package that starts the
     /// workshop. `dependency` says where cargo finds a crate of the suite, as TOML.
     pub fn without_copy(&self, dependency: impl Fn(&str) -> String) -> Result<Files> {
-        let text = format!(
+        let mut profiles = parse(&self.root.join("Cargo.toml"))?;
+        profiles.retain(|key, _| key == "profile");
+        let manifest = format!(
             "[workspace]\nresolver = \"3\"\nmembers = [\"inside\", \"workshop\", \"../tasks\"]\n\n\
-             [workspace.dependencies]\nxtask-suite = {}\nxtask-workshop = {}\n",
+             [workspace.dependencies]\nxtask-suite = {}\nxtask-workshop = {}\n{profiles}",
             dependency("suite"),
             dependency("workshop")
         );
-        let mut manifest: DocumentMut = text.parse().context("failed to make the suite's manifest")?;
-        if let Some(profile) = parse(&self.root.join("Cargo.toml"))?.get("profile") {
-            manifest["profile"] = profile.clone();
-        }
         Ok(Files::from([
-            ("Cargo.toml".into(), manifest.to_string().into_bytes()),
+            ("Cargo.toml".into(), manifest.into_bytes()),
             ("workshop/Cargo.toml".into(), include_bytes!("../../files/workshop.toml").to_vec()),
             ("workshop/src/main.rs".into(), include_bytes!("../../files/workshop.rs").to_vec()),
         ]))
     }
 
     /// The clone's lock file.
-    pub fn lock_file(&self) -> Result<Vec<u8>> {
+    pub fn lock_file(&self) -> Result<String> {
         read(&self.root.join("Cargo.lock"))
     }
 }
@@ -179,13 +177,12 @@ fn collect(base: &Utf8Path, dir: &Utf8Path, files: &mut Files) -> Result<()> {
     Ok(())
 }
 
-fn read(path: &Utf8Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("failed to read {path}"))
+fn read(path: &Utf8Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("failed to read {path}"))
 }
 
 fn parse(path: &Utf8Path) -> Result<DocumentMut> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
-    text.parse().with_context(|| format!("failed to parse {path}"))
+    read(path)?.parse().with_context(|| format!("failed to parse {path}"))
 }
 
 #[cfg(test)]

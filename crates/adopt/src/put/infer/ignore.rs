@@ -16,19 +16,18 @@ const FILES: &str = ".gitignore .gitattributes .mailmap .git-blame-ignore-revs .
 
 /// The patterns for what is there.
 pub(super) fn gather(facts: &Facts) -> Vec<String> {
-    let is_one_of = |list: &str, name: &str| list.split(' ').any(|other| other == name);
-    let pattern = |path: &Utf8Path, name: &str| {
-        let is_licence = ["LICENSE", "LICENCE", "COPYING"].iter().any(|start| name.starts_with(start));
-        if is_one_of(FOLDERS, name) && path.is_dir() {
-            Some(format!("{name}/**"))
-        } else {
-            ((is_licence || is_one_of(FILES, name)) && path.is_file()).then(|| name.to_owned())
-        }
-    };
     let found = entries(&facts.root).into_iter().filter_map(|path| {
         let name = path.file_name()?.to_owned();
-        let pattern = pattern(&path, &name).filter(|_| selects_all(facts, &path))?;
-        Some((pattern, name))
+        let is_in = |list: &str| list.split(' ').any(|other| other == name);
+        let is_licence = ["LICENSE", "LICENCE", "COPYING"].iter().any(|start| name.starts_with(start));
+        let pattern = if is_in(FOLDERS) && path.is_dir() {
+            format!("{name}/**")
+        } else if (is_in(FILES) || is_licence) && path.is_file() {
+            name.clone()
+        } else {
+            return None;
+        };
+        selects_all(facts, &path).then_some((pattern, name))
     });
     let mut found = found.collect::<Vec<_>>();
     if !found.is_empty() {

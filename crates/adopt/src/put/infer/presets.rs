@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::{Member, Page, Workspace, read};
+use super::{Member, Page, Workspace};
 use crate::observe::settings::shortest;
 
-/// A feature as `member/feature`, and what it turns on: features of members in the same form, and others as they are
-/// written (`locks?/nightly`).
-type Feature = (String, Vec<String>);
+/// A feature as `member/feature`; what it turns on: features of members in the same form, and others as they are written
+/// (`locks?/nightly`); and its manifest.
+type Feature<'a> = (String, Vec<String>, &'a str);
 
 /// Writes the presets that differ from the built-in ones.
 pub(super) fn write(workspace: &Workspace<'_>, stable: bool, page: &mut Page, notes: &mut Vec<String>) {
     let all = features(workspace);
-    let dropped = dropped(workspace, &all, stable);
+    let dropped = dropped(&all, stable);
     let is_kept = |feature: &String| dropped.iter().all(|(_, features)| !features.contains(feature));
     // A built-in preset takes the features `common`; else those named `full` are what the members say goes together.
     let with = |name: &str| {
@@ -40,21 +40,16 @@ pub(super) fn write(workspace: &Workspace<'_>, stable: bool, page: &mut Page, no
         notes.push(format!("preset full: without {names}: {why}"));
     }
     let kept =
-        all.iter().map(|(feature, _)| feature).filter(|name| is_kept(name) && !name.ends_with("/default"));
+        all.iter().map(|(feature, ..)| feature).filter(|name| is_kept(name) && !name.ends_with("/default"));
     page.list("features", &shortest(workspace.facts, &kept.cloned().collect()));
 }
 
 /// What all features are without, with the reason: features that compile logging out, and on a stable toolchain those that
 /// turn on the feature `nightly` of a package from elsewhere; with all that lead to one of them.
-fn dropped(workspace: &Workspace<'_>, all: &[Feature], stable: bool) -> Vec<(String, BTreeSet<String>)> {
-    let config = [".cargo/config.toml", ".cargo/config"].map(|path| read(&workspace.facts.root.join(path)));
-    let stable = stable && !config.iter().any(|text| text.contains("RUSTC_BOOTSTRAP"));
-    let is_foreign = |value: &str| all.iter().all(|(feature, _)| feature != value);
+fn dropped(all: &[Feature<'_>], stable: bool) -> Vec<(String, BTreeSet<String>)> {
+    let is_foreign = |value: &str| all.iter().all(|(feature, ..)| feature != value);
     let mut dropped = Vec::<(String, BTreeSet<String>)>::new();
-    for (feature, values) in all {
-        let shown =
-            workspace.members.iter().find(|member| feature.split('/').next() == Some(&member.package.name));
-        let shown = shown.map_or("", |member| &member.manifest.shown);
+    for (feature, values, shown) in all {
         let nightly = values.iter().find(|value| stable && value.ends_with("/nightly") && is_foreign(value));
         let why = match nightly {
             Some(value) => format!("{shown}: `{value}`"),
@@ -86,8 +81,9 @@ fn is_on_by_default(carriers: &BTreeSet<String>) -> bool {
     carriers.iter().any(|feature| feature.ends_with("/default"))
 }
 
-fn features(workspace: &Workspace<'_>) -> Vec<Feature> {
-    let of = |member: &Member<'_>| {
+fn features<'a>(workspace: &'a Workspace<'_>) -> Vec<Feature<'a>> {
+    let mut all = Vec::new();
+    for member in &workspace.members {
         let dependencies = member.manifest.dependencies(&workspace.root);
         let resolved = |value: &String| {
             let Some((key, name)) = value.split_once('/') else { return member.feature(value) };
@@ -96,20 +92,20 @@ fn features(workspace: &Workspace<'_>) -> Vec<Feature> {
                 |other: &&Member<'_>| dependency.is_some_and(|found| found.package == other.package.name);
             workspace.members.iter().find(is_meant).map_or(value.clone(), |other| other.feature(name))
         };
-        let features = member.package.features.iter();
-        features
-            .map(|(name, values)| (member.feature(name), values.iter().map(resolved).collect()))
-            .collect::<Vec<_>>()
-    };
-    workspace.members.iter().flat_map(of).collect()
+        for (name, values) in &member.package.features {
+            let values = values.iter().map(resolved).collect();
+            all.push((member.feature(name), values, member.manifest.shown.as_str()));
+        }
+    }
+    all
 }
 
 /// `feature`, and all features that turn it on.
-fn carriers(all: &[Feature], feature: &str) -> BTreeSet<String> {
+fn carriers(all: &[Feature<'_>], feature: &str) -> BTreeSet<String> {
     let mut carriers = BTreeSet::from([feature.to_owned()]);
     loop {
         let before = carriers.len();
-        for (feature, values) in all {
+        for (feature, values, _) in all {
             if values.iter().any(|value| carriers.contains(value)) {
                 carriers.insert(feature.clone());
             }

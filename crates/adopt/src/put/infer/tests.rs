@@ -13,12 +13,10 @@ const LIBS: [(&str, &str); 2] = [("a/src/lib.rs", ""), ("b/src/lib.rs", "")];
 
 #[test]
 fn a_workspace_that_works_by_default_gets_a_header_only() {
-    let inferred = inferred(&[A, ("a/src/lib.rs", ""), ("a/benches/x.rs", "fn f() {}")], true);
-    assert!(inferred.text.lines().all(|line| line.starts_with('#')), "{}", inferred.text);
-    assert!(
-        inferred.text.contains(concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/configuration.md"))
-    );
-    assert_eq!((inferred.text.contains('\r'), inferred.notes), (false, vec![]));
+    let (text, notes) = inferred(&[A, ("a/src/lib.rs", ""), ("a/benches/x.rs", "fn f() {}")], true);
+    assert!(text.lines().all(|line| line.starts_with('#')), "{text}");
+    assert!(text.contains(concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/configuration.md")));
+    assert_eq!((text.contains('\r'), notes), (false, vec![]));
 }
 
 #[test]
@@ -145,7 +143,7 @@ fn full_leaves_out_features_that_ask_for_nightly_elsewhere_and_what_leads_there(
 features = [\"x\"]
 ";
     assert_eq!(body(&files), expected);
-    assert!(!inferred(&files, false).text.contains('['), "a nightly toolchain takes them");
+    assert!(!inferred(&files, false).0.contains('['), "a nightly toolchain takes them");
     let own = a.replace("[features]", "[features]\nnightly = []").replace("locks?/nightly", "nightly");
     assert_eq!(body(&[("a/Cargo.toml", &own), LIBS[0]]), "", "its own feature may need none");
     let default = a.replace("x = []", "default = [\"fast\"]");
