@@ -1,19 +1,16 @@
 //! Puts the suite into somebody else's workspace, keeps it up to date there, and takes it out again.
 //!
 //! What an adopted copy can do is always here: say what was adopted, take it back, and observe what does not build.
-//! Adopting and updating need a clone of the suite. They are behind the feature `put`, and no copy has their sources.
+//! Adopting and updating need a clone of the suite. They are behind the feature `put`, whose sources are not copied.
 
-mod lists;
 mod observe;
 #[cfg(feature = "put")]
 mod put;
 mod record;
-mod undo;
 
 pub use observe::{Finding, Interrupted, ObservePlan, observe};
 #[cfg(feature = "put")]
 pub use put::{
     AdoptOptions, AdoptPlan, Existing, Host, Source, Update, plan, takes_lock_file, unchanged_but_for,
 };
-pub use record::{Adopted, How, find_adopted, short};
-pub use undo::{plan_undo, remove_target_dir, without_launcher};
+pub use record::{Adopted, How, find_adopted, plan_undo, remove_target_dir, short, without_launcher};

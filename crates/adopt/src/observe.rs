@@ -4,8 +4,7 @@
 //! a second observation finds nothing more to write.
 
 mod check;
-mod search;
-mod settings;
+pub(crate) mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +12,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use xtask_edit::{Edit, Node, Reversal};
-use xtask_units::TargetKind;
+use xtask_units::{FailedTarget, TargetKind};
 use xtask_workspace::config::{Config, FILE_NAME, Packages, Target, Targets, Tier, TierCommand};
 use xtask_workspace::{CargoCommand, Progress, Workspace, digest, package_args};
 
@@ -30,7 +29,7 @@ pub struct ObservePlan {
     pub root: Utf8PathBuf,
     /// What is left out from now on.
     pub findings: Vec<Finding>,
-    /// The changes of `xtask.toml` and of the record; none where nothing is left out that was not before.
+    /// The changes of `xtask.toml` and of the record; empty if there is nothing new to leave out.
     #[serde(skip)]
     pub edits: Vec<Edit>,
 }
@@ -40,16 +39,16 @@ pub struct ObservePlan {
 pub struct Finding {
     /// What is left out: `member bb`, `benches`, `feature aa/fast`.
     pub what: String,
-    /// Of what: names of tiers, or the name of a preset.
+    /// The names of the tiers, or of the preset, that it is left out of.
     pub of: Vec<String>,
     /// What was seen.
     pub why: String,
 }
 
 /// Checks the members that the tiers take, once for each preset, and decides what `xtask.toml` has to leave out.
-/// Compiles, but changes nothing beside the target dir.
+/// Compiles, but changes nothing outside the target dir.
 ///
-/// Fails with [`Interrupted`] after a signal, and where cargo fails without naming anything that did not compile.
+/// Fails with [`Interrupted`] after a signal, and if cargo fails without naming anything that did not compile.
 pub fn observe(
     workspace: &Workspace,
     config: &Config,
@@ -66,50 +65,47 @@ pub fn observe(
     });
     let is_as_written = created == Some(&digest(text.as_bytes()));
     let mut settings = Settings::new(&text, is_as_written)?;
-    for (preset, tiers) in by_preset(config) {
-        let members = selected(workspace, &tiers);
+    // The tiers that compile members of their own choice, by preset.
+    let mut by_preset = BTreeMap::<_, Vec<_>>::new();
+    for tier in &config.tiers {
+        if tier.command != TierCommand::Doc && !matches!(tier.packages, Packages::List(_)) {
+            let members = members(workspace, tier);
+            by_preset.entry(tier.preset.as_deref()).or_default().push((tier, members));
+        }
+    }
+    for (preset, tiers) in by_preset {
+        let members = tiers.iter().flat_map(|(_, members)| members).collect::<BTreeSet<_>>();
         if members.is_empty() {
             continue;
         }
-        let check = Check { workspace, members: &members, progress };
+        let check = Check { workspace, members, progress };
         let preset = preset.and_then(|name| config.preset(name));
         let mut failures = check.run(preset)?;
-        if let Some(preset) = preset.filter(|preset| settings.may_list_features(preset))
-            && let Some(found) = search::features(&check, preset, &failures)?
+        if let Some(preset) = preset.filter(|preset| settings.may_set(&["presets", &preset.name]))
+            && let Some(found) = check.search(preset, &failures)?
         {
-            settings.list_features(&workspace.facts, &preset.name, &found);
+            settings.list_features(&workspace.facts, &preset.name, &found)?;
             failures = found.failures;
         }
-        for tier in tiers {
-            leave_out(workspace, tier, &failures, &mut settings);
+        for (tier, members) in &tiers {
+            leave_out(tier, members, &failures, &mut settings)?;
         }
     }
-    let findings = settings.findings();
-    let Some(new) = settings.finish()? else {
-        return Ok(ObservePlan { root: root.to_owned(), findings, edits: Vec::new() });
-    };
-    let edit = Edit { path: path.to_owned(), before, after: Some(Node::file(new.into_bytes())) };
-    let mut edits = vec![edit];
-    // A file of adopt's own that a user has edited is the user's: undoing leaves it, whatever else is in it.
-    if is_as_written || created.is_none() {
-        let undo = xtask_edit::extend(adopted.undo.clone(), &edits, root, |_| false)?;
-        let path = Utf8Path::new(launcher).join(record::FILE_NAME);
-        let text = adopted.clone().with_undo(undo).to_text()?;
-        let before = Node::read(&root.join(&path))?;
-        edits.push(Edit { path, before, after: Some(Node::file(text.into_bytes())) });
+    let findings = settings.findings;
+    let new = settings.text.text();
+    let mut edits = Vec::new();
+    if new != text {
+        edits.push(Edit { path: path.to_owned(), before, after: Some(Node::file(new)) });
+        // A file of adopt's own that a user has edited is the user's: undoing leaves it, whatever else is in it.
+        if is_as_written || created.is_none() {
+            let undo = xtask_edit::extend(adopted.undo.clone(), &edits, root, |_| false)?;
+            let path = Utf8Path::new(launcher).join(record::FILE_NAME);
+            let text = Adopted { undo, ..adopted.clone() }.to_text()?;
+            let before = Node::read(&root.join(&path))?;
+            edits.push(Edit { path, before, after: Some(Node::file(text)) });
+        }
     }
     Ok(ObservePlan { root: root.to_owned(), findings, edits })
-}
-
-/// The tiers that compile members of their own choice, by preset; first those without one.
-fn by_preset(config: &Config) -> BTreeMap<Option<&str>, Vec<&Tier>> {
-    let mut tiers = BTreeMap::<_, Vec<_>>::new();
-    let chosen =
-        |tier: &&Tier| tier.command != TierCommand::Doc && !matches!(tier.packages, Packages::List(_));
-    for tier in config.tiers.iter().filter(chosen) {
-        tiers.entry(tier.preset.as_deref()).or_default().push(tier);
-    }
-    tiers
 }
 
 /// The names of the members that `tier` takes.
@@ -120,32 +116,34 @@ fn members(workspace: &Workspace, tier: &Tier) -> BTreeSet<String> {
     command.members(facts).into_iter().map(|member| member.name.clone()).collect()
 }
 
-/// The names of the members that any of the tiers takes.
-fn selected(workspace: &Workspace, tiers: &[&Tier]) -> Vec<String> {
-    tiers.iter().flat_map(|tier| members(workspace, tier)).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// What `tier` would build of the failures, left out of it: kinds of targets where that is enough, else members.
-fn leave_out(workspace: &Workspace, tier: &Tier, failures: &[Failure], settings: &mut Settings) {
-    let members = members(workspace, tier);
-    let taken = |failure: &&Failure| members.contains(&failure.member);
-    let failures = failures.iter().filter(taken).filter(|failure| builds(tier, failure));
+/// Leaves what `tier` would build of the failures out of it: kinds of targets where that is enough, else members.
+fn leave_out(
+    tier: &Tier,
+    members: &BTreeSet<String>,
+    failures: &[Failure],
+    settings: &mut Settings,
+) -> Result<()> {
+    let built =
+        |failure: &&Failure| members.contains(&failure.target.package) && builds(tier, &failure.target);
     let by_kind = |failure: &&Failure| {
-        matches!(failure.kind, TargetKind::Example | TargetKind::Bench) && settings.may_list_targets(tier)
+        matches!(failure.target.kind, TargetKind::Example | TargetKind::Bench)
+            && settings.may_set(&["tiers", &tier.name, "targets"])
     };
-    let (kinds, whole): (Vec<_>, Vec<_>) = failures.partition(by_kind);
-    let gone = |name: &str| whole.iter().any(|failure| failure.member == name);
-    if members.iter().all(|member| gone(member)) && !members.is_empty() {
-        settings.nothing_left(&tier.name, &whole);
-        return;
+    let (mut kinds, whole): (Vec<_>, Vec<_>) = failures.iter().filter(built).partition(by_kind);
+    let is_gone = |name: &String| whole.iter().any(|failure| failure.target.package == *name);
+    if members.iter().all(is_gone) && !members.is_empty() {
+        // A tier without members would be an error, so it stays as it is.
+        let why = whole.first().map_or("", |failure| failure.why.as_str());
+        settings.find("nothing, since no member would be left", &tier.name, why);
+        return Ok(());
     }
-    settings.exclude(&tier.name, &whole);
-    settings
-        .list_targets(tier, &kinds.into_iter().filter(|failure| !gone(&failure.member)).collect::<Vec<_>>());
+    kinds.retain(|failure| !is_gone(&failure.target.package));
+    settings.exclude(&tier.name, &whole)?;
+    settings.list_targets(tier, &kinds)
 }
 
 /// Whether the tier compiles the target that failed.
-fn builds(tier: &Tier, failure: &Failure) -> bool {
+fn builds(tier: &Tier, failed: &FailedTarget) -> bool {
     let tests = tier.command == TierCommand::Test;
     let lists = |target: Target| match &tier.targets {
         Targets::All => true,
@@ -157,8 +155,8 @@ fn builds(tier: &Tier, failure: &Failure) -> bool {
             Target::Benches => tier.command == TierCommand::Bench,
         },
     };
-    match failure.kind {
-        TargetKind::Lib | TargetKind::Bin if failure.unit_tests => lists(Target::Tests),
+    match failed.kind {
+        TargetKind::Lib | TargetKind::Bin if failed.unit_tests => lists(Target::Tests),
         // The other targets need the library, and tests the programs.
         TargetKind::Lib | TargetKind::BuildScript => true,
         TargetKind::Bin => lists(Target::Bins) || lists(Target::Tests),
@@ -168,29 +166,14 @@ fn builds(tier: &Tier, failure: &Failure) -> bool {
     }
 }
 
-/// The features of a preset that go together, as `member/feature`.
-pub(crate) struct FoundFeatures {
-    /// Those that stay on.
-    pub(crate) kept: BTreeSet<String>,
-    /// Those that are left out, each with what was seen.
-    pub(crate) dropped: Vec<(String, String)>,
-    /// What fails whatever the features are.
-    pub(crate) failures: Vec<Failure>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_tier_leaves_out_only_what_it_would_build() {
-        let failure = |kind, unit_tests| Failure {
-            member: "a".to_owned(),
-            kind,
-            unit_tests,
-            name: None,
-            why: String::new(),
-        };
+        let failure =
+            |kind, unit_tests| FailedTarget { package: "a".to_owned(), kind, unit_tests, name: None };
         let failures = [
             failure(TargetKind::Lib, false),
             failure(TargetKind::Lib, true),

@@ -1,5 +1,5 @@
-//! The workshop: the program with the commands that people need now and then. The launcher builds it when one is first
-//! asked for; the daily program, `xtask-suite`, links none of what only these need.
+//! The workshop: the program with the commands that people need now and then. The launcher builds it when one of them is
+//! first called; the daily program, `xtask-suite`, links nothing that only these need.
 //!
 //! Every command is options → plan → execute → report; here the options are read and the report is shown.
 
@@ -12,7 +12,7 @@ mod version;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use xtask_suite::program::{self, Call, Ended, nearest_settings};
 
 /// Runs the workshop with this process's arguments.
@@ -39,10 +39,11 @@ fn run(name: &str, call: Call<'_>) -> Result<Ended> {
         "setup" => setup::run(&loaded?, arguments),
         "doctor" => doctor::run(loaded, arguments, &dir, environment, shell),
         "disk" => disk::run(&loaded?, arguments).map(Into::into),
-        other => Err(anyhow::anyhow!("there is no command `{other}`")),
+        other => Err(anyhow!("there is no command `{other}`")),
     };
-    ended.or_else(|error| match xtask_tools::interrupted(&error) {
-        Some(signal) => Ok(Ended::new(xtask_suite::Exit::Failed, Some(signal))),
-        None => Err(error),
+    ended.or_else(|error| {
+        let observing = error.downcast_ref::<xtask_adopt::Interrupted>().map(|interrupted| interrupted.0);
+        let signal = xtask_tools::interrupted(&error).or(observing).ok_or(error)?;
+        Ok(Ended::new(xtask_suite::Exit::Failed, Some(signal)))
     })
 }

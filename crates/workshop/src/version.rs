@@ -1,56 +1,32 @@
 //! `cargo xtask version`: which suite this is, where it came from, and what was changed in it.
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
-use serde::Serialize;
-use xtask_workspace::Environment;
-
-use xtask_adopt::{How, find_adopted, short};
+use serde_json::json;
+use xtask_adopt::{find_adopted, short};
 use xtask_suite::Exit;
 use xtask_suite::program::Context;
+use xtask_workspace::Environment;
 
-/// The answer.
-#[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "the key that readers of the JSON look for")]
-struct Version {
-    /// The running program's.
-    version: &'static str,
-    /// What the workspace has adopted.
-    adopted: Option<AdoptedVersion>,
-    /// The commit that is checked out, in a clone with git.
-    revision: Option<String>,
-}
-
-#[derive(Serialize)]
-struct AdoptedVersion {
-    version: String,
-    how: How,
-    /// The suite's own files that differ from what was adopted, relative to the root.
-    changed: Vec<Utf8PathBuf>,
-}
-
-/// Prints it.
+/// Prints it: the version, what the workspace has adopted, and in a clone with git the commit that is checked out.
 pub(super) fn run(context: &Context, environment: &Environment) -> Result<Exit> {
-    let root = context.workspace.root();
-    let adopted = find_adopted(root)?.map(|(launcher, adopted)| AdoptedVersion {
-        changed: adopted.changed_here(root, launcher),
-        version: adopted.version,
-        how: adopted.how,
-    });
-    let version = Version { version: env!("CARGO_PKG_VERSION"), adopted, revision: revision(environment) };
-    if context.shell.json() {
-        context.shell.document(&version)?;
-        return Ok(Exit::Done);
-    }
-    if let Some(AdoptedVersion { version, how, changed }) = &version.adopted {
+    let (root, shell) = (context.workspace.root(), &context.shell);
+    let version = env!("CARGO_PKG_VERSION");
+    let revision = revision(environment);
+    let adopted = find_adopted(root)?;
+    let adopted = adopted.map(|(launcher, adopted)| (adopted.changed_here(root, launcher), adopted));
+    if shell.json() {
+        let adopted = adopted.map(|(changed, adopted)| {
+            json!({ "version": adopted.version, "how": adopted.how, "changed": changed })
+        });
+        shell.document(&json!({ "version": version, "adopted": adopted, "revision": revision }))?;
+    } else if let Some((changed, adopted)) = adopted {
         for path in changed {
-            context.shell.result(&format!("changed here: {path}"));
+            shell.result(&format!("changed here: {path}"));
         }
-        context.shell.result(&format!("xtask-suite {version}, {}", how.describe()));
+        shell.result(&format!("xtask-suite {}, {}", adopted.version, adopted.how.describe()));
     } else {
-        let at =
-            version.revision.as_deref().map_or(String::new(), |rev| format!(", a clone at {}", short(rev)));
-        context.shell.result(&format!("xtask-suite {}{at}", version.version));
+        let at = revision.map_or(String::new(), |revision| format!(", a clone at {}", short(&revision)));
+        shell.result(&format!("xtask-suite {version}{at}"));
     }
     Ok(Exit::Done)
 }

@@ -1,4 +1,5 @@
-//! One `cargo check` of all targets that goes on after errors, and what of the members it could not build.
+//! One `cargo check` of all targets that goes on after errors, and what it could not build; and the search for features of
+//! a preset that do not go together.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,7 +7,9 @@ use std::fmt;
 use anyhow::{Result, bail};
 use xtask_units::{FailedTarget, Record, RunOptions, TargetKind};
 use xtask_workspace::config::{Packages, Preset};
-use xtask_workspace::{CargoCommand, Facts, LocalPackage, Progress, Workspace, feature_args, package_args};
+use xtask_workspace::{
+    CargoCommand, Facts, LocalPackage, Progress, Workspace, feature_args, package_args, preset_features,
+};
 
 /// A signal came while cargo was running; its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,50 +23,43 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// A target of a member that was not built.
+/// A target that was not built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    pub(crate) member: String,
-    pub(crate) kind: TargetKind,
-    /// Whether it is the unit tests of the library or the program.
-    pub(crate) unit_tests: bool,
-    /// The target's name; `None` for the library and the build script.
-    pub(crate) name: Option<String>,
+    pub(crate) target: FailedTarget,
     /// What was seen, on one line.
     pub(crate) why: String,
 }
 
-impl Failure {
-    /// Whether it is the same target, whatever was seen of it.
-    pub(crate) fn is_of_same_target(&self, other: &Self) -> bool {
-        let target = |failure: &Self| {
-            let Self { member, kind, unit_tests, name, .. } = failure;
-            (member.clone(), *kind, *unit_tests, name.clone())
-        };
-        target(self) == target(other)
-    }
+/// The features of a preset that go together.
+pub(crate) struct FoundFeatures {
+    /// Those that stay on, as `member/feature`.
+    pub(crate) kept: BTreeSet<String>,
+    /// Those that are left out, each with what was seen.
+    pub(crate) dropped: Vec<(String, String)>,
+    /// What fails whatever the features are.
+    pub(crate) failures: Vec<Failure>,
 }
 
 /// What is checked.
 pub(crate) struct Check<'a> {
     pub(crate) workspace: &'a Workspace,
     /// Names of members.
-    pub(crate) members: &'a [String],
+    pub(crate) members: BTreeSet<&'a String>,
     pub(crate) progress: &'a dyn Progress,
 }
 
 impl Check<'_> {
-    /// The members.
-    pub(crate) fn packages(&self) -> Vec<&LocalPackage> {
+    fn packages(&self) -> Vec<&LocalPackage> {
         let members = self.workspace.facts.members();
         members.filter(|member| self.members.contains(&member.name)).collect()
     }
 
-    /// Checks the members with the features of `preset`, or the default ones.
+    /// Checks the members with the features of `preset`, or the default ones. Returns the members' targets that failed.
     pub(crate) fn run(&self, preset: Option<&Preset>) -> Result<Vec<Failure>> {
         let facts = &self.workspace.facts;
-        let others = facts.members().map(|member| member.name.clone());
-        let exclude = others.filter(|name| !self.members.contains(name)).collect::<Vec<_>>();
+        let others = facts.members().filter(|member| !self.members.contains(&member.name));
+        let exclude = others.map(|member| member.name.clone()).collect::<Vec<_>>();
         let mut args = vec!["check".to_owned()];
         args.extend(package_args(&Packages::Workspace, &exclude, facts));
         args.extend(preset.into_iter().flat_map(|preset| feature_args(preset, &self.packages())));
@@ -86,100 +82,143 @@ impl Check<'_> {
         }
         Ok(failures)
     }
+
+    /// Looks for the features of `preset` that cause `failures`, if these are not there with default features alone.
+    ///
+    /// Features are turned on in halves, so that a few that fail among many cost a few checks each. Of two that exclude
+    /// each other the first stays.
+    pub(crate) fn search(&self, preset: &Preset, failures: &[Failure]) -> Result<Option<FoundFeatures>> {
+        if failures.is_empty() || !preset.default_features {
+            return Ok(None);
+        }
+        let mut found =
+            FoundFeatures { kept: BTreeSet::new(), dropped: Vec::new(), failures: self.run(None)? };
+        if first_new(failures, &found.failures).is_none() {
+            return Ok(None);
+        }
+        let members = self.packages();
+        let all = if preset.all_features {
+            let features = members.iter().flat_map(|member| {
+                let names = member.features.keys().filter(|name| *name != "default");
+                names.map(|name| format!("{}/{name}", member.name))
+            });
+            features.collect()
+        } else {
+            preset_features(preset, &members)
+        };
+        // Those of the members that fail come last, so that the rest of the workspace keeps its features.
+        let is_failing = |feature: &String| {
+            failures.iter().any(|failure| feature.split('/').next() == Some(&failure.target.package))
+        };
+        let (failing, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_failing);
+        self.turn_on(&others, preset, &mut found)?;
+        self.turn_on(&failing, preset, &mut found)?;
+        Ok(Some(found))
+    }
+
+    /// Turns on all that can be of `candidates`, in their order.
+    fn turn_on(&self, candidates: &[String], preset: &Preset, found: &mut FoundFeatures) -> Result<()> {
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let features = found.kept.iter().chain(candidates).cloned().collect::<BTreeSet<_>>();
+        let preset = Preset {
+            features: features.iter().cloned().collect(),
+            all_features: false,
+            default_features: true,
+            ..preset.clone()
+        };
+        let failures = self.run(Some(&preset))?;
+        match (first_new(&failures, &found.failures), candidates) {
+            (None, _) => found.kept = features,
+            (Some(failure), [feature]) => found.dropped.push((feature.clone(), failure.why.clone())),
+            (Some(_), _) => {
+                let (first, second) = candidates.split_at(candidates.len() / 2);
+                self.turn_on(first, &preset, found)?;
+                self.turn_on(second, &preset, found)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first failure whose target is not in `base`.
+fn first_new<'a>(failures: &'a [Failure], base: &[Failure]) -> Option<&'a Failure> {
+    failures.iter().find(|failure| base.iter().all(|other| other.target != failure.target))
 }
 
 /// What a check that failed says of `members`: the targets that did not compile, and those that were never begun because
 /// something they need had failed.
 fn failures(facts: &Facts, members: &[&LocalPackage], record: &Record) -> Vec<Failure> {
-    let is_member = |name: &str| members.iter().any(|member| member.name == name);
-    let mut found = Vec::new();
-    let mut causes = Vec::<(String, String)>::new();
+    let mut seen = Vec::new();
     for text in &record.not_compiled {
         let Some(target) = FailedTarget::parse(text) else { continue };
-        let errors = record.compile_errors.iter().filter(|error| {
+        let error = record.compile_errors.iter().find(|error| {
             let named = target.name.as_ref().is_none_or(|name| *name == error.target);
             error.package == target.package && error.kind == target.kind && named
         });
-        let error = errors.map(|error| one_line(&error.message)).next();
+        let error = error.map(|error| one_line(&error.message));
         let why = format!("{text}: {}", error.as_deref().unwrap_or("the compiler failed"));
-        let FailedTarget { package, kind, name, unit_tests } = target;
-        if is_member(&package) {
-            found.push(Failure { member: package.clone(), kind, unit_tests, name, why: why.clone() });
-        }
-        causes.push((package, why));
+        seen.push(Failure { target, why });
     }
     for package in &record.failed_scripts {
-        let why = format!("`{package}`: its build script failed");
-        if is_member(package) {
-            let member = package.clone();
-            let kind = TargetKind::BuildScript;
-            found.push(Failure { member, kind, unit_tests: false, name: None, why: why.clone() });
-        }
-        causes.push((package.clone(), why));
+        let kind = TargetKind::BuildScript;
+        let target = FailedTarget { package: package.clone(), kind, name: None, unit_tests: false };
+        seen.push(Failure { target, why: format!("`{package}`: its build script failed") });
     }
-    // Where nothing failed that cargo names, it failed itself: nothing was begun, whatever the members are like.
-    for member in members.iter().filter(|_| !causes.is_empty()) {
+    let mut found = Vec::new();
+    for member in members {
+        let own = seen.iter().filter(|failure| failure.target.package == member.name).collect::<Vec<_>>();
+        found.extend(own.iter().copied().cloned());
         // Its own library or build script says it all.
-        let is_told = found.iter().any(|failure| {
-            failure.member == member.name
-                && !failure.unit_tests
-                && matches!(failure.kind, TargetKind::Lib | TargetKind::BuildScript)
+        let is_told = own.iter().any(|Failure { target, .. }| {
+            !target.unit_tests && matches!(target.kind, TargetKind::Lib | TargetKind::BuildScript)
         });
-        if is_told {
-            continue;
-        }
-        let why = || format!("not built, since this failed: {}", cause_for(facts, member, &causes));
-        let never_begun = never_begun(member, record).into_iter().map(|(kind, name, unit_tests)| Failure {
-            member: member.name.clone(),
-            kind,
-            unit_tests,
-            name,
-            why: why(),
-        });
-        let new = never_begun.filter(|new| found.iter().all(|old| !old.is_of_same_target(new)));
-        let new = new.collect::<Vec<_>>();
-        found.extend(new);
+        // If cargo names nothing that failed, it failed itself, and nothing was begun.
+        let Some(cause) = cause_for(facts, member, &seen).filter(|_| !is_told) else { continue };
+        let new = never_begun(member, record).into_iter();
+        let new = new.filter(|target| own.iter().all(|failure| failure.target != *target));
+        let why = format!("not built, since this failed: {cause}");
+        found.extend(new.map(|target| Failure { target, why: why.clone() }));
     }
     found
 }
 
-/// The targets that cargo was asked for and that no message tells of. What the manifest lets cargo leave out, by
+/// The targets that cargo was asked for and that no message is about. What the manifest lets cargo leave out, by
 /// `required-features` or `test = false`, is not among them.
-fn never_begun(member: &LocalPackage, record: &Record) -> Vec<(TargetKind, Option<String>, bool)> {
+fn never_begun(member: &LocalPackage, record: &Record) -> Vec<FailedTarget> {
     let manifest = std::fs::read_to_string(member.dir.join("Cargo.toml")).unwrap_or_default();
     let says = |key: &str, value: &str| {
         manifest.lines().any(|line| line.trim_start().starts_with(key) && line.contains(value))
     };
     let (may_lack_features, may_lack_tests) = (says("required-features", ""), says("test", "false"));
-    let built = record.units.iter().filter(|unit| unit.package == member.name).collect::<Vec<_>>();
     let mut found = Vec::new();
     for target in &member.targets {
         let kind = TargetKind::from_cargo(&target.kinds);
         let is_lib = kind == TargetKind::Lib;
-        let units = built.iter().filter(|unit| unit.kind == kind && unit.target == target.name);
-        let tests = units.clone().any(|unit| unit.test);
-        let plain = units.clone().any(|unit| !unit.test);
-        let name = (!is_lib).then(|| target.name.clone());
-        let has_units = tests || plain;
-        match kind {
-            TargetKind::BuildScript => {}
-            _ if !is_lib && may_lack_features => {}
-            TargetKind::Lib | TargetKind::Bin => {
-                if !plain {
-                    found.push((kind, name, false));
-                } else if !tests && !may_lack_tests {
-                    found.push((kind, name, true));
-                }
-            }
-            _ if !has_units && !may_lack_tests => found.push((kind, name, false)),
-            _ => {}
+        if kind == TargetKind::BuildScript || (!is_lib && may_lack_features) {
+            continue;
         }
+        let units = record
+            .units
+            .iter()
+            .filter(|unit| unit.package == member.name && unit.kind == kind && unit.target == target.name);
+        let (tests, plain): (Vec<_>, Vec<_>) = units.partition(|unit| unit.test);
+        let unit_tests = match kind {
+            TargetKind::Lib | TargetKind::Bin if plain.is_empty() => false,
+            TargetKind::Lib | TargetKind::Bin if tests.is_empty() && !may_lack_tests => true,
+            TargetKind::Lib | TargetKind::Bin => continue,
+            _ if tests.is_empty() && plain.is_empty() && !may_lack_tests => false,
+            _ => continue,
+        };
+        let name = (!is_lib).then(|| target.name.clone());
+        found.push(FailedTarget { package: member.name.clone(), kind, name, unit_tests });
     }
     found
 }
 
-/// What failed of all that `member` depends on; else of what is no member, which it may depend on.
-fn cause_for(facts: &Facts, member: &LocalPackage, causes: &[(String, String)]) -> String {
+/// What failed of all that `member` depends on; else of what is not in the workspace, which it may depend on.
+fn cause_for<'a>(facts: &Facts, member: &LocalPackage, seen: &'a [Failure]) -> Option<&'a str> {
     let mut needed = BTreeSet::new();
     let mut open = member.dependencies.iter().map(|edge| edge.package).collect::<Vec<_>>();
     while let Some(package) = open.pop() {
@@ -188,20 +227,16 @@ fn cause_for(facts: &Facts, member: &LocalPackage, causes: &[(String, String)]) 
             open.extend(package.dependencies.iter().filter(|edge| !edge.dev).map(|edge| edge.package));
         }
     }
-    let is_needed = |name: &str| needed.iter().any(|&package| facts.packages[package].name == name);
-    let is_local = |name: &str| facts.packages.iter().any(|package| package.name == name);
-    let own = causes.iter().find(|(package, _)| is_needed(package));
-    let foreign = causes.iter().find(|(package, _)| !is_local(package));
-    own.or(foreign).or(causes.first()).map_or_else(String::new, |(_, why)| why.clone())
+    let first =
+        |is_cause: &dyn Fn(&str) -> bool| seen.iter().find(|failure| is_cause(&failure.target.package));
+    let own = first(&|name| needed.iter().any(|&package| facts.packages[package].name == name));
+    let foreign = || first(&|name| facts.packages.iter().all(|package| package.name != name));
+    own.or_else(foreign).or(seen.first()).map(|failure| failure.why.as_str())
 }
 
 /// Words on one line, as long as a line of a comment may be.
 fn one_line(text: &str) -> String {
-    const LONGEST: usize = 160;
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut line = words.chars().filter(|c| !c.is_control()).take(LONGEST).collect::<String>();
-    if line.len() < words.len() {
-        line.push('…');
-    }
-    line
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "");
+    let line = format!("{words:.160}");
+    if line.len() < words.len() { line + "…" } else { line }
 }

@@ -1,174 +1,153 @@
-//! The entries that observing adds to `xtask.toml`, each with a comment that says what was seen.
+//! The entries that observing adds to `xtask.toml`, each with a comment that says what was seen; and lists as that file
+//! has them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use toml_edit::{Array, Value};
+use toml_edit::Value;
 use xtask_edit::TomlText;
-use xtask_workspace::config::{FILE_NAME, Preset, Target, Targets, Tier};
+use xtask_units::TargetKind;
+use xtask_workspace::config::{FILE_NAME, Target, Targets, Tier};
 use xtask_workspace::{Facts, WrongUsage};
 
-use super::check::Failure;
-use super::{Finding, FoundFeatures};
-use crate::lists::{list, shortest};
+use super::Finding;
+use super::check::{Failure, FoundFeatures};
 
-/// The file, and what is to be added.
+/// The file with what is added to it.
 pub(super) struct Settings {
-    text: TomlText,
+    pub(super) text: TomlText,
+    pub(super) findings: Vec<Finding>,
     /// Whether `adopt` wrote it and nobody has changed it since.
     is_as_written: bool,
-    /// By tier: members with the reason.
-    exclude: Vec<(String, BTreeMap<String, String>)>,
-    /// By tier: the kinds that are left, and why others are not.
-    targets: Vec<(String, Vec<String>, Vec<String>)>,
-    /// By preset: its features, and why others are not among them.
-    features: Vec<(String, Vec<String>, Vec<String>)>,
-    findings: Vec<Finding>,
+    /// What comments have said so far, and in which table.
+    told: BTreeMap<String, String>,
 }
 
 impl Settings {
     pub(super) fn new(text: &str, is_as_written: bool) -> Result<Self> {
         let text = TomlText::parse(text).map_err(|problem| WrongUsage(format!("{FILE_NAME}: {problem}")))?;
-        let (exclude, targets, features, findings) = Default::default();
-        Ok(Self { text, is_as_written, exclude, targets, features, findings })
+        Ok(Self { text, findings: Vec::new(), is_as_written, told: BTreeMap::new() })
     }
 
-    /// Whether a list of features may stand for the preset: a list of the user's own stays.
-    pub(super) fn may_list_features(&self, preset: &Preset) -> bool {
-        self.is_as_written || !self.text.contains(&["presets", &preset.name])
+    /// Whether what is at `path` may be replaced by a list: what a user wrote there stays.
+    pub(super) fn may_set(&self, path: &[&str]) -> bool {
+        self.is_as_written || !self.text.contains(path)
     }
 
-    /// Whether the tier's list of targets may be written: one of the user's own stays.
-    pub(super) fn may_list_targets(&self, tier: &Tier) -> bool {
-        self.is_as_written || !self.text.contains(&["tiers", &tier.name, "targets"])
-    }
-
-    pub(super) fn list_features(&mut self, facts: &Facts, preset: &str, found: &FoundFeatures) {
-        let features = shortest(facts, &found.kept);
-        let reasons = found.dropped.iter().map(|(feature, why)| format!("not {feature}: {why}"));
-        self.features.push((preset.to_owned(), features, reasons.collect()));
+    pub(super) fn list_features(&mut self, facts: &Facts, preset: &str, found: &FoundFeatures) -> Result<()> {
+        let mut comments = Vec::new();
         for (feature, why) in &found.dropped {
-            self.find(format!("feature {feature}"), preset, why);
+            self.find(&format!("feature {feature}"), preset, why);
+            comments.push(self.comment(&format!("presets.{preset}"), &format!("not {feature}: {why}")));
         }
+        self.text.set(&["presets", preset, "features"], &list(&comments, &shortest(facts, &found.kept)))
     }
 
     /// Leaves the members of `failures` out of a tier.
-    pub(super) fn exclude(&mut self, tier: &str, failures: &[&Failure]) {
+    pub(super) fn exclude(&mut self, tier: &str, failures: &[&Failure]) -> Result<()> {
         let mut members = BTreeMap::new();
         for failure in failures {
-            members.entry(failure.member.clone()).or_insert_with(|| failure.why.clone());
+            members.entry(&failure.target.package).or_insert(&failure.why);
         }
-        for (member, why) in &members {
-            self.find(format!("member {member}"), tier, why);
+        if members.is_empty() {
+            return Ok(());
         }
-        if !members.is_empty() {
-            self.exclude.push((tier.to_owned(), members));
+        let path = ["tiers", tier, "exclude"];
+        let array = self.text.value(&path).and_then(|value| value.as_array().cloned());
+        let mut array = array.unwrap_or_default();
+        // A line for each of the old values and, below its comment, for each new one.
+        for value in array.iter_mut() {
+            let prefix = value.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
+            if !prefix.contains('\n') {
+                value.decor_mut().set_prefix("\n    ");
+            }
         }
+        for (member, why) in members {
+            self.find(&format!("member {member}"), tier, why);
+            let mut value = Value::from(member);
+            let comment = self.comment(&format!("tiers.{tier}"), why);
+            value.decor_mut().set_prefix(format!("\n    {comment}\n    "));
+            array.push_formatted(value);
+        }
+        array.set_trailing_comma(true);
+        array.set_trailing("\n");
+        self.text.set(&path, &array.to_string())
     }
 
     /// Leaves the kinds of targets of `failures` out of a tier.
-    pub(super) fn list_targets(&mut self, tier: &Tier, failures: &[&Failure]) {
-        if failures.is_empty() {
-            return;
-        }
+    pub(super) fn list_targets(&mut self, tier: &Tier, failures: &[&Failure]) -> Result<()> {
         let mut gone = BTreeSet::new();
-        let mut reasons = Vec::new();
-        for failure in failures {
-            let target = match failure.kind {
-                xtask_units::TargetKind::Bench => Target::Benches,
-                _ => Target::Examples,
-            };
-            gone.insert(target.name());
-            reasons.push(format!("no {}: {}", target.name(), failure.why));
-            self.find(target.name().to_owned(), &tier.name, &failure.why);
+        let mut comments = Vec::new();
+        for Failure { target, why } in failures {
+            let kind = if target.kind == TargetKind::Bench { Target::Benches } else { Target::Examples };
+            gone.insert(kind.name());
+            self.find(kind.name(), &tier.name, why);
+            comments
+                .push(self.comment(&format!("tiers.{}", tier.name), &format!("no {}: {why}", kind.name())));
         }
-        let kinds = match &tier.targets {
-            Targets::List(kinds) => kinds.clone(),
-            Targets::All => vec![Target::Lib, Target::Bins, Target::Tests, Target::Examples, Target::Benches],
-            Targets::Default => vec![Target::Lib, Target::Bins, Target::Tests, Target::Examples],
-        };
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let mut kinds = vec![Target::Lib, Target::Bins, Target::Tests, Target::Examples];
+        match &tier.targets {
+            Targets::List(list) => kinds.clone_from(list),
+            Targets::All => kinds.push(Target::Benches),
+            Targets::Default => {}
+        }
         let left = kinds.into_iter().map(Target::name).filter(|name| !gone.contains(name));
-        self.targets.push((tier.name.clone(), left.map(str::to_owned).collect(), reasons));
+        let left = left.map(str::to_owned).collect::<Vec<_>>();
+        self.text.set(&["tiers", &tier.name, "targets"], &list(&comments, &left))
     }
 
-    /// A tier of which no member would be left is kept as it is.
-    pub(super) fn nothing_left(&mut self, tier: &str, failures: &[&Failure]) {
-        let why = failures.first().map_or("", |failure| failure.why.as_str());
-        self.find("nothing, since no member would be left".to_owned(), tier, why);
-    }
-
-    fn find(&mut self, what: String, of: &str, why: &str) {
+    pub(super) fn find(&mut self, what: &str, of: &str, why: &str) {
+        let (what, of, why) = (what.to_owned(), of.to_owned(), why.to_owned());
         match self.findings.iter_mut().find(|finding| finding.what == what && finding.why == why) {
-            Some(finding) if finding.of.iter().any(|other| other == of) => {}
-            Some(finding) => finding.of.push(of.to_owned()),
-            None => self.findings.push(Finding { what, of: vec![of.to_owned()], why: why.to_owned() }),
+            Some(finding) if finding.of.contains(&of) => {}
+            Some(finding) => finding.of.push(of),
+            None => self.findings.push(Finding { what, of: vec![of], why }),
         }
     }
 
-    pub(super) fn findings(&self) -> Vec<Finding> {
-        self.findings.clone()
-    }
-
-    /// The new text; `None` where nothing is to be added.
-    pub(super) fn finish(mut self) -> Result<Option<String>> {
-        let before = self.text.text().to_owned();
-        let mut told = BTreeMap::<String, String>::new();
-        // What was said in one table is not said again in the next.
-        let mut comment = |table: String, why: &String| match told.get(why) {
-            Some(other) if *other != table => format!("# as in [{other}]"),
-            _ => {
-                told.insert(why.clone(), table);
-                format!("# {why}")
-            }
-        };
-        for (preset, features, reasons) in &self.features {
-            let comments = reasons.iter().map(|why| comment(format!("presets.{preset}"), why));
-            let comments = comments.collect::<Vec<_>>();
-            self.text.set(&["presets", preset, "features"], &list(&comments, features))?;
-        }
-        for (tier, members) in &self.exclude {
-            let path = ["tiers", tier, "exclude"];
-            let array = self.text.value(&path).and_then(|value| value.as_array().cloned());
-            let new =
-                members.iter().map(|(member, why)| (member.as_str(), comment(format!("tiers.{tier}"), why)));
-            self.text.set(&path, &extended(array.unwrap_or_default(), new).to_string())?;
-        }
-        for (tier, targets, reasons) in &self.targets {
-            let comments = reasons.iter().map(|why| comment(format!("tiers.{tier}"), why));
-            let comments = comments.collect::<Vec<_>>();
-            self.text.set(&["tiers", tier, "targets"], &list(&comments, targets))?;
-        }
-        let after = self.text.text();
-        Ok((after != before).then(|| after.to_owned()))
+    /// What was said in one table is not said again in the next.
+    fn comment(&mut self, table: &str, why: &str) -> String {
+        let first = self.told.entry(why.to_owned()).or_insert_with(|| table.to_owned());
+        if first == table { format!("# {why}") } else { format!("# as in [{first}]") }
     }
 }
 
-/// An array with a line for each of its old values and, below its comment, for each new one.
-fn extended<'a>(mut array: Array, new: impl Iterator<Item = (&'a str, String)>) -> Array {
-    for value in array.iter_mut() {
-        let prefix = value.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
-        if !prefix.contains('\n') {
-            value.decor_mut().set_prefix("\n    ");
+/// The shortest list of a preset for `features`, each a `member/feature`: the plain name if every member that has it is
+/// meant.
+pub(crate) fn shortest(facts: &Facts, features: &BTreeSet<String>) -> Vec<String> {
+    let names = features.iter().filter_map(|feature| feature.split_once('/')).map(|(_, name)| name);
+    let mut list = Vec::new();
+    for name in names.collect::<BTreeSet<_>>() {
+        let having = facts.members().filter(|member| member.features.contains_key(name));
+        let having = having.map(|member| format!("{}/{name}", member.name)).collect::<Vec<_>>();
+        if having.iter().all(|feature| features.contains(feature)) {
+            list.push(name.to_owned());
+        } else {
+            list.extend(having.into_iter().filter(|feature| features.contains(feature)));
         }
     }
-    for (name, comment) in new {
-        let mut value = Value::from(name);
-        value.decor_mut().set_prefix(format!("\n    {comment}\n    "));
-        array.push_formatted(value);
-    }
-    array.set_trailing_comma(true);
-    array.set_trailing("\n");
-    array
+    list
+}
+
+/// An array with a line for each of these comments and strings.
+pub(crate) fn list(comments: &[String], values: &[String]) -> String {
+    let values = values.iter().map(|value| format!("{},", Value::from(value.as_str())));
+    let lines = comments.iter().cloned().chain(values).map(|line| format!("    {line}\n"));
+    format!("[\n{}]", lines.collect::<String>())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask_units::TargetKind;
+    use xtask_units::FailedTarget;
     use xtask_workspace::config::{Config, Members};
 
     fn failure(member: &str, kind: TargetKind, why: &str) -> Failure {
-        Failure { member: member.to_owned(), kind, unit_tests: false, name: None, why: why.to_owned() }
+        let target = FailedTarget { package: member.to_owned(), kind, unit_tests: false, name: None };
+        Failure { target, why: why.to_owned() }
     }
 
     #[test]
@@ -177,12 +156,12 @@ mod tests {
         let mut settings = Settings::new(text, false).unwrap();
         let (a, b) =
             (failure("a", TargetKind::Lib, "`a` (lib): no"), failure("b", TargetKind::Lib, "b is odd"));
-        settings.exclude("test-fast", &[&a, &b]);
-        settings.exclude("lint", &[&a]);
+        settings.exclude("test-fast", &[&a, &b]).unwrap();
+        settings.exclude("lint", &[&a]).unwrap();
         let tiers = Config::defaults(&Members::default()).tiers;
         let lint = tiers.iter().find(|tier| tier.name == "lint").unwrap();
         let bench = failure("c", TargetKind::Bench, "`c` (bench \"x\"): no");
-        settings.list_targets(lint, &[&bench]);
+        settings.list_targets(lint, &[&bench]).unwrap();
         let found = FoundFeatures {
             kept: BTreeSet::new(),
             dropped: vec![("a/fast".to_owned(), "`a` (lib): no".to_owned())],
@@ -197,8 +176,8 @@ mod tests {
             default_members: Vec::new(),
             ambiguous_names: Vec::new(),
         };
-        settings.list_features(&facts, "full", &found);
-        let of = settings.findings().into_iter().map(|finding| format!("{}: {:?}", finding.what, finding.of));
+        settings.list_features(&facts, "full", &found).unwrap();
+        let of = settings.findings.iter().map(|finding| format!("{}: {:?}", finding.what, finding.of));
         let expected = [
             "member a: [\"test-fast\", \"lint\"]",
             "member b: [\"test-fast\"]",
@@ -218,11 +197,6 @@ exclude = [
 ] # slow
 budget = \"1min\"
 
-[presets.full]
-features = [
-    # not a/fast: `a` (lib): no
-]
-
 [tiers.lint]
 exclude = [
     # as in [tiers.test-fast]
@@ -230,10 +204,17 @@ exclude = [
 ]
 targets = [
     # no benches: `c` (bench \"x\"): no
-    \"lib\", \"bins\", \"tests\", \"examples\",
+    \"lib\",
+    \"bins\",
+    \"tests\",
+    \"examples\",
+]
+
+[presets.full]
+features = [
+    # not a/fast: `a` (lib): no
 ]
 ";
-        assert_eq!(settings.finish().unwrap().unwrap(), expected);
-        assert_eq!(Settings::new(text, true).unwrap().finish().unwrap(), None);
+        assert_eq!(settings.text.text(), expected);
     }
 }

@@ -10,9 +10,6 @@ use xtask_workspace::CargoVersion;
 use super::host::OWN_ALIAS;
 use crate::record::LAUNCHERS;
 
-/// Since then `--target host-tuple` is understood (cargo's changelog).
-const HOST_TUPLE: (u32, u32) = (1, 91);
-
 /// Adds what is missing. `tiers` get an alias each; one that the workspace has already stays. Returns what the
 /// report should say of it.
 pub(crate) fn add(
@@ -22,9 +19,20 @@ pub(crate) fn add(
     cargo: CargoVersion,
 ) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    include(config, cargo, &mut notes)?;
+    if !includes(cargo) {
+        let (major, minor) = cargo.release;
+        notes.push(format!(
+            "cargo {major}.{minor} knows no `include`, so {LOCAL_FILE} is not included: settings of this machine go into the \
+             configuration in your cargo home"
+        ));
+    } else if let Err(error) = add_include(config) {
+        notes.push(format!("{LOCAL_FILE} is not included: {error}"));
+    }
     let quoted = |text: &str| Value::from(text).to_string();
-    let start = start(config, launcher, cargo, &mut notes);
+    // The profile is the launcher's own, so that it neither waits for nor blocks a running build.
+    let target = if config.contains(&["build", "target"]) { " --target host-tuple" } else { "" };
+    let name = format!("--package {launcher} --example {launcher} --features {launcher}/launcher");
+    let start = format!("run --quiet --profile xtask{target} {name} --");
     let [alias, _] = LAUNCHERS;
     if let Some(own) = config.value(&["alias", alias]).filter(|value| !is_ours(value)) {
         config.set(&["alias", OWN_ALIAS], own.to_string().trim())?;
@@ -39,12 +47,6 @@ pub(crate) fn add(
                 .push(format!("your alias `{tier}` stays; the tier of that name is `cargo {alias} {tier}`")),
         }
     }
-    if config.contains(&["source", "crates-io", "replace-with"]) {
-        notes.push(format!(
-            "your configuration replaces crates.io: what the suite depends on must be there too; for a vendored folder: \
-             cargo vendor --sync {launcher}/suite/Cargo.toml"
-        ));
-    }
     if !config.contains(&["profile", "xtask"]) {
         config.set(&["profile", "xtask", "inherits"], "\"dev\"")?;
         config.set(&["profile", "xtask", "debug"], "false")?;
@@ -58,36 +60,4 @@ pub(crate) fn is_ours(alias: &Value) -> bool {
         words.contains("--profile xtask")
             && LAUNCHERS.iter().any(|name| words.contains(&format!("--package {name} ")))
     })
-}
-
-/// The words behind the alias. Its profile is the launcher's own, so that it neither waits for nor blocks a
-/// running build.
-fn start(config: &TomlText, launcher: &str, cargo: CargoVersion, notes: &mut Vec<String>) -> String {
-    let elsewhere = config.contains(&["build", "target"]);
-    if elsewhere && cargo.release < HOST_TUPLE {
-        notes.push(
-            "`build.target` is set, and this cargo cannot be told to build for the host instead: `cargo xtask` \
-             needs cargo 1.91, or that key elsewhere"
-                .to_owned(),
-        );
-    }
-    let target = if elsewhere && cargo.release >= HOST_TUPLE { " --target host-tuple" } else { "" };
-    let name = format!("--package {launcher} --example {launcher} --features {launcher}/launcher");
-    format!("run --quiet --profile xtask{target} {name} --")
-}
-
-fn include(config: &mut TomlText, cargo: CargoVersion, notes: &mut Vec<String>) -> Result<()> {
-    if !includes(cargo) {
-        notes.push(format!(
-            "cargo {}.{} knows no `include`, so {LOCAL_FILE} is not included: settings of this machine go into the \
-             configuration in your cargo home",
-            cargo.release.0, cargo.release.1
-        ));
-        return Ok(());
-    }
-    if config.contains(&["include"]) && config.value(&["include"]).is_none() {
-        notes.push(format!("`[[include]]` stays as it is; add one with `path = \"{LOCAL_FILE}\"`"));
-        return Ok(());
-    }
-    add_include(config)
 }

@@ -1,11 +1,11 @@
-//! The workspace that is to adopt the suite, as it is before.
+//! The workspace that adopts the suite: as it is before, and the proof that cargo sees it the same way afterwards.
 
-use std::process::Command;
-
-use anyhow::Result;
+use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_edit::TomlText;
-use xtask_workspace::{Environment, EnvironmentLacks, Outline, WrongUsage};
+use xtask_workspace::{
+    CargoCommand, Environment, EnvironmentLacks, Facts, LocalPackage, Outline, WrongUsage,
+};
 
 use super::cargo_config;
 use crate::record::{Adopted, LAUNCHERS, find_adopted, read_text};
@@ -13,7 +13,7 @@ use crate::record::{Adopted, LAUNCHERS, find_adopted, read_text};
 /// The alias that keeps a workspace's own `xtask` in reach.
 pub(crate) use xtask_suite::program::OWN_XTASK as OWN_ALIAS;
 
-/// A workspace of somebody else's.
+/// The workspace before.
 pub struct Host {
     /// What its cargo says of it.
     pub outline: Outline,
@@ -21,14 +21,13 @@ pub struct Host {
     pub adopted: Option<(&'static str, Adopted)>,
     /// The file that cargo reads its configuration from, relative to the root; it may not exist yet.
     pub config_path: Utf8PathBuf,
-    /// The text of that file.
-    pub config: Option<String>,
-    /// The text of the root manifest.
-    pub manifest: String,
+    pub config: TomlText,
+    /// The root manifest.
+    pub manifest: TomlText,
 }
 
 impl Host {
-    /// Looks at the workspace around `dir`, a path without links. Fails as wrong usage where there is none.
+    /// Looks at the workspace around `dir`, a path without links. Fails as wrong usage if there is none.
     pub fn inspect(dir: &Utf8Path, environment: &Environment) -> Result<Self> {
         let mut outline = Outline::of(dir, environment)?;
         let root = outline.facts.root.clone();
@@ -39,9 +38,9 @@ impl Host {
         let config_path = config_path(&root);
         Ok(Self {
             adopted: find_adopted(&root)?,
-            config: read_text(&root, &config_path)?,
+            config: parse(&root, &config_path)?,
             config_path,
-            manifest: read_text(&root, Utf8Path::new("Cargo.toml"))?.unwrap_or_default(),
+            manifest: parse(&root, Utf8Path::new("Cargo.toml"))?,
             outline,
         })
     }
@@ -51,59 +50,28 @@ impl Host {
         &self.outline.facts.root
     }
 
-    /// Fails where the workspace's own toolchain is too old to build the suite.
+    /// Fails if the workspace's own toolchain is too old to build the suite.
     pub fn check_toolchain(&self) -> Result<()> {
         let oldest = env!("CARGO_PKG_RUST_VERSION");
         let (major, minor) = self.outline.cargo.release;
         if oldest.split('.').filter_map(|number| number.parse::<u32>().ok()).le([major, minor]) {
             return Ok(());
         }
-        Err(EnvironmentLacks(format!(
+        bail!(EnvironmentLacks(format!(
             "{} uses cargo {major}.{minor}, and the suite needs {oldest} or newer\n  next: raise the toolchain there (rust-toolchain.toml, or rustup update)",
             self.root()
-        ))
-        .into())
+        )))
     }
 
-    /// What of the workspace stands where the launcher would go, in words; empty where nothing does.
-    pub fn in_the_way(&self) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        let launcher = LAUNCHERS[0];
-        if let Some(member) = self.outline.facts.member(launcher) {
-            found.push(format!("a member named `{launcher}` in {}", member.dir));
-        } else if self.root().join(launcher).symlink_metadata().is_ok() {
-            found.push(format!("a folder or file {}", self.root().join(launcher)));
-        }
-        if let Some(alias) = self.own_alias()? {
-            found.push(format!("the alias `{launcher} = {alias}` in {}", self.config_path));
-        }
-        Ok(found)
-    }
-
-    /// The value of the alias `xtask`, as it is written.
-    pub fn own_alias(&self) -> Result<Option<String>> {
-        let Some(config) = &self.config else { return Ok(None) };
-        let config = parse(config, &self.root().join(&self.config_path))?;
-        let own = config.value(&["alias", LAUNCHERS[0]]).filter(|value| !cargo_config::is_ours(value));
-        Ok(own.map(|value| value.to_string().trim().to_owned()))
-    }
-
-    /// Those of `paths` that git ignores, with the rule. None without git.
-    pub fn ignored(&self, paths: &[Utf8PathBuf], environment: &Environment) -> Vec<(Utf8PathBuf, String)> {
-        let mut git = Command::new("git");
-        git.args(["check-ignore", "--verbose", "--"]).args(paths).current_dir(self.root());
-        let Ok(output) = git.env_clear().envs(environment.iter_os()).output() else { return Vec::new() };
-        let lines = String::from_utf8_lossy(&output.stdout);
-        // `<file>:<line>:<pattern>\t<path>`; a pattern that takes back what another one ignores begins with `!`.
-        let rules = lines.lines().filter_map(|line| line.split_once('\t'));
-        let rules =
-            rules.filter(|(rule, _)| !rule.rsplit(':').next().is_some_and(|rule| rule.starts_with('!')));
-        rules.map(|(rule, path)| (path.into(), rule.to_owned())).collect()
+    /// The value of the workspace's own alias `xtask`, as it is written.
+    pub(crate) fn own_alias(&self) -> Option<String> {
+        let own = self.config.value(&["alias", LAUNCHERS[0]]).filter(|value| !cargo_config::is_ours(value));
+        own.map(|value| value.to_string().trim().to_owned())
     }
 }
 
-/// Where cargo reads a workspace's configuration: `config` before `config.toml`, and a link from the first to
-/// the second, which served old and new cargos at once, is the second.
+/// Where cargo reads a workspace's configuration: `config` before `config.toml`; if the first is a link to the second, which
+/// serves old and new cargos at once, it is the second.
 fn config_path(root: &Utf8Path) -> Utf8PathBuf {
     let [old, new] = ["config", "config.toml"].map(|name| Utf8Path::new(".cargo").join(name));
     match root.join(&old).symlink_metadata() {
@@ -116,7 +84,47 @@ fn config_path(root: &Utf8Path) -> Utf8PathBuf {
     }
 }
 
-/// Reads TOML. Fails as wrong usage with the place of the mistake.
-pub(crate) fn parse(text: &str, path: &Utf8Path) -> Result<TomlText> {
-    TomlText::parse(text).map_err(|problem| WrongUsage(format!("{path}:{problem}")).into())
+/// The TOML of a file, which may not exist. Fails as wrong usage with the place of a mistake.
+fn parse(root: &Utf8Path, path: &Utf8Path) -> Result<TomlText> {
+    let text = read_text(root, path)?.unwrap_or_default();
+    TomlText::parse(&text).map_err(|problem| WrongUsage(format!("{}:{problem}", root.join(path))).into())
+}
+
+/// Fails if cargo now sees anything else in the workspace than `before` and the member `launcher`, or no longer takes the
+/// lock file, which it did before (`locked`).
+pub fn unchanged_but_for(
+    launcher: &str,
+    before: &Facts,
+    locked: bool,
+    environment: &Environment,
+) -> Result<()> {
+    let after = Outline::of(&before.root, environment)?.facts;
+    // The dependencies are places in a list that the launcher is in now.
+    let others = |facts: &Facts| {
+        let members = facts.members().cloned();
+        members.map(|member| LocalPackage { dependencies: Vec::new(), ..member }).collect::<Vec<_>>()
+    };
+    let default = |facts: &Facts| {
+        facts.default_members.iter().filter(|name| *name != launcher).cloned().collect::<Vec<_>>()
+    };
+    if after.launcher().is_none_or(|found| found.name != launcher) {
+        bail!("cargo does not see the new member `{launcher}`");
+    }
+    if others(before) != others(&after) || default(before) != default(&after) {
+        bail!("cargo would see other members or default members than before, beside the launcher");
+    }
+    if before.target_dir != after.target_dir {
+        bail!("the target dir would move from {} to {}", before.target_dir, after.target_dir);
+    }
+    if locked && !takes_lock_file(before, environment)? {
+        bail!("cargo would no longer take Cargo.lock with --locked");
+    }
+    Ok(())
+}
+
+/// Whether `cargo --locked` works in the workspace, as far as this machine can tell without the network.
+pub fn takes_lock_file(facts: &Facts, environment: &Environment) -> Result<bool> {
+    let args = ["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform", &facts.host];
+    let command = CargoCommand::new(&facts.root, args);
+    Ok(command.to_command(environment).output()?.status.success())
 }

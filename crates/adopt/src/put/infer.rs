@@ -1,12 +1,11 @@
 //! The `xtask.toml` for a workspace, from its manifests and other plain facts; nothing is built for it.
 //!
 //! Invariant: the file says only what must differ from the defaults, and each entry has a comment that says where in
-//! the workspace its reason stands. What only a build can tell is left to `adopt --observe`.
+//! the workspace its reason is. What only a build can tell is left to `adopt --observe`.
 
 mod ignore;
 mod manifest;
 mod presets;
-mod render;
 mod tiers;
 
 use std::fs;
@@ -14,17 +13,11 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::{Facts, LocalPackage};
 
+use crate::observe::settings::list;
 use manifest::Manifest;
-use render::Page;
 
-/// An `xtask.toml` and what is to be said about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Inferred {
-    /// The text, lines ended by LF.
-    pub(crate) text: String,
-    /// One line each, for the report.
-    pub(crate) notes: Vec<String>,
-}
+/// Beyond it a line goes on in the next one.
+const WIDTH: usize = 108;
 
 /// The members with their manifests, and the root manifest.
 struct Workspace<'a> {
@@ -38,8 +31,8 @@ struct Member<'a> {
     manifest: Manifest,
 }
 
-/// The text of `xtask.toml`, and notes. `stable`: whether the toolchain refuses unstable features.
-pub(crate) fn xtask_toml(facts: &Facts, stable: bool) -> Inferred {
+/// The text of `xtask.toml`, and notes for the report. `stable`: whether the toolchain refuses unstable features.
+pub(crate) fn xtask_toml(facts: &Facts, stable: bool) -> (String, Vec<String>) {
     let read = |dir: &Utf8Path| Manifest::read(&facts.root, &dir.join("Cargo.toml"));
     let members = facts.members().map(|package| Member { package, manifest: read(&package.dir) });
     let workspace = Workspace { facts, members: members.collect(), root: read(&facts.root) };
@@ -61,7 +54,7 @@ pub(crate) fn xtask_toml(facts: &Facts, stable: bool) -> Inferred {
         );
         page.list("ignore", &ignorable);
     }
-    Inferred { text: page.finish(), notes }
+    (page.text, notes)
 }
 
 /// The text of a file; empty where it cannot be read.
@@ -75,6 +68,46 @@ fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let mut paths = found.map(camino::Utf8DirEntry::into_path).collect::<Vec<_>>();
     paths.sort();
     paths
+}
+
+/// The text of the file, or of a part.
+#[derive(Debug, Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    /// `[name]`
+    fn table(&mut self, name: &str) {
+        self.line("");
+        self.line(&format!("[{name}]"));
+    }
+
+    /// A comment, wrapped at words.
+    fn comment(&mut self, words: &str) {
+        let mut line = "#".to_owned();
+        for word in words.split(' ') {
+            if line.len() + 1 + word.len() > WIDTH && line.len() > 1 {
+                self.line(&line);
+                "#  ".clone_into(&mut line);
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        self.line(&line);
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// `key = ["a", "b"]`, over several lines where it is long.
+    fn list(&mut self, key: &str, values: &[String]) {
+        let quoted = |value: &String| toml_edit::Value::from(value).to_string();
+        let one = format!("{key} = [{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", "));
+        self.line(&if one.len() <= WIDTH { one } else { format!("{key} = {}", list(&[], values)) });
+    }
 }
 
 #[cfg(test)]

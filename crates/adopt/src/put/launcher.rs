@@ -1,9 +1,10 @@
 //! The launcher's folder in another workspace: the launcher itself, the suite behind it, and the place for the
 //! workspace's own tasks.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::Value;
+use xtask_files::{Durability, write_atomic};
 use xtask_workspace::{CargoCommand, Environment};
 
 use super::source::{Files, Source};
@@ -28,23 +29,21 @@ pub(crate) fn own_files(source: &Source, launcher: &str, how: &How) -> Result<Fi
     };
     files.extend(suite.into_iter().map(|(path, bytes)| (Utf8Path::new("suite").join(path), bytes)));
     let texts = [
-        ("Cargo.toml", launcher_manifest(launcher)),
-        ("README.md", include_str!("../../files/README.md").replace("@URL@", env!("CARGO_PKG_REPOSITORY"))),
-        ("src/rustfmt.toml", include_str!("../../files/rustfmt.toml").to_owned()),
-        ("suite/rustfmt.toml", include_str!("../../files/rustfmt.toml").to_owned()),
-        ("clippy.toml", include_str!("../../files/clippy.toml").to_owned()),
-        ("suite/inside/Cargo.toml", include_str!("../../files/inside.toml").replace("@NAME@", launcher)),
-        ("suite/inside/main.rs", include_str!("../../files/inside.rs").to_owned()),
-        (".gitignore", include_str!("../../files/gitignore").to_owned()),
-        (".gitattributes", include_str!("../../files/gitattributes").to_owned()),
+        ("Cargo.toml", include_str!("../../files/launcher.toml")),
+        ("README.md", include_str!("../../files/README.md")),
+        ("src/rustfmt.toml", include_str!("../../files/rustfmt.toml")),
+        ("suite/rustfmt.toml", include_str!("../../files/rustfmt.toml")),
+        ("clippy.toml", include_str!("../../files/clippy.toml")),
+        ("suite/inside/Cargo.toml", include_str!("../../files/inside.toml")),
+        ("suite/inside/main.rs", include_str!("../../files/inside.rs")),
+        (".gitignore", include_str!("../../files/gitignore")),
+        (".gitattributes", include_str!("../../files/gitattributes")),
     ];
-    files.extend(texts.map(|(path, text)| (Utf8PathBuf::from(path), text.into_bytes())));
+    files.extend(texts.map(|(path, text)| {
+        let text = text.replace("@NAME@", launcher).replace("@VERSION@", LAUNCHER_VERSION);
+        (path.into(), text.replace("@URL@", env!("CARGO_PKG_REPOSITORY")).into_bytes())
+    }));
     Ok(files)
-}
-
-fn launcher_manifest(launcher: &str) -> String {
-    let text = include_str!("../../files/launcher.toml");
-    text.replace("@NAME@", launcher).replace("@VERSION@", LAUNCHER_VERSION)
 }
 
 /// The first content of the files that are the workspace's own, relative to the launcher's folder.
@@ -62,46 +61,33 @@ pub(crate) fn tasks_files() -> Files {
 /// registry's place.
 pub(crate) fn suite_lock(files: &Files, seed: &str, environment: &Environment) -> Result<Vec<u8>> {
     let exe = std::env::current_exe().context("failed to find this program's file")?;
-    let beside = exe.with_file_name(format!("adopt-{}", std::process::id()));
-    let scratch = Scratch(Utf8PathBuf::try_from(beside).context("this program's path is not UTF-8")?);
-    for (path, bytes) in
-        files.iter().filter(|(path, _)| path.starts_with("suite") || path.starts_with("tasks"))
-    {
-        scratch.write(path, bytes)?;
+    let scratch = exe.with_file_name(format!("adopt-{}", std::process::id()));
+    let scratch = Utf8PathBuf::try_from(scratch).context("this program's path is not UTF-8")?;
+    let locked = lock_in(&scratch, files, seed, environment);
+    // What stays is in the clone's target dir, which `cargo clean` empties.
+    let _ = xtask_files::remove_dir(&scratch);
+    locked
+}
+
+fn lock_in(scratch: &Utf8Path, files: &Files, seed: &str, environment: &Environment) -> Result<Vec<u8>> {
+    let is_needed = |path: &Utf8Path| path.starts_with("suite") || path.starts_with("tasks");
+    for (path, bytes) in files.iter().filter(|(path, _)| is_needed(path)) {
+        write_atomic(&scratch.join(path), bytes, Durability::Cache)?;
     }
-    let dir = scratch.0.join("suite");
-    scratch.write(Utf8Path::new("suite/Cargo.lock"), seed.as_bytes())?;
-    let update = |offline: &[&str]| {
-        let args = ["update", "--workspace", "--quiet"].iter().chain(offline).copied();
-        let command = CargoCommand::new(&dir, args);
-        let output = command.to_command(environment).output();
-        output.map(|output| (command, output)).context("failed to start cargo")
-    };
+    let dir = scratch.join("suite");
+    let lock = dir.join("Cargo.lock");
+    write_atomic(&lock, seed, Durability::Cache)?;
     // What was built here is known to this machine. Elsewhere cargo asks the registry.
-    let (_, offline) = update(&["--offline"])?;
-    if !offline.status.success() {
-        let (command, online) = update(&[])?;
-        if !online.status.success() {
-            let said = String::from_utf8_lossy(&online.stderr);
-            anyhow::bail!("failed to lock the suite's dependencies: `{command}`\n{}", said.trim_end());
+    let mut args = vec!["update", "--workspace", "--quiet", "--offline"];
+    loop {
+        let command = CargoCommand::new(&dir, args.iter().copied());
+        let output = command.to_command(environment).output().context("failed to start cargo")?;
+        if output.status.success() {
+            return std::fs::read(&lock).with_context(|| format!("failed to read {lock}"));
         }
-    }
-    let path = dir.join("Cargo.lock");
-    std::fs::read(&path).with_context(|| format!("failed to read {path}"))
-}
-
-/// A folder that goes when it is dropped.
-struct Scratch(Utf8PathBuf);
-
-impl Scratch {
-    fn write(&self, path: &Utf8Path, bytes: &[u8]) -> Result<()> {
-        xtask_files::write_atomic(&self.0.join(path), bytes, xtask_files::Durability::Cache)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What stays lies in the clone's target dir, which `cargo clean` empties.
-        let _ = xtask_files::remove_dir(&self.0);
+        if args.pop() != Some("--offline") {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("failed to lock the suite's dependencies: `{command}`\n{}", said.trim_end());
+        }
     }
 }

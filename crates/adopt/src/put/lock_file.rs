@@ -4,42 +4,23 @@ use std::collections::BTreeSet;
 
 use super::launcher::LAUNCHER_VERSION;
 
-/// The text with the entry of the launcher, which has no dependencies; `None` where it is already there.
+/// The text with the entry of the launcher, which has no dependencies; `None` if it is already there.
 ///
 /// Cargo sorts the entries by name. Nothing else moves.
 pub(crate) fn add_launcher(text: &str, name: &str) -> Option<String> {
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let mut at = None;
-    let mut offset = 0;
-    let mut entry = 0;
-    let mut entries_end = text.len();
-    for line in text.split_inclusive('\n') {
-        let content = line.trim_end();
-        if content == "[[package]]" {
-            entry = offset;
-        } else if content.starts_with('[') {
-            // Below the entries: `[metadata]` of the oldest format, or `[[patch.unused]]`.
-            entries_end = entries_end.min(offset);
-        } else if let Some(other) = content.strip_prefix("name = \"").and_then(|rest| rest.strip_suffix('"'))
-        {
-            if offset < entries_end && other == name {
-                return None;
-            }
-            if offset < entries_end && other > name && at.is_none() {
-                at = Some(entry);
-            }
-        }
-        offset += line.len();
+    let name = format!("\"{name}\"");
+    if entries(text).any(|([other, _], _)| other == name) {
+        return None;
     }
-    let lines =
-        ["[[package]]".to_owned(), format!("name = \"{name}\""), format!("version = \"{LAUNCHER_VERSION}\"")];
-    let lines = lines.join(newline) + newline;
-    let at = at.unwrap_or(entries_end);
-    let (before, after) = text.split_at(at);
-    Some(if after.is_empty() {
-        format!("{}{newline}{newline}{lines}", before.trim_end())
-    } else {
-        format!("{before}{lines}{newline}{after}")
+    let version = format!("version = \"{LAUNCHER_VERSION}\"");
+    let entry = ["[[package]]", &format!("name = {name}"), &version, ""].join(newline);
+    // Below the entries: `[metadata]` of the oldest format, or `[[patch.unused]]`.
+    let below = ["\n[metadata]", "\n[[patch."].iter().filter_map(|table| text.find(table));
+    let next = entries(text).find(|([other, _], _)| **other > *name).map(|(_, (at, _))| at);
+    Some(match next.or_else(|| below.min().map(|at| at + 1)) {
+        Some(at) => format!("{}{entry}{newline}{}", &text[..at], &text[at..]),
+        None => format!("{}{newline}{newline}{entry}", text.trim_end()),
     })
 }
 
@@ -49,19 +30,20 @@ pub(crate) fn add_launcher(text: &str, name: &str) -> Option<String> {
 pub(crate) fn union(first: &str, second: &str) -> String {
     let mut text = first.trim_end().to_owned();
     let known = entries(first).map(|(id, _)| id).collect::<BTreeSet<_>>();
-    for (_, entry) in entries(second).filter(|(id, _)| !known.contains(id)) {
+    for (_, (_, entry)) in entries(second).filter(|(id, _)| !known.contains(id)) {
         text = format!("{text}\n\n{}", entry.trim_end());
     }
     text + "\n"
 }
 
-/// Name and version of each entry, and its text.
-fn entries(text: &str) -> impl Iterator<Item = ([&str; 2], &str)> {
-    let mut pieces = text.split("[[package]]");
-    pieces.next();
-    text.match_indices("[[package]]").zip(pieces).map(move |((at, head), body)| {
-        let value = |key: &str| body.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-        ([value("name = "), value("version = ")], &text[at..at + head.len() + body.len()])
+/// Name and version of each entry, in quotes; its place and its text.
+fn entries(text: &str) -> impl Iterator<Item = ([&str; 2], (usize, &str))> {
+    const HEAD: &str = "[[package]]";
+    text.match_indices(HEAD).map(|(at, _)| {
+        let end = text[at + 1..].find(HEAD).map_or(text.len(), |length| at + 1 + length);
+        let entry = &text[at..end];
+        let value = |key: &str| entry.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        ([value("name = "), value("version = ")], (at, entry))
     })
 }
 

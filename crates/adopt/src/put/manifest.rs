@@ -9,31 +9,23 @@ use xtask_edit::TomlText;
 /// folder, stay out of it, as they were.
 pub(crate) fn add_member(manifest: &mut TomlText, launcher: &str, nested: &[Utf8PathBuf]) -> Result<()> {
     let quoted = |text: &str| Value::from(text).to_string();
-    if manifest.contains(&["workspace"]) {
-        let members = manifest.value(&["workspace", "members"]);
-        let there = members.as_ref().and_then(Value::as_array);
-        if there.is_some_and(|members| members.iter().any(|member| member.as_str() == Some(launcher))) {
-            return Ok(());
-        }
-        return manifest.push(&["workspace", "members"], &quoted(launcher));
+    let members = manifest.value(&["workspace", "members"]);
+    let mut members = members.as_ref().and_then(Value::as_array).into_iter().flatten();
+    if !members.any(|member| member.as_str() == Some(launcher)) {
+        manifest.push(&["workspace", "members"], &quoted(launcher))?;
     }
-    manifest.set(&["workspace", "members"], &format!("[{}]", quoted(launcher)))?;
-    if !nested.is_empty() {
-        let nested = nested.iter().map(|dir| quoted(dir.as_str())).collect::<Vec<_>>();
-        manifest.set(&["workspace", "exclude"], &list(&nested))?;
-    }
-    Ok(())
-}
-
-/// An array on one line, or with a line each where it would be long.
-fn list(values: &[String]) -> String {
-    let one_line = format!("[{}]", values.join(", "));
-    if one_line.len() <= 80 { one_line } else { format!("[\n    {},\n]", values.join(",\n    ")) }
+    nested.iter().try_for_each(|dir| manifest.push(&["workspace", "exclude"], &quoted(dir.as_str())))
 }
 
 /// The folders below `root` with a package that is no workspace itself, the outermost ones: as soon as the root
 /// is a workspace, cargo would take each for a member that is not listed, and refuse to work in it.
 pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let is_on_its_own = |manifest: &str| {
+        TomlText::parse(manifest).is_ok_and(|manifest| {
+            let has = |path: &[&str]| manifest.contains(path);
+            has(&["package"]) && !has(&["workspace"]) && !has(&["package", "workspace"])
+        })
+    };
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(dir) = open.pop() {
@@ -48,7 +40,7 @@ pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<
             match std::fs::read_to_string(path.join("Cargo.toml")) {
                 // A copy that `cargo vendor` made is used where it lies, never worked in.
                 Ok(_) if path.join(".cargo-checksum.json").exists() => {}
-                Ok(text) if is_package_without_workspace(&text) => {
+                Ok(text) if is_on_its_own(&text) => {
                     found.extend(path.strip_prefix(root).map(Utf8Path::to_owned));
                 }
                 _ => open.push(path.to_owned()),
@@ -57,12 +49,4 @@ pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<
     }
     found.sort();
     Ok(found)
-}
-
-fn is_package_without_workspace(manifest: &str) -> bool {
-    TomlText::parse(manifest).is_ok_and(|manifest| {
-        manifest.contains(&["package"])
-            && !manifest.contains(&["workspace"])
-            && !manifest.contains(&["package", "workspace"])
-    })
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::{DocumentMut, Item};
+use xtask_edit::Node;
 use xtask_workspace::{Environment, WrongUsage};
 
 use super::product::keep_product;
@@ -47,11 +48,10 @@ impl Source {
         let root = root.canonicalize_utf8().unwrap_or(root);
         if !is_clone(&root) {
             let url = env!("CARGO_PKG_REPOSITORY");
-            return Err(WrongUsage(format!(
-                "{root} is no clone of xtask-suite, and only a clone can be adopted from\n  next: git clone {url} && cd xtask-suite && cargo xtask adopt PATH\n  \
+            bail!(WrongUsage(format!(
+                "{root} is not a clone of xtask-suite, and only a clone can be adopted from\n  next: git clone {url} && cd xtask-suite && cargo xtask adopt PATH\n  \
                  --undo works here"
-            ))
-            .into());
+            )));
         }
         let git = |args: &[&str]| {
             let mut git = Command::new("git");
@@ -80,10 +80,9 @@ impl Source {
     pub fn suite(&self) -> Result<Files> {
         let mut files = Files::new();
         for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
-            files.insert(licence.into(), read(&self.root.join(licence))?);
+            files.insert(licence.into(), read(&self.root.join(licence))?.into());
         }
         let crates = self.root.join("crates");
-        let mut left_out = Vec::new();
         for entry in crates.read_dir_utf8().with_context(|| format!("failed to read folder {crates}"))? {
             let entry = entry.with_context(|| format!("failed to read folder {crates}"))?;
             let dir = Utf8Path::new("crates").join(entry.file_name());
@@ -93,20 +92,14 @@ impl Source {
             }
             let mut manifest = parse(&path)?;
             if manifest["package"].get("publish").and_then(Item::as_bool) == Some(false) {
-                left_out.extend(manifest["package"]["name"].as_str().map(str::to_owned));
                 continue;
             }
             // What features turn on needs a clone, as tests do.
             for table in ["dev-dependencies", "features", "test"] {
                 manifest.remove(table);
             }
-            if let Some(dependencies) = manifest.get_mut("dependencies").and_then(Item::as_table_like_mut) {
-                let is_optional =
-                    |item: &Item| item.get("optional").and_then(Item::as_bool).unwrap_or_default();
-                let optional = dependencies.iter().filter(|(_, item)| is_optional(item));
-                for name in optional.map(|(name, _)| name.to_owned()).collect::<Vec<_>>() {
-                    dependencies.remove(&name);
-                }
+            if let Some(dependencies) = manifest.get_mut("dependencies").and_then(Item::as_table_mut) {
+                dependencies.retain(|_, item| item.get("optional").is_none());
             }
             if entry.file_name() == "suite" {
                 // The binary is that of the tasks.
@@ -121,14 +114,8 @@ impl Source {
         let workspace =
             manifest["workspace"].as_table_mut().context("the clone's manifest has no workspace")?;
         workspace.remove("default-members");
-        workspace["members"] =
-            toml_edit::value(toml_edit::Array::from_iter(["crates/*", "inside", "../tasks"]));
-        let dependencies =
-            workspace["dependencies"].as_table_mut().context("the clone shares no dependencies")?;
-        for name in &left_out {
-            dependencies.remove(name);
-        }
-        dependencies["xtask-suite"] = toml_edit::Item::Value("{ path = \"crates/suite\" }".parse()?);
+        workspace["members"] = Item::Value("[\"crates/*\", \"inside\", \"../tasks\"]".parse()?);
+        workspace["dependencies"]["xtask-suite"] = Item::Value("{ path = \"crates/suite\" }".parse()?);
         files.insert("Cargo.toml".into(), manifest.to_string().into_bytes());
         Ok(files)
     }
@@ -136,25 +123,23 @@ impl Source {
     /// The same workspace where the suite is not copied: only the tasks are in it, and a package that starts the
     /// workshop. `dependency` says where cargo finds a crate of the suite, as TOML.
     pub fn without_copy(&self, dependency: impl Fn(&str) -> String) -> Result<Files> {
-        let text = format!(
+        let mut profiles = parse(&self.root.join("Cargo.toml"))?;
+        profiles.retain(|key, _| key == "profile");
+        let manifest = format!(
             "[workspace]\nresolver = \"3\"\nmembers = [\"inside\", \"workshop\", \"../tasks\"]\n\n\
-             [workspace.dependencies]\nxtask-suite = {}\nxtask-workshop = {}\n",
+             [workspace.dependencies]\nxtask-suite = {}\nxtask-workshop = {}\n{profiles}",
             dependency("suite"),
             dependency("workshop")
         );
-        let mut manifest: DocumentMut = text.parse().context("failed to make the suite's manifest")?;
-        if let Some(profile) = parse(&self.root.join("Cargo.toml"))?.get("profile") {
-            manifest["profile"] = profile.clone();
-        }
         Ok(Files::from([
-            ("Cargo.toml".into(), manifest.to_string().into_bytes()),
+            ("Cargo.toml".into(), manifest.into_bytes()),
             ("workshop/Cargo.toml".into(), include_bytes!("../../files/workshop.toml").to_vec()),
             ("workshop/src/main.rs".into(), include_bytes!("../../files/workshop.rs").to_vec()),
         ]))
     }
 
     /// The clone's lock file.
-    pub fn lock_file(&self) -> Result<Vec<u8>> {
+    pub fn lock_file(&self) -> Result<String> {
         read(&self.root.join("Cargo.lock"))
     }
 }
@@ -181,35 +166,23 @@ fn public_url(url: &str) -> Option<String> {
     }
 }
 
-/// Adds the files below `dir` of `base`, without what editors leave.
+/// Adds the files below `dir` of `base`, without what editors leave. Fails for a link.
 fn collect(base: &Utf8Path, dir: &Utf8Path, files: &mut Files) -> Result<()> {
-    let path = base.join(dir);
-    let failed = || format!("failed to read folder {path}");
-    for entry in path.read_dir_utf8().with_context(failed)? {
-        let entry = entry.with_context(failed)?;
-        let name = entry.file_name();
-        if name.starts_with('.') || name.ends_with('~') {
-            continue;
-        }
-        let kind = entry.file_type().with_context(failed)?;
-        if kind.is_dir() {
-            collect(base, &dir.join(name), files)?;
-        } else if kind.is_file() {
-            files.insert(dir.join(name), read(entry.path())?);
-        } else {
-            bail!("{} is a link, not a file; it was not copied", entry.path());
-        }
+    let is_wanted =
+        |path: &Utf8Path| !path.as_str().ends_with('~') && !path.iter().any(|name| name.starts_with('.'));
+    if let Some(Node::Folder(found)) = Node::read(&base.join(dir))? {
+        let found = found.into_iter().filter(|(path, _)| is_wanted(path));
+        files.extend(found.map(|(path, bytes)| (dir.join(path), bytes)));
     }
     Ok(())
 }
 
-fn read(path: &Utf8Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("failed to read {path}"))
+fn read(path: &Utf8Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("failed to read {path}"))
 }
 
 fn parse(path: &Utf8Path) -> Result<DocumentMut> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
-    text.parse().with_context(|| format!("failed to parse {path}"))
+    read(path)?.parse().with_context(|| format!("failed to parse {path}"))
 }
 
 #[cfg(test)]

@@ -1,23 +1,24 @@
 //! `adopt PATH` and `adopt --update`: they copy from the clone that this program was built in.
 
-mod costs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 use clap::ArgMatches;
 use serde::Serialize;
+use serde_json::json;
 use xtask_adopt::{
     AdoptOptions, AdoptPlan, Existing, Host, How, Source, Update, takes_lock_file, unchanged_but_for,
 };
-use xtask_edit::{Edit, Node};
+use xtask_edit::Edit;
 use xtask_suite::program::{Ended, bytes, seconds};
 use xtask_suite::{Exit, Shell};
-use xtask_units::holding_signals;
-use xtask_workspace::{Environment, Outline, shell_quote};
+use xtask_units::inventory::Inventory;
+use xtask_units::{cores, holding_signals, whole_milliseconds};
+use xtask_workspace::{CargoCommand, Environment, Outline, shell_quote};
 
-use self::costs::Costs;
-use super::begin;
-use super::show::{self, Change};
+use super::{begin, changes, diff, list, size};
 
 /// Adopts, or brings up to date, in the workspace around `dir`.
 pub(super) fn adopt(
@@ -28,26 +29,24 @@ pub(super) fn adopt(
 ) -> Result<Ended> {
     let source = Source::find(environment)?;
     let options = options(arguments, &source);
-    let plan_now = || {
-        let host = Host::inspect(dir, environment)?;
-        let plan = xtask_adopt::plan(&host, &source, &options, environment)?;
-        Ok::<_, anyhow::Error>((host, plan))
+    // From here on no other process of the suite changes anything there; what one has just done is seen.
+    let transaction = if arguments.get_flag("dry-run") {
+        None
+    } else {
+        Some(begin(&Outline::of(dir, environment)?.facts.root, shell)?)
     };
-    if arguments.get_flag("dry-run") {
-        let (_, plan) = plan_now()?;
-        show_plan(&plan, shell)?;
-        return Ok(Exit::Done.into());
-    }
-    let root = Outline::of(dir, environment)?.facts.root;
-    // From here on nobody else of us changes anything there; what another one has just done is seen.
-    let transaction = begin(&root, shell)?;
-    let (host, plan) = plan_now()?;
+    let host = Host::inspect(dir, environment)?;
+    let plan = xtask_adopt::plan(&host, &source, &options, environment)?;
     for note in &plan.notes {
         shell.note(note);
     }
-    let facts = &host.outline.facts;
-    let changed = !plan.edits.is_empty();
-    if changed {
+    let Some(transaction) = transaction else {
+        show(&plan, None, true, shell)?;
+        return Ok(Exit::Done.into());
+    };
+    let (root, facts) = (&plan.root, &host.outline.facts);
+    let mut costs = None;
+    if !plan.edits.is_empty() {
         let locked = root.join("Cargo.lock").is_file() && takes_lock_file(facts, environment)?;
         // A signal meanwhile is acted on when all of it is done, or taken back.
         let (done, signal) = holding_signals(|came| {
@@ -63,14 +62,14 @@ pub(super) fn adopt(
             return Ok(Ended::new(Exit::Failed, signal));
         }
         done.with_context(|| format!("nothing was adopted in {root}"))?;
+        if !arguments.get_flag("no-build") {
+            shell.note(&format!(
+                "the suite is in {root}; it is built there once, to see that it starts and what it costs (--undo takes it out)"
+            ));
+            costs = Some(measure(root, &facts.target_dir, environment)?);
+        }
     }
-    let costs = if arguments.get_flag("no-build") || !changed {
-        None
-    } else {
-        say_before_build(&plan, shell);
-        Some(costs::measure(&root, &facts.target_dir, environment)?)
-    };
-    show_report(&plan, costs.as_ref(), shell)?;
+    show(&plan, costs.as_ref(), false, shell)?;
     Ok(Exit::Done.into())
 }
 
@@ -93,52 +92,33 @@ fn options(arguments: &ArgMatches, source: &Source) -> AdoptOptions {
     }
 }
 
-#[derive(Serialize)]
-struct Report<'a> {
-    #[serde(flatten)]
-    plan: &'a AdoptPlan,
-    changes: Vec<Change<'a>>,
-    /// What the suite and the settings take in the repository.
-    repository_bytes: u64,
-    /// `null` where nothing was built.
-    costs: Option<&'a Costs>,
-}
-
-/// What would be done, with the text of each change but for that of whole folders.
-fn show_plan(plan: &AdoptPlan, shell: &Shell) -> Result<()> {
-    for note in &plan.notes {
-        shell.note(note);
-    }
+/// What is or would be done, and what to do next.
+fn show(plan: &AdoptPlan, costs: Option<&Costs>, dry_run: bool, shell: &Shell) -> Result<()> {
+    let AdoptPlan { root, launcher, how, edits, notes } = plan;
+    let grown = |edit: &Edit| {
+        let bytes = |node: &Option<_>| node.as_ref().map_or(0, |node| size(node).1);
+        bytes(&edit.after).saturating_sub(bytes(&edit.before))
+    };
+    // What the suite and the settings take in the repository.
+    let repository_bytes = edits.iter().map(grown).sum::<u64>();
     if shell.json() {
-        return document(plan, None, shell);
+        return shell.document(&json!({
+            "root": root, "launcher": launcher, "how": how, "notes": notes, "changes": changes(edits),
+            "repository_bytes": repository_bytes, "costs": costs,
+        }));
     }
-    for edit in &plan.edits {
-        shell.result(show::text(edit).trim_end());
+    if dry_run {
+        for edit in edits {
+            shell.result(diff(edit).trim_end());
+        }
     }
-    show::list(&plan.edits, shell);
-    shell.result(&match plan.edits.len() {
-        0 => format!("nothing to change in {}", plan.root),
-        _ => format!("{} would get the suite {}; nothing was changed", plan.root, plan.how.describe()),
-    });
-    Ok(())
-}
-
-/// Said before the build, which takes its time.
-fn say_before_build(plan: &AdoptPlan, shell: &Shell) {
-    shell.note(&format!(
-        "the suite is in {}; it is built there once, to see that it starts and what it costs (--undo takes it out)",
-        plan.root
-    ));
-}
-
-/// What was done, and what to do next.
-fn show_report(plan: &AdoptPlan, costs: Option<&Costs>, shell: &Shell) -> Result<()> {
-    if shell.json() {
-        return document(plan, costs, shell);
+    list(edits, shell);
+    if edits.is_empty() {
+        shell.result(&format!("nothing to change: {root} has the suite, {}", how.describe()));
+        return Ok(());
     }
-    show::list(&plan.edits, shell);
-    if plan.edits.is_empty() {
-        shell.result(&format!("nothing to change: {} has the suite, {}", plan.root, plan.how.describe()));
+    if dry_run {
+        shell.result(&format!("{root} would get the suite {}; nothing was changed", how.describe()));
         return Ok(());
     }
     if let Some(costs) = costs {
@@ -146,26 +126,60 @@ fn show_report(plan: &AdoptPlan, costs: Option<&Costs>, shell: &Shell) -> Result
             "costs: first build {}, then {} ms per call; {} in the repository, {} in the target dir",
             seconds(costs.first_build_ms),
             costs.call_ms,
-            bytes(repository_bytes(&plan.edits)),
+            bytes(repository_bytes),
             bytes(costs.target_bytes)
         ));
     }
-    if matches!(plan.how, How::Path { .. }) {
+    if matches!(how, How::Path { .. }) {
         shell.note("the suite is built from a clone on this machine: nobody else's `cargo xtask` works");
     }
-    shell.result(&format!("next: cd {} && cargo xtask test-fast", shell_quote(plan.root.as_str())));
+    shell.result(&format!("next: cd {} && cargo xtask test-fast", shell_quote(root.as_str())));
     Ok(())
 }
 
-fn repository_bytes(edits: &[Edit]) -> u64 {
-    let grown = |edit: &Edit| {
-        let bytes = |node: &Option<Node>| node.as_ref().map_or(0, |node| show::size(node).1);
-        bytes(&edit.after).saturating_sub(bytes(&edit.before))
-    };
-    edits.iter().map(grown).sum()
+/// How many calls are timed after the first; an odd number has a median.
+const CALLS: usize = 5;
+
+/// The costs of calling the suite in a workspace.
+#[derive(Debug, Serialize)]
+struct Costs {
+    /// From the first call to its answer, in milliseconds: cargo builds the launcher, and the launcher the suite.
+    first_build_ms: u64,
+    /// The median of later calls, in milliseconds, with cargo's own part.
+    call_ms: u64,
+    /// What was built for it in the target dir, in bytes.
+    target_bytes: u64,
 }
 
-fn document(plan: &AdoptPlan, costs: Option<&Costs>, shell: &Shell) -> Result<()> {
-    let repository_bytes = repository_bytes(&plan.edits);
-    shell.document(&Report { plan, changes: show::changes(&plan.edits), repository_bytes, costs })
+/// Calls `cargo xtask --version` in `root` until nothing is left to build. The build shows itself on stderr.
+fn measure(root: &Utf8Path, target_dir: &Utf8Path, environment: &Environment) -> Result<Costs> {
+    let first_build = call(root, environment)?;
+    // The second call finds files of the first build's own second; the ones after it are as all later ones.
+    call(root, environment)?;
+    let mut calls = (0..CALLS).map(|_| call(root, environment)).collect::<Result<Vec<_>>>()?;
+    calls.sort_unstable();
+    // The launcher and its profile; the suite.
+    let built = ["xtask", "xtask-suite"].map(|folder| target_dir.join(folder));
+    let target_bytes = built.iter().map(|dir| Inventory::read(dir, dir, cores()).total_bytes()).sum();
+    Ok(Costs {
+        first_build_ms: whole_milliseconds(first_build),
+        call_ms: whole_milliseconds(calls[CALLS / 2]),
+        target_bytes,
+    })
+}
+
+fn call(root: &Utf8Path, environment: &Environment) -> Result<Duration> {
+    let command = CargoCommand::new(root, ["xtask", "--version"]);
+    let start = Instant::now();
+    let mut process = command.to_command(environment);
+    process.stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = process.output().context("failed to start cargo")?;
+    if !output.status.success() {
+        bail!(
+            "the suite is in place, but it does not start: cargo ended with {}\n  command: cd {} && {command}",
+            output.status,
+            shell_quote(root.as_str())
+        );
+    }
+    Ok(start.elapsed())
 }

@@ -1,5 +1,5 @@
 //! What manifests say beyond [`Facts`](xtask_workspace::Facts): dependencies from elsewhere, targets with a `main` of
-//! their own, the features for docs.rs.
+//! their own.
 
 use camino::Utf8Path;
 use toml_edit::{Document, Item, TableLike};
@@ -79,11 +79,5 @@ impl Manifest {
             }
         };
         entries.map(dependency).collect()
-    }
-
-    /// The strings of the array at `path`.
-    pub(super) fn strings(&self, path: &[&str]) -> Vec<&str> {
-        let array = self.get(path).and_then(Item::as_array);
-        array.into_iter().flatten().filter_map(toml_edit::Value::as_str).collect()
     }
 }

@@ -1,26 +1,33 @@
-//! The presets `common` and `full`, as far as manifests say what belongs there. Features are `member/feature`.
+//! The presets `common` and `full`, as far as manifests say what belongs there.
 
 use std::collections::BTreeSet;
 
-use super::render::Page;
-use super::{Member, Workspace, read};
-use crate::lists::shortest;
+use super::{Member, Page, Workspace};
+use crate::observe::settings::shortest;
 
-/// Features that cannot be on together with all others, and why.
-type Dropped = (String, BTreeSet<String>);
+/// A feature as `member/feature`; what it turns on: features of members in the same form, and others as they are written
+/// (`locks?/nightly`); and its manifest.
+type Feature<'a> = (String, Vec<String>, &'a str);
 
 /// Writes the presets that differ from the built-in ones.
 pub(super) fn write(workspace: &Workspace<'_>, stable: bool, page: &mut Page, notes: &mut Vec<String>) {
-    let dropped = dropped(workspace, stable);
+    let all = features(workspace);
+    let dropped = dropped(&all, stable);
     let is_kept = |feature: &String| dropped.iter().all(|(_, features)| !features.contains(feature));
-    if let Some((mut features, why)) = common(workspace) {
-        features.retain(is_kept);
-        if features.iter().any(|feature| !is_on_by_default(&workspace.carriers(feature))) {
-            page.table("presets.common");
-            page.comment(&format!("{why}."));
-            page.list("features", &shortest(workspace.facts, &features));
-            notes.push(format!("preset common: {why}"));
-        }
+    // A built-in preset takes the features `common`; else those named `full` are what the members say goes together.
+    let with = |name: &str| {
+        let members = workspace.members.iter();
+        members.filter(|member| member.package.features.contains_key(name)).collect::<Vec<_>>()
+    };
+    let members = if with("common").is_empty() { with("full") } else { Vec::new() };
+    let full = members.iter().map(|member| member.feature("full")).filter(is_kept).collect::<BTreeSet<_>>();
+    if full.iter().any(|feature| !is_on_by_default(&carriers(&all, feature))) {
+        let manifests = members.iter().map(|member| member.manifest.shown.as_str()).collect::<Vec<_>>();
+        let why = format!("a feature `full` in {}", manifests.join(", "));
+        page.table("presets.common");
+        page.comment(&format!("{why}."));
+        page.list("features", &shortest(workspace.facts, &full));
+        notes.push(format!("preset common: {why}"));
     }
     if dropped.is_empty() {
         return;
@@ -32,73 +39,38 @@ pub(super) fn write(workspace: &Workspace<'_>, stable: bool, page: &mut Page, no
         page.comment(&format!("- {names}: {why}"));
         notes.push(format!("preset full: without {names}: {why}"));
     }
-    let all = workspace.members.iter().flat_map(Member::features);
-    let kept = all.map(|(feature, _)| feature).filter(is_kept).filter(|name| !name.ends_with("/default"));
-    page.list("features", &shortest(workspace.facts, &kept.collect()));
+    let kept =
+        all.iter().map(|(feature, ..)| feature).filter(|name| is_kept(name) && !name.ends_with("/default"));
+    page.list("features", &shortest(workspace.facts, &kept.cloned().collect()));
 }
 
-/// The features that the workspace itself takes together, where there is no built-in preset `common`.
-fn common(workspace: &Workspace<'_>) -> Option<(BTreeSet<String>, String)> {
-    let named = |wanted: &dyn Fn(&Member<'_>, &str) -> bool| {
-        let (mut features, mut manifests) = (BTreeSet::new(), Vec::new());
-        for member in &workspace.members {
-            let names = member.package.features.keys().filter(|name| wanted(member, name));
-            let before = features.len();
-            features.extend(names.map(|name| member.feature(name)));
-            manifests.extend((features.len() > before).then_some(member.manifest.shown.as_str()));
+/// What all features are without, with the reason: features that compile logging out, and on a stable toolchain those that
+/// turn on the feature `nightly` of a package from elsewhere; with all that lead to one of them.
+fn dropped(all: &[Feature<'_>], stable: bool) -> Vec<(String, BTreeSet<String>)> {
+    let is_foreign = |value: &str| all.iter().all(|(feature, ..)| feature != value);
+    let mut dropped = Vec::<(String, BTreeSet<String>)>::new();
+    for (feature, values, shown) in all {
+        let nightly = values.iter().find(|value| stable && value.ends_with("/nightly") && is_foreign(value));
+        let why = match nightly {
+            Some(value) => format!("{shown}: `{value}`"),
+            None if is_static_level(feature) => format!("{shown}: they compile logging out"),
+            None => continue,
+        };
+        let carriers = carriers(all, feature);
+        // What is on by default is meant to be on.
+        if is_on_by_default(&carriers) {
+            continue;
         }
-        (!features.is_empty()).then(|| (features, manifests.join(", ")))
-    };
-    if named(&|_, name| name == "common").is_some() {
-        return None;
-    }
-    let full = named(&|_, name| name == "full");
-    let full = full.map(|(features, manifests)| (features, format!("a feature `full` in {manifests}")));
-    // Features that are named for documentation turn on just that.
-    let documented = named(&|member, name| {
-        let listed = member.manifest.strings(&["package", "metadata", "docs", "rs", "features"]);
-        listed.contains(&name) && !name.contains("doc")
-    });
-    full.or_else(|| {
-        let (features, manifests) = documented?;
-        Some((features, format!("[package.metadata.docs.rs] of {manifests} names them")))
-    })
-}
-
-/// What all features are without: features that compile logging out, and on a stable toolchain those that turn on the
-/// feature `nightly` of a package from elsewhere; with all that lead to one of them.
-fn dropped(workspace: &Workspace<'_>, stable: bool) -> Vec<Dropped> {
-    let config = [".cargo/config.toml", ".cargo/config"].map(|path| read(&workspace.facts.root.join(path)));
-    let stable = stable && !config.iter().any(|text| text.contains("RUSTC_BOOTSTRAP"));
-    let mut dropped = Vec::<Dropped>::new();
-    for member in &workspace.members {
-        let shown = &member.manifest.shown;
-        for (feature, values) in member.features() {
-            let nightly = values.iter().filter(|_| stable).find(|value| {
-                let key = value.strip_suffix("/nightly").map(|key| key.trim_end_matches('?'));
-                key.is_some_and(|key| workspace.named_by(member, key).is_none())
-            });
-            let why = match nightly {
-                Some(value) => format!("{shown}: `{value}`"),
-                None if is_static_level(&feature) => format!("{shown}: they compile logging out"),
-                None => continue,
-            };
-            let carriers = workspace.carriers(&feature);
-            // What is on by default is meant to be on.
-            if is_on_by_default(&carriers) {
-                continue;
-            }
-            match dropped.iter_mut().find(|(other, _)| *other == why) {
-                Some((_, features)) => features.extend(carriers),
-                None => dropped.push((why, carriers)),
-            }
+        match dropped.iter_mut().find(|(other, _)| *other == why) {
+            Some((_, features)) => features.extend(carriers),
+            None => dropped.push((why, carriers)),
         }
     }
     dropped
 }
 
-/// Whether the feature is one by which `log` and `tracing`, and those that pass it on to them, leave events out of the
-/// program: with all of them on, none is left, and tests of what is logged fail.
+/// Whether `log` and `tracing`, and those that pass it on to them, have such a feature to leave events out of the program:
+/// with all of them on, none is left, and tests of what is logged fail.
 fn is_static_level(feature: &str) -> bool {
     let name = feature.split('/').next_back().unwrap_or_default();
     let level = name.strip_prefix("release_").unwrap_or(name).strip_prefix("max_level_");
@@ -109,43 +81,43 @@ fn is_on_by_default(carriers: &BTreeSet<String>) -> bool {
     carriers.iter().any(|feature| feature.ends_with("/default"))
 }
 
-impl Member<'_> {
-    fn feature(&self, name: &str) -> String {
-        format!("{}/{name}", self.package.name)
+fn features<'a>(workspace: &'a Workspace<'_>) -> Vec<Feature<'a>> {
+    let mut all = Vec::new();
+    for member in &workspace.members {
+        let dependencies = member.manifest.dependencies(&workspace.root);
+        let resolved = |value: &String| {
+            let Some((key, name)) = value.split_once('/') else { return member.feature(value) };
+            let dependency = dependencies.iter().find(|found| found.key == key.trim_end_matches('?'));
+            let is_meant =
+                |other: &&Member<'_>| dependency.is_some_and(|found| found.package == other.package.name);
+            workspace.members.iter().find(is_meant).map_or(value.clone(), |other| other.feature(name))
+        };
+        for (name, values) in &member.package.features {
+            let values = values.iter().map(resolved).collect();
+            all.push((member.feature(name), values, member.manifest.shown.as_str()));
+        }
     }
+    all
+}
 
-    /// Its features, and what each turns on.
-    fn features(&self) -> impl Iterator<Item = (String, &Vec<String>)> {
-        self.package.features.iter().map(|(name, values)| (self.feature(name), values))
+/// `feature`, and all features that turn it on.
+fn carriers(all: &[Feature<'_>], feature: &str) -> BTreeSet<String> {
+    let mut carriers = BTreeSet::from([feature.to_owned()]);
+    loop {
+        let before = carriers.len();
+        for (feature, values, _) in all {
+            if values.iter().any(|value| carriers.contains(value)) {
+                carriers.insert(feature.clone());
+            }
+        }
+        if carriers.len() == before {
+            return carriers;
+        }
     }
 }
 
-impl Workspace<'_> {
-    /// The member that a feature of `member` means by `key`.
-    fn named_by(&self, member: &Member<'_>, key: &str) -> Option<&Member<'_>> {
-        let dependencies = member.manifest.dependencies(&self.root);
-        let package = dependencies.iter().find(|dependency| dependency.key == key)?.package;
-        self.members.iter().find(|other| other.package.name == package)
-    }
-
-    /// `feature`, and all features that turn it on.
-    fn carriers(&self, feature: &str) -> BTreeSet<String> {
-        let mut carriers = BTreeSet::from([feature.to_owned()]);
-        loop {
-            let leads = |member: &Member<'_>, value: &str| match value.split_once('/') {
-                None => carriers.contains(&member.feature(value)),
-                Some((key, name)) => self
-                    .named_by(member, key.trim_end_matches('?'))
-                    .is_some_and(|other| carriers.contains(&other.feature(name))),
-            };
-            let features = self.members.iter().flat_map(|member| {
-                member.features().filter(|(_, values)| values.iter().any(|value| leads(member, value)))
-            });
-            let more = features.map(|(feature, _)| feature).collect::<BTreeSet<_>>();
-            if more.is_subset(&carriers) {
-                return carriers;
-            }
-            carriers.extend(more);
-        }
+impl Member<'_> {
+    fn feature(&self, name: &str) -> String {
+        format!("{}/{name}", self.package.name)
     }
 }

@@ -13,12 +13,10 @@ const LIBS: [(&str, &str); 2] = [("a/src/lib.rs", ""), ("b/src/lib.rs", "")];
 
 #[test]
 fn a_workspace_that_works_by_default_gets_a_header_only() {
-    let inferred = inferred(&[A, ("a/src/lib.rs", ""), ("a/benches/x.rs", "fn f() {}")], true);
-    assert!(inferred.text.lines().all(|line| line.starts_with('#')), "{}", inferred.text);
-    assert!(
-        inferred.text.contains(concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/configuration.md"))
-    );
-    assert_eq!((inferred.text.contains('\r'), inferred.notes), (false, vec![]));
+    let (text, notes) = inferred(&[A, ("a/src/lib.rs", ""), ("a/benches/x.rs", "fn f() {}")], true);
+    assert!(text.lines().all(|line| line.starts_with('#')), "{text}");
+    assert!(text.contains(concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/configuration.md")));
+    assert_eq!((text.contains('\r'), notes), (false, vec![]));
 }
 
 #[test]
@@ -103,19 +101,6 @@ fn default_members_are_taken_where_no_file_for_ci_takes_more() {
 }
 
 #[test]
-fn a_profile_of_nextest_for_ci_is_taken_for_the_tier_that_ci_runs() {
-    for (config, expected) in [("[profile.ci]\nretries = 2\n", 1), ("[profile.other]\n", 0)] {
-        let text = body(&[A, LIBS[0], (".config/nextest.toml", config)]);
-        assert_eq!(text.matches("nextest-profile = \"ci\"").count(), expected, "{text}");
-        assert_eq!(
-            text.starts_with("[tiers.test-full]\n# nextest: .config/nextest.toml:1"),
-            expected > 0,
-            "{text}"
-        );
-    }
-}
-
-#[test]
 fn ignored_is_what_is_there_and_nobody_reads() {
     let root = ("Cargo.toml", "[workspace]\nmembers = [\"a\", \"b\"]\n");
     let there = [
@@ -158,7 +143,7 @@ fn full_leaves_out_features_that_ask_for_nightly_elsewhere_and_what_leads_there(
 features = [\"x\"]
 ";
     assert_eq!(body(&files), expected);
-    assert!(!inferred(&files, false).text.contains('['), "a nightly toolchain takes them");
+    assert!(!inferred(&files, false).0.contains('['), "a nightly toolchain takes them");
     let own = a.replace("[features]", "[features]\nnightly = []").replace("locks?/nightly", "nightly");
     assert_eq!(body(&[("a/Cargo.toml", &own), LIBS[0]]), "", "its own feature may need none");
     let default = a.replace("x = []", "default = [\"fast\"]");
@@ -180,21 +165,19 @@ features = [\"max_level_hint\"]
 }
 
 #[test]
-fn common_is_what_the_manifests_say_goes_together() {
+fn common_is_the_feature_full_where_no_feature_has_its_name() {
     let features = "[features]\nserde = []\nrc = []\n";
-    let docs = "[package.metadata.docs.rs]\nfeatures = [\"rc\", \"unstable-doc\"]\n";
-    let full = "full = [\"rc\"]\nunstable-doc = []\n";
+    let full = "full = [\"rc\"]\n";
     let table = [
-        (format!("{features}unstable-doc = []\n{docs}"), "features = [\"rc\"]"),
-        (format!("{features}{full}{docs}"), "features = [\"full\"]"),
-        (features.to_owned(), ""),
-        (format!("{features}common = []\n{full}"), ""),
-        (format!("{features}full = []\nmore = [\"full\"]\ndefault = [\"more\"]\n"), ""),
+        (format!("{features}{full}"), true),
+        (features.to_owned(), false),
+        (format!("{features}common = []\n{full}"), false),
+        (format!("{features}full = []\nmore = [\"full\"]\ndefault = [\"more\"]\n"), false),
     ];
     for (manifest, expected) in table {
         let manifest = format!("[package]\nname = \"aa\"\n{manifest}");
         let text = body(&[("a/Cargo.toml", manifest.as_str()), LIBS[0]]);
-        assert_eq!(text.contains("[presets.common]"), !expected.is_empty(), "{text}");
-        assert!(text.contains(expected), "{text}");
+        let preset = "[presets.common]\n# a feature `full` in a/Cargo.toml.\nfeatures = [\"full\"]\n";
+        assert_eq!(text, if expected { preset } else { "" });
     }
 }

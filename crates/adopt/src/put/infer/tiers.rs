@@ -6,11 +6,13 @@ use camino::Utf8Path;
 use xtask_workspace::config::{Config, Members, Packages, Targets, TierCommand};
 
 use super::manifest::Manifest;
-use super::render::Page;
-use super::{Member, Workspace, entries, read};
+use super::{Member, Page, Workspace, entries, read};
 
 /// Harnesses of benches that know a test run from a measurement.
 const HARNESSES: [&str; 6] = ["criterion", "divan", "codspeed", "iai", "gungraun", "libtest_mimic"];
+
+/// Names of members, by the reason why a tier is without them.
+type ByReason = BTreeMap<String, BTreeSet<String>>;
 
 /// Writes the tiers that differ from the default ones.
 pub(super) fn write(workspace: &Workspace<'_>, page: &mut Page, notes: &mut Vec<String>) {
@@ -19,92 +21,88 @@ pub(super) fn write(workspace: &Workspace<'_>, page: &mut Page, notes: &mut Vec<
     let benches =
         workspace.members.iter().flat_map(|member| benches_that_do_not_end(member, &workspace.root));
     let benches = benches.collect::<BTreeSet<_>>();
-    let nextest = Manifest::read(&workspace.facts.root, &workspace.facts.root.join(".config/nextest.toml"));
-    let mut told = BTreeSet::new();
-    // As a workspace has them where there is a preset `common`.
+    let told = notes.len();
+    // As a workspace has them with a preset `common`.
     for tier in Config::defaults(&Members::from_iter([("", ["common"])])).tiers {
         let mut entry = Page::default();
-        let mut explain = |entry: &mut Page, subject: &str, why: &str| {
-            let sentence = format!("{subject}: {why}");
-            // What was said of one tier is not said again of the next.
-            entry.comment(if told.contains(&sentence) { "as above" } else { &sentence });
-            if told.insert(sentence.clone()) {
-                notes.push(sentence);
-            }
-        };
+        let mut reasons = Vec::new();
         let mut exclude = unfit.clone();
-        if let Some((names, why)) = &outside {
-            if tier.packages == Packages::Affected {
-                exclude.extend(names.iter().map(|name| (name.clone(), why.clone())));
-            } else {
-                exclude.retain(|name, _| !names.contains(name));
-                explain(&mut entry, "default members", why);
-                entry.string("packages", "default");
+        match &outside {
+            Some((why, names)) if tier.packages == Packages::Affected => {
+                exclude.insert(why.clone(), names.clone());
             }
+            Some((why, names)) => {
+                exclude.retain(|_, unfit| {
+                    unfit.retain(|name| !names.contains(name));
+                    !unfit.is_empty()
+                });
+                reasons.push(format!("default members: {why}"));
+                entry.line("packages = \"default\"");
+            }
+            None => {}
         }
-        if exclude.len() == workspace.members.len() {
+        let excluded = exclude.values().flatten().cloned().collect::<BTreeSet<_>>();
+        if excluded.len() == workspace.members.len() {
             continue;
         }
-        if !exclude.is_empty() {
-            let mut by_reason = BTreeMap::<&str, Vec<&str>>::new();
-            for (name, why) in &exclude {
-                by_reason.entry(why).or_default().push(name);
-            }
-            for (why, names) in by_reason {
-                explain(&mut entry, &names.join(", "), why);
-            }
-            entry.list("exclude", &exclude.into_keys().collect::<Vec<_>>());
+        if !excluded.is_empty() {
+            let names = |names: &BTreeSet<_>| names.iter().cloned().collect::<Vec<_>>();
+            reasons.extend(exclude.iter().map(|(why, of)| format!("{}: {why}", names(of).join(", "))));
+            entry.list("exclude", &names(&excluded));
         }
-        let runs_benches = tier.command == TierCommand::Test && tier.targets == Targets::All;
-        if runs_benches && !benches.is_empty() {
-            let shown = benches.iter().take(2).cloned().collect::<Vec<_>>().join("; ");
-            let more = benches.len().saturating_sub(2);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            explain(&mut entry, "no benches", &format!("{shown}{more}"));
+        if tier.command == TierCommand::Test && tier.targets == Targets::All && !benches.is_empty() {
+            let mut shown = benches.iter().take(2).cloned().collect::<Vec<_>>();
+            if benches.len() > 2 {
+                shown.push(format!("and {} more", benches.len() - 2));
+            }
+            reasons.push(format!("no benches: {}", shown.join("; ")));
             entry.list("targets", &["lib", "bins", "tests", "examples"].map(str::to_owned));
         }
-        let ci = nextest.get(&["profile", "ci"]).filter(|_| tier.name == "test-full");
-        if let Some(ci) = ci {
-            explain(&mut entry, "nextest", &format!("{} has a profile for CI", nextest.place(ci)));
-            entry.string("nextest-profile", "ci");
+        if reasons.is_empty() {
+            continue;
         }
-        let entry = entry.finish();
-        if !entry.is_empty() {
-            page.table(&format!("tiers.{}", tier.name));
-            page.text(&entry);
+        page.table(&format!("tiers.{}", tier.name));
+        for reason in reasons {
+            // What was said of one tier is not said again of the next.
+            if notes[told..].contains(&reason) {
+                page.comment("as above");
+            } else {
+                page.comment(&reason);
+                notes.push(reason);
+            }
         }
+        page.text.push_str(&entry.text);
     }
 }
 
-/// Members made for another machine or another way of building, each with the reason.
-fn unfit(workspace: &Workspace<'_>) -> BTreeMap<String, String> {
-    let why = |Member { package, manifest }: &Member<'_>| {
+/// Members made for another machine or another way of building.
+fn unfit(workspace: &Workspace<'_>) -> ByReason {
+    let mut found = ByReason::new();
+    for Member { package, manifest } in &workspace.members {
         // A configuration in the package's own folder is in force only for commands that are run from there.
-        let configured = [".cargo/config.toml", ".cargo/config"].into_iter().find_map(|path| {
-            let config = Manifest::read(&workspace.facts.root, &package.dir.join(path));
-            let target = config.get(&["build", "target"])?;
-            Some(format!(
-                "{} builds it for a target of its own, from its own folder only",
-                config.place(target)
-            ))
+        let configs = [".cargo/config.toml", ".cargo/config"].map(|path| package.dir.join(path));
+        let configs = configs.iter().filter(|_| package.dir != workspace.facts.root);
+        let configured = configs.map(|path| Manifest::read(&workspace.facts.root, path)).find_map(|config| {
+            let place = config.place(config.get(&["build", "target"])?);
+            Some(format!("{place} builds it for a target of its own, from its own folder only"))
         });
-        let fuzzers = ["libfuzzer-sys", "afl", "honggfuzz"];
-        let dependencies = manifest.dependencies(&workspace.root);
-        let fuzzer = dependencies.iter().find(|dependency| fuzzers.contains(&dependency.package));
-        configured.filter(|_| package.dir != workspace.facts.root).or_else(|| {
-            let fuzzer = fuzzer?;
-            let name = fuzzer.package;
-            Some(format!("{}: fuzz targets on {name}, which its own command builds and runs", fuzzer.place))
-        })
-    };
-    let found =
-        workspace.members.iter().filter_map(|member| Some((member.package.name.clone(), why(member)?)));
-    found.collect()
+        let fuzzer = || {
+            let dependencies = manifest.dependencies(&workspace.root);
+            let fuzzers = ["libfuzzer-sys", "afl", "honggfuzz"];
+            let fuzzer = dependencies.iter().find(|dependency| fuzzers.contains(&dependency.package))?;
+            let (place, name) = (&fuzzer.place, fuzzer.package);
+            Some(format!("{place}: fuzz targets on {name}, which its own command builds and runs"))
+        };
+        if let Some(why) = configured.or_else(fuzzer) {
+            found.entry(why).or_default().insert(package.name.clone());
+        }
+    }
+    found
 }
 
 /// The members that `default-members` leaves out, and why, where the files for continuous integration test, and none of
 /// them takes the whole workspace.
-fn outside_of_default_members(workspace: &Workspace<'_>) -> Option<(BTreeSet<String>, String)> {
+fn outside_of_default_members(workspace: &Workspace<'_>) -> Option<(String, BTreeSet<String>)> {
     let key = workspace.root.get(&["workspace", "default-members"])?;
     let texts = ci_texts(&workspace.facts.root);
     let has = |text: &str, wanted: &[&str]| text.split_whitespace().any(|word| wanted.contains(&word));
@@ -116,7 +114,7 @@ fn outside_of_default_members(workspace: &Workspace<'_>) -> Option<(BTreeSet<Str
     let names = names.filter(|name| !workspace.facts.default_members.contains(name)).collect::<BTreeSet<_>>();
     let place = workspace.root.place(key);
     let why = format!("{place}: `default-members`, and no file for CI takes `--workspace`");
-    (!names.is_empty()).then_some((names, why))
+    (!names.is_empty()).then_some((why, names))
 }
 
 /// The texts of the files that usually say what continuous integration runs.

@@ -8,12 +8,12 @@ use xtask_testkit::TempDir;
 use xtask_workspace::config::Config;
 use xtask_workspace::{Facts, LocalDependency, LocalPackage, TargetFacts};
 
-use crate::put::infer::{Inferred, entries, xtask_toml};
+use crate::put::infer::{entries, xtask_toml};
 use xtask_suite::program::RESERVED;
 
 /// What is inferred from these files; all `Cargo.toml` with a `[package]` are members. Panics where the suite would
 /// not take the file.
-pub(super) fn inferred(files: &[(&str, &str)], stable: bool) -> Inferred {
+pub(super) fn inferred(files: &[(&str, &str)], stable: bool) -> (String, Vec<String>) {
     let dir = TempDir::new("infer");
     for (path, text) in files {
         dir.write(path, text);
@@ -24,15 +24,15 @@ pub(super) fn inferred(files: &[(&str, &str)], stable: bool) -> Inferred {
         .members()
         .map(|member| (member.name.as_str(), member.features.keys().map(String::as_str)))
         .collect();
-    if let Err(errors) = Config::parse(&inferred.text, "xtask.toml".into(), &members, &RESERVED) {
-        panic!("{errors}\n{}", inferred.text);
+    if let Err(errors) = Config::parse(&inferred.0, "xtask.toml".into(), &members, &RESERVED) {
+        panic!("{errors}\n{}", inferred.0);
     }
     inferred
 }
 
 /// The text without its header.
 pub(super) fn body(files: &[(&str, &str)]) -> String {
-    let text = inferred(files, true).text;
+    let text = inferred(files, true).0;
     text.split_once("\n\n").map_or(String::new(), |(_, body)| body.to_owned())
 }
 
