@@ -77,7 +77,8 @@ impl Live {
             let shadow = planned.and_then(|at| shadows[at].as_ref().map_err(|error| format!("{error:#}")));
             let (units, error) = match shadow {
                 Ok(Shadow { units, kept }) => {
-                    progress.detail(&format!("{because}: {} units of `{command}` (kept: {kept})", units.len()));
+                    progress
+                        .detail(&format!("{because}: {} units of `{command}` (kept: {kept})", units.len()));
                     (units.len(), None)
                 }
                 Err(error) => {
