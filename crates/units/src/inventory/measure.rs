@@ -53,7 +53,7 @@ pub(super) fn read(
             inventory.items.push(item);
         }
     }
-    disown(&mut inventory);
+    disown(&mut inventory, jobs);
     inventory
 }
 
@@ -192,22 +192,27 @@ impl Tree {
 /// Takes from units the items that are not known to be theirs. An id in a name is only a hint: people give files such names
 /// too, and copy those of units. An item belongs to a unit if a fingerprint or the compiler's dep-info names that unit, and
 /// its name is one that an artifact of that crate gets.
-fn disown(inventory: &mut Inventory) {
+fn disown(inventory: &mut Inventory, jobs: usize) {
     let mut fingerprints = HashMap::<_, Vec<usize>>::new();
     for (index, item) in inventory.items.iter().enumerate() {
         if let (ItemKind::Fingerprint, Owner::Unit { layout, id }) = (item.kind, &item.owner) {
             fingerprints.entry((item.profile, *layout, *id)).or_default().push(index);
         }
     }
-    let mut dep_infos = HashMap::new();
-    let strange = inventory.items.iter().enumerate().filter(|(_, item)| {
-        let Owner::Unit { layout, id } = item.owner else { return false };
-        let of_unit = fingerprints.get(&(item.profile, layout, id)).map_or(&[][..], Vec::as_slice);
-        !is_of_unit(inventory, item, (layout, id), of_unit, &mut dep_infos)
+    let pieces = inventory.items.chunks(16 * PIECE).collect::<Vec<_>>();
+    let strange = parallel(jobs, &pieces, |piece| {
+        let mut dep_infos = HashMap::new();
+        let is_strange = |item: &Item| {
+            let Owner::Unit { layout, id } = item.owner else { return false };
+            let of_unit = fingerprints.get(&(item.profile, layout, id)).map_or(&[][..], Vec::as_slice);
+            !is_of_unit(inventory, item, (layout, id), of_unit, &mut dep_infos)
+        };
+        piece.iter().map(is_strange).collect::<Vec<_>>()
     });
-    for index in strange.map(|(index, _)| index).collect::<Vec<_>>() {
-        let item = &mut inventory.items[index];
-        (item.kind, item.owner) = (ItemKind::Other, Owner::None);
+    for (item, is_strange) in inventory.items.iter_mut().zip(strange.into_iter().flatten()) {
+        if is_strange {
+            (item.kind, item.owner) = (ItemKind::Other, Owner::None);
+        }
     }
 }
 

@@ -153,8 +153,8 @@ fn id_at(name: &str) -> Option<(usize, UnitId)> {
 /// `TargetInfo::file_types`, rustc's `OutputFilenames`). Files with other names were not made by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputName<'a> {
-    /// The crate's or the target's name, with the `lib` of a library.
-    stem: &'a str,
+    /// The names of crates and targets that it may belong to: `libx.d` may be of a program `libx` or a library `x`.
+    crates: [Option<&'a str>; 2],
     /// The unit's id.
     pub id: Option<UnitId>,
     /// What follows, from the first dot on.
@@ -164,8 +164,9 @@ pub struct OutputName<'a> {
 /// Endings of libraries, whose names begin with `lib`.
 const OF_LIBRARY: [&str; 6] = [".rlib", ".rmeta", ".so", ".dylib", ".a", ".dll.a"];
 /// Endings of programs, of libraries without `lib`, and of what linkers write beside them.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 14] = [
     "",
+    ".d",
     ".exe",
     ".efi",
     ".elf",
@@ -191,24 +192,21 @@ impl<'a> OutputName<'a> {
         let (stem, ending) = (&name[..at], &name[if id.is_some() { at + 17 } else { at }..]);
         let is_crate =
             |letter: char| letter.is_alphanumeric() || letter == '_' || (letter == '-' && id.is_none());
-        let output = Self { stem, id, ending };
-        (!stem.is_empty() && stem.chars().all(is_crate) && output.crates().next().is_some()).then_some(output)
-    }
-
-    /// The names of crates and targets that it may belong to: `libx.d` may be of a program `libx` or a library `x`.
-    fn crates(self) -> impl Iterator<Item = &'a str> {
-        let ending = self.ending.strip_suffix(".dwp").unwrap_or(self.ending);
-        let is_library = OF_LIBRARY.contains(&ending) || ending == ".dylib.dSYM";
-        let is_other = OTHERS.contains(&ending) || is_part(ending) || is_long_type(ending);
-        let library = self.stem.strip_prefix("lib").filter(|_| is_library || ending == ".d");
-        let other = Some(self.stem).filter(|_| is_other || ending == ".d");
-        [library, other].into_iter().flatten().filter(|name| !name.is_empty())
+        if !stem.chars().all(is_crate) {
+            return None;
+        }
+        let linked = ending.strip_suffix(".dwp").unwrap_or(ending);
+        let is_library = OF_LIBRARY.contains(&linked) || [".d", ".dylib.dSYM"].contains(&linked);
+        let is_other = OTHERS.contains(&linked) || is_part(linked) || is_long_type(linked);
+        let library = stem.strip_prefix("lib").filter(|name| is_library && !name.is_empty());
+        let other = Some(stem).filter(|name| is_other && !name.is_empty());
+        (library.is_some() || other.is_some()).then_some(Self { crates: [library, other], id, ending })
     }
 
     /// Whether it may belong to this target: it has the crate's name, or without an id the target's own.
     pub fn is_of(&self, target: &str) -> bool {
         let crate_name = target.replace('-', "_");
-        self.crates().any(|name| name == crate_name || (self.id.is_none() && name == target))
+        self.crates.iter().flatten().any(|&name| name == crate_name || (self.id.is_none() && name == target))
     }
 
     /// Whether it is the name of a folder.
@@ -237,7 +235,7 @@ impl<'a> OutputName<'a> {
     }
 
     fn is_of_crate_of(&self, made: &Self) -> bool {
-        self.id == made.id && made.crates().any(|target| self.is_of(target))
+        self.id == made.id && made.crates.iter().flatten().any(|target| self.is_of(target))
     }
 }
 
