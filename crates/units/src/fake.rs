@@ -24,7 +24,6 @@ pub(crate) const SHADOW_DIR: &str = "XTASK_SUITE_SHADOW_DIR";
 pub(crate) const CALLS: &str = "calls";
 /// The user's own `rustc-wrapper`, which the fake replaces: queries still go through it.
 pub(crate) const WRAPPER: &str = "XTASK_SUITE_WRAPPER";
-/// The real rustdoc.
 pub(crate) const RUSTDOC: &str = "XTASK_SUITE_RUSTDOC";
 
 /// The start of a recorded call's name when the call does not contain its unit id.
@@ -48,7 +47,6 @@ pub(crate) struct Call {
     pub(crate) metadata: Vec<String>,
     /// Whether rustc would write an incremental folder.
     pub(crate) incremental: bool,
-    /// The real compiler.
     pub(crate) compiler: Utf8PathBuf,
     pub(crate) extra_filename: String,
     pub(crate) out_dir: Utf8PathBuf,
@@ -300,7 +298,6 @@ fn write_program(path: &Utf8Path, _unit_id: &str) -> Result<()> {
     fs::copy(&own, path).map(|_| ()).with_context(|| format!("failed to write {path}"))
 }
 
-/// 16 hex digits.
 pub(crate) fn is_unit_id(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -18,7 +18,6 @@ pub struct Fingerprint {
     pub file: String,
     #[serde(skip)]
     pub kind: TargetKind,
-    /// The target's name.
     #[serde(skip)]
     pub target: String,
     /// Check and build are both `Build` here: cargo does not distinguish them.
@@ -27,7 +26,6 @@ pub struct Fingerprint {
     /// Whether the test harness is on.
     #[serde(skip)]
     pub test: bool,
-    /// The features that were on.
     #[serde(deserialize_with = "list")]
     pub features: Vec<String>,
     /// The flags of `RUSTFLAGS` and the configuration.

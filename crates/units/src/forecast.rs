@@ -20,7 +20,6 @@ pub struct UnitTime {
     pub ms: u64,
 }
 
-/// A unit on the page.
 #[derive(Deserialize)]
 struct TimedUnit {
     name: String,
@@ -75,7 +74,6 @@ impl Times {
         write_atomic(&path, json, Durability::Cache)
     }
 
-    /// The recorded milliseconds of `unit`.
     pub fn of(&self, unit: &Unit) -> Option<u64> {
         self.0.get(&time_key(unit)).copied()
     }
@@ -108,23 +106,13 @@ fn time_key(unit: &Unit) -> String {
         (TargetKind::Lib, Mode::Check, _) | (TargetKind::Lib, Mode::Build, false) => String::new(),
         _ => format!(" {target} \"{kind}\""),
     };
-    let mode = match (unit.mode, unit.test) {
-        (Mode::Build, false) => "",
-        (Mode::Build, true) => " (test)",
-        (Mode::Check, false) => " (check)",
-        (Mode::Check, true) => " (check-test)",
-        (Mode::RunBuildScript, _) => " (run)",
-        (Mode::Doc, _) => " (doc)",
-    };
-    format!("{profile_dir} {package} {version}{named}{mode}")
+    format!("{profile_dir} {package} {version}{named}{}", unit.mode_in_words())
 }
 
-/// The forecast of one cargo command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Forecast {
     /// Units that are fresh on disk, without runs of build scripts.
     pub fresh: usize,
-    /// Units to compile.
     pub compile: usize,
     /// Milliseconds until everything is compiled; `None` while nothing was ever recorded here.
     pub estimated_ms: Option<u64>,
@@ -134,13 +122,10 @@ pub struct Forecast {
     pub units: Vec<Planned>,
 }
 
-/// A unit to compile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Planned {
     pub unit: String,
-    /// Why it is not fresh.
     pub why: String,
-    /// Its recorded time in milliseconds.
     pub recorded_ms: Option<u64>,
 }
 

@@ -154,7 +154,6 @@ impl<'a> Check<'a> {
     }
 }
 
-/// When a unit's outputs were written.
 struct Written {
     last: Option<SystemTime>,
     /// That of the output that dependents wait for: a library's metadata if it has some, else the last one.
@@ -286,7 +285,6 @@ fn normalized(path: &Utf8Path) -> Utf8PathBuf {
     parts
 }
 
-/// What a unit was made from.
 #[derive(Debug, Default)]
 struct Inputs {
     /// Files, and folders that a build script watches.
@@ -345,7 +343,6 @@ fn split_words(line: &str) -> Vec<String> {
     words
 }
 
-/// The instructions that a build script printed.
 fn instructions(output: &Utf8Path) -> impl Iterator<Item = String> {
     let text = String::from_utf8_lossy(&fs::read(output).unwrap_or_default()).into_owned();
     let instructions = text.lines().filter_map(|line| {

@@ -26,7 +26,6 @@ use crate::fingerprint::Fingerprint;
 pub use layout::profile_dirs;
 pub use names::{OutputName, incremental_crate, unit_id};
 
-/// A unit id as a number: 16 hex digits on disk.
 pub type UnitId = u64;
 
 /// One of cargo's two ways to lay out a profile's folder.
@@ -39,7 +38,6 @@ pub enum Layout {
     V2,
 }
 
-/// What a part of the build dir is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ItemKind {
@@ -57,9 +55,7 @@ pub enum ItemKind {
     Artifacts,
     /// What a killed compiler left.
     Temporary,
-    /// `cargo package`.
     Package,
-    /// `cargo doc`.
     Doc,
     /// Pages of `cargo build --timings`.
     Timings,
@@ -74,7 +70,6 @@ pub enum ItemKind {
 }
 
 impl ItemKind {
-    /// Its name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Deps => "deps",
@@ -95,22 +90,24 @@ impl ItemKind {
     }
 }
 
-/// What a part of the build dir belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Owner {
     /// A unit. The same id may occur in both layouts.
-    Unit { layout: Layout, id: UnitId },
+    Unit {
+        layout: Layout,
+        id: UnitId,
+    },
     /// A crate whose files have no id in their names: a path package's `cdylib` or `dylib` in layout v1.
     Crate,
     /// The unit whose file it is a link to: a final artifact, without an id in its name.
     Uplifted,
     /// The incremental folder of this name: `<crate>-<id in base 36>`.
-    Incremental { folder: String },
-    /// Unknown.
+    Incremental {
+        folder: String,
+    },
     None,
 }
 
-/// The folder of one profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProfileDir {
     pub path: Utf8PathBuf,
@@ -159,30 +156,25 @@ pub struct NotRead {
     pub why: String,
 }
 
-/// Everything in a workspace's build dir and target dir.
 #[derive(Debug, Default)]
 pub struct Inventory {
     /// The profiles' folders, in the build dir and in the target dir.
     pub profiles: Vec<ProfileDir>,
-    /// The folders that contain the items.
     pub folders: Vec<PathBuf>,
     pub items: Vec<Item>,
     /// Files with several names. They are not in [`Size::bytes`]; [`Sum`] counts each once.
     pub links: Vec<Link>,
     /// Folders with an unknown layout.
     pub unrecognised: Vec<NotRead>,
-    /// What could not be read.
     pub unreadable: Vec<NotRead>,
-    /// Whether time ran out before all was measured.
+    /// Whether the time limit cut it short.
     cut: bool,
 }
 
-/// The size of a workspace's build dir and target dir on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Occupied {
     /// Allocated bytes, each file once.
     pub bytes: u64,
-    /// Whether everything was counted.
     pub whole: bool,
 }
 
@@ -203,7 +195,6 @@ impl Inventory {
         measure::read(build_dir, target_dir, jobs, None)
     }
 
-    /// The path of an item.
     pub fn path(&self, item: &Item) -> PathBuf {
         self.folders[item.folder].join(&item.name)
     }
@@ -237,7 +228,6 @@ impl Inventory {
     }
 }
 
-/// The size of an item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Size {
     /// Allocated bytes of the files that have no other name.
@@ -273,12 +263,10 @@ impl<'a> Sum<'a> {
         Self { links, seen: vec![0; links.len()], bytes: 0, freed: 0 }
     }
 
-    /// Whether any name of this link was added.
     pub fn has(&self, link: u32) -> bool {
         self.seen[link as usize] > 0
     }
 
-    /// Adds an item's size.
     pub fn add(&mut self, size: &Size) {
         self.add_and(size, |_, _| {});
     }

@@ -30,7 +30,6 @@ pub fn now_ms() -> u64 {
     whole_milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// `duration` in whole milliseconds.
 pub fn whole_milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -26,7 +26,6 @@ const CHUNK: usize = 64 << 10;
 /// Lines or chunks (16 MiB) that are buffered; then the process waits for us.
 const BUFFERED: usize = 256;
 
-/// The output that a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     Out,
@@ -41,7 +40,6 @@ pub enum Out<'a> {
     Bytes(&'a mut dyn FnMut(&[u8]) -> Result<()>),
 }
 
-/// How a process ended.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
@@ -187,7 +185,6 @@ fn read_bytes(mut pipe: PipeReader, sender: &SyncSender<Output>) {
     }
 }
 
-/// A running process and what it started.
 struct Tree {
     pid: u32,
     /// What it had started when the first signal came, with start times, since pids are reused.

@@ -21,7 +21,6 @@ const STATUS_WIDTH: usize = 12;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltUnit {
     pub package: String,
-    /// The target's name.
     pub target: String,
     pub kind: TargetKind,
     /// Whether the test harness or `cfg(test)` is on.
@@ -30,7 +29,6 @@ pub struct BuiltUnit {
     pub fresh: bool,
 }
 
-/// How to run cargo.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunOptions {
     /// Ask cargo how long units take. It costs 0.1 s on 500 units, so not when nothing will be compiled.
@@ -41,18 +39,15 @@ pub struct RunOptions {
     pub collect_errors: bool,
 }
 
-/// An error of the compiler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompileError {
     pub package: String,
-    /// The target's name.
     pub target: String,
     pub kind: TargetKind,
     /// The compiler's first line, without code and place.
     pub message: String,
 }
 
-/// What one cargo command did.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
     /// `None` when a signal ended it.
@@ -77,12 +72,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// How many units were compiled.
     pub fn compiled(&self) -> usize {
         self.units.len() - self.fresh()
     }
 
-    /// How many units were fresh.
     pub fn fresh(&self) -> usize {
         self.units.iter().filter(|unit| unit.fresh).count()
     }

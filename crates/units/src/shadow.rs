@@ -34,7 +34,6 @@ const MOST_CALLS: usize = 20_000;
 /// Cargo reads this before `MAKEFLAGS`, so a `make` around us has no effect on a plan.
 pub(crate) const JOBSERVER: &str = "CARGO_MAKEFLAGS";
 
-/// The shadow plan of one cargo command.
 #[derive(Debug, Clone)]
 pub struct Shadow {
     pub units: UnitSet,
@@ -220,7 +219,6 @@ impl<'a> Places<'a> {
         Self { dir, target, build, real_target: &facts.target_dir, real_build: &facts.build_dir }
     }
 
-    /// The same command, in the shadow.
     fn command(
         &self,
         workspace: &Workspace,

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-/// What a unit does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -59,7 +58,6 @@ impl TargetKind {
     }
 }
 
-/// A unit that a cargo command needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
     /// Cargo's unit id: 16 hex digits that file and folder names contain.
@@ -68,7 +66,6 @@ pub struct Unit {
     pub version: String,
     /// The folder of the package's manifest; `None` for packages from a registry or a git repository.
     pub local_dir: Option<Utf8PathBuf>,
-    /// The target's name.
     pub target: String,
     pub kind: TargetKind,
     pub mode: Mode,
@@ -78,7 +75,6 @@ pub struct Unit {
     pub profile_dir: String,
     /// The compiler's flags from the profile: optimization, debug info and the like.
     pub profile_flags: Vec<String>,
-    /// The features that are on.
     pub features: Vec<String>,
     /// The `--target` triple; `None` for the host without `--target`.
     pub triple: Option<String>,
@@ -99,7 +95,6 @@ pub struct Incremental {
     pub crate_name: String,
     /// The values of `-C metadata`.
     pub metadata: Vec<String>,
-    /// Whether it compiles to a program.
     pub program: bool,
     /// The compiler, as cargo calls it.
     pub compiler: Utf8PathBuf,
@@ -123,15 +118,19 @@ impl Unit {
     /// One line for people: `serde 1.0.2 lib (check)`.
     pub fn describe(&self) -> String {
         let kind = self.kind.describe(&self.target);
-        let mode = match (self.mode, self.test) {
+        format!("{} {} {kind}{}", self.package, self.version, self.mode_in_words())
+    }
+
+    /// What is done with its target, in the words of `cargo --timings`.
+    pub(crate) fn mode_in_words(&self) -> &'static str {
+        match (self.mode, self.test) {
             (Mode::Build, false) => "",
             (Mode::Build, true) => " (test)",
             (Mode::Check, false) => " (check)",
-            (Mode::Check, true) => " (check test)",
+            (Mode::Check, true) => " (check-test)",
             (Mode::RunBuildScript, _) => " (run)",
             (Mode::Doc, _) => " (doc)",
-        };
-        format!("{} {} {kind}{mode}", self.package, self.version)
+        }
     }
 
     /// What stays the same when only features, flags or versions of dependencies change.
@@ -178,21 +177,16 @@ impl UnitSet {
         self.0.is_empty()
     }
 
-    /// The units that `other` does not have.
     fn minus(&self, other: &Self) -> Vec<&Unit> {
         let places = other.iter().map(|unit| &unit.fingerprint_dir).collect::<BTreeSet<_>>();
         self.iter().filter(|unit| !places.contains(&unit.fingerprint_dir)).collect()
     }
 }
 
-/// Two sets of units side by side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Comparison {
-    /// Units that both need.
     pub shared: usize,
-    /// Units that only the first needs.
     pub only_first: Vec<String>,
-    /// Units that only the second needs.
     pub only_second: Vec<String>,
     /// Why units that both have in some form differ: the causes, those that affect most units first.
     pub splits: Vec<Split>,
@@ -202,9 +196,7 @@ pub struct Comparison {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Split {
     pub unit: String,
-    /// Features that only the first has on.
     pub features_first: Vec<String>,
-    /// Features that only the second has on.
     pub features_second: Vec<String>,
     /// Flags and triples that differ: those of the first, those of the second.
     pub flags: Option<(String, String)>,
@@ -212,7 +204,6 @@ pub struct Split {
     pub units: usize,
 }
 
-/// Compares `first` with `second`.
 pub fn compare(first: &UnitSet, second: &UnitSet) -> Comparison {
     let only_first = first.minus(second);
     let only_second = second.minus(first);

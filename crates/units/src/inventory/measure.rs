@@ -107,7 +107,6 @@ fn measure(path: &Path, items: Vec<Item>, deadline: Option<Instant>) -> Measured
     measured
 }
 
-/// The size of an item.
 #[derive(Default)]
 struct Tree {
     bytes: u64,

@@ -9,7 +9,6 @@ pub fn unit_id(digits: &str) -> Option<UnitId> {
     is_id.then(|| UnitId::from_str_radix(digits, 16).ok())?
 }
 
-/// `<package>-<id>`.
 pub(super) fn package_and_id(name: &str) -> Option<(&str, UnitId)> {
     let (package, digits) = name.rsplit_once('-')?;
     Some((package, unit_id(digits)?)).filter(|_| !package.is_empty())
@@ -50,7 +49,6 @@ pub(super) fn is_of_command(kind: ItemKind, name: &str) -> bool {
     }
 }
 
-/// `<package>-<version>`.
 fn is_versioned(name: &str) -> bool {
     name.match_indices('-').any(|(at, _)| {
         let numbers = name[at + 1..].split(['-', '+']).next().unwrap_or_default().split('.');
@@ -155,7 +153,6 @@ fn id_at(name: &str) -> Option<(usize, UnitId)> {
 pub struct OutputName<'a> {
     /// The names of crates and targets that it may belong to: `libx.d` may be of a program `libx` or a library `x`.
     crates: [Option<&'a str>; 2],
-    /// The unit's id.
     pub id: Option<UnitId>,
     /// What follows, from the first dot on.
     ending: &'a str,
