@@ -93,44 +93,41 @@ impl Found {
         }
     }
 
-    /// Adds entries that are all of one kind, as far as cargo made them.
-    fn add_all(&mut self, path: &Utf8Path, kind: ItemKind, entries: Vec<Entry>) {
-        let of_kind = |entry: &Entry| is_folder(entry) || is_of_command(kind, name_of(entry));
-        let named = entries.into_iter().map(|entry| {
-            let kind = if of_kind(&entry) { kind } else { ItemKind::Other };
-            (entry, kind, Owner::None)
+    /// Adds entries that are in no profile. Those with a name that cargo does not make are of no known kind.
+    fn add_outside(&mut self, path: &Utf8Path, entries: impl IntoIterator<Item = (Entry, ItemKind)>) {
+        let items = entries.into_iter().map(|(entry, kind)| {
+            let is_of_kind = is_folder(&entry) || is_of_command(kind, name_of(&entry));
+            (entry, if is_of_kind { kind } else { ItemKind::Other }, Owner::None)
         });
-        self.add(path.as_std_path(), None, named);
+        self.add(path.as_std_path(), None, items);
     }
 
     fn root(&mut self, root: &Utf8Path, roots: &[&Utf8Path]) {
-        let mut cargos = Vec::new();
-        let mut others = Vec::new();
+        let mut items = Vec::new();
         for entry in self.entries(root.as_std_path()) {
-            let name = entry.name.to_str().unwrap_or_default();
+            let name = name_of(&entry);
             let path = root.join(name);
-            if entry.kind != EntryKind::Folder || name.is_empty() {
-                if OF_ROOT.contains(&name) { cargos.push(entry) } else { others.push(entry) }
-            } else if roots.iter().any(|root| root.starts_with(&path)) {
+            let is_named_folder = is_folder(&entry) && !name.is_empty();
+            if is_named_folder && roots.iter().any(|root| root.starts_with(&path)) {
                 self.beside(&path, roots);
-            } else if name == SCRATCH {
-                others.push(entry);
+            } else if !is_named_folder || name == SCRATCH {
+                let kind = of_root(&entry);
+                items.push((entry, kind));
             } else if !self.known_folder(root, None, &entry) {
                 let below = self.entries(path.as_std_path());
                 if name == SUITE {
-                    self.add_all(root, ItemKind::Suite, vec![entry]);
+                    items.push((entry, ItemKind::Suite));
                 } else if below.iter().any(|entry| entry.name == ".rustc_info.json") {
-                    self.add_all(root, ItemKind::NestedTargetDir, vec![entry]);
+                    items.push((entry, ItemKind::NestedTargetDir));
                 } else if !self.triple(&path, below) {
-                    others.push(entry);
+                    items.push((entry, ItemKind::Other));
                 }
             }
         }
-        self.add_all(root, ItemKind::Cargo, cargos);
-        self.add_all(root, ItemKind::Other, others);
+        self.add_outside(root, items);
     }
 
-    /// What a folder in the path of another root contains beside it.
+    /// Adds what a folder in the path of another root contains beside it.
     fn beside(&mut self, path: &Utf8Path, roots: &[&Utf8Path]) {
         if roots.contains(&path) {
             return;
@@ -140,17 +137,15 @@ impl Found {
             let below = entry.name.to_str().map(|name| path.join(name));
             match below.filter(|below| roots.iter().any(|root| root.starts_with(below))) {
                 Some(below) => self.beside(&below, roots),
-                None => others.push(entry),
+                None => others.push((entry, ItemKind::Other)),
             }
         }
-        self.add_all(path, ItemKind::Other, others);
+        self.add_outside(path, others);
     }
 
     /// Adds a profile's folder, or one of another cargo command; returns false if it is neither.
     fn known_folder(&mut self, parent: &Utf8Path, triple: Option<&str>, entry: &Entry) -> bool {
-        let Some(name) = entry.name.to_str().filter(|_| entry.kind == EntryKind::Folder) else {
-            return false;
-        };
+        let Some(name) = entry.name.to_str().filter(|_| is_folder(entry)) else { return false };
         let path = parent.join(name);
         let kind = match name {
             "doc" => ItemKind::Doc,
@@ -159,7 +154,7 @@ impl Found {
             _ => return self.profile(&path, name, triple),
         };
         let entries = self.contents(path.as_std_path());
-        self.add_all(&path, kind, entries);
+        self.add_outside(&path, entries.into_iter().map(|entry| (entry, kind)));
         true
     }
 
@@ -167,25 +162,24 @@ impl Found {
     fn triple(&mut self, path: &Utf8Path, entries: Vec<Entry>) -> bool {
         let before = self.inventory.profiles.len();
         let triple = path.file_name();
-        let (docs, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.name == "doc");
-        let mut rest =
-            rest.into_iter().filter(|entry| !self.known_folder(path, triple, entry)).collect::<Vec<_>>();
+        let (docs, mut rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.name == "doc");
+        rest.retain(|entry| !self.known_folder(path, triple, entry));
         if self.inventory.profiles.len() == before {
             return false;
         }
         // Only beside a profile it is cargo's documentation.
         rest.extend(docs.into_iter().filter(|entry| !self.known_folder(path, triple, entry)));
-        let (cargos, others): (Vec<_>, Vec<_>) =
-            rest.into_iter().partition(|entry| OF_ROOT.iter().any(|name| entry.name == *name));
-        self.add_all(path, ItemKind::Cargo, cargos);
-        self.add_all(path, ItemKind::Other, others);
+        let rest = rest.into_iter().map(|entry| {
+            let kind = of_root(&entry);
+            (entry, kind)
+        });
+        self.add_outside(path, rest);
         true
     }
 
     fn profile(&mut self, path: &Utf8Path, name: &str, triple: Option<&str>) -> bool {
         let entries = self.entries(path.as_std_path());
-        let has = |name: &str| entries.iter().any(|entry| entry.name == name);
-        if !OF_PROFILE.iter().any(|name| has(name)) {
+        if !entries.iter().any(|entry| OF_PROFILE.contains(&name_of(entry))) {
             return false;
         }
         let profile = self.inventory.profiles.len();
@@ -194,29 +188,24 @@ impl Found {
             name: name.to_owned(),
             triple: triple.map(str::to_owned),
         });
-        let (mut uplifted, mut cargos, mut strange) = (Vec::new(), Vec::new(), Vec::new());
-        let mut known = 0;
+        let (mut items, mut strange, mut known) = (Vec::new(), Vec::new(), false);
         for entry in entries {
             if is_folder(&entry) && self.folder_of_profile(path, name_of(&entry), profile) {
-                known += 1;
+                known = true;
             } else if name_of(&entry).starts_with(".cargo-") {
-                cargos.push(entry);
+                items.push((entry, ItemKind::Cargo, Owner::None));
             } else if is_folder(&entry) && Path::new(&entry.name).extension().is_none() {
-                strange.push(entry);
+                strange.push(entry.name.to_string_lossy().into_owned());
+                items.push(other(entry));
             } else {
-                uplifted.push(entry);
+                items.push((entry, ItemKind::Artifacts, Owner::Uplifted));
             }
         }
-        if known == 0 && !strange.is_empty() {
-            let names =
-                strange.iter().map(|entry| entry.name.to_string_lossy()).collect::<Vec<_>>().join(", ");
-            let why = format!("an unknown layout: it contains {names}");
+        if !known && !strange.is_empty() {
+            let why = format!("an unknown layout: it contains {}", strange.join(", "));
             self.inventory.unrecognised.push(NotRead { path: path.as_std_path().to_owned(), why });
         }
-        let uplifted = uplifted.into_iter().map(|entry| (entry, ItemKind::Artifacts, Owner::Uplifted));
-        let cargos = cargos.into_iter().map(|entry| (entry, ItemKind::Cargo, Owner::None));
-        let strange = strange.into_iter().map(other);
-        self.add(path.as_std_path(), Some(profile), uplifted.chain(cargos).chain(strange));
+        self.add(path.as_std_path(), Some(profile), items);
         true
     }
 
@@ -270,17 +259,17 @@ impl Found {
     /// `build/<package>` of layout v2: a folder per unit.
     fn package(&mut self, path: &Path, profile: usize) {
         let mut strange = Vec::new();
-        let mut known = 0;
+        let mut known = false;
         for entry in self.entries(path) {
             match unit_id(name_of(&entry)).filter(|_| is_folder(&entry)) {
                 Some(id) => {
-                    known += 1;
+                    known = true;
                     self.unit(&path.join(&entry.name), profile, id);
                 }
                 None => strange.push(other(entry)),
             }
         }
-        if known == 0 && !strange.is_empty() {
+        if !known && !strange.is_empty() {
             let why = "an unknown layout: neither a build script's folder nor a package's".to_owned();
             self.inventory.unrecognised.push(NotRead { path: path.to_owned(), why });
         }
@@ -342,6 +331,11 @@ fn name_of(entry: &Entry) -> &str {
 
 fn is_folder(entry: &Entry) -> bool {
     entry.kind == EntryKind::Folder
+}
+
+/// The kind of an entry in the root of a build dir that is not a folder of cargo's.
+fn of_root(entry: &Entry) -> ItemKind {
+    if OF_ROOT.contains(&name_of(entry)) { ItemKind::Cargo } else { ItemKind::Other }
 }
 
 fn other(entry: Entry) -> (Entry, ItemKind, Owner) {
