@@ -7,7 +7,7 @@ use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_testkit::{Fixture, Outcome, cargo};
-use xtask_units::{Source, UnitSet, plan};
+use xtask_units::{UnitSet, plan};
 use xtask_workspace::{CargoCommand, Environment, Workspace};
 
 const FAKE: &str = env!("CARGO_BIN_EXE_xtask-suite");
@@ -310,15 +310,15 @@ fn a_plan_is_kept_until_something_it_depends_on_changes() {
     };
     let args = ["build", "--workspace"];
     let first = plan_now(&args);
-    assert_eq!(first.source, Source::Planned);
+    assert!(!first.kept);
     fixture.write("lib/src/lib.rs", "pub fn f() -> u32 { 2 }");
     let second = plan_now(&args);
-    assert_eq!((second.source, &second.units), (Source::Cached, &first.units));
+    assert_eq!((second.kept, &second.units), (true, &first.units));
 
     // A hundred kept outputs are fresh to cargo now: the units must come out the same as from nothing.
     fixture.write(".cargo/config.toml", "# nothing\n");
     let third = plan_now(&args);
-    assert_eq!((third.source, &third.units), (Source::Planned, &first.units));
+    assert_eq!((third.kept, &third.units), (false, &first.units));
 
     // A file that the command names is part of what it means.
     let with_file = ["build", "--workspace", "--config", "ci.toml"];
@@ -348,7 +348,7 @@ fn plans_that_are_kept_do_not_pile_up() {
     plan(&workspace(&fixture, &[]), &command, FAKE.into()).unwrap();
     assert_eq!(dir.read_dir_utf8().unwrap().count(), 64);
     let again = plan(&workspace(&fixture, &[]), &command, FAKE.into()).unwrap();
-    assert_eq!(again.source, Source::Cached);
+    assert!(again.kept);
 }
 
 #[test]

@@ -76,8 +76,9 @@ impl Live {
             let built = planned.as_ref().ok().map(|&at| &distinct[at]);
             let shadow = planned.and_then(|at| shadows[at].as_ref().map_err(|error| format!("{error:#}")));
             let (units, error) = match shadow {
-                Ok(Shadow { units, source }) => {
-                    progress.detail(&format!("{because}: {} units of `{command}` ({source:?})", units.len()));
+                Ok(Shadow { units, kept }) => {
+                    progress
+                        .detail(&format!("{because}: {} units of `{command}` (kept: {kept})", units.len()));
                     (units.len(), None)
                 }
                 Err(error) => {

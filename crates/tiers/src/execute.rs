@@ -70,8 +70,7 @@ impl TierPlan {
     ) -> Result<()> {
         let forecast = self.forecast.as_ref();
         let options = RunOptions {
-            // Nothing to compile, nothing to explain.
-            details: forecast.is_none_or(|forecast| forecast.compile > 0),
+            timings: forecast.is_none_or(|forecast| forecast.compile > 0),
             expected: forecast.map(|forecast| forecast.fresh + forecast.compile),
             collect_errors: false,
         };

@@ -177,8 +177,8 @@ impl Planning<'_> {
     /// The shadow plan, or a note why there is none: then cargo itself will say what is wrong.
     pub(crate) fn planned(&mut self, command: &CargoCommand) -> Option<UnitSet> {
         match xtask_units::plan(self.workspace, command, &self.options.exe) {
-            Ok(Shadow { units, source }) => {
-                self.progress.detail(&format!("planned {} units of `{command}` ({source:?})", units.len()));
+            Ok(Shadow { units, kept }) => {
+                self.progress.detail(&format!("planned {} units of `{command}` (kept: {kept})", units.len()));
                 Some(units)
             }
             Err(error) => {

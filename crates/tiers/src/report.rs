@@ -87,9 +87,6 @@ pub(crate) fn slowest(things: impl IntoIterator<Item = Slow>) -> Vec<Slow> {
 
 /// The units of `records` that took time, by name.
 pub(crate) fn unit_times(records: &[Record]) -> impl Iterator<Item = Slow> {
-    records.iter().flat_map(|record| &record.units).filter_map(|unit| {
-        let test = if unit.test { " (test)" } else { "" };
-        let name = format!("{} {} {}{test}", unit.package, unit.version, unit.target);
-        Some(Slow { name, ms: unit.duration_ms? })
-    })
+    let times = records.iter().flat_map(|record| &record.times);
+    times.map(|time| Slow { name: time.unit.clone(), ms: time.ms })
 }

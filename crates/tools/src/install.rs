@@ -14,7 +14,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 use xtask_files::remove_dir;
 use xtask_units::holding_signals;
-use xtask_units::process::{Ended, run};
+use xtask_units::process::{Ended, Out, run};
 use xtask_workspace::config::{Archive, InstallTo, Way};
 use xtask_workspace::{Call, Environment, Progress, cargo_home, home, on_path};
 
@@ -244,12 +244,13 @@ fn installing(call: &Call, environment: &Environment, progress: &dyn Progress) -
         return as_root(call, environment);
     }
     let mut last = String::new();
-    let Ended { status, signal, timed_out } = run(call, environment, Some(INSTALLS), &mut |_, line| {
-        progress.output(line);
-        if !line.trim().is_empty() {
-            line.trim().clone_into(&mut last);
-        }
-    })?;
+    let Ended { status, signal, timed_out } =
+        run(call, environment, Some(INSTALLS), Out::Lines, &mut |_, line| {
+            progress.output(line);
+            if !line.trim().is_empty() {
+                line.trim().clone_into(&mut last);
+            }
+        })?;
     if let Some(signal) = signal {
         return Err(Interrupted { signal, call: call.to_string() }.into());
     }

@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use xtask_units::process::{Ended, Stream, run, run_bytes};
+use xtask_units::process::{Ended, Out, Stream, run};
 use xtask_workspace::{Call, Environment};
 
 /// The most output that is kept; the programs that are called here answer in less.
@@ -43,7 +43,7 @@ impl std::error::Error for Interrupted {}
 /// or does not end in time is. So is a signal that came meanwhile ([`Interrupted`]), which our own caller must see.
 pub(crate) fn output(call: &Call, environment: &Environment, limit: Duration) -> Result<Output> {
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    let ended = run(call, environment, Some(limit), &mut |stream, line| {
+    let ended = run(call, environment, Some(limit), Out::Lines, &mut |stream, line| {
         let text = if stream == Stream::Out { &mut stdout } else { &mut stderr };
         if text.len() + line.len() < MOST_BYTES {
             text.push_str(line);
@@ -71,7 +71,7 @@ pub(crate) fn streamed(
     on_bytes: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<Streamed> {
     let mut stderr = String::new();
-    let ended = run_bytes(call, environment, Some(limit), on_bytes, &mut |line| {
+    let ended = run(call, environment, Some(limit), Out::Bytes(on_bytes), &mut |_, line| {
         if stderr.len() + line.len() < MOST_BYTES {
             stderr.push_str(line);
             stderr.push('\n');

@@ -1,19 +1,15 @@
-//! What lies on disk: every file of the build dir and the target dir, its bytes, and the unit it belongs to.
+//! What is on disk: every file of the build dir and the target dir, its bytes, and the unit that it belongs to.
 //!
-//! Both of cargo's layouts are read, and may lie side by side in one profile's folder:
+//! Both of cargo's layouts are read; one profile's folder may contain both:
 //!
 //! - v1: `<profile>/{.fingerprint/<package>-<id>,deps/<name>-<id>*,build/<package>-<id>,incremental,examples}`
 //! - v2: `<profile>/build/<package>/<id>/{fingerprint,out,run}`, and `incremental` as before
 //!
-//! Invariants: nothing is changed, no link is followed, and what is not recognised is said to be so.
+//! Invariants: nothing is changed, no link is followed, and what is not recognised is reported as such.
 
-mod items;
 mod layout;
+mod measure;
 mod names;
-mod output_name;
-mod owners;
-mod size;
-mod walk;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,15 +20,12 @@ use serde::Serialize;
 use xtask_files::FileId;
 use xtask_workspace::Workspace;
 
+use crate::cores;
 use crate::fingerprint::Fingerprint;
-use crate::parallel::cores;
 
 pub use layout::profile_dirs;
-pub use names::{incremental_crate, unit_id};
-pub use output_name::OutputName;
-pub use size::{Link, Size, Sum};
+pub use names::{OutputName, incremental_crate, unit_id};
 
-/// A unit id as a number: 16 hex digits on disk.
 pub type UnitId = u64;
 
 /// One of cargo's two ways to lay out a profile's folder.
@@ -45,13 +38,12 @@ pub enum Layout {
     V2,
 }
 
-/// What a part of the build dir is, in the words of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ItemKind {
-    /// What the compiler made of a unit: libraries, programs, dep-info.
+    /// What the compiler wrote for a unit: libraries, programs, dep-info.
     Deps,
-    /// Cargo's note of what a unit was made from.
+    /// What cargo wrote down about a unit.
     Fingerprint,
     /// Build scripts, and what they wrote.
     BuildScripts,
@@ -61,26 +53,23 @@ pub enum ItemKind {
     Incremental,
     /// Final artifacts, under names without an id.
     Artifacts,
-    /// What a compiler left that was killed.
+    /// What a killed compiler left.
     Temporary,
-    /// `cargo package`.
     Package,
-    /// `cargo doc`.
     Doc,
     /// Pages of `cargo build --timings`.
     Timings,
     /// Files that cargo keeps for itself, lock files among them.
     Cargo,
-    /// A target dir inside of this one, as editors make them.
+    /// A target dir inside this one; editors make some.
     NestedTargetDir,
-    /// What the suite keeps for itself.
+    /// The suite's own state.
     Suite,
-    /// Everything else: it was put there by something that is not cargo.
+    /// Everything else; cargo did not make it.
     Other,
 }
 
 impl ItemKind {
-    /// As people read it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Deps => "deps",
@@ -101,37 +90,30 @@ impl ItemKind {
     }
 }
 
-/// What a part of the build dir belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Owner {
-    /// A unit. The same id may lie in both layouts.
+    /// A unit. The same id may occur in both layouts.
     Unit {
-        /// Which layout.
         layout: Layout,
-        /// The id.
         id: UnitId,
     },
-    /// A crate whose files carry no id: a path package's `cdylib` or `dylib` in layout v1.
+    /// A crate whose files have no id in their names: a path package's `cdylib` or `dylib` in layout v1.
     Crate,
-    /// Whichever unit it is a link to: a final artifact without an id in its name.
+    /// The unit whose file it is a link to: a final artifact, without an id in its name.
     Uplifted,
-    /// The incremental folder of this name.
+    /// The incremental folder of this name: `<crate>-<id in base 36>`.
     Incremental {
-        /// `<crate>-<id in base 36>`.
         folder: String,
     },
-    /// Nobody that is known.
     None,
 }
 
-/// The folder of one profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProfileDir {
-    /// Where it lies.
     pub path: Utf8PathBuf,
     /// `debug`, `release`, or a profile's own name.
     pub name: String,
-    /// The triple's folder it lies in.
+    /// The name of the triple's folder that it is in.
     pub triple: Option<String>,
 }
 
@@ -152,81 +134,67 @@ pub struct Item {
     pub folder: usize,
     /// Its name there.
     pub name: OsString,
-    /// Index into [`Inventory::profiles`], if it lies in one.
+    /// Index into [`Inventory::profiles`], if it is in one.
     pub profile: Option<usize>,
-    /// What it is.
     pub kind: ItemKind,
-    /// What it belongs to.
     pub owner: Owner,
-    /// What it takes up.
     pub size: Size,
     /// When anything in it last changed, in milliseconds since 1970.
     pub modified_ms: u64,
-    /// The file or folder that was seen.
     pub id: FileId,
-    /// What cargo noted, of a fingerprint's folder.
+    /// The content of a fingerprint's folder.
     pub fingerprint: Option<Box<Fingerprint>>,
-    /// Whether it is a folder.
     pub is_folder: bool,
-    /// Whether it is a link or a device, or holds what cannot be read: left alone.
+    /// Whether it must not be touched: it is a link or a device, or contains something that cannot be read.
     pub left_alone: bool,
 }
 
-/// A part that could not be understood or read.
+/// A part that was not understood or could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NotRead {
-    /// Where.
     pub path: PathBuf,
-    /// What is wrong with it.
     pub why: String,
 }
 
-/// Everything in a workspace's build dir and target dir.
 #[derive(Debug, Default)]
 pub struct Inventory {
     /// The profiles' folders, in the build dir and in the target dir.
     pub profiles: Vec<ProfileDir>,
-    /// The folders that items lie in.
     pub folders: Vec<PathBuf>,
-    /// All parts.
     pub items: Vec<Item>,
-    /// Files with several names, which are in the sizes of no item: [`Sum`] counts each once.
+    /// Files with several names. They are not in [`Size::bytes`]; [`Sum`] counts each once.
     pub links: Vec<Link>,
-    /// Folders whose layout is not known here.
+    /// Folders with an unknown layout.
     pub unrecognised: Vec<NotRead>,
-    /// What could not be read.
     pub unreadable: Vec<NotRead>,
-    /// Whether time ran out before all was measured.
+    /// Whether the time limit cut it short.
     cut: bool,
 }
 
-/// What a workspace's build dir and target dir take up on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Occupied {
     /// Allocated bytes, each file once.
     pub bytes: u64,
-    /// Whether all of them were counted: if not, there are more.
     pub whole: bool,
 }
 
-/// What both dirs of `workspace` take up, as far as it can be counted within `limit`: the number that `disk` and
-/// `clean-stale` say. With hundreds of gigabytes counting takes minutes.
+/// The size of both dirs of `workspace`, as far as it can be counted within `limit`: the number that `disk` and `clean-stale`
+/// report. With hundreds of gigabytes counting takes minutes.
 pub fn occupied(workspace: &Workspace, limit: Duration) -> Occupied {
     let deadline = Instant::now() + limit;
-    // Links on the way to a dir are followed, those in it are not.
+    // Links in the path of a dir are followed, those inside it are not.
     let real = |dir: &Utf8Path| dir.canonicalize_utf8().unwrap_or_else(|_| dir.to_owned());
     let facts = &workspace.facts;
-    let inventory = walk::read(&real(&facts.build_dir), &real(&facts.target_dir), cores(), Some(deadline));
+    let inventory = measure::read(&real(&facts.build_dir), &real(&facts.target_dir), cores(), Some(deadline));
     Occupied { bytes: inventory.total_bytes(), whole: !inventory.cut }
 }
 
 impl Inventory {
     /// Reads both folders, which may be the same or missing, with `jobs` threads.
     pub fn read(build_dir: &Utf8Path, target_dir: &Utf8Path, jobs: usize) -> Self {
-        walk::read(build_dir, target_dir, jobs, None)
+        measure::read(build_dir, target_dir, jobs, None)
     }
 
-    /// Where an item lies.
     pub fn path(&self, item: &Item) -> PathBuf {
         self.folders[item.folder].join(&item.name)
     }
@@ -238,14 +206,14 @@ impl Inventory {
         sum.bytes
     }
 
-    /// The bytes of an item, those included that it shares with others.
+    /// The bytes of an item, including those that it shares with others.
     pub fn bytes(&self, item: &Item) -> u64 {
         item.size.bytes + item.size.links.iter().map(|&link| self.links[link as usize].bytes).sum::<u64>()
     }
 
-    /// The indexes of all items that belong to units, those of one unit side by side.
+    /// The indexes of all items that belong to units, grouped by unit.
     pub fn items_of_units(&self) -> Vec<usize> {
-        // Numbers are sorted in a third of the time: profile and layout, id, index.
+        // Sorting numbers takes a third of the time: profile and layout, id, index.
         let numbers =
             self.items.iter().enumerate().filter_map(|(index, item)| match (item.profile, &item.owner) {
                 (Some(profile), Owner::Unit { layout, id }) => {
@@ -257,5 +225,83 @@ impl Inventory {
         let mut numbers = numbers.collect::<Vec<_>>();
         numbers.sort_unstable();
         numbers.into_iter().filter_map(|number| usize::try_from(number & u128::from(u32::MAX)).ok()).collect()
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Allocated bytes of the files that have no other name.
+    pub bytes: u64,
+    pub files: u64,
+    /// The files that have several names, as indexes into the inventory's links; once per name.
+    pub links: Vec<u32>,
+}
+
+/// A file with several names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub id: FileId,
+    /// Allocated bytes.
+    pub bytes: u64,
+    /// How many names it has, here or elsewhere.
+    pub names: u64,
+}
+
+/// A sum of sizes that counts each file once.
+#[derive(Debug)]
+pub struct Sum<'a> {
+    links: &'a [Link],
+    seen: Vec<u64>,
+    /// Bytes of the files added, each once.
+    pub bytes: u64,
+    /// Bytes that would be free if everything added were removed: a file stays while it has another name.
+    pub freed: u64,
+}
+
+impl<'a> Sum<'a> {
+    pub fn new(links: &'a [Link]) -> Self {
+        Self { links, seen: vec![0; links.len()], bytes: 0, freed: 0 }
+    }
+
+    pub fn has(&self, link: u32) -> bool {
+        self.seen[link as usize] > 0
+    }
+
+    pub fn add(&mut self, size: &Size) {
+        self.add_and(size, |_, _| {});
+    }
+
+    /// Adds an item's size. `last` gets each file whose last name this is: its index among the links, and its bytes.
+    pub fn add_and(&mut self, size: &Size, mut last: impl FnMut(usize, u64)) {
+        self.bytes += size.bytes;
+        self.freed += size.bytes;
+        for &index in &size.links {
+            let index = index as usize;
+            let link = &self.links[index];
+            self.seen[index] += 1;
+            if self.seen[index] == 1 {
+                self.bytes += link.bytes;
+            }
+            if self.seen[index] == link.names {
+                self.freed += link.bytes;
+                last(index, link.bytes);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_counts_once_and_is_free_only_without_its_last_name() {
+        let id = |inode| FileId { device: 1, inode };
+        let links = [Link { id: id(1), bytes: 100, names: 2 }, Link { id: id(2), bytes: 10, names: 2 }];
+        let mut sum = Sum::new(&links);
+        sum.add(&Size { bytes: 5, files: 1, links: vec![0] });
+        assert_eq!((sum.bytes, sum.freed), (105, 5));
+        sum.add(&Size { bytes: 0, files: 1, links: vec![0, 1] });
+        assert_eq!((sum.bytes, sum.freed), (115, 105), "the second has a name elsewhere");
     }
 }

@@ -144,7 +144,7 @@ impl TaskContext<'_> {
     /// Runs `command`, one that builds, with no standard input, shows what it prints on standard error, and
     /// returns what it built, how long each unit took, and how it ended.
     pub fn build(&self, command: &CargoCommand) -> Result<Record> {
-        let options = RunOptions { details: true, ..RunOptions::default() };
+        let options = RunOptions { timings: true, ..RunOptions::default() };
         let record = xtask_units::run(self.workspace, command, options, self.shell, &mut |_| {})?;
         if record.signal.is_some() {
             self.signal.set(record.signal);

@@ -216,13 +216,6 @@ impl Suite {
     pub(crate) fn state(&self) -> Utf8PathBuf {
         self.root().join("target/xtask-suite")
     }
-
-    /// Every record that was kept, the oldest first.
-    pub(crate) fn records(&self) -> Vec<Value> {
-        let mut paths = files(&self.state().join("records"));
-        paths.sort();
-        paths.iter().map(|path| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()).collect()
-    }
 }
 
 /// The files right in `dir`.

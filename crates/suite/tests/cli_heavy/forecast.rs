@@ -66,7 +66,7 @@ fn first_rlib(suite: &Suite) -> camino::Utf8PathBuf {
 }
 
 #[test]
-fn times_come_from_the_records() {
+fn times_come_from_earlier_runs() {
     let suite = Suite::trio(TIER);
     let outcome = suite.run(&["t", "--forecast"], 0);
     let last = outcome.stdout.lines().last().unwrap();

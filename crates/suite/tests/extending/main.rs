@@ -213,14 +213,12 @@ fn cargo_is_called_as_the_suite_calls_it() {
 }
 
 #[test]
-fn what_a_task_builds_is_recorded() {
+fn a_task_knows_what_it_built() {
     let project = Project::new(cases());
     let first = project.run(&["build"], 0);
     assert_eq!(first.stdout, "2 compiled\n");
     assert_eq!(first.stderr.matches("Compiling two").count(), 1, "{}", first.stderr);
     assert_eq!(project.run(&["build"], 0).stdout, "0 compiled\n");
-    let records = project.fixture.root().join("target/xtask-suite/records");
-    assert_eq!(records.read_dir_utf8().unwrap().count(), 2);
     project.fixture.write("one/src/lib.rs", "fn (");
     let failed = project.run(&["build"], 1);
     assert!(failed.stderr.contains("note: failed: cargo build --workspace\n"), "{}", failed.stderr);

@@ -1,79 +1,41 @@
-//! Which folders there are: profiles, and those that cargo's other commands fill.
+//! Finds the parts of a build dir: which folders are profiles, and what their entries are by place and name.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use camino::Utf8Path;
-use xtask_files::{Entry, EntryKind, Folder};
+use xtask_files::{Entry, EntryKind, FileId, Folder};
 
-use super::{ItemKind, NotRead, ProfileDir};
+use super::names::{
+    OutputName, id_in_output, incremental, is_of_command, is_session, is_temporary, package_and_id, unit_id,
+};
+use super::{Inventory, Item, ItemKind, Layout, NotRead, Owner, ProfileDir, Size, UnitId};
 
-/// Names that only the folder of a profile holds. `deps` is none: other build tools have such folders too.
+/// Names that occur only in the folder of a profile. `deps` is not one: other build tools have such folders too.
 const OF_PROFILE: [&str; 4] = [".cargo-lock", ".cargo-build-lock", ".cargo-artifact-lock", ".fingerprint"];
-/// Files that cargo keeps in the root of a build dir.
+/// Cargo's files in the root of a build dir.
 const OF_ROOT: [&str; 4] = ["CACHEDIR.TAG", ".rustc_info.json", ".rustdoc_fingerprint.json", ".cargo-lock"];
-
-/// Where the suite keeps its own state, and its own build where it is vendored.
+/// The suite's own state, and its own build where it is vendored.
 const SUITE: &str = "xtask-suite";
-/// What tests may use as they like (`CARGO_TARGET_TMPDIR`): whatever lies there, cargo did not make it.
+/// For tests to use as they like (`CARGO_TARGET_TMPDIR`): cargo makes nothing in it.
 const SCRATCH: &str = "tmp";
 
-/// What a folder holds, which tells what its entries are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
-    /// The folder of a profile, whose files are final artifacts.
-    Profile,
-    /// `.fingerprint` of layout v1.
-    Fingerprints,
-    /// `deps` of layout v1.
-    Deps,
-    /// `build`: of build scripts in layout v1, of packages in v2.
-    Build,
-    /// `incremental`.
-    Incremental,
-    /// `examples`.
-    Examples,
-    /// Entries that are all of one kind.
-    All(ItemKind),
-}
-
-/// A folder whose entries are parts.
-#[derive(Debug)]
-pub(super) struct Container {
-    pub(super) path: PathBuf,
-    pub(super) holds: Holds,
-    pub(super) profile: Option<usize>,
-    /// Those to be taken; the others have a container of their own.
-    pub(super) entries: Vec<Entry>,
-}
-
-/// What the roots hold.
-#[derive(Debug, Default)]
+/// What the roots contain.
 pub(super) struct Found {
-    pub(super) profiles: Vec<ProfileDir>,
-    pub(super) containers: Vec<Container>,
-    pub(super) unrecognised: Vec<NotRead>,
-    pub(super) unreadable: Vec<NotRead>,
-    depth: Depth,
+    /// Everything but the items.
+    pub(super) inventory: Inventory,
+    /// The items of one folder each, not yet measured; none is empty.
+    pub(super) batches: Vec<Vec<Item>>,
+    only_profiles: bool,
 }
 
 /// The folders of profiles in both dirs.
 pub fn profile_dirs(build_dir: &Utf8Path, target_dir: &Utf8Path) -> Vec<ProfileDir> {
-    find(build_dir, target_dir, Depth::Profiles).profiles
+    find(build_dir, target_dir, true).inventory.profiles
 }
 
-/// How much is looked for.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Depth {
-    /// The folders of profiles.
-    Profiles,
-    /// What is in them too.
-    #[default]
-    Everything,
-}
-
-pub(super) fn find(build_dir: &Utf8Path, target_dir: &Utf8Path, depth: Depth) -> Found {
-    let mut found = Found { depth, ..Found::default() };
+/// With `only_profiles` nothing below the folders of profiles is read.
+pub(super) fn find(build_dir: &Utf8Path, target_dir: &Utf8Path, only_profiles: bool) -> Found {
+    let mut found = Found { inventory: Inventory::default(), batches: Vec::new(), only_profiles };
     let mut roots = vec![build_dir];
     if target_dir != build_dir {
         roots.push(target_dir);
@@ -85,51 +47,87 @@ pub(super) fn find(build_dir: &Utf8Path, target_dir: &Utf8Path, depth: Depth) ->
 }
 
 impl Found {
-    /// The entries of a folder; a folder that is not there has none.
-    pub(super) fn entries(&mut self, path: &Path) -> Vec<Entry> {
+    /// The entries of a folder; none if it does not exist.
+    fn entries(&mut self, path: &Path) -> Vec<Entry> {
         match Folder::open(path).and_then(|folder| folder.entries()) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
-                self.unreadable.push(NotRead { path: path.to_owned(), why: error.to_string() });
+                let why = error.to_string();
+                self.inventory.unreadable.push(NotRead { path: path.to_owned(), why });
                 Vec::new()
             }
         }
     }
 
-    /// The entries of a folder that holds no profile, where they are looked for.
+    /// The entries of a folder that contains no profile.
     fn contents(&mut self, path: &Path) -> Vec<Entry> {
-        if self.depth == Depth::Profiles { Vec::new() } else { self.entries(path) }
+        if self.only_profiles { Vec::new() } else { self.entries(path) }
+    }
+
+    /// Adds the entries of one folder as items.
+    fn add(
+        &mut self,
+        path: &Path,
+        profile: Option<usize>,
+        entries: impl IntoIterator<Item = (Entry, ItemKind, Owner)>,
+    ) {
+        let folder = self.inventory.folders.len();
+        let items = entries.into_iter().map(|(entry, kind, owner)| Item {
+            folder,
+            name: entry.name,
+            profile,
+            kind,
+            owner,
+            size: Size::default(),
+            modified_ms: 0,
+            id: FileId { device: 0, inode: 0 },
+            fingerprint: None,
+            is_folder: entry.kind == EntryKind::Folder,
+            left_alone: !matches!(entry.kind, EntryKind::File | EntryKind::Folder),
+        });
+        let items = items.collect::<Vec<_>>();
+        if !items.is_empty() {
+            self.inventory.folders.push(path.to_owned());
+            self.batches.push(items);
+        }
+    }
+
+    /// Adds entries that are in no profile. Those with a name that cargo does not make are of no known kind.
+    fn add_outside(&mut self, path: &Utf8Path, entries: impl IntoIterator<Item = (Entry, ItemKind)>) {
+        let items = entries.into_iter().map(|(entry, kind)| {
+            let is_of_kind = is_folder(&entry) || is_of_command(kind, name_of(&entry));
+            (entry, if is_of_kind { kind } else { ItemKind::Other }, Owner::None)
+        });
+        self.add(path.as_std_path(), None, items);
     }
 
     fn root(&mut self, root: &Utf8Path, roots: &[&Utf8Path]) {
-        let mut cargos = Vec::new();
-        let mut others = Vec::new();
+        let mut items = Vec::new();
         for entry in self.entries(root.as_std_path()) {
-            let name = entry.name.to_str().unwrap_or_default();
+            let name = name_of(&entry);
             let path = root.join(name);
-            if entry.kind != EntryKind::Folder || name.is_empty() {
-                if OF_ROOT.contains(&name) { cargos.push(entry) } else { others.push(entry) }
-            } else if roots.iter().any(|root| root.starts_with(&path)) {
+            let is_named_folder = is_folder(&entry) && !name.is_empty();
+            if is_named_folder && roots.iter().any(|root| root.starts_with(&path)) {
                 self.beside(&path, roots);
-            } else if name == SCRATCH {
-                others.push(entry);
+            } else if !is_named_folder || name == SCRATCH {
+                let kind = of_root(&entry);
+                items.push((entry, kind));
             } else if !self.known_folder(root, None, &entry) {
                 let below = self.entries(path.as_std_path());
                 if name == SUITE {
-                    self.all(root.as_std_path(), ItemKind::Suite, vec![entry]);
+                    items.push((entry, ItemKind::Suite));
                 } else if below.iter().any(|entry| entry.name == ".rustc_info.json") {
-                    self.all(root.as_std_path(), ItemKind::NestedTargetDir, vec![entry]);
+                    items.push((entry, ItemKind::NestedTargetDir));
                 } else if !self.triple(&path, below) {
-                    others.push(entry);
+                    items.push((entry, ItemKind::Other));
                 }
             }
         }
-        self.all(root.as_std_path(), ItemKind::Cargo, cargos);
-        self.all(root.as_std_path(), ItemKind::Other, others);
+        self.add_outside(root, items);
     }
 
-    /// What lies in a folder on the way to another root; the root itself is looked at as one.
+    /// Adds what a folder in the path of another root contains beside it.
     fn beside(&mut self, path: &Utf8Path, roots: &[&Utf8Path]) {
         if roots.contains(&path) {
             return;
@@ -139,17 +137,15 @@ impl Found {
             let below = entry.name.to_str().map(|name| path.join(name));
             match below.filter(|below| roots.iter().any(|root| root.starts_with(below))) {
                 Some(below) => self.beside(&below, roots),
-                None => others.push(entry),
+                None => others.push((entry, ItemKind::Other)),
             }
         }
-        self.all(path.as_std_path(), ItemKind::Other, others);
+        self.add_outside(path, others);
     }
 
-    /// A profile's folder, or one that another command of cargo fills.
+    /// Adds a profile's folder, or one of another cargo command; returns false if it is neither.
     fn known_folder(&mut self, parent: &Utf8Path, triple: Option<&str>, entry: &Entry) -> bool {
-        let Some(name) = entry.name.to_str().filter(|_| entry.kind == EntryKind::Folder) else {
-            return false;
-        };
+        let Some(name) = entry.name.to_str().filter(|_| is_folder(entry)) else { return false };
         let path = parent.join(name);
         let kind = match name {
             "doc" => ItemKind::Doc,
@@ -158,95 +154,204 @@ impl Found {
             _ => return self.profile(&path, name, triple),
         };
         let entries = self.contents(path.as_std_path());
-        self.all(path.as_std_path(), kind, entries);
+        self.add_outside(&path, entries.into_iter().map(|entry| (entry, kind)));
         true
     }
 
-    /// A folder of a triple holds profiles; everything else in it was put there by something else.
+    /// Adds the folder of a triple; returns false if it contains no profile.
     fn triple(&mut self, path: &Utf8Path, entries: Vec<Entry>) -> bool {
-        let before = self.profiles.len();
+        let before = self.inventory.profiles.len();
         let triple = path.file_name();
-        let (docs, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.name == "doc");
-        let mut rest =
-            rest.into_iter().filter(|entry| !self.known_folder(path, triple, entry)).collect::<Vec<_>>();
-        if self.profiles.len() == before {
+        let (docs, mut rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.name == "doc");
+        rest.retain(|entry| !self.known_folder(path, triple, entry));
+        if self.inventory.profiles.len() == before {
             return false;
         }
         // Only beside a profile it is cargo's documentation.
         rest.extend(docs.into_iter().filter(|entry| !self.known_folder(path, triple, entry)));
-        let (cargos, others): (Vec<_>, Vec<_>) =
-            rest.into_iter().partition(|entry| OF_ROOT.iter().any(|name| entry.name == *name));
-        self.all(path.as_std_path(), ItemKind::Cargo, cargos);
-        self.all(path.as_std_path(), ItemKind::Other, others);
+        let rest = rest.into_iter().map(|entry| {
+            let kind = of_root(&entry);
+            (entry, kind)
+        });
+        self.add_outside(path, rest);
         true
     }
 
     fn profile(&mut self, path: &Utf8Path, name: &str, triple: Option<&str>) -> bool {
         let entries = self.entries(path.as_std_path());
-        let has = |name: &str| entries.iter().any(|entry| entry.name == name);
-        if !OF_PROFILE.iter().any(|name| has(name)) {
+        if !entries.iter().any(|entry| OF_PROFILE.contains(&name_of(entry))) {
             return false;
         }
-        let profile = self.profiles.len();
-        self.profiles.push(ProfileDir {
+        let profile = self.inventory.profiles.len();
+        self.inventory.profiles.push(ProfileDir {
             path: path.to_owned(),
             name: name.to_owned(),
             triple: triple.map(str::to_owned),
         });
-        let (mut uplifted, mut cargos, mut strange) = (Vec::new(), Vec::new(), Vec::new());
-        let mut known = 0;
+        let (mut items, mut strange, mut known) = (Vec::new(), Vec::new(), false);
         for entry in entries {
-            let holds = container(&entry.name).filter(|_| entry.kind == EntryKind::Folder);
-            if let Some(holds) = holds {
-                known += 1;
-                let path = path.as_std_path().join(&entry.name);
-                let entries = self.contents(&path);
-                self.containers.push(Container { path, holds, profile: Some(profile), entries });
-            } else if entry.name.to_str().is_some_and(|name| name.starts_with(".cargo-")) {
-                cargos.push(entry);
-            } else if entry.kind == EntryKind::Folder && Path::new(&entry.name).extension().is_none() {
-                strange.push(entry);
+            if is_folder(&entry) && self.folder_of_profile(path, name_of(&entry), profile) {
+                known = true;
+            } else if name_of(&entry).starts_with(".cargo-") {
+                items.push((entry, ItemKind::Cargo, Owner::None));
+            } else if is_folder(&entry) && Path::new(&entry.name).extension().is_none() {
+                strange.push(entry.name.to_string_lossy().into_owned());
+                items.push(other(entry));
             } else {
-                uplifted.push(entry);
+                items.push((entry, ItemKind::Artifacts, Owner::Uplifted));
             }
         }
-        if known == 0 && !strange.is_empty() {
-            let names =
-                strange.iter().map(|entry| entry.name.to_string_lossy()).collect::<Vec<_>>().join(", ");
-            let why = format!("it holds {names}: a layout of cargo's that is not known here");
-            self.unrecognised.push(NotRead { path: path.as_std_path().to_owned(), why });
+        if !known && !strange.is_empty() {
+            let why = format!("an unknown layout: it contains {}", strange.join(", "));
+            self.inventory.unrecognised.push(NotRead { path: path.as_std_path().to_owned(), why });
         }
-        let own = |holds, entries| Container {
-            path: path.as_std_path().to_owned(),
-            holds,
-            profile: Some(profile),
-            entries,
-        };
-        self.containers.push(own(Holds::Profile, uplifted));
-        self.containers.push(own(Holds::All(ItemKind::Cargo), cargos));
-        self.containers.push(own(Holds::All(ItemKind::Other), strange));
+        self.add(path.as_std_path(), Some(profile), items);
         true
     }
 
-    fn all(&mut self, path: &Path, kind: ItemKind, entries: Vec<Entry>) {
-        if !entries.is_empty() {
-            self.containers.push(Container {
-                path: path.to_owned(),
-                holds: Holds::All(kind),
-                profile: None,
-                entries,
-            });
+    /// Adds a folder that cargo makes for every profile; returns false for other names.
+    fn folder_of_profile(&mut self, parent: &Utf8Path, folder: &str, profile: usize) -> bool {
+        if !["deps", "examples", ".fingerprint", "build", "incremental"].contains(&folder) {
+            return false;
         }
+        let path = &parent.as_std_path().join(folder);
+        let mut items = Vec::new();
+        for entry in self.contents(path) {
+            let text = name_of(&entry);
+            let id = package_and_id(text).filter(|_| is_folder(&entry)).map(|(_, id)| id);
+            let (kind, owner) = match (folder, id) {
+                ("examples", _) if id_in_output(text).is_none() => (ItemKind::Artifacts, Owner::Uplifted),
+                ("deps" | "examples", _) => output(text, is_folder(&entry)),
+                (".fingerprint", Some(id)) => (ItemKind::Fingerprint, Owner::Unit { layout: Layout::V1, id }),
+                ("build", Some(id)) => (ItemKind::BuildScripts, Owner::Unit { layout: Layout::V1, id }),
+                ("build", None) if is_folder(&entry) => {
+                    self.package(&path.join(&entry.name), profile);
+                    continue;
+                }
+                ("incremental", _) if is_folder(&entry) => match incremental(text) {
+                    Some(owner) if self.sessions(&path.join(text), profile, &owner) => continue,
+                    Some(owner) => (ItemKind::Incremental, owner),
+                    None => (ItemKind::Other, Owner::None),
+                },
+                _ => (ItemKind::Other, Owner::None),
+            };
+            items.push((entry, kind, owner));
+        }
+        self.add(path, Some(profile), items);
+        true
+    }
+
+    /// Adds the sessions of one crate and their lock files; returns false if there are none.
+    fn sessions(&mut self, path: &Path, profile: usize, owner: &Owner) -> bool {
+        let entries = self.entries(path);
+        let any = !entries.is_empty();
+        let named = entries.into_iter().map(|entry| {
+            if is_session(name_of(&entry), is_folder(&entry)) {
+                (entry, ItemKind::Incremental, owner.clone())
+            } else {
+                other(entry)
+            }
+        });
+        self.add(path, Some(profile), named);
+        any
+    }
+
+    /// `build/<package>` of layout v2: a folder per unit.
+    fn package(&mut self, path: &Path, profile: usize) {
+        let mut strange = Vec::new();
+        let mut known = false;
+        for entry in self.entries(path) {
+            match unit_id(name_of(&entry)).filter(|_| is_folder(&entry)) {
+                Some(id) => {
+                    known = true;
+                    self.unit(&path.join(&entry.name), profile, id);
+                }
+                None => strange.push(other(entry)),
+            }
+        }
+        if !known && !strange.is_empty() {
+            let why = "an unknown layout: neither a build script's folder nor a package's".to_owned();
+            self.inventory.unrecognised.push(NotRead { path: path.to_owned(), why });
+        }
+        self.add(path, Some(profile), strange);
+    }
+
+    /// `build/<package>/<id>` of layout v2: `fingerprint`, and what the compiler or the build script wrote.
+    fn unit(&mut self, path: &Path, profile: usize, id: UnitId) {
+        let entries = self.entries(path);
+        let has_run = entries.iter().any(|entry| entry.name == "run");
+        let has_fingerprint = entries.iter().any(|entry| entry.name == "fingerprint" && is_folder(entry));
+        let is_only = entries.len() == 1;
+        let owner = Owner::Unit { layout: Layout::V2, id };
+        let out = path.join("out");
+        let mut own = Vec::new();
+        let mut outputs = Vec::new();
+        for entry in entries {
+            let (kind, owner) = match name_of(&entry) {
+                // Cargo makes an empty folder for doc tests.
+                "out" if is_only && is_folder(&entry) && self.entries(&out).is_empty() => {
+                    (ItemKind::Cargo, Owner::None)
+                }
+                _ if !has_fingerprint || !is_folder(&entry) => (ItemKind::Other, Owner::None),
+                "fingerprint" => (ItemKind::Fingerprint, owner.clone()),
+                "run" => (ItemKind::BuildScripts, owner.clone()),
+                "out" if has_run => (ItemKind::BuildScripts, owner.clone()),
+                "out" => {
+                    let below = self.entries(&out);
+                    if !below.is_empty() {
+                        outputs = below;
+                        continue;
+                    }
+                    (ItemKind::Deps, owner.clone())
+                }
+                _ => (ItemKind::Other, Owner::None),
+            };
+            own.push((entry, kind, owner));
+        }
+        self.add(path, Some(profile), own);
+        let outputs = outputs.into_iter().map(|entry| {
+            let text = name_of(&entry);
+            let kind = match output(text, is_folder(&entry)).0 {
+                ItemKind::Temporary => return (entry, ItemKind::Temporary, Owner::None),
+                ItemKind::Dwo => ItemKind::Dwo,
+                _ if text.starts_with("build_script_") || text.starts_with("build-script-") => {
+                    ItemKind::BuildScripts
+                }
+                _ => ItemKind::Deps,
+            };
+            (entry, kind, owner.clone())
+        });
+        self.add(&out, Some(profile), outputs);
     }
 }
 
-fn container(name: &OsStr) -> Option<Holds> {
-    Some(match name.to_str()? {
-        ".fingerprint" => Holds::Fingerprints,
-        "deps" => Holds::Deps,
-        "build" => Holds::Build,
-        "incremental" => Holds::Incremental,
-        "examples" => Holds::Examples,
-        _ => return None,
-    })
+fn name_of(entry: &Entry) -> &str {
+    entry.name.to_str().unwrap_or_default()
+}
+
+fn is_folder(entry: &Entry) -> bool {
+    entry.kind == EntryKind::Folder
+}
+
+/// The kind of an entry in the root of a build dir that is not a folder of cargo's.
+fn of_root(entry: &Entry) -> ItemKind {
+    if OF_ROOT.contains(&name_of(entry)) { ItemKind::Cargo } else { ItemKind::Other }
+}
+
+fn other(entry: Entry) -> (Entry, ItemKind, Owner) {
+    (entry, ItemKind::Other, Owner::None)
+}
+
+/// A file of the compiler in layout v1, by its name.
+fn output(name: &str, is_folder: bool) -> (ItemKind, Owner) {
+    let is_dwo = Path::new(name).extension().is_some_and(|extension| extension == "dwo");
+    let kind = if is_dwo { ItemKind::Dwo } else { ItemKind::Deps };
+    match id_in_output(name) {
+        Some(id) => (kind, Owner::Unit { layout: Layout::V1, id }),
+        None if is_folder && is_temporary(name) => (ItemKind::Temporary, Owner::None),
+        None if OutputName::parse(name).is_some_and(|output| output.is_folder() == is_folder) => {
+            (kind, Owner::Crate)
+        }
+        None => (ItemKind::Other, Owner::None),
+    }
 }

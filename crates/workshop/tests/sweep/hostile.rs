@@ -194,5 +194,5 @@ fn an_unknown_layout_is_said_to_be_one() {
     assert!(exists(small.root(), "target/later/units/app/0123456789abcdef/out/app"));
     assert_eq!(number(&swept, "removed_units"), 0, "the profile that holds it is left alone: {swept:#}");
     let text = small.place.suite(&["clean-stale", "--dry-run"]).expect_code(1);
-    assert!(text.stderr.contains("a layout of cargo's that is not known here"), "{}", text.stderr);
+    assert!(text.stderr.contains("an unknown layout: it contains units"), "{}", text.stderr);
 }
