@@ -118,5 +118,5 @@ fn config_path(root: &Utf8Path) -> Utf8PathBuf {
 
 /// Reads TOML. Fails as wrong usage with the place of the mistake.
 pub(crate) fn parse(text: &str, path: &Utf8Path) -> Result<TomlText> {
-    TomlText::parse(text).map_err(|problem| WrongUsage(format!("{path}:{problem}")).into())
+    TomlText::parse(text).map_err(|problem| WrongUsage(format!("{path}: {problem}")).into())
 }
