@@ -1,23 +1,17 @@
-//! Changes to files that belong to somebody else: made by meaning, shown as a diff, all or nothing, undoable.
+//! Changes to files that belong to the user: shown as a diff, made all or none, and undone later. TOML is changed by
+//! meaning.
 //!
-//! Invariant: every byte that an edit does not mean survives.
+//! Invariant: every byte that an edit is not about survives.
 
 mod diff;
-mod inverse;
+mod edit;
 mod journal;
-mod node;
-mod patch;
-mod place;
-mod roll_back;
-
 mod toml;
 mod transaction;
 mod undo;
 
-pub use crate::toml::{TomlProblem, TomlText};
-pub use diff::{describe, unified_diff};
-pub use inverse::Inverse;
-pub use node::{Edit, Node};
-pub use roll_back::{Conflict, Recovered};
-pub use transaction::{Transaction, pending};
-pub use undo::{Kept, Old, Reversal, UndoPlan, extend, plan_undo};
+pub use crate::toml::TomlText;
+pub use diff::{Change, describe, unified_diff};
+pub use edit::{Edit, Node};
+pub use transaction::{Conflict, Recovered, Transaction, pending};
+pub use undo::{Inverse, Kept, Reversal, UndoPlan, extend, plan_undo};

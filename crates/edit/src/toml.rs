@@ -1,68 +1,28 @@
-//! TOML text that is changed by meaning: a change is a splice into the text, so what lies outside of it survives.
+//! TOML text that is changed by meaning: a change is a splice into the text, so everything outside it survives.
 //!
-//! Invariant: an operation is done only if the changed text, parsed again, means what the old one meant with
-//! exactly that change; otherwise it fails and the text stays as it was. `toml_edit` only reads here: what it
-//! writes loses a byte order mark and CRLF, and regroups dotted keys.
+//! Invariant: an operation is done only if the changed text, parsed again, means what the old one meant with exactly
+//! that change; otherwise it fails and the text stays as it was. `toml_edit` only reads here: what it writes loses a
+//! byte order mark and CRLF, and regroups dotted keys.
 
-mod insert;
-mod lines;
-mod list;
-mod meaning;
-mod tree;
+mod splice;
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
-use toml_edit::{Document, Item, Value};
+use toml_edit::{Document, Item, Table, TomlError, Value};
 
-use self::insert::dotted;
-use self::lines::Splice;
-use self::meaning::Meaning;
-use self::tree::{Descent, Entry, Node};
+use self::splice::{List, Splice, Way, dotted, value_span};
 
-/// TOML text that is changed by meaning; all bytes that a change does not mean survive.
+/// TOML text that is changed by meaning.
 #[derive(Debug, Clone)]
 pub struct TomlText {
     document: Document<String>,
 }
 
-/// Why a text is not TOML, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TomlProblem {
-    /// Counted from 1.
-    pub line: usize,
-    /// In characters, counted from 1; a byte order mark is none.
-    pub column: usize,
-    /// What is wrong there, in the parser's words.
-    pub message: String,
-}
-
-impl std::fmt::Display for TomlProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
-    }
-}
-
-impl std::error::Error for TomlProblem {}
-
-impl TomlProblem {
-    fn new(text: &str, error: &toml_edit::TomlError) -> Self {
-        let at = error.span().map_or(0, |span| span.start);
-        let before = text.get(..at).unwrap_or(text);
-        let line = before.rsplit('\n').next().unwrap_or_default().trim_start_matches('\u{feff}');
-        Self {
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
-            message: error.message().to_owned(),
-        }
-    }
-}
-
 impl TomlText {
-    /// The text, if it is TOML. A byte order mark and CRLF are kept.
-    pub fn parse(text: &str) -> Result<Self, TomlProblem> {
-        match Document::parse(text.to_owned()) {
-            Ok(document) => Ok(Self { document }),
-            Err(error) => Err(TomlProblem::new(text, &error)),
-        }
+    /// Fails, with the place, where the text is not TOML. A byte order mark and CRLF are kept.
+    pub fn parse(text: &str) -> Result<Self, TomlError> {
+        Ok(Self { document: Document::parse(text.to_owned())? })
     }
 
     /// The text as it is now.
@@ -70,10 +30,10 @@ impl TomlText {
         self.document.raw()
     }
 
-    /// The value at `path`, whatever way the tables above it are written. None where there is none, and for a
-    /// table or an array of tables that is written with headers or dotted keys.
+    /// The value at `path`, whether the tables above it are written with headers, dotted keys or braces. `None` where
+    /// there is none, and for a table or an array of tables that is written with headers or dotted keys.
     pub fn value(&self, path: &[&str]) -> Option<Value> {
-        let span = self.found(path)?.value_span()?;
+        let span = value_span(self.found(path)?)?;
         self.text().get(span)?.parse().ok()
     }
 
@@ -84,108 +44,78 @@ impl TomlText {
 
     /// The keys of the table at `path`; none if there is no table.
     pub fn keys(&self, path: &[&str]) -> Vec<String> {
-        self.found(path).into_iter().flat_map(Node::children).map(|(key, _)| key.to_owned()).collect()
+        let table = self.found(path).and_then(Item::as_table_like);
+        table.into_iter().flat_map(|table| table.iter()).map(|(key, _)| key.to_owned()).collect()
     }
 
-    /// Makes `path` mean the TOML expression `value`, such as `"dev"` with its quotes. A value that is there and
-    /// means the same stays as it is written; another one is replaced in its place, its trailing comment stays.
+    /// Makes `path` mean the TOML expression `value`, such as `"dev"` with its quotes. An existing value that means the
+    /// same stays as it is written; another one is replaced in its place, and its trailing comment stays.
     pub fn set(&mut self, path: &[&str], value: &str) -> Result<()> {
         let doing = || format!("cannot set `{}`", dotted(path));
-        let value = value.trim();
         let new = expression(value).with_context(doing)?;
         let splices = match self.found(path) {
-            Some(node) => {
-                let Some(span) = node.value_span() else {
-                    bail!(
-                        "cannot set `{}`: it is {} that is not written as one value",
-                        dotted(path),
-                        node.kind()
-                    );
+            Some(item) if Meaning::of(item) == new => return Ok(()),
+            Some(item) => {
+                let Some(span) = value_span(item) else {
+                    bail!("{}: it is {} that is not written as one value", doing(), kind(item));
                 };
-                if self.meaning().at(path) == Some(&new) {
-                    return Ok(());
-                }
-                let value = insert::in_newlines_at(self.text(), span.start, value);
-                vec![Splice { span, text: value }]
+                vec![Splice::replace(self.text(), span, value.trim())]
             }
-            None => insert::key(&self.document, path, value).with_context(doing)?,
+            None => Way::down(&self.document, path).insert(value.trim()).with_context(doing)?,
         };
-        self.change(path, Some(&new), &splices).with_context(doing)
+        self.change(path, &new, &splices).with_context(doing)
     }
 
-    /// Appends an element to the array at `path`, in the layout that the array has. Makes the array if there is
-    /// none. Fails for an array of tables.
+    /// Appends an element to the array at `path`, in the layout of the array. Makes the array if there is none. Fails
+    /// for an array of tables.
     pub fn push(&mut self, path: &[&str], value: &str) -> Result<()> {
         let doing = || format!("cannot add to `{}`", dotted(path));
-        let value = value.trim();
-        let splices = match self.found(path) {
-            None => return self.set(path, &format!("[{value}]")),
-            Some(Node::Value(Value::Array(array))) => {
-                let span = array.span().unwrap_or_default();
-                let elements: Vec<_> = array.iter().filter_map(Value::span).collect();
-                let value = insert::in_newlines_at(self.text(), span.end, value);
-                list::append(self.text(), &span, &elements, &value, list::Brackets::Square)
-            }
-            Some(other) => bail!("cannot add to `{}`: it is {}, not an array", dotted(path), other.kind()),
+        let Some((mut elements, list)) = self.array(path).with_context(doing)? else {
+            return self.set(path, &format!("[{value}]"));
         };
-        let mut elements = self.elements(path);
         elements.push(expression(value).with_context(doing)?);
-        self.change(path, Some(&Meaning::Array(elements)), &splices).with_context(doing)
+        let splices = list.append(self.text(), value.trim());
+        self.change(path, &Meaning::list(&elements), &splices).with_context(doing)
     }
 
-    /// Removes the first element that means `value` from the array at `path`, with its line if it stands alone on it.
-    /// Whether there was one. Fails where something else than an array of values is there.
-    pub fn pull(&mut self, path: &[&str], value: &str) -> Result<bool> {
+    /// Removes the first element that means `value` from the array at `path`, with its line if it is alone on it.
+    /// Returns whether there was one. Fails where something other than an array of values is there.
+    pub(crate) fn pull(&mut self, path: &[&str], value: &str) -> Result<bool> {
         let doing = || format!("cannot remove an element of `{}`", dotted(path));
         let unwanted = expression(value).with_context(doing)?;
-        let array = match self.found(path) {
-            None => return Ok(false),
-            Some(Node::Value(Value::Array(array))) => array,
-            Some(other) => bail!("{}: it is {}, not an array", doing(), other.kind()),
+        let Some((mut elements, list)) = self.array(path).with_context(doing)? else {
+            return Ok(false);
         };
-        let mut elements = self.elements(path);
         let Some(index) = elements.iter().position(|element| *element == unwanted) else { return Ok(false) };
         elements.remove(index);
-        let spans = array.iter().filter_map(Value::span);
-        let entries = spans.map(|value| Entry { start: value.start, value }).collect::<Vec<_>>();
-        let element = entries.get(index).map(|entry| entry.value.clone()).unwrap_or_default();
-        let splices = list::remove(self.text(), &array.span().unwrap_or_default(), &entries, &element);
-        self.change(path, Some(&Meaning::Array(elements)), &splices).with_context(doing)?;
+        let splices = list.remove(self.text(), index);
+        self.change(path, &Meaning::list(&elements), &splices).with_context(doing)?;
         Ok(true)
     }
 
-    /// Removes the value at `path`, with its line if it stands alone on it. Whether it was there. A table that was
-    /// only written by this one dotted key is gone with it; a header stays. Fails for a table.
+    /// Removes the value at `path`, with its line if it is alone on it. Returns whether it existed. A table that was
+    /// written only by this one dotted key is gone with it; a header stays. Fails for a table.
     pub fn remove(&mut self, path: &[&str]) -> Result<bool> {
         let doing = || format!("cannot remove `{}`", dotted(path));
-        let descent = Descent::of(&self.document, path);
-        if descent.len() < path.len() {
-            descent.table().with_context(doing)?;
+        let way = Way::down(&self.document, path);
+        let Some(item) = way.found() else {
+            way.table().with_context(doing)?;
             return Ok(false);
-        }
-        let splices = match descent.node().value_span() {
-            Some(value) => tree::removal(self.text(), &descent, &value),
-            None => bail!("cannot remove `{}`: it is {}", dotted(path), descent.node().kind()),
         };
-        self.change(path, None, &splices).with_context(doing)?;
+        let Some(span) = value_span(item) else { bail!("{}: it is {}", doing(), kind(item)) };
+        let splices = way.removal(&span).with_context(doing)?;
+        self.change(path, &Meaning::default(), &splices).with_context(doing)?;
         Ok(true)
     }
 
-    /// Removes the header of the table at `path` if nothing is in the table. Whether there was one.
-    pub fn remove_empty_table(&mut self, path: &[&str]) -> Result<bool> {
-        let doing = || format!("cannot remove the table `{}`", dotted(path));
-        let header = match self.found(path) {
-            Some(Node::Table(table)) if table.is_empty() && !table.is_implicit() => table.span(),
-            _ => None,
-        };
+    /// Removes the header of the table at `path` if the table is empty. Returns whether there was one.
+    pub(crate) fn remove_empty_table(&mut self, path: &[&str]) -> Result<bool> {
+        let table = self.found(path).and_then(Item::as_table);
+        let header = table.filter(|table| table.is_empty() && !table.is_implicit()).and_then(Table::span);
         let Some(header) = header else { return Ok(false) };
-        let text = self.text();
-        // The empty line that parted it from what is above goes too.
-        let above = &text[..lines::line_start(text, header.start)];
-        let blank = ["\r\n\r\n", "\n\n"].into_iter().find(|blank| above.ends_with(blank));
-        let start = above.len() - blank.map_or(0, |blank| blank.len() / 2);
-        let splice = Splice::remove(start..lines::line_end(text, header.end));
-        self.change(path, None, &[splice]).with_context(doing)?;
+        let splice = splice::remove_header(self.text(), &header);
+        let doing = || format!("cannot remove the table `{}`", dotted(path));
+        self.change(path, &Meaning::default(), &[splice]).with_context(doing)?;
         Ok(true)
     }
 
@@ -193,41 +123,122 @@ impl TomlText {
         self.meaning() == other.meaning()
     }
 
-    fn found(&self, path: &[&str]) -> Option<Node<'_>> {
-        let descent = Descent::of(&self.document, path);
-        (descent.len() == path.len()).then(|| descent.node())
+    fn found<'a>(&'a self, path: &[&str]) -> Option<&'a Item> {
+        Way::down(&self.document, path).found()
     }
 
     fn meaning(&self) -> Meaning {
         Meaning::of(self.document.as_item())
     }
 
-    /// What the elements of the array at `path` mean.
-    fn elements(&self, path: &[&str]) -> Vec<Meaning> {
-        match self.meaning().at(path) {
-            Some(Meaning::Array(elements)) => elements.clone(),
-            _ => Vec::new(),
+    /// What the elements of the array at `path` mean, and where they are; `None` if nothing is there.
+    fn array(&self, path: &[&str]) -> Result<Option<(Vec<Meaning>, List)>> {
+        match self.found(path) {
+            None => Ok(None),
+            Some(Item::Value(Value::Array(array))) => {
+                let entries = array.iter().filter_map(Value::span).collect();
+                let list = List { brackets: array.span().unwrap_or_default(), entries };
+                Ok(Some((array.iter().map(Meaning::of_value).collect(), list)))
+            }
+            Some(item) => bail!("it is {}, not an array", kind(item)),
         }
     }
 
-    /// Takes the splices over if the text then means `expected` at `path`, and elsewhere what it did. Tables on the way
-    /// to `path` may come, or go when they are empty.
-    fn change(&mut self, path: &[&str], expected: Option<&Meaning>, splices: &[Splice]) -> Result<()> {
-        let changed = Self::parse(&lines::spliced(self.text(), splices))
+    /// Makes the splices if the text then means `expected` at `path`, and elsewhere what it did before. Tables on the
+    /// way to `path` may come, or go when they are empty.
+    fn change(&mut self, path: &[&str], expected: &Meaning, splices: &[Splice]) -> Result<()> {
+        let changed = Self::parse(&splice::spliced(self.text(), splices))
             .context("the change would leave a text that is not TOML")?;
         let (before, after) = (self.meaning(), changed.meaning());
-        if after.at(path) != expected || after.without(path) != before.without(path) {
-            bail!("the change would mean something else, too");
+        if after.at(path) != *expected || after.without(path) != before.without(path) {
+            bail!("the change would also change something else");
         }
         *self = changed;
         Ok(())
     }
 }
 
+/// What TOML means, however it is written: the text of each value by its keys. An empty table counts as a value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Meaning(BTreeMap<Vec<String>, String>);
+
+impl Meaning {
+    fn of(item: &Item) -> Self {
+        let mut meaning = Self::default();
+        meaning.add(item, &mut Vec::new());
+        meaning
+    }
+
+    fn of_value(value: &Value) -> Self {
+        Self::of(&Item::Value(value.clone()))
+    }
+
+    fn list(elements: &[Self]) -> Self {
+        Self(BTreeMap::from([(Vec::new(), format!("{elements:?}"))]))
+    }
+
+    fn add(&mut self, item: &Item, path: &mut Vec<String>) {
+        if let Some(table) = item.as_table_like().filter(|table| !table.is_empty()) {
+            for (key, item) in table.iter() {
+                path.push(key.to_owned());
+                self.add(item, path);
+                path.pop();
+            }
+            return;
+        }
+        let text = match item {
+            Item::Value(Value::Array(array)) => {
+                format!("{:?}", array.iter().map(Self::of_value).collect::<Vec<_>>())
+            }
+            Item::Value(Value::String(string)) => format!("{:?}", string.value()),
+            Item::Value(Value::Integer(integer)) => integer.value().to_string(),
+            Item::Value(Value::Float(float)) => format!("{:?}", float.value()),
+            Item::Value(Value::Boolean(boolean)) => boolean.value().to_string(),
+            Item::Value(Value::Datetime(datetime)) => datetime.value().to_string(),
+            Item::ArrayOfTables(tables) => {
+                let tables = tables.iter().map(|table| Self::of(&Item::Table(table.clone())));
+                format!("{:?}", tables.collect::<Vec<_>>())
+            }
+            Item::None | Item::Table(_) | Item::Value(Value::InlineTable(_)) => EMPTY_TABLE.to_owned(),
+        };
+        self.0.insert(path.clone(), text);
+    }
+
+    /// What is at `path`.
+    fn at(&self, path: &[&str]) -> Self {
+        let inside = self.0.iter().filter(|(keys, _)| keys.len() >= path.len() && is_along(keys, path));
+        Self(inside.map(|(keys, text)| (keys[path.len()..].to_vec(), text.clone())).collect())
+    }
+
+    /// Everything except what is at `path`, and except empty tables on the way there.
+    fn without(mut self, path: &[&str]) -> Self {
+        self.0.retain(|keys, text| !is_along(keys, path) || keys.len() < path.len() && text != EMPTY_TABLE);
+        self
+    }
+}
+
+const EMPTY_TABLE: &str = "{}";
+
+/// Whether one of the paths leads to the other.
+fn is_along(keys: &[String], path: &[&str]) -> bool {
+    keys.iter().zip(path).all(|(one, other)| one == other)
+}
+
 /// What one TOML expression means.
 fn expression(value: &str) -> Result<Meaning> {
-    let parsed: Value = value.parse().with_context(|| format!("`{value}` is not a TOML value"))?;
-    Ok(Meaning::of(&Item::Value(parsed)))
+    let parsed = value.trim().parse::<Value>().with_context(|| format!("`{value}` is not a TOML value"))?;
+    Ok(Meaning::of_value(&parsed))
+}
+
+/// What an item is, for a message.
+fn kind(item: &Item) -> &'static str {
+    match item {
+        Item::None | Item::Table(_) | Item::Value(Value::InlineTable(_)) => "a table",
+        Item::ArrayOfTables(_) => "an array of tables",
+        Item::Value(Value::Array(_)) => "an array",
+        Item::Value(Value::String(_)) => "a string",
+        Item::Value(_) => "a number, boolean or date",
+    }
 }
 
 #[cfg(test)]
@@ -238,19 +249,20 @@ mod tests {
     fn a_change_that_does_more_or_less_than_it_should_is_refused() {
         let text = "a = 1\n[t]\nb = 2\n";
         let mut toml = TomlText::parse(text).unwrap();
-        let three = Meaning::Scalar("integer", "3".to_owned());
+        let three = expression("3").unwrap();
         for (at, line, message) in [
             (6, "c = ", "the change would leave a text that is not TOML"),
-            (6, "", "the change would mean something else, too"),
-            (6, "c = 4\n", "the change would mean something else, too"),
-            (6, "c = 3\nd = 4\n", "the change would mean something else, too"),
-            (text.len(), "c = 3\n", "the change would mean something else, too"),
+            (6, "", "the change would also change something else"),
+            (6, "c = 4\n", "the change would also change something else"),
+            (6, "c = 3\nd = 4\n", "the change would also change something else"),
+            (6, "c = 3\nd = {}\n", "the change would also change something else"),
+            (text.len(), "c = 3\n", "the change would also change something else"),
         ] {
-            let error = toml.change(&["c"], Some(&three), &[Splice::insert(at, line.to_owned())]);
+            let error = toml.change(&["c"], &three, &[Splice::insert(at, line.to_owned())]);
             assert_eq!(error.unwrap_err().to_string(), message, "{line}");
             assert_eq!(toml.text(), text);
         }
-        toml.change(&["c"], Some(&three), &[Splice::insert(6, "c = 3\n".to_owned())]).unwrap();
+        toml.change(&["c"], &three, &[Splice::insert(6, "c = 3\n".to_owned())]).unwrap();
         assert_eq!(toml.text(), "a = 1\nc = 3\n[t]\nb = 2\n");
     }
 }

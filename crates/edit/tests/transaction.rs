@@ -154,7 +154,7 @@ fn no_edit_goes_through_a_link_or_out_of_the_root() {
         ("a/../../outside/file", "not a path below the root"),
         ("/etc/passwd", "not a path below the root"),
         ("", "not a path below the root"),
-        (".xtask-journal/journal.json", "where the journal"),
+        (".xtask-journal/journal.json", "is the place of the journal"),
     ];
     for (path, message) in table {
         refused(&root, &[new(path)], message);
@@ -201,7 +201,7 @@ fn a_journal_that_somebody_else_made_is_not_believed() {
     xtask_files::private_dir(&root.join(".xtask-journal")).unwrap();
     dir.write("root/.xtask-journal/journal.json", "[]");
     let error = format!("{:#}", transaction.commit(&edits, || Ok(())).unwrap_err());
-    assert!(error.contains("was not put back yet"), "{error}");
+    assert!(error.contains("was not rolled back yet"), "{error}");
     assert!(root.join("gone.txt").exists());
     drop(transaction);
     assert_eq!(recover(&root), Recovered::default());
@@ -210,7 +210,8 @@ fn a_journal_that_somebody_else_made_is_not_believed() {
     dir.write("root/.xtask-journal/journal.json", "[]");
     assert!(format!("{:#}", Transaction::begin(&root).unwrap_err()).contains("cannot be trusted"));
     fs::set_permissions(root.join(".xtask-journal"), fs::Permissions::from_mode(0o700)).unwrap();
-    let outside = r#"[{"path":"../elsewhere","before":null,"after":null,"parents":[]}]"#;
+    let outside =
+        r#"[{"path":"../elsewhere","before":null,"after":null,"replaces_file":false,"parents":[]}]"#;
     dir.write("root/.xtask-journal/journal.json", outside);
     assert!(format!("{:#}", Transaction::begin(&root).unwrap_err()).contains("cannot be trusted"));
 }

@@ -1,7 +1,7 @@
 //! What is stale: set arithmetic over the inventory and the shadow plans. Reads a few files, changes nothing.
 
-mod beside;
-mod unnamed;
+pub(crate) mod incremental;
+mod not_units;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -11,19 +11,18 @@ use xtask_units::parallel;
 use xtask_workspace::Workspace;
 use xtask_workspace::config::{OtherToolchains, Sweep};
 
-use crate::disk_units::{DiskUnit, PIECE, units};
+use crate::disk::{DiskUnit, PIECE, units};
 use crate::live::Live;
-use crate::plan::Skipped;
 use crate::why::Comparison;
 
-pub(crate) use unnamed::goes_last;
+pub(crate) use not_units::goes_last;
 
 /// An item that goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stale {
     /// Index into the inventory's items.
     pub(crate) item: usize,
-    /// Index into [`Reasons::all`].
+    /// Index into [`Decision::reasons`].
     pub(crate) reason: usize,
 }
 
@@ -31,14 +30,13 @@ pub(crate) struct Stale {
 #[derive(Debug, Default)]
 pub(crate) struct Decision {
     pub(crate) stale: Vec<Stale>,
-    pub(crate) reasons: Reasons,
+    /// Each reason once.
+    pub(crate) reasons: Vec<String>,
     pub(crate) units: Vec<DiskUnit>,
     /// The reason of each unit that goes.
     pub(crate) stale_units: BTreeMap<usize, usize>,
     /// The units that only the grace time keeps.
     pub(crate) recent: Vec<usize>,
-    /// What could not be told.
-    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// What a decision is made from.
@@ -46,17 +44,17 @@ pub(crate) struct Question<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) inventory: &'a Inventory,
     pub(crate) live: &'a Live,
+    pub(crate) names: Option<&'a incremental::Names>,
     pub(crate) policy: &'a Sweep,
     /// Of each profile, whether it is left alone as a whole.
     pub(crate) protected: &'a [bool],
-    /// Whether a cargo is at work: what lies outside of all profiles is guarded by no lock.
+    /// Whether a cargo is running: what is outside of all profiles is guarded by no lock.
     pub(crate) busy: bool,
     pub(crate) now_ms: u64,
     pub(crate) jobs: usize,
 }
 
 impl Question<'_> {
-    /// Decides.
     pub(crate) fn decide(&self) -> Decision {
         let mut decision = Decision { units: units(self.inventory, self.jobs), ..Decision::default() };
         let needed = self.live.on_disk(self.inventory);
@@ -73,34 +71,31 @@ impl Question<'_> {
         decision
     }
 
-    fn is_protected(&self, profile: usize) -> bool {
-        self.protected[profile]
-    }
-
     fn is_recent(&self, modified_ms: u64) -> bool {
         self.is_younger(modified_ms, Some(self.policy.grace))
     }
 
-    /// Whether something is not as old as `age`; no age means that nothing ever is.
+    /// Whether something is younger than `age`; without an age everything is.
     fn is_younger(&self, modified_ms: u64, age: Option<Duration>) -> bool {
         let Some(age) = age else { return true };
-        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        age_ms > 0 && self.now_ms.saturating_sub(modified_ms) < age_ms
+        u128::from(self.now_ms.saturating_sub(modified_ms)) < age.as_millis()
     }
 
     fn units(&self, is_live: &[bool], decision: &mut Decision) {
         let units = &decision.units;
-        let mut candidates = (0..units.len())
+        let recent = self.recent(units, is_live);
+        let (recent, mut candidates) = (0..units.len())
             .filter(|&index| {
-                !is_live[index] && !self.is_protected(units[index].profile) && self.is_whole(&units[index])
+                // Of a unit that cannot be read completely nothing is removed, or its fingerprint might outlive its
+                // outputs.
+                let is_whole = self.removable(&units[index].items).count() == units[index].items.len();
+                !is_live[index] && !self.protected[units[index].profile] && is_whole
             })
-            .collect::<Vec<_>>();
+            .partition::<Vec<_>, _>(|index| recent.contains(index));
         if candidates.is_empty() {
+            decision.recent = recent;
             return;
         }
-        let recent = self.recent(units, is_live);
-        decision.recent = candidates.iter().copied().filter(|index| recent.contains(index)).collect();
-        candidates.retain(|index| !recent.contains(index));
         let comparison = Comparison::new(self.workspace, self.inventory, self.live, units, is_live);
         let keep_others = self.policy.other_toolchains == OtherToolchains::Keep;
         candidates.retain(|&index| !(keep_others && comparison.may_be_of_other_toolchain(&units[index])));
@@ -108,18 +103,13 @@ impl Question<'_> {
         let why = parallel(self.jobs, &pieces, |piece| {
             piece.iter().map(|&index| comparison.why(&units[index])).collect::<Vec<_>>()
         });
-        let why = why.into_iter().flatten().collect::<Vec<_>>();
-        for (index, why) in candidates.into_iter().zip(why) {
+        decision.recent = recent;
+        for (index, why) in candidates.into_iter().zip(why.into_iter().flatten()) {
             let reason = decision.reason(&why);
             decision.stale_units.insert(index, reason);
             let items = decision.units[index].items.iter();
             decision.stale.extend(items.map(|&item| Stale { item, reason }));
         }
-    }
-
-    /// Of a unit that cannot be read to its end nothing is removed, or its fingerprint might outlive its outputs.
-    fn is_whole(&self, unit: &DiskUnit) -> bool {
-        !unit.items.iter().any(|&item| self.inventory.items[item].left_alone)
     }
 
     /// The units that were built within the grace time, and what they were built from.
@@ -150,28 +140,26 @@ impl Question<'_> {
         items.filter(move |(_, item)| {
             item.owner == *owner
                 && !item.left_alone
-                && item.profile.is_some_and(|profile| !self.is_protected(profile))
+                && item.profile.is_some_and(|profile| !self.protected[profile])
         })
     }
-}
 
-/// Reasons, each once.
-#[derive(Debug, Default)]
-pub(crate) struct Reasons {
-    /// In the order in which they came up.
-    pub(crate) all: Vec<String>,
-    index: HashMap<String, usize>,
+    fn removable<'a>(&'a self, items: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+        items.iter().copied().filter(|&item| !self.inventory.items[item].left_alone)
+    }
 }
 
 impl Decision {
     /// The index of `why`.
     pub(crate) fn reason(&mut self, why: &str) -> usize {
-        let Reasons { all, index } = &mut self.reasons;
-        if let Some(known) = index.get(why) {
-            return *known;
-        }
-        all.push(why.to_owned());
-        index.insert(why.to_owned(), all.len() - 1);
-        all.len() - 1
+        self.reasons.iter().position(|reason| reason == why).unwrap_or_else(|| {
+            self.reasons.push(why.to_owned());
+            self.reasons.len() - 1
+        })
+    }
+
+    fn remove(&mut self, items: impl IntoIterator<Item = usize>, why: &str) {
+        let reason = self.reason(why);
+        self.stale.extend(items.into_iter().map(|item| Stale { item, reason }));
     }
 }

@@ -1,34 +1,85 @@
-//! Removes what a plan names: fingerprints first, everything through open folders, so that no link is followed even
-//! when one is swapped in meanwhile.
+//! Removes what a plan names: fingerprints first, and everything through open folders, so that no link is followed even
+//! when one is swapped in meanwhile. Then, if asked, builds what is needed again and counts what was compiled.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::io;
-use std::path::{Component, Path};
-use std::time::Instant;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Instant, SystemTime};
+use std::{fs, io};
 
-use xtask_files::{Entry, EntryKind, Folder};
+use anyhow::Result;
+use serde::Serialize;
+use xtask_files::{EntryKind, Folder};
 use xtask_units::inventory::{Item, ItemKind, Owner, Sum};
-use xtask_units::{parallel, whole_milliseconds};
-use xtask_workspace::Progress;
+use xtask_units::{RunOptions, State, Unit, UnitSet, parallel, run, states, whole_milliseconds};
+use xtask_workspace::{Progress, Workspace};
 
 use crate::decide::{Stale, goes_last};
-use crate::plan::SweepPlan;
-use crate::report::{Failure, SweepReport};
+use crate::live::LiveCommand;
+use crate::max_size::Cost;
+use crate::plan::{Skipped, SweepPlan};
 
-/// So many items of one folder are removed at a time.
+/// Something that could not be removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    pub path: PathBuf,
+    pub error: String,
+}
+
+/// What building the needed commands again has shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Needed units that were fresh before and were compiled again: 0 unless `max-size` removed some.
+    pub recompiled: Vec<String>,
+    /// Units that were compiled because they were missing or out of date before.
+    pub built_units: usize,
+    /// The commands that failed.
+    pub failed: Vec<String>,
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+pub struct SweepReport {
+    /// Bytes that are free now. A file counts when its last name is gone.
+    pub freed_bytes: u64,
+    pub left_bytes: u64,
+    pub removed_units: usize,
+    pub kept_units: usize,
+    pub skipped: Vec<Skipped>,
+    pub errors: Vec<Failure>,
+    pub max_size: Option<Cost>,
+    pub incomplete: bool,
+    pub plan_ms: u64,
+    pub remove_ms: u64,
+    /// Only with `--verify`: needed units that had to be compiled again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recompiled_units: Option<usize>,
+    /// Only with `--verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
+}
+
+impl SweepReport {
+    /// Whether everything planned was done, everything could be determined, and, where that was verified, nothing was
+    /// compiled again except what `max-size` has removed.
+    pub fn success(&self) -> bool {
+        let foreseen = self.max_size.as_ref().map_or(0, |cost| cost.recompiled_units);
+        let holds = |verified: &Verified| verified.failed.is_empty() && verified.recompiled.len() <= foreseen;
+        self.errors.is_empty() && !self.incomplete && self.verified.as_ref().is_none_or(holds)
+    }
+}
+
+/// How many items of one folder are removed at a time.
 const BATCH: usize = 128;
-/// Deeper folders are left alone: each level takes an open file.
+/// Deeper folders are left alone: each level needs an open file.
 const DEEPEST: usize = 220;
 
-/// One is over before the next begins.
+/// One ends before the next begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A unit never looks fresh without its outputs, so what cargo noted goes; the empty folder stays for now.
+    /// A unit must never look fresh without its outputs, so cargo's notes in the fingerprint's folder go first.
     Notes,
     Others,
-    /// Dep-infos and the folders of fingerprints say which files are cargo's; the next sweep needs that where a kill left
-    /// such files.
+    /// Dep-infos and the folders of fingerprints say which files are cargo's, which the next sweep needs after a kill.
     Witnesses,
 }
 
@@ -36,36 +87,50 @@ impl SweepPlan {
     /// Removes everything planned. It goes on after a failure; what changed since it was seen is kept.
     pub fn execute(self, progress: &dyn Progress) -> SweepReport {
         let started = Instant::now();
-        let phases = [Phase::Notes, Phase::Others, Phase::Witnesses];
         let mut removed = BTreeSet::new();
         let mut errors = Vec::new();
         let mut still_noted = BTreeSet::new();
-        for phase in phases {
-            let items = self.decision.stale.iter().filter(|stale| is_in(phase, self.item(stale)));
+        for phase in [Phase::Notes, Phase::Others, Phase::Witnesses] {
+            let items = self.decision.stale.iter().filter(|stale| phase.has(self.item(stale)));
             // A unit whose fingerprint stays keeps its outputs.
             let items = items.filter(|stale| !still_noted.contains(&self.unit(stale.item)));
-            let batches = self.batches(&items.collect::<Vec<_>>());
-            for results in parallel(self.jobs, &batches, |batch| self.remove_batch(batch, phase)) {
-                for (item, result) in results {
-                    match result {
-                        Ok(()) if phase == Phase::Notes => {}
-                        Ok(()) => {
-                            removed.insert(item);
-                        }
-                        Err(error) => {
-                            if phase == Phase::Notes {
-                                still_noted.insert(self.unit(item));
-                            }
-                            let path = self.inventory.path(&self.inventory.items[item]);
-                            errors.push(Failure { path, error: error.to_string() });
-                        }
+            let batches = self.batches(items);
+            let results = parallel(self.jobs, &batches, |batch| self.remove_batch(batch, phase));
+            for (item, result) in results.into_iter().flatten() {
+                if let Err(error) = result {
+                    if phase == Phase::Notes {
+                        still_noted.insert(self.unit(item));
                     }
+                    let path = self.inventory.path(&self.inventory.items[item]);
+                    errors.push(Failure { path, error: error.to_string() });
+                } else if phase != Phase::Notes {
+                    removed.insert(item);
                 }
             }
         }
         self.tidy(&removed);
+        drop(self.locks);
         let remove_ms = whole_milliseconds(started.elapsed());
-        self.report(&removed, errors, remove_ms, progress)
+        let mut freed = Sum::new(&self.inventory.links);
+        removed.iter().for_each(|&index| freed.add(&self.inventory.items[index].size));
+        let is_gone =
+            |unit: &&usize| self.decision.units[**unit].items.iter().all(|item| removed.contains(item));
+        let removed_units = self.decision.stale_units.keys().filter(is_gone).count();
+        progress.detail(&format!("removed {} of {} items", removed.len(), self.decision.stale.len()));
+        SweepReport {
+            freed_bytes: freed.freed,
+            left_bytes: self.total_bytes.saturating_sub(freed.freed),
+            removed_units,
+            kept_units: self.decision.units.len() - removed_units,
+            skipped: self.skipped,
+            errors,
+            max_size: self.max_size,
+            incomplete: self.incomplete,
+            plan_ms: self.plan_ms,
+            remove_ms,
+            recompiled_units: None,
+            verified: None,
+        }
     }
 
     /// The unit that an item belongs to, or whatever else it belongs to.
@@ -79,7 +144,7 @@ impl SweepPlan {
     }
 
     /// The items by folder, in the order of the plan; large folders in pieces.
-    fn batches(&self, stale: &[&Stale]) -> Vec<(usize, Vec<usize>)> {
+    fn batches<'a>(&self, stale: impl Iterator<Item = &'a Stale>) -> Vec<(usize, Vec<usize>)> {
         let mut by_folder = BTreeMap::<&Path, Vec<usize>>::new();
         for stale in stale {
             by_folder.entry(&self.inventory.folders[self.item(stale).folder]).or_default().push(stale.item);
@@ -107,16 +172,16 @@ impl SweepPlan {
     /// Opens a folder below the build dir or the target dir step by step, none of them a link.
     fn open(&self, path: &Path) -> io::Result<Folder> {
         let root = [&self.build_dir, &self.target_dir].into_iter().find(|root| path.starts_with(root));
-        let root = root.ok_or_else(|| io::Error::other("it lies outside of the build dir"))?;
+        let root = root.ok_or_else(|| io::Error::other("outside of the build dir"))?;
         let mut folder = Folder::open(root.as_std_path())?;
         for part in path.strip_prefix(root).map_err(io::Error::other)?.components() {
-            let Component::Normal(name) = part else { return Err(io::Error::other("it is no plain path")) };
+            let Component::Normal(name) = part else { return Err(io::Error::other("not a plain path")) };
             folder = folder.folder(name)?;
         }
         Ok(folder)
     }
 
-    /// Removes folders that only held what is gone: those of crates and units, but none that cargo makes per profile.
+    /// Removes the folders of crates and units that are empty now, but none that cargo makes once per profile.
     fn tidy(&self, removed: &BTreeSet<usize>) {
         let items = removed.iter().map(|&index| &self.inventory.items[index]);
         let held = items.filter_map(|item| Some((item.folder, item.profile?))).collect::<BTreeSet<_>>();
@@ -128,7 +193,7 @@ impl SweepPlan {
             let depth = |folder: &Path| folder.components().count() - profile.components().count();
             folders.extend(below.filter(|folder| depth(folder) >= 2).map(Path::to_owned));
         }
-        // The deepest first. One that still holds something refuses, which is what is wanted.
+        // The deepest first. One that is not empty is not removed, as intended.
         for folder in folders.iter().rev() {
             let _ = self.remove_if_empty(folder);
         }
@@ -139,51 +204,20 @@ impl SweepPlan {
         let parent = self.open(folder.parent().ok_or_else(missing)?)?;
         parent.remove_empty_folder(folder.file_name().ok_or_else(missing)?)
     }
+}
 
-    fn report(
-        self,
-        removed: &BTreeSet<usize>,
-        errors: Vec<Failure>,
-        remove_ms: u64,
-        progress: &dyn Progress,
-    ) -> SweepReport {
-        let mut freed = Sum::new(&self.inventory.links);
-        for &index in removed {
-            freed.add(&self.inventory.items[index].size);
-        }
-        drop(self.locks);
-        let is_gone =
-            |unit: &&usize| self.decision.units[**unit].items.iter().all(|item| removed.contains(item));
-        let removed_units = self.decision.stale_units.keys().filter(is_gone).count();
-        progress.detail(&format!("removed {} of {} items", removed.len(), self.decision.stale.len()));
-        SweepReport {
-            freed_bytes: freed.freed,
-            left_bytes: self.total_bytes.saturating_sub(freed.freed),
-            removed_units,
-            kept_units: self.decision.units.len() - removed_units,
-            skipped: self.skipped,
-            errors,
-            max_size: self.max_size,
-            incomplete: self.incomplete,
-            plan_ms: self.plan_ms,
-            remove_ms,
-            recompiled_units: None,
-            verified: None,
-            baseline: self.baseline,
+impl Phase {
+    fn has(self, item: &Item) -> bool {
+        match self {
+            Self::Notes => item.kind == ItemKind::Fingerprint,
+            Self::Others => !goes_last(item),
+            Self::Witnesses => goes_last(item),
         }
     }
 }
 
-fn is_in(phase: Phase, item: &Item) -> bool {
-    match phase {
-        Phase::Notes => item.kind == ItemKind::Fingerprint,
-        Phase::Others => !goes_last(item),
-        Phase::Witnesses => goes_last(item),
-    }
-}
-
-/// Removes what is to go of `item` in this phase from `folder`, if it is still the one that was seen. What is gone
-/// already is fine.
+/// Removes what goes of `item` in this phase from `folder`, if it is still the one that was seen. It is no error when
+/// it is already gone.
 fn remove(folder: &Folder, item: &Item, phase: Phase) -> io::Result<()> {
     match remove_seen(folder, item, phase) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -198,11 +232,7 @@ fn remove_seen(folder: &Folder, item: &Item, phase: Phase) -> io::Result<()> {
         if below.own_status()?.id != item.id {
             return Err(changed());
         }
-        let mut entries = below.entries()?;
-        if item.kind == ItemKind::Fingerprint {
-            entries.sort_by_key(|entry| !makes_fresh(&entry.name));
-        }
-        empty(&below, entries, 0)?;
+        empty(&below, 0)?;
         return if phase == Phase::Notes { Ok(()) } else { folder.remove_empty_folder(&item.name) };
     }
     let status = folder.status(&item.name)?;
@@ -212,15 +242,15 @@ fn remove_seen(folder: &Folder, item: &Item, phase: Phase) -> io::Result<()> {
     folder.remove_file(&item.name)
 }
 
-/// Removes `entries`, which are all of `folder`, in their order. Links are removed, not followed.
-fn empty(folder: &Folder, entries: Vec<Entry>, depth: usize) -> io::Result<()> {
+/// Removes everything in `folder`. Links are removed, not followed.
+fn empty(folder: &Folder, depth: usize) -> io::Result<()> {
     if depth > DEEPEST {
-        return Err(io::Error::other("it is nested too deeply"));
+        return Err(io::Error::other("nested too deeply"));
     }
-    for entry in entries {
+    for entry in folder.entries()? {
         let result = if entry.kind == EntryKind::Folder {
             folder.folder(&entry.name).and_then(|below| {
-                empty(&below, below.entries()?, depth + 1)?;
+                empty(&below, depth + 1)?;
                 folder.remove_empty_folder(&entry.name)
             })
         } else {
@@ -234,10 +264,66 @@ fn empty(folder: &Folder, entries: Vec<Entry>, depth: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// In a fingerprint's folder, the file that cargo compares first: without it nothing looks fresh.
-fn makes_fresh(name: &OsStr) -> bool {
-    const KINDS: [&str; 9] =
-        ["doc-", "lib-", "bin-", "test-", "integration-test-", "example-", "bench-", "build-script-", "run-"];
-    let name = name.to_string_lossy();
-    !name.contains('.') && KINDS.iter().any(|kind| name.starts_with(kind))
+/// The needed units as they were before a sweep.
+#[derive(Debug)]
+pub struct Baseline {
+    units: UnitSet,
+    /// Of each unit, whether it was fresh.
+    fresh: Vec<bool>,
+}
+
+impl SweepPlan {
+    /// What [`verify`] compares with. It has to be taken before the plan is executed.
+    pub fn baseline(&self, workspace: &Workspace) -> Baseline {
+        let states = states(workspace, &self.needed);
+        let fresh = states.into_iter().map(|state| state == State::Fresh).collect();
+        Baseline { units: self.needed.clone(), fresh }
+    }
+}
+
+/// Runs every command of `commands` without running any test, and writes into `report` which of the units that were
+/// fresh before the sweep were compiled. Returns the signal that ended it early. Fails where cargo cannot be started.
+pub fn verify(
+    workspace: &Workspace,
+    commands: &[LiveCommand],
+    baseline: &Baseline,
+    report: &mut SweepReport,
+    progress: &dyn Progress,
+) -> Result<Option<i32>> {
+    let before = built(&baseline.units);
+    let mut verified = Verified::default();
+    let mut done = Vec::new();
+    for LiveCommand { command, .. } in commands {
+        let Ok(command) = command.clone().without_alias(&workspace.environment).to_build() else { continue };
+        if done.contains(&command) {
+            continue;
+        }
+        let record = run(workspace, &command, RunOptions::default(), progress, &mut |_| {})?;
+        if record.exit_code != Some(0) {
+            verified.failed.push(command.to_string());
+        }
+        done.push(command);
+        if record.signal.is_some() {
+            return Ok(record.signal);
+        }
+    }
+    let times = before.into_iter().zip(built(&baseline.units));
+    for ((unit, was_fresh), (before, after)) in baseline.units.iter().zip(&baseline.fresh).zip(times) {
+        match *was_fresh {
+            _ if before == after => {}
+            true => verified.recompiled.push(unit.describe()),
+            false => verified.built_units += 1,
+        }
+    }
+    report.recompiled_units = Some(verified.recompiled.len());
+    report.verified = Some(verified);
+    Ok(None)
+}
+
+/// When cargo last finished each unit: it writes this file after the compiler has succeeded.
+fn built(units: &UnitSet) -> Vec<Option<SystemTime>> {
+    let time = |unit: &Unit| {
+        fs::metadata(unit.fingerprint_dir.join(&unit.fingerprint_file)).and_then(|file| file.modified()).ok()
+    };
+    units.iter().map(time).collect()
 }

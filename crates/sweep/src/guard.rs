@@ -1,15 +1,18 @@
-//! Where a sweep may remove anything at all.
+//! Where a sweep may remove anything at all, and cargo's own locks there.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use xtask_files::{FileLock, Locked, try_lock};
+use xtask_units::inventory::ProfileDir;
 use xtask_workspace::{Workspace, WrongUsage, has_workspace_table};
 
-/// How a file that marks a cache begins (<https://bford.info/cachedir/>); cargo writes it into the dirs it makes.
+/// The start of a file that marks a cache (<https://bford.info/cachedir/>); cargo writes it into the dirs it makes.
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
 
-/// The build dir and the target dir without links in their paths, so that nothing on the way is followed later.
+/// The build dir and the target dir without links in their paths, so that no link is followed later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dirs {
     pub(crate) build: Utf8PathBuf,
@@ -17,43 +20,40 @@ pub(crate) struct Dirs {
 }
 
 impl Dirs {
-    /// Fails as wrong usage where a dir may hold what is not this workspace's.
+    /// Fails as wrong usage where a dir may hold something that is not this workspace's.
     ///
-    /// `sole_owner` is the user's word that a dir outside of the workspace serves nobody else, `confirmed` that one
+    /// With `sole_owner` the user says that a dir outside the workspace serves nobody else, with `confirmed` that one
     /// without cargo's mark is cargo's.
     pub(crate) fn check(workspace: &Workspace, sole_owner: bool, confirmed: bool) -> Result<Self> {
         let dirs = Self::of(workspace)?;
         let root = real(workspace.root())?;
+        let refuse = |why: String| Err(WrongUsage(why).into());
         for dir in [&dirs.build, &dirs.target] {
             if root.starts_with(dir) {
-                return Err(WrongUsage(format!(
-                    "{dir} is the workspace itself or holds it, so nothing there is removed; set `build.target-dir` \
-                     to a folder of its own"
-                ))
-                .into());
+                return refuse(format!(
+                    "{dir} contains the workspace, so nothing there is removed; set `build.target-dir` to a folder of \
+                     its own"
+                ));
             }
             if !dir.starts_with(&root) && !sole_owner && dir.exists() {
-                return Err(WrongUsage(format!(
-                    "{dir} lies outside of the workspace {root} and may serve others too, whose units would look \
-                     stale; if it serves only this workspace, set `sole-owner = true` under [sweep] in xtask.toml"
-                ))
-                .into());
+                return refuse(format!(
+                    "{dir} is outside of the workspace {root} and may serve other workspaces too, whose units would look \
+                     stale; if it serves only this one, set `sole-owner = true` under [sweep] in xtask.toml"
+                ));
             }
         }
         if let Some(other) = other_workspace(workspace).filter(|_| !sole_owner) {
-            return Err(WrongUsage(format!(
+            return refuse(format!(
                 "{other} is a workspace of its own and builds into {} too, because that is set for both; its units would \
                  look stale here. If nothing is built there, set `sole-owner = true` under [sweep] in xtask.toml",
                 dirs.target
-            ))
-            .into());
+            ));
         }
         if let Some(dir) = unmarked(workspace).first().filter(|_| !confirmed) {
-            return Err(WrongUsage(format!(
+            return refuse(format!(
                 "{dir} has no CACHEDIR.TAG of cargo's, so it was not made by cargo; if nothing in it is yours, \
                  run again with --yes"
-            ))
-            .into());
+            ));
         }
         Ok(dirs)
     }
@@ -63,7 +63,7 @@ impl Dirs {
         Ok(Self { build: real(&workspace.facts.build_dir)?, target: real(&workspace.facts.target_dir)? })
     }
 
-    /// Where a path that cargo named really lies.
+    /// A path that cargo named, without links.
     pub(crate) fn real(&self, workspace: &Workspace, path: &Utf8Path) -> Utf8PathBuf {
         let facts = &workspace.facts;
         for (named, real) in [(&facts.build_dir, &self.build), (&facts.target_dir, &self.target)] {
@@ -103,25 +103,61 @@ fn other_workspace(workspace: &Workspace) -> Option<Utf8PathBuf> {
     })
 }
 
-/// The dirs of this workspace that exist and do not carry cargo's mark.
+/// The dirs of this workspace that exist and do not have cargo's mark.
 pub fn unmarked(workspace: &Workspace) -> Vec<Utf8PathBuf> {
-    let facts = &workspace.facts;
-    let mut dirs = vec![facts.build_dir.clone(), facts.target_dir.clone()];
+    let mut dirs = vec![workspace.facts.build_dir.clone(), workspace.facts.target_dir.clone()];
+    let is_marked = |dir: &Utf8PathBuf| {
+        let tag = dir.join("CACHEDIR.TAG");
+        let is_file = fs::symlink_metadata(&tag).is_ok_and(|metadata| metadata.is_file());
+        is_file && fs::read_to_string(&tag).is_ok_and(|text| text.starts_with(SIGNATURE))
+    };
     dirs.dedup();
     dirs.retain(|dir| dir.exists() && !is_marked(dir));
     dirs
 }
 
-fn is_marked(dir: &Utf8Path) -> bool {
-    let tag = dir.join("CACHEDIR.TAG");
-    let is_file = fs::symlink_metadata(&tag).is_ok_and(|metadata| metadata.is_file());
-    is_file && fs::read_to_string(&tag).is_ok_and(|text| text.starts_with(SIGNATURE))
-}
-
-/// `path` without links; a path that is not there is taken as it is.
+/// `path` without links; a missing path is taken as it is.
 fn real(path: &Utf8Path) -> Result<Utf8PathBuf> {
     match path.canonicalize_utf8() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(path.to_owned()),
         result => result.with_context(|| format!("failed to read folder {path}")),
+    }
+}
+
+/// The lock files. Up to 1.95 cargo holds the first exclusively while it builds; since 1.96 it holds that one shared and
+/// the others exclusively. Whoever has all of them is alone. The first is made where it is missing: cargo of every
+/// version takes it. A lock file is never removed, or cargo would make another one and not wait.
+const LOCK_FILES: [&str; 3] = [".cargo-lock", ".cargo-build-lock", ".cargo-artifact-lock"];
+
+/// What is locked, until it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Locks {
+    held: Vec<FileLock>,
+    /// Why a profile's folders could not be locked, by the profile's label.
+    pub(crate) refused: BTreeMap<String, String>,
+}
+
+impl Locks {
+    /// Locks every profile that nobody else has locked, without waiting.
+    pub(crate) fn take(profiles: &[ProfileDir]) -> Self {
+        let mut locks = Self::default();
+        for profile in profiles {
+            for (index, name) in LOCK_FILES.iter().enumerate() {
+                let path = profile.path.join(name);
+                if index > 0 && !path.is_file() {
+                    continue;
+                }
+                let why = match try_lock(&path) {
+                    Ok(Locked::Held(lock)) => {
+                        locks.held.push(lock);
+                        continue;
+                    }
+                    Ok(Locked::Busy) => "a cargo is building in it".to_owned(),
+                    Err(error) => format!("{error:#}"),
+                };
+                locks.refused.entry(profile.label()).or_insert(why);
+            }
+        }
+        locks
     }
 }

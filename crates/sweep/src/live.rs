@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_units::inventory::{Inventory, Layout, UnitId, unit_id};
-use xtask_units::{Incremental, Shadow, Unit, UnitSet};
+use xtask_units::{Incremental, Shadow, UnitSet};
 use xtask_workspace::{CargoCommand, Progress, Workspace};
 
-use crate::disk_units::DiskUnit;
+use crate::disk::DiskUnit;
 use crate::guard::Dirs;
 use crate::plan::Planned;
 
@@ -16,36 +16,33 @@ use crate::plan::Planned;
 pub struct LiveCommand {
     /// The command, as it is run.
     pub command: CargoCommand,
-    /// Whose it is: ``tier `test-fast` ``.
+    /// Why it counts: ``tier `test-fast` ``.
     pub because: String,
 }
-
-/// The units of one profile, by layout and id, as indexes into the needed units.
-pub(crate) type ByPlace = HashMap<(Layout, UnitId), usize>;
 
 /// Everything that is needed.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     /// The units, each once.
     pub(crate) units: UnitSet,
-    /// Where each lies, by the folder of the profile, without links in its path. Units of that id elsewhere, as in
-    /// the target dir from before a build dir was set, are never looked at by cargo.
-    pub(crate) places: BTreeMap<Utf8PathBuf, ByPlace>,
-    /// Every file and folder of theirs, without links in the path.
+    /// The index of each unit, by the folder of its profile (without links in the path), layout and id. Cargo does not
+    /// look for units anywhere else, such as in the target dir from before a build dir was set.
+    pub(crate) places: BTreeMap<Utf8PathBuf, HashMap<(Layout, UnitId), usize>>,
+    /// All their files and folders, without links in the paths.
     pub(crate) files: HashSet<Utf8PathBuf>,
-    /// What their incremental folders are named by, by the folder of the profile.
+    /// What names their incremental folders, by the folder of the profile.
     pub(crate) incremental: BTreeMap<Utf8PathBuf, Vec<Incremental>>,
     /// The commands, for reports.
     pub(crate) planned: Vec<Planned>,
-    /// The folders of profiles, of every triple, that nothing is known about because a plan failed, and which command
-    /// that was. `None` is every folder.
+    /// The profiles whose needed units are not known because a plan failed, and which command that was. `None` is every
+    /// profile.
     pub(crate) unknown: Vec<(Option<String>, String)>,
-    /// Whether a command that documents could not be planned.
+    /// Whether a command that makes documentation could not be planned.
     pub(crate) documentation_unknown: bool,
 }
 
 impl Live {
-    /// Plans all commands. One that cannot be planned is written down, with what it leaves unknown.
+    /// Plans all commands. One that cannot be planned is in `unknown`.
     pub(crate) fn plan(
         workspace: &Workspace,
         dirs: &Dirs,
@@ -56,7 +53,7 @@ impl Live {
     ) -> Self {
         let mut live = Self::default();
         let mut distinct = Vec::<CargoCommand>::new();
-        // Of each command, which of those that are planned it is.
+        // The index of each command in `distinct`.
         let planned = commands.iter().map(|needed| {
             let built = needed.command.clone().without_alias(&workspace.environment).to_build()?;
             Ok(distinct.iter().position(|known| *known == built).unwrap_or_else(|| {
@@ -67,8 +64,8 @@ impl Live {
         let planned = planned.collect::<Vec<Result<usize, String>>>();
         let shadows = xtask_units::plan_all(workspace, &distinct, fake, jobs);
         for shadow in shadows.iter().flatten() {
-            // Of a unit that two commands need only one is kept below, and they may differ in the names that its
-            // files get in the target dir.
+            // Commands may give the files of the same unit different names in the target dir, and only one unit is kept
+            // below.
             let files = shadow.units.iter().flat_map(|unit| &unit.files);
             live.files.extend(files.map(|file| dirs.real(workspace, file)));
         }
@@ -113,22 +110,16 @@ impl Live {
         }
     }
 
-    /// Tells which needed unit one on disk is, if it is one.
+    /// Returns which needed unit one on disk is, if it is needed.
     pub(crate) fn on_disk(&self, inventory: &Inventory) -> impl Fn(&DiskUnit) -> Option<usize> {
         let places =
             inventory.profiles.iter().map(|profile| self.places.get(&profile.path)).collect::<Vec<_>>();
         move |unit| places[unit.profile]?.get(&(unit.layout, unit.id)).copied()
     }
 
-    /// Why nothing may be said of the profile of this name.
+    /// Why it is not known what the profile of this name needs.
     pub(crate) fn unknown_in(&self, profile: &str) -> Option<&str> {
         let mut unknown = self.unknown.iter();
         unknown.find(|(of, _)| of.as_ref().is_none_or(|of| of == profile)).map(|(_, why)| why.as_str())
     }
-}
-
-/// The label of the profile's folder that a unit lies in.
-pub(crate) fn label(workspace: &Workspace, unit: &Unit) -> String {
-    let profile = unit.profile_path();
-    profile.strip_prefix(&workspace.facts.build_dir).unwrap_or(profile).to_string()
 }

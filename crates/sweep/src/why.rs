@@ -1,4 +1,4 @@
-//! Why a unit is stale, in words a person understands: the first difference from what is needed.
+//! Why a unit is stale: the first difference from what is needed, in words.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,18 +7,18 @@ use xtask_units::inventory::{Inventory, ProfileDir};
 use xtask_units::{Fingerprint, Mode, TargetKind, Unit};
 use xtask_workspace::Workspace;
 
-use crate::disk_units::{DiskUnit, compilers, version};
-use crate::live::{Live, label};
+use crate::disk::{DiskUnit, compilers, target, version};
+use crate::live::Live;
 
 /// What a unit is compared with.
 pub(crate) struct Comparison<'a> {
     inventory: &'a Inventory,
     workspace: &'a Workspace,
-    /// Of each profile, why nothing in its folder is needed, if so.
+    /// Of each profile, why nothing in its folder is needed, if nothing is.
     profiles: Vec<Option<String>>,
     /// The needed units of a package.
     live: BTreeMap<&'a str, Vec<&'a Unit>>,
-    /// What cargo noted of the needed units that lie on disk, by package.
+    /// What cargo noted of the needed units on disk, by package.
     noted: BTreeMap<&'a str, Vec<&'a Fingerprint>>,
     /// The versions of every locked package.
     locked: BTreeMap<String, BTreeSet<String>>,
@@ -59,14 +59,9 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Whether `unit` was made by a compiler that made nothing of what is needed and lies on disk.
+    /// Whether `unit` was made by a compiler that made none of the needed units on disk.
     pub(crate) fn may_be_of_other_toolchain(&self, unit: &DiskUnit) -> bool {
         unit.fingerprint(self.inventory).is_some_and(|noted| !self.in_use.contains(&noted.rustc))
-    }
-
-    /// The same where it is known which compiler makes what is needed.
-    fn is_of_other_toolchain(&self, unit: &DiskUnit) -> bool {
-        !self.in_use.is_empty() && self.may_be_of_other_toolchain(unit)
     }
 
     /// Why `unit` is stale.
@@ -77,38 +72,35 @@ impl<'a> Comparison<'a> {
         let Some(fingerprint) = unit.fingerprint(self.inventory) else {
             return "outputs of a unit that was removed or never finished".to_owned();
         };
-        if self.is_of_other_toolchain(unit) {
-            let other = || "another rustc".to_owned();
-            return self.compilers.get(&fingerprint.rustc).cloned().unwrap_or_else(other);
+        if !self.in_use.is_empty() && self.may_be_of_other_toolchain(unit) {
+            return self.compilers.get(&fingerprint.rustc).map_or("another rustc", String::as_str).to_owned();
         }
         let package = unit.package.as_str();
         let local = self.workspace.facts.packages.iter().find(|local| local.name == package);
-        if local.is_none() {
-            match self.locked.get(package) {
-                None => return format!("`{package}` left the lockfile"),
-                Some(versions) => {
-                    // The same source file as that of a needed unit is the same version.
-                    let noted = self.noted.get(package).map_or(&[][..], |noted| noted);
-                    let known = noted.iter().any(|noted| noted.path == fingerprint.path);
-                    let version = if known { None } else { version(self.inventory, unit) };
-                    if let Some(version) = version.filter(|version| !versions.contains(version)) {
-                        return format!("`{package}`: version {version} left the lockfile");
-                    }
-                }
-            }
-        }
-        if let Some(local) = local.filter(|_| fingerprint.kind != TargetKind::BuildScript) {
-            let is_it = |target: &&xtask_workspace::TargetFacts| {
-                target.name.replace('-', "_") == fingerprint.target.replace('-', "_")
+        let Some(local) = local else {
+            let Some(versions) = self.locked.get(package) else {
+                return format!("`{package}` left the lockfile");
             };
-            if !local.targets.iter().any(|target| is_it(&target)) {
-                return format!("`{package}` has no {} any more", target(fingerprint));
+            // The same source file as that of a needed unit is the same version.
+            let mut noted = self.noted.get(package).into_iter().flatten();
+            if !noted.any(|noted| noted.path == fingerprint.path)
+                && let Some(version) = version(self.inventory, unit)
+                && !versions.contains(&version)
+            {
+                return format!("`{package}`: version {version} left the lockfile");
             }
+            return self.difference(package, fingerprint);
+        };
+        let crate_name = |target: &str| target.replace('-', "_");
+        let exists =
+            local.targets.iter().any(|target| crate_name(&target.name) == crate_name(&fingerprint.target));
+        if !exists && fingerprint.kind != TargetKind::BuildScript {
+            return format!("`{package}` has no `{}` any more", target(fingerprint));
         }
         self.difference(package, fingerprint)
     }
 
-    /// What tells it from the needed units of its package.
+    /// What differs from the needed units of its package.
     fn difference(&self, package: &str, fingerprint: &Fingerprint) -> String {
         let Some(live) = self.live.get(package) else { return format!("no tier needs `{package}`") };
         let on = live.iter().flat_map(|unit| &unit.features).collect::<BTreeSet<_>>();
@@ -125,7 +117,7 @@ impl<'a> Comparison<'a> {
         };
         let alike = live.iter().filter(same).collect::<Vec<_>>();
         if alike.is_empty() {
-            return format!("no tier makes the {} of `{package}`", target(fingerprint));
+            return format!("no tier makes `{}` of `{package}`", target(fingerprint));
         }
         let mut features = fingerprint.features.clone();
         features.sort();
@@ -154,15 +146,18 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Of each profile, why nothing in its folder is needed, if so.
 fn profiles(workspace: &Workspace, inventory: &Inventory, live: &Live) -> Vec<Option<String>> {
-    let labels = live.units.iter().map(|unit| label(workspace, unit)).collect::<BTreeSet<_>>();
+    let label = |unit: &Unit| {
+        let profile = unit.profile_path();
+        profile.strip_prefix(&workspace.facts.build_dir).unwrap_or(profile).to_string()
+    };
+    let labels = live.units.iter().map(label).collect::<BTreeSet<_>>();
     let why = |profile: &ProfileDir| {
         if live.places.contains_key(&profile.path) {
             return None;
         }
         Some(match &profile.triple {
-            _ if labels.contains(&profile.label()) => "cargo's build dir lies elsewhere now".to_owned(),
+            _ if labels.contains(&profile.label()) => "cargo's build dir is elsewhere now".to_owned(),
             Some(triple) => format!("nothing builds profile `{}` for {triple}", profile.name),
             None => format!("profile `{}` has no live unit", profile.name),
         })
@@ -170,38 +165,14 @@ fn profiles(workspace: &Workspace, inventory: &Inventory, live: &Live) -> Vec<Op
     inventory.profiles.iter().map(why).collect()
 }
 
-/// A target as people name it: `test it`, `library`.
-fn target(fingerprint: &Fingerprint) -> String {
-    let name = &fingerprint.target;
-    let what = match fingerprint.kind {
-        TargetKind::Lib => "library".to_owned(),
-        TargetKind::Bin => format!("binary `{name}`"),
-        TargetKind::Example => format!("example `{name}`"),
-        TargetKind::IntegrationTest => format!("test `{name}`"),
-        TargetKind::Bench => format!("benchmark `{name}`"),
-        TargetKind::BuildScript => "build script".to_owned(),
-    };
-    match (fingerprint.mode, fingerprint.test) {
-        (Mode::Doc, _) => format!("documentation of the {what}"),
-        (_, true) if matches!(fingerprint.kind, TargetKind::Lib | TargetKind::Bin | TargetKind::Example) => {
-            format!("tests of the {what}")
-        }
-        _ => what,
-    }
-}
-
-/// Names and versions in the lock file; none where it cannot be read.
+/// Names and versions in the lock file; none where it cannot be read. Cargo writes the name of a package before its
+/// version, each on a line of its own.
 fn locked(workspace: &Workspace) -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(workspace.root().join("Cargo.lock")).unwrap_or_default();
+    let value = |line: &str, key: &str| Some(line.strip_prefix(key)?.strip_suffix('"')?.to_owned());
     let mut locked = BTreeMap::<_, BTreeSet<_>>::new();
-    let mut name = None;
-    // Cargo writes the name of a package before its version, each on a line of its own.
-    for line in text.lines() {
-        let value =
-            |key: &str| Some(line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"')?.to_owned());
-        if let Some(found) = value("name") {
-            name = Some(found);
-        } else if let (Some(version), Some(name)) = (value("version"), name.take()) {
+    for (name, version) in text.lines().zip(text.lines().skip(1)) {
+        if let (Some(name), Some(version)) = (value(name, "name = \""), value(version, "version = \"")) {
             locked.entry(name).or_default().insert(version);
         }
     }

@@ -1,79 +1,109 @@
-//! `cargo xtask clean-stale`: what nothing needs goes.
+//! `cargo xtask clean-stale`: removes what nothing needs.
 
-mod needed;
-
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write as _};
-use std::path::Path;
 use std::time::Duration;
 
 use anstyle::AnsiColor;
 use anyhow::Result;
-use camino::Utf8Path;
 use clap::ArgMatches;
-use xtask_sweep::{Cost, SavedPlan, Skipped, SweepOptions, SweepPlan, SweepReport, unmarked, verify};
-use xtask_units::{cores, now_ms, whole_milliseconds};
-
-use crate::disk::share;
 use xtask_suite::program::{Context, Ended, bytes, count, seconds};
 use xtask_suite::{Exit, Shell};
+use xtask_sweep::{Cost, LiveCommand, Skipped, SweepOptions, SweepPlan, SweepReport, unmarked, verify};
+use xtask_tiers::build_commands;
+use xtask_units::{cores, now_ms, whole_milliseconds};
+use xtask_workspace::CargoCommand;
+use xtask_workspace::config::{Place, Sweep};
 
-/// So many reasons are named after a sweep; a dry run names all.
+use crate::disk::share;
+
+/// The profile of the launcher and the suite.
+const OWN_PROFILE: &str = "xtask";
+/// How many reasons are listed after a sweep; a dry run lists all.
 const REASONS: usize = 5;
-/// So many things that were left alone are named, and so many failures.
-const NAMED: usize = 10;
+/// How many things that were left alone are listed, and how many failures.
+const LISTED: usize = 10;
 
-/// Sweeps, or says what a sweep would do. `dir` is where paths on the command line start.
-pub(super) fn run(context: &Context, arguments: &ArgMatches, dir: &Utf8Path) -> Result<Ended> {
+/// Sweeps, or shows what a sweep would do.
+pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
     let (shell, workspace) = (context.shell, &context.workspace);
     let mut policy = context.config.sweep.clone();
     if let Some(grace) = arguments.get_one::<Duration>("grace") {
         policy.grace = *grace;
     }
-    let file = |name: &str| arguments.get_one::<String>(name).map(|path| dir.join(path));
     let now_ms = now_ms();
-    let since_ms = now_ms.saturating_sub(whole_milliseconds(policy.grace));
-    let needed = needed::commands(context, &policy, since_ms)?;
-    let commands = needed.commands.clone();
+    let commands = needed(context, &policy, now_ms.saturating_sub(whole_milliseconds(policy.grace)))?;
+    let mut apart = BTreeMap::new();
+    if workspace.facts.member("xtask-suite").is_none() {
+        apart.insert(OWN_PROFILE.to_owned(), "the suite's own build".to_owned());
+    }
     let options = SweepOptions {
-        commands: needed.commands,
-        apart: needed.apart,
+        commands: commands.clone(),
+        apart,
         policy,
         exe: context.exe.clone(),
         confirmed: arguments.get_flag("yes") || confirmed(context)?,
         now_ms,
         jobs: cores(),
-        saved: file("apply").map(|path| SavedPlan::read(&path)).transpose()?,
     };
     let plan = options.plan(workspace, shell)?;
     if arguments.get_flag("dry-run") {
-        if let Some(path) = file("save") {
-            plan.saved().write(&path)?;
-        }
         show_plan(shell, &plan)?;
         return Ok(Exit::from_success(!plan.incomplete).into());
     }
     show_reasons(shell, &plan, REASONS);
-    show_recent(shell, &plan);
-    let verified = arguments.get_flag("verify");
-    let plan = if verified { plan.to_be_verified(workspace) } else { plan };
+    let baseline = arguments.get_flag("verify").then(|| plan.baseline(workspace));
     let mut report = plan.execute(shell);
     xtask_units::forget_plans(workspace);
-    let mut signal = None;
-    if verified {
-        signal = verify(workspace, &commands, &mut report, shell)?;
-    }
+    let signal = match &baseline {
+        Some(baseline) => verify(workspace, &commands, baseline, &mut report, shell)?,
+        None => None,
+    };
     show_report(shell, &report)?;
     Ok(Ended::new(Exit::from_success(report.success()), signal))
+}
+
+/// The commands whose units stay: of every tier of this place, of plain cargo, of editors, of `keep`, and of the suite's
+/// own build.
+fn needed(context: &Context, policy: &Sweep, since_ms: u64) -> Result<Vec<LiveCommand>> {
+    let workspace = &context.workspace;
+    let facts = &workspace.facts;
+    let mut commands = Vec::new();
+    let in_ci = workspace.environment.get("CI").is_some();
+    for tier in context.config.tiers.iter().filter(|tier| in_ci || tier.place != Place::Ci) {
+        let preset = tier.preset.as_deref().map(|preset| context.preset(preset)).transpose()?;
+        for command in build_commands(workspace, tier, preset, since_ms) {
+            commands.push(LiveCommand { command, because: format!("tier `{}`", tier.name) });
+        }
+    }
+    let mut add = |args: &[&str], because: &str| {
+        let command = CargoCommand::new(workspace.root(), args.iter().copied());
+        commands.push(LiveCommand { command, because: because.to_owned() });
+    };
+    add(&["build", "--workspace"], "cargo build");
+    add(&["check", "--workspace", "--all-targets"], "cargo check");
+    if facts.default_members.len() < facts.members().count() {
+        // Without `--workspace` other features may be on.
+        add(&["build"], "cargo build");
+    }
+    if facts.member("xtask-suite").is_some() {
+        for package in ["xtask", "xtask-suite"] {
+            add(&["build", "--profile", OWN_PROFILE, "--package", package], "the suite's own build");
+        }
+    }
+    let keep = policy.keep.iter().cloned();
+    commands.extend(keep.map(|command| LiveCommand { command, because: "[sweep] keep".to_owned() }));
+    Ok(commands)
 }
 
 /// Asks, on a terminal, whether a dir that cargo has not marked is cargo's.
 fn confirmed(context: &Context) -> Result<bool> {
     let dirs = unmarked(&context.workspace);
     let Some(dir) = dirs.first() else { return Ok(true) };
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    let mut stderr = std::io::stderr();
+    if !std::io::stdin().is_terminal() || !stderr.is_terminal() {
         return Ok(false);
     }
-    let mut stderr = std::io::stderr();
     write!(stderr, "{dir} has no CACHEDIR.TAG of cargo's. Is everything in it cargo's? [y/N] ")?;
     stderr.flush()?;
     let mut answer = String::new();
@@ -89,21 +119,19 @@ fn show_plan(shell: &Shell, plan: &SweepPlan) -> Result<()> {
         let (total, stale) = (bytes(share.total_bytes), bytes(share.stale_bytes));
         shell.result(&format!("{:<20} {total:>12} {stale:>12}", share.kind.name()));
     }
+    for planned in &plan.commands {
+        let (units, command) = (planned.units, &planned.command);
+        shell.detail(&format!("needed: {units} units of `{command}` ({})", planned.because));
+    }
     show_reasons(shell, plan, usize::MAX);
     if !plan.largest.is_empty() {
         shell.result("largest:");
     }
     for largest in &plan.largest {
-        let path = shown(&largest.path, &plan.target_dir);
+        let root = plan.target_dir.parent().unwrap_or(&plan.target_dir);
+        let path = largest.path.strip_prefix(root).unwrap_or(&largest.path).display();
         shell.result(&format!("{:>12}  {path}: {}", bytes(largest.bytes), largest.why));
     }
-    for planned in &plan.commands {
-        shell.detail(&format!(
-            "needed: {} units of `{}` ({})",
-            planned.units, planned.command, planned.because
-        ));
-    }
-    show_recent(shell, plan);
     show_left_alone(shell, &plan.skipped);
     show_cost(shell, plan.max_size.as_ref());
     shell.result(&format!(
@@ -116,7 +144,7 @@ fn show_plan(shell: &Shell, plan: &SweepPlan) -> Result<()> {
     if shell.json() { shell.document(plan) } else { Ok(()) }
 }
 
-/// Why things go, those first that take the most.
+/// Why things go, the largest first, and what only the grace time keeps.
 fn show_reasons(shell: &Shell, plan: &SweepPlan, most: usize) {
     if !plan.reasons.is_empty() {
         shell.result("why:");
@@ -125,43 +153,36 @@ fn show_reasons(shell: &Shell, plan: &SweepPlan, most: usize) {
         shell.result(&share(reason.bytes, &reason.why, reason.units));
     }
     if plan.reasons.len() > most {
-        shell.result(&format!("{:>12}  and {} more (--dry-run names all)", "", plan.reasons.len() - most));
+        shell.result(&format!("{:>12}  and {} more (--dry-run lists all)", "", plan.reasons.len() - most));
     }
-}
-
-/// Whoever expected more to go learns what holds it back.
-fn show_recent(shell: &Shell, plan: &SweepPlan) {
     if plan.recent_units > 0 {
         let (units, bytes) = (count(plan.recent_units, "unit"), bytes(plan.recent_bytes));
         shell.note(&format!(
-            "{units} ({bytes}) stay because they were built lately; `--grace 0` takes them too"
+            "{units} ({bytes}) stay because they were built recently; `--grace 0` removes them"
         ));
     }
 }
 
 fn show_left_alone(shell: &Shell, skipped: &[Skipped]) {
-    for skipped in skipped.iter().take(NAMED) {
+    for skipped in skipped.iter().take(LISTED) {
         shell.note(&format!("left alone: {}: {}", skipped.what, skipped.why));
     }
-    if skipped.len() > NAMED {
-        shell.note(&format!("{} more left alone (--json names all)", skipped.len() - NAMED));
+    if skipped.len() > LISTED {
+        shell.note(&format!("{} more left alone (--json lists all)", skipped.len() - LISTED));
     }
 }
 
 fn show_cost(shell: &Shell, cost: Option<&Cost>) {
     let Some(cost) = cost else { return };
+    let most = bytes(cost.max_size);
     if cost.units > 0 {
-        let untimed =
-            if cost.unpriced > 0 { format!(" ({} never timed)", cost.unpriced) } else { String::new() };
+        let (units, time) = (count(cost.recompiled_units, "unit"), seconds(cost.recorded_ms));
         shell.result(&format!(
-            "max-size {}: {} needed will be compiled again, about {} of one core{untimed}",
-            bytes(cost.max_size),
-            count(cost.recompiled_units, "unit"),
-            seconds(cost.recorded_ms),
+            "max-size {most}: {units} needed will be compiled again, about {time} of one core"
         ));
     }
     if cost.left_bytes > cost.max_size {
-        let (left, most) = (bytes(cost.left_bytes), bytes(cost.max_size));
+        let left = bytes(cost.left_bytes);
         shell.warning(&format!(
             "{left} are left, more than max-size = {most}: the rest belongs to no needed unit"
         ));
@@ -170,25 +191,14 @@ fn show_cost(shell: &Shell, cost: Option<&Cost>) {
 
 fn show_report(shell: &Shell, report: &SweepReport) -> Result<()> {
     show_left_alone(shell, &report.skipped);
-    for failure in report.errors.iter().take(NAMED) {
+    for failure in report.errors.iter().take(LISTED) {
         shell.warning(&format!("failed to remove {}: {}", failure.path.display(), failure.error));
     }
-    if report.errors.len() > NAMED {
-        shell.warning(&format!(
-            "{} more could not be removed (--json names all)",
-            report.errors.len() - NAMED
-        ));
+    if report.errors.len() > LISTED {
+        let more = report.errors.len() - LISTED;
+        shell.warning(&format!("{more} more could not be removed (--json lists all)"));
     }
     show_cost(shell, report.max_size.as_ref());
-    if let Some(verified) = &report.verified {
-        for unit in &verified.recompiled {
-            shell.warning(&format!("recompiled: {unit}"));
-        }
-        for command in &verified.failed {
-            shell.note(&format!("failed: {command}"));
-        }
-    }
-    let (word, colour) = if report.success() { ("ok", AnsiColor::Green) } else { ("failed", AnsiColor::Red) };
     let mut parts = vec![
         format!("{} freed, {} left", bytes(report.freed_bytes), bytes(report.left_bytes)),
         format!("{} removed, {} kept", count(report.removed_units, "unit"), report.kept_units),
@@ -197,19 +207,21 @@ fn show_report(shell: &Shell, report: &SweepReport) -> Result<()> {
         parts.push(format!("{} could not be removed", report.errors.len()));
     }
     if report.incomplete {
-        parts.push("not everything could be told (see above)".to_owned());
+        parts.push("not everything could be determined (see above)".to_owned());
     }
     if let Some(verified) = &report.verified {
-        parts.push(format!("{} recompiled", count(verified.recompiled_units, "unit")));
+        for unit in &verified.recompiled {
+            shell.warning(&format!("recompiled: {unit}"));
+        }
+        for command in &verified.failed {
+            shell.note(&format!("failed: {command}"));
+        }
+        parts.push(format!("{} recompiled", count(verified.recompiled.len(), "unit")));
         if verified.built_units > 0 {
             parts.push(format!("{} were not current before", verified.built_units));
         }
     }
+    let (word, colour) = if report.success() { ("ok", AnsiColor::Green) } else { ("failed", AnsiColor::Red) };
     shell.result(&format!("clean-stale {}: {}", shell.paint(word, colour), parts.join("; ")));
     if shell.json() { shell.document(report) } else { Ok(()) }
-}
-
-fn shown(path: &Path, target_dir: &Utf8Path) -> String {
-    let root = target_dir.parent().unwrap_or(target_dir);
-    path.strip_prefix(root).unwrap_or(path).display().to_string()
 }

@@ -8,10 +8,9 @@ use xtask_units::cores;
 use xtask_suite::program::{Context, bytes, count};
 use xtask_suite::{Exit, Shell};
 
-/// So many variants of one crate are listed.
+/// How many copies of one crate are listed.
 const VARIANTS: usize = 5;
 
-/// Looks and shows.
 pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Exit> {
     let shell = context.shell;
     let report = disk(&context.workspace, cores())?;
@@ -20,23 +19,16 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Exit> {
     show_shares(shell, "by profile", &report.profiles, usize::MAX);
     show_shares(shell, "by package", &report.packages, top);
     if !report.variants.is_empty() && top > 0 {
-        shell.result("the same crate several times:");
+        shell.result("several copies of a crate:");
     }
     for variants in report.variants.iter().take(top) {
         show_variants(shell, variants);
     }
-    for not_read in &report.unrecognised {
-        shell.warning(&format!("{}: {}", not_read.path.display(), not_read.why));
+    for not_read in report.unrecognised.iter().chain(&report.unreadable) {
+        shell.warning(&format!("not counted: {}: {}", not_read.path.display(), not_read.why));
     }
-    for not_read in &report.unreadable {
-        shell.warning(&format!("failed to read {}: {}", not_read.path.display(), not_read.why));
-    }
-    shell.result(&format!(
-        "disk: {} in {} and {}",
-        bytes(report.total_bytes),
-        count(report.files, "file"),
-        count(report.units, "unit")
-    ));
+    let (total, files) = (bytes(report.total_bytes), count(report.files, "file"));
+    shell.result(&format!("disk: {total} in {files} and {}", count(report.units, "unit")));
     if shell.json() {
         shell.document(&report)?;
     }
@@ -65,32 +57,29 @@ pub(super) fn share(size: u64, what: &str, units: usize) -> String {
 
 fn show_variants(shell: &Shell, variants: &Variants) {
     let Variants { package, target, bytes: total, differ_by, variants } = variants;
-    shell.result(&format!(
-        "{:>12}  {package} {target}, {} times, by {}",
-        bytes(*total),
-        variants.len(),
-        differ_by.join(", ")
-    ));
+    let (total, copies) = (bytes(*total), variants.len());
+    shell.result(&format!("{total:>12}  {package} {target}, {copies} copies by {}", differ_by.join(", ")));
     for variant in variants.iter().take(VARIANTS) {
-        shell.result(&format!("{:>14}  {}", bytes(variant.bytes), described(variant, differ_by)));
+        let parts = differ_by.iter().map(|difference| described(variant, difference)).collect::<Vec<_>>();
+        shell.result(&format!("{:>14}  {}", bytes(variant.bytes), parts.join("; ")));
     }
-    if variants.len() > VARIANTS {
-        shell.result(&format!("{:>14}  {} more", "", variants.len() - VARIANTS));
+    if copies > VARIANTS {
+        shell.result(&format!("{:>14}  {} more", "", copies - VARIANTS));
     }
 }
 
-/// A variant by what tells it from the others.
-fn described(variant: &Variant, differ_by: &[&str]) -> String {
+/// A copy by one of the things that differ.
+fn described(variant: &Variant, difference: &str) -> String {
     let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(" ") };
-    let parts = differ_by.iter().map(|difference| match *difference {
+    let known = |text: &Option<String>| text.clone().unwrap_or_else(|| format!("another {difference}"));
+    match difference {
         "features" => format!("features {}", list(&variant.features)),
         "flags" => format!("flags {}", list(&variant.rustflags)),
-        "toolchain" => variant.toolchain.clone().unwrap_or_else(|| "another rustc".to_owned()),
-        "version" => variant.version.clone().unwrap_or_else(|| "another version".to_owned()),
+        "toolchain" => known(&variant.toolchain),
+        "version" => known(&variant.version),
         "profile" => {
             format!("profile {} (settings {:04x})", variant.profile, variant.profile_settings & 0xffff)
         }
         _ => format!("unit {}", variant.id),
-    });
-    parts.collect::<Vec<_>>().join("; ")
+    }
 }

@@ -26,7 +26,7 @@ fn run(name: &str, call: Call<'_>) -> Result<Ended> {
     let ended = match name {
         "adopt" => adopt::run(arguments, &dir, environment, shell),
         "version" => version::run(&loaded?, environment).map(Into::into),
-        "clean-stale" => clean_stale::run(&loaded?, arguments, &dir),
+        "clean-stale" => clean_stale::run(&loaded?, arguments),
         "setup" if arguments.get_flag("undo") => {
             // It works where cargo cannot read the workspace because of what is to be undone.
             let root = match (loaded, nearest_settings(&dir)) {

@@ -87,7 +87,7 @@ fn config_path(root: &Utf8Path) -> Utf8PathBuf {
 /// The TOML of a file, which may not exist. Fails as wrong usage with the place of a mistake.
 fn parse(root: &Utf8Path, path: &Utf8Path) -> Result<TomlText> {
     let text = read_text(root, path)?.unwrap_or_default();
-    TomlText::parse(&text).map_err(|problem| WrongUsage(format!("{}:{problem}", root.join(path))).into())
+    TomlText::parse(&text).map_err(|problem| WrongUsage(format!("{}: {problem}", root.join(path))).into())
 }
 
 /// Fails if cargo now sees anything else in the workspace than `before` and the member `launcher`, or no longer takes the

@@ -64,9 +64,6 @@ fn doctor() -> Command {
 }
 
 fn clean_stale() -> Command {
-    let path = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name("FILE").help(help).value_hint(ValueHint::FilePath)
-    };
     Command::new("clean-stale")
         .about("Remove from the build dir what nothing needs any more; nothing recompiles after")
         .arg(flag("dry-run", "Say what would go and why; remove nothing"))
@@ -77,11 +74,6 @@ fn clean_stale() -> Command {
                 .value_name("AGE")
                 .value_parser(|text: &str| age(text).ok_or("write `0`, `30min`, `12h` or `2d`"))
                 .help("Keep what was built so recently: `12h`, `2d`, or `0` for nothing"),
-        )
-        .arg(path("save", "With --dry-run: keep the plan in FILE, to be applied later").requires("dry-run"))
-        .arg(
-            path("apply", "Remove only what the plan in FILE names, if it is stale and unchanged still")
-                .conflicts_with("save"),
         )
         .arg(flag("yes", "Sweep a target dir that cargo has not marked as its own"))
 }

@@ -265,27 +265,8 @@ fn debug_info_that_no_artifact_names_goes() {
 }
 
 #[test]
-fn a_saved_plan_removes_only_what_it_named_and_what_is_still_so() {
-    let small = Small::new("saved", FEW_TIERS);
-    small.build_all();
-    small.run(POSTGRES);
-    small.place.sweep(&["--dry-run", "--save", "target/plan.json"], 0);
-    // Since then one of them is needed, and something else became stale.
-    small.run("RUSTFLAGS='--cfg old' cargo build");
-    let keep = "keep = [\"cargo build --features app/postgres\"]\n";
-    small.write("xtask.toml", &format!("{FEW_TIERS}{keep}"));
-    let swept = small.place.sweep(&["--apply", "target/plan.json"], 0);
-    assert_eq!(number(&swept, "removed_units"), 0, "{swept:#}");
-    assert!(texts(&swept, "skipped", "what")[0].contains("in the saved plan"), "{swept:#}");
-    small.write("xtask.toml", FEW_TIERS);
-    let swept = small.place.sweep(&["--apply", "target/plan.json"], 0);
-    assert!(number(&swept, "removed_units") > 0, "{swept:#}");
-    let left = small.place.sweep(&["--dry-run"], 0);
-    let why = texts(&left, "reasons", "why").join("\n");
-    assert!(why.contains("RUSTFLAGS `--cfg old`") && !why.contains("postgres"), "{why}");
-    small.write("target/broken.json", "{}");
-    small.place.suite(&["clean-stale", "--apply", "target/broken.json"]).expect_code(2);
-    small.place.suite(&["clean-stale", "--save", "x.json"]).expect_code(2);
+fn an_age_that_is_none_is_wrong_usage() {
+    let small = Small::new("age", FEW_TIERS);
     small.place.suite(&["clean-stale", "--grace", "soon"]).expect_code(2);
 }
 

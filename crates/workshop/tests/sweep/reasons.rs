@@ -51,7 +51,7 @@ fn each_reason(small: &Small, other: &str) {
     expected.extend([
         format!("nothing builds profile `debug` for {host}"),
         "`tiny`: version 1.0.0 left the lockfile".to_owned(),
-        "`app` has no test `gone` any more".to_owned(),
+        "`app` has no `test gone` any more".to_owned(),
         "`old` left the lockfile".to_owned(),
         "built against other versions or features of what it depends on".to_owned(),
         compiler,

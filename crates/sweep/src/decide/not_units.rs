@@ -1,12 +1,17 @@
-//! What is stale of files whose names carry no unit id: final artifacts, and what compilers write for a path
-//! package's `cdylib` or `dylib`. Build scripts and people put files there too, under names that begin like those of
-//! artifacts: a file is cargo's only if its whole name is one that artifacts get, and the fingerprint of the unit it
-//! is a link to, or the dep-info beside it, says so.
+//! What is stale of files that do not belong to one unit by their names: final artifacts, what compilers write for a
+//! path package's `cdylib` or `dylib`, debug info and objects beside an artifact, and what cargo's other commands made.
+//!
+//! Build scripts and people put files there too, under names that begin like those of artifacts. A file is cargo's only
+//! if its whole name is one that artifacts get, and the fingerprint of the unit it is a link to, or the dep-info beside
+//! it, says so.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
 
 use camino::Utf8PathBuf;
+use memchr::memmem;
 use xtask_units::dep_info_outputs;
 use xtask_units::inventory::{Item, ItemKind, OutputName, Owner};
 
@@ -15,11 +20,22 @@ use super::{Decision, Question, Stale};
 /// The profiles and names of crates.
 pub(super) type Crates = HashSet<(usize, String)>;
 
-/// How the objects are called that a compiler puts together at its end.
+/// The ending of the objects that a compiler links at its end.
 const OBJECT: &str = ".rcgu.o";
 
+/// Why the leftovers of a killed compiler go.
+const KILLED: &str = "left by a compiler that was killed";
+
+/// The files of one unit, or of one crate without an id, in a profile.
+struct Pile {
+    profile: usize,
+    dwo: Vec<usize>,
+    objects: Vec<usize>,
+    artifacts: Vec<PathBuf>,
+}
+
 impl Question<'_> {
-    /// The crates of units that stay though no command needs them: of a unit that stays everything does.
+    /// The crates of units that stay although no command needs them: everything of such a unit stays.
     pub(super) fn kept_crates(&self, decision: &Decision, is_live: &[bool]) -> Crates {
         let units = decision.units.iter().enumerate();
         let kept = units.filter(|(index, _)| !is_live[*index] && !decision.stale_units.contains_key(index));
@@ -30,9 +46,9 @@ impl Question<'_> {
         .collect()
     }
 
-    /// Final artifacts share their file with a unit's output, mostly.
+    /// Final artifacts, which are mostly links to a unit's output.
     pub(super) fn uplifted(&self, kept: &Crates, decision: &mut Decision) {
-        // Of each file with several names why it goes, and the units and items it is an output of.
+        // For each file with several names: why it goes, and which units and items it is an output of.
         let mut outputs = HashMap::<u32, (Option<usize>, Vec<(usize, usize)>)>::new();
         for (index, unit) in decision.units.iter().enumerate() {
             let reason = decision.stale_units.get(&index).copied();
@@ -69,7 +85,7 @@ impl Question<'_> {
             });
             let reason = match linked {
                 _ if dep_info.is_none() && !is_noted => None,
-                // Of a needed name too: cargo links it to the needed unit at the next build, and compiles nothing.
+                // Also under a needed name: the next build links it to the needed unit and compiles nothing.
                 Some((fate, _)) => *fate,
                 None if is_live || self.is_recent(item.modified_ms) || is_of(kept, item) => None,
                 None => Some(decision.reason("a final artifact that nothing makes any more")),
@@ -113,13 +129,95 @@ impl Question<'_> {
                 continue;
             }
             let is_named = names(item.name.to_str()) && !item.is_folder;
-            // What no dep-info names goes with it; debug info of needed units is looked at by itself.
+            // What no dep-info names goes with it; `parts` handles the debug info of needed units.
             let is_beside = |own: OutputName<'_>| {
                 outputs.iter().filter_map(|made| OutputName::parse(made)).any(|made| own.is_beside(&made))
             };
             if is_named || (output_name(item).is_some_and(is_beside) && !self.is_needed(&dep_info)) {
-                let reason = decision.reason("no needed unit writes this file");
-                decision.stale.push(Stale { item: index, reason });
+                decision.remove([index], "no needed unit writes this file");
+            }
+        }
+    }
+
+    /// Debug info and objects of kept units that their artifact does not name: recompiling a unit leaves old ones, and
+    /// a killed compiler leaves objects.
+    pub(super) fn parts(&self, decision: &mut Decision) {
+        let units = decision.units.iter().enumerate();
+        let kept = units.filter(|(index, _)| !decision.stale_units.contains_key(index));
+        let kept = kept.filter(|(_, unit)| !self.protected[unit.profile]);
+        let of_units = kept.filter_map(|(_, unit)| self.pile(unit.profile, &unit.items));
+        let mut crates = BTreeMap::<(usize, PathBuf), Vec<usize>>::new();
+        for (index, item) in
+            self.of(&Owner::Crate).filter(|(_, item)| self.is_live_file(item) || self.is_part_of_live(item))
+        {
+            let dep_info = dep_info_of(&self.inventory.path(item));
+            crates.entry((item.profile.unwrap_or_default(), dep_info)).or_default().push(index);
+        }
+        let of_crates = crates.iter().filter_map(|((profile, _), items)| self.pile(*profile, items));
+        for pile in of_units.chain(of_crates).collect::<Vec<_>>() {
+            let Ok(named) = parts_named_in(&pile.artifacts) else { continue };
+            let is_named = |item: &usize| named.contains(self.inventory.items[*item].name.as_encoded_bytes());
+            // A program that names none of them may have its debug info compressed; libraries never have.
+            let is_library = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rlib");
+            if pile.dwo.iter().any(is_named) || pile.artifacts.iter().any(is_library) {
+                let unnamed = pile.dwo.into_iter().filter(|item| !is_named(item));
+                decision.remove(unnamed, "debug info that its artifact does not name");
+            }
+            // For Apple's targets a program's debug info stays in the objects.
+            let triple = self.inventory.profiles[pile.profile].triple.as_deref();
+            if !triple.map_or(cfg!(target_vendor = "apple"), |triple| triple.contains("apple")) {
+                decision.remove(pile.objects.into_iter().filter(|item| !is_named(item)), KILLED);
+            }
+        }
+    }
+
+    /// What is beside the artifacts of one unit or crate, if anything is.
+    fn pile(&self, profile: usize, items: &[usize]) -> Option<Pile> {
+        let mut pile = Pile { profile, dwo: Vec::new(), objects: Vec::new(), artifacts: Vec::new() };
+        for index in self.removable(items) {
+            let item = &self.inventory.items[index];
+            let extension = Path::new(&item.name).extension();
+            match item.kind {
+                ItemKind::Dwo => pile.dwo.push(index),
+                ItemKind::Deps if is_object(item) => pile.objects.push(index),
+                ItemKind::Deps
+                    if !item.is_folder && extension.is_none_or(|it| it != "d" && it != "rmeta") =>
+                {
+                    pile.artifacts.push(self.inventory.path(item));
+                }
+                _ => {}
+            }
+        }
+        (!pile.dwo.is_empty() || !pile.objects.is_empty()).then_some(pile)
+    }
+
+    /// What belongs to no unit: leftovers of killed compilers, and what cargo's other commands made.
+    pub(super) fn others(&self, decision: &mut Decision) {
+        let docs = self.inventory.items.iter().filter(|item| item.kind == ItemKind::Doc);
+        let needs_docs = docs.clone().any(|item| self.is_live_file(item));
+        let newest_doc = docs.map(|item| item.modified_ms).max().unwrap_or(0);
+        for (index, item) in self.inventory.items.iter().enumerate() {
+            let old = |age: Option<Duration>| !self.is_younger(item.modified_ms, age);
+            let why = match item.kind {
+                _ if item.left_alone => None,
+                ItemKind::Temporary => {
+                    item.profile.is_some_and(|profile| !self.protected[profile]).then_some(KILLED)
+                }
+                _ if self.busy => None,
+                ItemKind::Package => old(self.policy.package).then_some("packaged long ago"),
+                ItemKind::Timings => old(self.policy.timings).then_some("timings of long ago"),
+                ItemKind::Doc if self.live.documentation_unknown || item.name == ".lock" => None,
+                ItemKind::Doc if needs_docs => {
+                    let of_crate = item.is_folder && self.inventory.path(item).join("index.html").is_file();
+                    (of_crate && !self.is_live_file(item) && old(self.policy.doc))
+                        .then_some("documentation that no tier makes")
+                }
+                ItemKind::Doc => (!self.is_younger(newest_doc, self.policy.doc))
+                    .then_some("documentation that no tier makes"),
+                _ => None,
+            };
+            if let Some(why) = why {
+                decision.remove([index], why);
             }
         }
     }
@@ -205,6 +303,29 @@ fn artifacts(dep_info: &Path) -> Vec<String> {
     outputs
 }
 
+/// The names, without folders, of the `.dwo` and `.o` files that `artifacts` name (as `DW_AT_GNU_dwo_name`, or as members
+/// of an archive). Fails where an artifact cannot be read or is not a file.
+fn parts_named_in(artifacts: &[PathBuf]) -> io::Result<HashSet<Vec<u8>>> {
+    let mut names = HashSet::new();
+    for artifact in artifacts {
+        // Opening a pipe would wait for its other end.
+        if !fs::symlink_metadata(artifact)?.is_file() {
+            return Err(io::Error::other("not a file"));
+        }
+        let bytes = fs::read(artifact)?;
+        for at in memmem::find_iter(&bytes, b".rcgu.") {
+            let ending = at + b".rcgu.".len();
+            let known = ["dwo", "o"].iter().find(|known| bytes[ending..].starts_with(known.as_bytes()));
+            let Some(known) = known else { continue };
+            // In an archive a name follows the padding of the file before it, or another name and a newline.
+            let is_before = |byte: &u8| matches!(byte, 0 | b'/' | b'\\' | b'\n');
+            let start = bytes[..at].iter().rposition(is_before).map_or(0, |before| before + 1);
+            names.insert(bytes[start..ending + known.len()].to_vec());
+        }
+    }
+    Ok(names)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,5 +347,24 @@ mod tests {
         assert_eq!(artifacts(&of_cargo), ["my-app.exe"]);
         assert_eq!(dep_info_of(&of_cargo.with_file_name("my_app.pdb")), of_cargo);
         assert!(artifacts(&write("debug/notes.d", "/w/debug/others: a.rs\n")).is_empty());
+    }
+
+    #[test]
+    fn names_of_parts_are_found_wherever_they_are() {
+        let dir = TempDir::new("parts");
+        let mut bytes = vec![0; 1000];
+        bytes.extend(b"/t/debug/deps/app-1.path.rcgu.dwo\0");
+        bytes.extend(b"app-1.bare.rcgu.dwo\0.debug_info.dwo\0");
+        bytes.extend(b"!<arch>\n//  60 `\nx-1.member.rcgu.o/\nx-1.other.rcgu.o/\n");
+        let path = dir.path().join("artifact");
+        write_atomic(&path, bytes, Durability::Cache).unwrap();
+        let names = parts_named_in(&[path.into_std_path_buf()]).unwrap();
+        let mut names = names.iter().map(|name| std::str::from_utf8(name).unwrap()).collect::<Vec<_>>();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            ["app-1.bare.rcgu.dwo", "app-1.path.rcgu.dwo", "x-1.member.rcgu.o", "x-1.other.rcgu.o"]
+        );
+        assert!(parts_named_in(&[dir.path().into()]).is_err());
     }
 }
