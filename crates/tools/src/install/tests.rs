@@ -18,7 +18,7 @@ use xtask_testkit::{HttpsServer, Outcome, TempDir};
 use xtask_workspace::config::Archive;
 use xtask_workspace::{Environment, Progress};
 
-use super::archive::{Fetch, Limits, fetch};
+use crate::download::{Fetch, Limits, fetch};
 
 /// What the program in the archives of these tests is.
 const PROGRAM: &str = "#!/bin/sh\necho new\n";

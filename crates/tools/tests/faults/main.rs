@@ -8,11 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 
 #[expect(unused_imports, reason = "the unit tests in it are not run here")]
-#[path = "../../src/install"]
-mod install {
-    pub(crate) mod archive;
-    mod download;
-}
+#[path = "../../src/download.rs"]
+mod download;
 #[expect(
     dead_code,
     unused_imports,
@@ -26,7 +23,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use install::archive::{Fetch, Limits, fetch};
+use download::{Fetch, Limits, fetch};
 use xtask_testkit::{
     Call, Fault, Faults, Injected, Outcome, TempDir, assert_all_fired, played, run_tests, sample,
 };
