@@ -33,14 +33,10 @@ pub use toolchain::diagnose_unloaded;
 const AT_ONCE: usize = 6;
 const SETUP: &str = "cargo xtask setup";
 
-/// What a diagnosis works with.
 #[derive(Debug, Clone)]
 pub struct DoctorOptions {
-    /// The tools, in the order of the report.
     pub tools: Vec<Tool>,
-    /// What `[setup]` says.
     pub setup: Setup,
-    /// The number of units that cargo compiles at once by default.
     pub cores: usize,
 }
 
@@ -56,28 +52,20 @@ pub enum Status {
     Fail,
 }
 
-/// How something is fixed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Fix {
-    /// A command to paste, or a sentence.
     pub text: String,
     /// The same as a change that [`fix`] makes.
     pub safe: Option<SafeFix>,
 }
 
-/// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Check {
-    /// What it is about, such as `toolchain`.
     pub name: String,
-    /// Its result.
     pub status: Status,
-    /// What was seen, in one line.
     pub evidence: String,
-    /// Details, one line each.
-    pub more: Vec<String>,
     /// The fix; `None` only where there is nothing to do.
     pub fix: Option<Fix>,
 }
@@ -85,7 +73,7 @@ pub struct Check {
 impl Check {
     fn ok(name: &str, evidence: impl Into<String>) -> Self {
         let (name, evidence) = (name.to_owned(), evidence.into());
-        Self { name, status: Status::Ok, evidence, more: Vec::new(), fix: None }
+        Self { name, status: Status::Ok, evidence, fix: None }
     }
 
     fn warn(name: &str, evidence: impl Into<String>, fix: impl Into<String>) -> Self {
@@ -101,35 +89,24 @@ impl Check {
         self.fix = self.fix.map(|fix| Fix { safe: Some(safe), ..fix });
         self
     }
-
-    fn with_more(mut self, more: impl IntoIterator<Item = String>) -> Self {
-        self.more.extend(more);
-        self
-    }
 }
 
-/// What was found.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DoctorReport {
-    /// Every check.
     pub checks: Vec<Check>,
-    /// The files that a fix has changed before, relative to the workspace's root.
+    /// The files that a fix has changed before.
     pub changed: Vec<Utf8PathBuf>,
-    /// The signal that ended it.
     pub signal: Option<i32>,
-    /// How long it took, in milliseconds.
     pub took_ms: u64,
 }
 
 impl DoctorReport {
-    /// How many checks have this status.
     pub fn count(&self, status: Status) -> usize {
         self.checks.iter().filter(|check| check.status == status).count()
     }
 }
 
-/// What is checked.
 struct Subject<'a> {
     workspace: &'a Workspace,
     options: &'a DoctorOptions,
@@ -138,10 +115,9 @@ struct Subject<'a> {
     known: Known,
 }
 
-/// Checks that are made together. Where one fails with anything but a signal, a check with the name of the group says so.
+/// Checks that are made together.
 type Group = (&'static str, fn(&Subject<'_>) -> Result<Vec<Check>>);
 
-/// In the order of the report.
 const GROUPS: [Group; 9] = [
     ("toolchain", toolchain::check),
     ("tools", tools),
@@ -154,9 +130,7 @@ const GROUPS: [Group; 9] = [
     ("target dir", |subject| Ok(vec![target_dir(subject)])),
 ];
 
-/// Makes every check.
-///
-/// Fails where not even the compiler can be asked. What single checks fail at is in the report.
+/// Makes every check. Fails if not even the compiler can be asked.
 pub fn diagnose(workspace: &Workspace, options: &DoctorOptions) -> Result<DoctorReport> {
     let started = Instant::now();
     let machine = Machine::of(workspace)?;
@@ -180,12 +154,9 @@ pub fn diagnose(workspace: &Workspace, options: &DoctorOptions) -> Result<Doctor
     Ok(report)
 }
 
-/// What [`fix`] has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fixed {
-    /// What is true now, one line each.
     pub done: Vec<String>,
-    /// The changes.
     pub edits: Vec<Edit>,
 }
 
@@ -239,16 +210,16 @@ fn judge_tool(tool: &Tool, probed: &Probed, proof: Option<&str>) -> Check {
     let others = others.iter().map(|other| (&other.path, version(other)));
     let unsuited = probed.unsuited.iter().map(|other| (&other.path, other.why.clone()));
     let others = others.chain(unsuited).filter(|(path, _)| same_name(path)).collect::<Vec<_>>();
-    let lines = others.iter().map(|(path, version)| format!("{version} ({path})")).collect::<Vec<_>>();
     if others.iter().any(|(_, other)| *other != version(found)) {
+        let others = others.iter().map(|(path, version)| format!("{version} ({path})")).collect::<Vec<_>>();
         return Check::warn(
             &name,
-            format!("several versions: {here} is used, not {}", lines.join(", ")),
+            format!("several versions: {here} is used, not {}", others.join(", ")),
             "remove the versions that are not meant, or change the order of PATH",
         );
     }
     match proof {
-        Some(evidence) => Check::ok(&name, format!("{here}: {evidence}")).with_more(lines),
+        Some(evidence) => Check::ok(&name, format!("{here}: {evidence}")),
         None => Check::warn(&name, format!("{here}: not proven to work as it is now"), SETUP),
     }
 }
@@ -277,7 +248,6 @@ fn jobs(config: &CargoConfig, environment: &Environment, cores: usize) -> (usize
     in_file.unwrap_or_else(|| (cores, "one for each core".to_owned()))
 }
 
-/// Compares the memory that `jobs`, set by `by`, need with the bytes that are free and in total.
 fn judge_memory((jobs, by): (usize, String), per_job: u64, free: u64, total: u64) -> Check {
     const NAME: &str = "memory";
     let need = per_job.saturating_mul(u64::try_from(jobs).unwrap_or(u64::MAX));
@@ -303,8 +273,7 @@ fn disk(subject: &Subject<'_>) -> Vec<Check> {
     dirs.into_iter().filter_map(|dir| Some(judge_disk(dir, free_on_disk(dir)?))).collect()
 }
 
-/// The bytes that a user may still write to the file system of `dir`, or of the nearest folder above it that exists.
-/// `None` where the system does not say.
+/// The free bytes on the file system of `dir`, or of the nearest folder above it that exists, where the system says so.
 fn free_on_disk(dir: &Utf8Path) -> Option<u64> {
     #[cfg(unix)]
     {
@@ -361,8 +330,7 @@ fn checkout_of<'a>(source: &'a Utf8Path, ours: &[&Utf8Path]) -> Option<&'a Utf8P
     source.ancestors().nth(ours.components().count())
 }
 
-/// The sources of the final artifacts in the target dir: cargo lists them beside each artifact, as absolute paths, in the
-/// form of a Makefile.
+/// The sources of the final artifacts in the target dir: cargo lists them beside each artifact, in the form of a Makefile.
 fn sources(build: &Utf8Path, target: &Utf8Path) -> Vec<Utf8PathBuf> {
     /// The most lists that are read for a profile; they are a few kilobytes each.
     const MOST: usize = 100;

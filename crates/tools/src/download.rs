@@ -4,8 +4,7 @@
 //! SHA-256 is the pinned one. Nothing is unpacked before that was seen of the whole file.
 //!
 //! curl's output goes through a pipe into `<sha256>.part`. So a limit holds whatever the server says about the length, and
-//! a curl that outlives this process cannot write into the file of the next run. Further tries are made here, not by
-//! `curl --retry`, which would start from the beginning in the middle of the pipe. `tar` writes the one wanted file to a
+//! a curl that outlives this process cannot write into the file of the next run. `tar` writes the one wanted file to a
 //! pipe and nothing else to the disk, so other members of an archive do not matter.
 
 use std::fs::{File, OpenOptions};
@@ -26,11 +25,9 @@ const REDIRECTS: u32 = 10;
 const GRACE: Duration = Duration::from_secs(2);
 /// Bytes that are hashed or written at a time.
 const CHUNK: usize = 256 << 10;
-/// A temporary file beside the program that is older than this was left by a killed run: none lives longer than the
-/// limit of unpacking.
+/// A temporary file beside the program that is older was left by a killed run: unpacking takes less.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// What to fetch, and where to put it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fetch<'a> {
     /// The release archive, a `.tar.gz`.
@@ -47,22 +44,18 @@ pub(crate) struct Fetch<'a> {
 /// The limits of a download and its unpacking.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Bytes of the archive.
     pub(crate) bytes: u64,
-    /// Bytes of the program in it.
     pub(crate) unpacked_bytes: u64,
-    /// Time for one connection to be made.
     pub(crate) connect: Duration,
-    /// Time for the whole download, every further try included.
+    /// Time for the whole download, with all tries.
     pub(crate) whole: Duration,
     /// Bytes a second; a download that is slower for as long as `stall`, whole seconds, has failed.
     pub(crate) least_rate: u64,
     pub(crate) stall: Duration,
-    /// The number of further tries after a failure that may pass.
+    /// Further tries after a failure that may pass.
     pub(crate) retries: u32,
     /// The pause before the first further try; it doubles with each one.
     pub(crate) pause: Duration,
-    /// Time for unpacking.
     pub(crate) unpack: Duration,
 }
 
@@ -83,10 +76,7 @@ impl Default for Limits {
 }
 
 /// Downloads the archive unless a whole one is kept, checks it, and puts the program in place. Returns the program's
-/// path.
-///
-/// A link at that path is replaced, not followed; a program that is running there keeps its old file. If several processes
-/// fetch the same archive, one downloads it and the others wait.
+/// path. A link there is replaced, not followed; a program that is running keeps its old file.
 pub(crate) fn fetch(
     fetch: &Fetch<'_>,
     environment: &Environment,
@@ -145,7 +135,6 @@ fn fetched(fetch: &Fetch<'_>, environment: &Environment, progress: &dyn Progress
     Ok(path)
 }
 
-/// Writes the program in `archive`, which was checked, to `program`.
 fn unpack(
     fetch: &Fetch<'_>,
     archive: &Utf8Path,
@@ -183,7 +172,6 @@ fn unpack(
     Ok(())
 }
 
-/// Fails if `program` is not there, by which something is done.
 fn needs(program: &str, done: &str, environment: &Environment) -> Result<()> {
     let lacks = || {
         EnvironmentLacks(format!(
@@ -203,8 +191,7 @@ struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// The path of the whole archive, kept from before or downloaded: `<sha256>.archive`, which was just seen to have the
-    /// pinned SHA-256.
+    /// The path of the whole archive, kept from before or downloaded, which was just seen to have the pinned SHA-256.
     fn whole(&self) -> Result<Utf8PathBuf> {
         let (pinned, part) = (&self.fetch.archive.sha256, self.part);
         let kept = part.with_extension("archive");
@@ -359,7 +346,7 @@ fn may_pass(code: Option<i32>, message: &str) -> bool {
     }
 }
 
-/// What to do next, where curl's own words do not say it.
+/// What to do next.
 fn advice(code: Option<i32>) -> &'static str {
     match code {
         Some(1) => "; only https is used, also where the server redirects to: correct `url`",
@@ -374,7 +361,7 @@ fn advice(code: Option<i32>) -> &'static str {
     }
 }
 
-/// The bytes of the file `path`; `None` if it does not exist. Anything else, such as a link, is not ours and refused.
+/// The bytes of the file; `None` if it does not exist. Anything else, such as a link, is refused.
 fn length(path: &Utf8Path) -> Result<Option<u64>> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),

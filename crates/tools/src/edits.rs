@@ -68,10 +68,8 @@ pub fn add_include(config: &mut TomlText) -> Result<()> {
     config.push(&["include"], &format!("{{ path = \"{LOCAL_FILE}\", optional = true }}"))
 }
 
-/// What is already done for the local file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Around {
-    /// Whether git ignores it.
     pub(crate) ignored: bool,
     /// Whether any file of cargo's configuration includes it; twice is an error of cargo's.
     pub(crate) included: bool,
@@ -97,17 +95,9 @@ pub enum SafeFix {
     /// Git ignores them.
     Ignore,
     /// A key is removed from a TOML file, so that the same key of a weaker file counts.
-    RemoveKey {
-        /// The file.
-        file: Utf8PathBuf,
-        /// The key, part by part.
-        key: Vec<String>,
-    },
+    RemoveKey { file: Utf8PathBuf, key: Vec<String> },
     /// A string of words becomes a list in cargo's configuration: cargo joins lists, and refuses to join a list with a string.
-    List {
-        /// The key, part by part.
-        key: Vec<String>,
-    },
+    List { key: Vec<String> },
 }
 
 impl std::fmt::Display for SafeFix {
@@ -156,7 +146,6 @@ fn words(key: &[String]) -> Vec<&str> {
     key.iter().map(String::as_str).collect()
 }
 
-/// The text of a file after a fix.
 fn fixed(fix: &SafeFix, old: &[u8]) -> Result<Vec<u8>> {
     let toml =
         || Ok::<_, anyhow::Error>(TomlText::parse(std::str::from_utf8(old).context("it is not UTF-8")?)?);
@@ -192,8 +181,8 @@ fn fixed(fix: &SafeFix, old: &[u8]) -> Result<Vec<u8>> {
     Ok(toml.text().into())
 }
 
-/// The edits that make `text` this machine's settings in the workspace at `root`: the local file itself, and what it needs
-/// around it. `flags` is the key of our rustflags, where there are any.
+/// The edits that make `text` this machine's settings: the local file itself, and what it needs around it. `flags` is the
+/// key of our rustflags, if there are any.
 pub(crate) fn local_edits(
     root: &Utf8Path,
     text: Option<&str>,
@@ -260,9 +249,7 @@ fn read(root: &Utf8Path) -> Result<Vec<Reversal>> {
 /// What undoing a setup would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetupUndo {
-    /// The changes, as one transaction.
     pub edits: Vec<Edit>,
-    /// The files that stay as they are.
     pub kept: Vec<Kept>,
     /// Whether a setup was killed, whose changes are undone first.
     pub interrupted: bool,
@@ -270,7 +257,6 @@ pub struct SetupUndo {
 }
 
 impl SetupUndo {
-    /// Plans the undo in the workspace at `root`. Changes nothing.
     pub fn plan(root: &Utf8Path) -> Result<Self> {
         let removed = |path: Utf8PathBuf| {
             anyhow::Ok(Edit { before: Node::read(&root.join(&path))?, path, after: None })
@@ -293,7 +279,7 @@ impl SetupUndo {
         Ok(Self { edits, kept, interrupted: pending(root), root: root.to_owned() })
     }
 
-    /// Does it; returns what was done.
+    /// Returns what was done.
     pub fn execute(self) -> Result<Self> {
         let (transaction, recovered) = Transaction::begin(&self.root)?;
         // The changes of a killed setup were undone just now.

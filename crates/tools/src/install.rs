@@ -22,35 +22,26 @@ mod tests;
 /// The longest that a package manager or `cargo install` may take.
 const INSTALLS: Duration = Duration::from_secs(3600);
 
-/// One way of installing one tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// Download a release archive, check it, and put the program in a folder.
     Archive {
-        /// What is fetched.
         archive: Archive,
-        /// The program's file name.
         program: String,
-        /// The folder that it is put in.
         folder: Utf8PathBuf,
     },
-    /// Have the system's package manager install a package.
     Packages {
         /// Its call, with `sudo` where only root may.
         call: Call,
         /// The call that brings its list of packages up to date and changes nothing else.
         refresh: Option<Call>,
     },
-    /// Compile it.
     Cargo {
-        /// The call of cargo.
         call: Call,
     },
 }
 
 impl Step {
-    /// Which way it is.
     pub(crate) fn way(&self) -> Way {
         match self {
             Self::Archive { .. } => Way::Archive,
@@ -71,7 +62,6 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// The ways of installing `tool` on this machine, in the order in which they are tried.
 pub(crate) fn steps(tool: &Tool, machine: &Machine, install_to: InstallTo) -> Vec<Step> {
     tool.install.iter().filter_map(|way| step(*way, tool, machine, install_to)).collect()
 }

@@ -22,7 +22,7 @@ pub use catalog::catalog;
 pub use edits::{SetupUndo, add_include, includes};
 pub use link::LinkSettings;
 pub use machine::Machine;
-pub use settings::LocalSettings;
+pub use settings::{LocalSettings, Overruled};
 pub use setup::{SetupOptions, SetupPlan, SetupReport};
 pub use tool::{Missing, Outcome, PlannedTool, State, install, missing};
 pub use xtask_workspace::LOCAL_FILE;

@@ -21,18 +21,15 @@ use crate::prove::{Proven, token};
 
 /// Compiling and linking a program of one line; 0.3 s on a quiet machine.
 const LINKS: Duration = Duration::from_secs(120);
-/// A program that prints one line.
 const RUNS: Duration = Duration::from_secs(20);
 /// The names by which C compilers look for linkers.
 pub(crate) const LINKERS: [&str; 5] = ["ld", "ld.lld", "ld.mold", "ld.wild", "ld.gold"];
 
-/// How rustc is told to use a linker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LinkSettings {
     /// The linker driver; `None` means rustc's own choice.
     pub linker: Option<String>,
-    /// Further flags for rustc.
     pub rustflags: Vec<String>,
 }
 
@@ -50,12 +47,10 @@ impl LinkSettings {
         Some(Self { linker, rustflags: words.map(flag).collect() })
     }
 
-    /// Whether it leaves everything to rustc.
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The arguments for rustc.
     fn rustc_args(&self) -> Vec<String> {
         let linker = self.linker.iter().map(|linker| format!("-Clinker={linker}"));
         linker.chain(self.rustflags.iter().cloned()).collect()
@@ -68,7 +63,7 @@ impl std::fmt::Display for LinkSettings {
     }
 }
 
-/// The strings that the linker and compilers have left in the executable at `path`. None in a file that is not ELF of 64 bits
+/// The strings that the linker and compilers have left in the executable at `path`. None if it is not an ELF file of 64 bits
 /// in little-endian order: on other systems linkers are not recognized.
 pub(crate) fn makers(path: &Utf8Path) -> Result<Vec<String>> {
     let comment = File::open(path).and_then(|mut file| comment(&mut file));
@@ -79,9 +74,7 @@ pub(crate) fn makers(path: &Utf8Path) -> Result<Vec<String>> {
 
 /// The section `.comment` (`elf.h`); empty without one.
 fn comment(file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {
-    /// Bytes of a section header.
     const SECTION: usize = 64;
-    /// No section that is read here is larger.
     const MOST_BYTES: u64 = 16 << 20;
     let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
     let mut read = |offset: u64, length: u64| {
@@ -129,8 +122,7 @@ pub(crate) fn makers_in_words(makers: &[String]) -> &str {
     })
 }
 
-/// A linker is proven by what it links: the executable names it, and runs. Tries the tool's ways of being used in their
-/// order. Fails with what each of them did.
+/// A linker is proven by what it links: the executable names it, and runs.
 pub(crate) fn prove(tool: &Tool, found: &Found, machine: &Machine) -> Result<Proven> {
     let mut failures = Vec::new();
     for way in &tool.link_with {
@@ -166,7 +158,7 @@ fn link(tool: &Tool, found: &Found, settings: &LinkSettings, machine: &Machine) 
     Ok(format!("linked by {words}"))
 }
 
-/// Runs what was linked; returns the strings that the linker and compilers have left in it.
+/// Runs what was linked; returns its [`makers`].
 fn runs(executable: &Utf8Path, token: &str, machine: &Machine) -> Result<Vec<String>> {
     if !executable.is_file() {
         bail!("it succeeded without linking anything");
@@ -197,7 +189,6 @@ pub(crate) fn package(scratch: &Scratch, file: &str, source: &str) -> Result<cam
 pub(crate) struct InForce {
     /// The words of the one call of the compiler, the wrapper first if there is one.
     pub(crate) words: Vec<String>,
-    /// The strings that the linker and compilers have left in the executable.
     pub(crate) makers: Vec<String>,
 }
 

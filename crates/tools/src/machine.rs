@@ -19,16 +19,12 @@ const RUSTC_ANSWERS: Duration = Duration::from_secs(120);
 /// A program that takes longer to print its version is broken.
 const VERSION_ANSWERS: Duration = Duration::from_secs(10);
 
-/// This machine, as seen from a workspace.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// The workspace's root; probes run there, so that its toolchain file and cargo configuration count.
     pub root: Utf8PathBuf,
-    /// The user's environment.
     pub environment: Environment,
-    /// The host triple.
     pub host: String,
-    /// What `rustc --version` prints.
     pub rustc: String,
     /// The toolchain's folder `lib/rustlib/HOST`.
     pub rustlib: Utf8PathBuf,
@@ -37,7 +33,6 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Asks the workspace's rustc where it is.
     pub fn of(workspace: &Workspace) -> Result<Self> {
         let (root, environment) = (workspace.root().to_owned(), workspace.environment.clone());
         let ask = |args: &[&str]| {
@@ -53,14 +48,12 @@ impl Machine {
         Ok(Self { root, environment, host, rustc, rustlib, state_dir: workspace.state_dir().join("setup") })
     }
 
-    /// The `bin` folder in cargo's home.
     pub fn cargo_bin(&self) -> Option<Utf8PathBuf> {
         cargo_home(&self.environment).map(|home| home.join("bin"))
     }
 
-    /// A new, empty folder for what a probe makes, removed when it is dropped; what a killed process left there is removed
-    /// too. The caller holds the lock of a setup, so nobody else uses it. It is below the target dir, because what is
-    /// linked there has to run.
+    /// A new, empty folder for what a probe makes, removed when it is dropped. The caller holds the lock of a setup. It is
+    /// below the target dir, because what is linked there has to run.
     pub(crate) fn scratch(&self, name: &str) -> Result<Scratch> {
         let dir = self.state_dir.join("probes").join(name);
         remove_dir(&dir)?;
@@ -69,7 +62,6 @@ impl Machine {
     }
 }
 
-/// A folder that is removed when it is dropped.
 pub(crate) struct Scratch(Utf8PathBuf);
 
 impl Scratch {
@@ -77,7 +69,6 @@ impl Scratch {
         &self.0
     }
 
-    /// Writes a file in it, and creates the folders above it.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<Utf8PathBuf> {
         let path = self.0.join(name);
         write_atomic(&path, text, Durability::Cache)?;
@@ -87,7 +78,6 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The next probe with that name removes a leftover.
         let _ = remove_dir(&self.0);
     }
 }
@@ -110,23 +100,17 @@ pub(crate) fn fitting_jobs(cores: usize, memory_bytes: u64, memory_per_job: u64)
     (fit < cores).then_some(fit)
 }
 
-/// A program that was found and prints an accepted version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Found {
-    /// Its path.
     pub path: Utf8PathBuf,
-    /// The version that it prints, such as `1.10.1`; `None` if it prints none.
     pub version: Option<String>,
 }
 
-/// A program that was found and is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Unsuited {
-    /// Its path.
     pub path: Utf8PathBuf,
-    /// Why not.
     pub why: String,
 }
 
@@ -140,7 +124,7 @@ pub struct Probed {
     pub unsuited: Vec<Unsuited>,
 }
 
-/// Asks every program of a tool for its version, each once. Fails only for a signal.
+/// Asks each program of a tool for its version. Fails only for a signal.
 pub(crate) fn probe(tool: &Tool, machine: &Machine) -> Result<Probed> {
     let mut probed = Probed::default();
     for path in places(tool, machine) {

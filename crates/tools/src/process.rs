@@ -14,9 +14,7 @@ const MOST_BYTES: usize = 8 << 20;
 /// What a program printed, and how it ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Output {
-    /// At most [`MOST_BYTES`].
     pub(crate) stdout: String,
-    /// At most [`MOST_BYTES`].
     pub(crate) stderr: String,
     /// The exit code; `None` when a signal ended it.
     pub(crate) code: Option<i32>,
@@ -25,9 +23,7 @@ pub(crate) struct Output {
 /// A signal that came during a call: code that continues after other failures stops at this one.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
-    /// Its number.
     pub(crate) signal: i32,
-    /// The call, as it is pasted.
     pub(crate) call: String,
 }
 

@@ -14,11 +14,9 @@ use crate::link::{self, LinkSettings, package};
 use crate::machine::{Found, Machine};
 use crate::process::successful;
 
-/// The longest that a command may take that proves a tool, such as one that compiles a library of one line; 1 s on a quiet
-/// machine.
+/// The longest that a command may take that proves a tool; 1 s on a quiet machine.
 const ENDS: Duration = Duration::from_secs(120);
 
-/// The effect of a tool, as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Proven {

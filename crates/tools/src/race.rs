@@ -1,12 +1,10 @@
 //! Which linker is the fastest here: the workspace's largest test program, linked over and over by each candidate.
 //!
-//! Only the runs of the linker are timed. Cargo prints how it calls rustc for that program, and rustc how it calls the
-//! linker. That call is edited for each candidate, and the calls are made in rounds, so that other work on the machine
-//! slows all of them.
+//! Cargo prints how it calls rustc for that program, and rustc how it calls the linker. Only that call is timed, edited for
+//! each candidate, in rounds, so that other work on the machine slows all of them.
 //!
-//! Invariants: nothing that is linked here is put where a build would look for it; the one unit that is compiled again
-//! in the user's own target dir ends fresh; and what the race wrote is gone when it ends. After a kill the next race
-//! removes it.
+//! Invariants: nothing that is linked here is put where a build would look for it, and the one unit that is compiled again
+//! in the user's own target dir ends fresh.
 
 use std::fs::{self, File};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -30,25 +28,20 @@ const LINK_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// A smaller gain is not worth a setting.
 const LEAST_GAIN: f64 = 0.03;
 
-/// A way to link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// What it is called in the result.
     pub name: String,
-    /// How rustc is told to use it.
     pub settings: LinkSettings,
-    /// The name that the linker leaves in what it links; `None` is not checked.
+    /// The name that the linker leaves in what it links, if that is checked.
     pub says: Option<String>,
 }
 
-/// How long each candidate took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Race {
     /// What was linked: package and target, `app test it`.
     pub binary: String,
     /// The size of that program in the user's own build, in bytes.
     pub bytes: u64,
-    /// How many rounds were timed.
     pub rounds: usize,
     /// The candidates in the order they were given; the first is the baseline.
     pub entries: Vec<Entry>,
@@ -66,14 +59,12 @@ impl Race {
     }
 }
 
-/// How long one candidate took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The candidate's name.
     pub name: String,
     /// Milliseconds that the linker took, one value per round.
     pub milliseconds: Vec<f64>,
-    /// Their median; `None` when it linked in no round.
+    /// `None` when it linked in no round.
     pub median_ms: Option<f64>,
     /// Against the baseline; `None` for the baseline itself, and for a candidate that failed.
     pub comparison: Option<Comparison>,
@@ -81,13 +72,10 @@ pub struct Entry {
     pub failed: Option<String>,
 }
 
-/// Times each of `candidates` in `rounds` rounds at linking the largest test program that `test_command` builds.
+/// Times each of `candidates` at linking the largest test program that `test_command` builds. The first is the baseline,
+/// what is in force now; what the user's own flags say of the linker does not reach the others.
 ///
-/// The first candidate is the baseline, what is in force now. What the user's own flags say of the linker does not reach
-/// the others.
-///
-/// `None`, with the reason as a note, where there is no test program or the tests do not build. Fails when the baseline
-/// cannot be linked again, or on a signal.
+/// `None`, with the reason as a note, if there is no test program or the tests do not build.
 pub fn race(
     workspace: &Workspace,
     machine: &Machine,
@@ -108,7 +96,6 @@ pub fn race(
     Ok(Some(Race { binary: program.name, bytes: program.bytes, rounds, entries }))
 }
 
-/// A test program in the user's own build.
 struct Program {
     /// Package and target: `app test it`.
     name: String,
@@ -116,8 +103,7 @@ struct Program {
     bytes: u64,
 }
 
-/// Builds the tests as the user does and returns the largest test program. `None`, with the reason as a note, if there
-/// is none.
+/// Builds the tests as the user does.
 fn largest(
     workspace: &Workspace,
     test_command: &CargoCommand,
@@ -187,8 +173,7 @@ fn fingerprint_folder(program: &Utf8Path) -> Result<Utf8PathBuf> {
     find().with_context(|| format!("{program} has no fingerprint by cargo beside it"))
 }
 
-/// Makes a unit stale: its dep-info, whose time cargo compares with the sources', gets a time in 1970. Compiling the unit
-/// again sets it right.
+/// Makes a unit stale until it is compiled again: cargo compares the time of its dep-info with the sources'.
 fn make_dirty(fingerprint: &Utf8Path) -> Result<()> {
     let entries =
         fingerprint.read_dir_utf8().with_context(|| format!("failed to read folder {fingerprint}"))?;
@@ -241,21 +226,16 @@ fn output_of(call: &Call) -> Option<Utf8PathBuf> {
     Some(call.dir.join(after("--out-dir")?).join(name))
 }
 
-/// A candidate and its results so far.
 #[derive(Debug)]
 struct Contestant {
     name: String,
-    /// The name that has to be in what its linker writes.
     says: Option<String>,
-    /// How its linker is called, or why it cannot link.
     link: Result<CallIn, String>,
-    /// What its linker writes.
     program: Utf8PathBuf,
     milliseconds: Vec<f64>,
 }
 
-/// Lets rustc make `compiler` once more below `scratch`, where all objects stay, and edits its call of the linker for each
-/// candidate. Fails if that cannot be linked.
+/// Repeats `compiler` below `scratch`, where all objects stay, and edits its call of the linker for each candidate.
 fn prepare(
     compiler: &CallIn,
     candidates: &[Candidate],
@@ -359,9 +339,9 @@ fn linker_call(text: &str, dir: &Utf8Path, mut environment: Environment) -> Opti
 impl CallIn {
     /// The same link into `program`, by the linker of a candidate with `settings`.
     ///
-    /// `own` are the words by which the user's flags choose a linker, and `own_program` says whether the program is that of
-    /// this machine's settings, which the candidate's would replace. The other words that choose a linker are rustc's own:
-    /// they stay for a candidate that leaves the choice to rustc.
+    /// `own` are the words by which the user's flags choose a linker; `own_program` says that the program is that of this
+    /// machine's settings, which a candidate's would replace. Other words that choose a linker are rustc's: they stay for
+    /// a candidate that leaves the choice to rustc.
     fn by(mut self, settings: &LinkSettings, own: &[String], own_program: bool, program: &Utf8Path) -> Self {
         let args = &mut self.call.args;
         args.retain(|arg| !chooses_linker(arg) || (settings.is_default() && !own.contains(arg)));
@@ -416,7 +396,7 @@ fn run(contestants: &mut [Contestant], rounds: usize, progress: &dyn Progress) -
 }
 
 /// The order in a round: every second round is the one before it backwards, and each such pair begins with the next
-/// contestant. So none always follows the same other, whose writes the machine may still be busy with.
+/// contestant, so that none always follows the same other.
 fn order(round: usize, count: usize) -> Vec<usize> {
     let mut order = (0..count).map(|turn| (round / 2 + turn) % count).collect::<Vec<_>>();
     if round % 2 == 1 {
@@ -425,7 +405,7 @@ fn order(round: usize, count: usize) -> Vec<usize> {
     order
 }
 
-/// Links once. Milliseconds that the linker took, until its output is closed too, which is what rustc waits for.
+/// Links once; returns the milliseconds that the linker took.
 fn time(link: &CallIn, program: &Utf8Path, says: Option<&str>) -> Result<f64> {
     // The old program stays, as in a build; its date tells whether the linker wrote a new one.
     set_old(program)?;
@@ -448,7 +428,6 @@ fn time(link: &CallIn, program: &Utf8Path, says: Option<&str>) -> Result<f64> {
     Ok(milliseconds)
 }
 
-/// What came of it, in the order of the candidates.
 fn entries(contestants: Vec<Contestant>) -> Vec<Entry> {
     let baseline = contestants.first().map(|first| first.milliseconds.clone()).unwrap_or_default();
     let entry = |(index, contestant): (usize, Contestant)| {

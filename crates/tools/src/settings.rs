@@ -15,20 +15,15 @@ use crate::link::LinkSettings;
 /// The first line of the file.
 pub(crate) const HEADER: &str = "# The settings of this machine, written and proven by `cargo xtask setup`.";
 
-/// What is set for this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LocalSettings {
-    /// How rustc links.
     pub link: Option<LinkSettings>,
-    /// The compiler cache that wraps rustc.
     pub rustc_wrapper: Option<Utf8PathBuf>,
-    /// The number of compilers that run at once; `None` leaves it to cargo, which uses the number of cores.
     pub jobs: Option<usize>,
 }
 
 impl LocalSettings {
-    /// The file's text, with the rustflags in the table `flags`.
     pub(crate) fn text(&self, host: &str, flags: FlagsTable) -> String {
         let mut text = format!(
             "{HEADER} Git ignores this file.
@@ -58,7 +53,6 @@ impl LocalSettings {
         text
     }
 
-    /// The settings in the file at `path`; none if it does not exist.
     pub(crate) fn read(path: &Utf8Path, host: &str) -> Self {
         let file = CargoConfig::of_file(path);
         let value = |keys: &[&str]| file.set_in(keys).next().map(|(_, value)| value.clone());
@@ -93,7 +87,6 @@ pub(crate) enum FlagsTable {
 }
 
 impl FlagsTable {
-    /// The keys of the flags.
     pub(crate) fn keys(self, host: &str) -> Vec<String> {
         let keys = match self {
             Self::Target => vec!["target", host, "rustflags"],
@@ -156,9 +149,7 @@ impl FlagSources {
 pub struct Overruled {
     /// The key, such as `build.jobs`.
     pub key: String,
-    /// What it is set to for this machine.
     pub ours: String,
-    /// What counts instead.
     pub theirs: String,
     /// What says so: a file, or `the variable NAME`.
     pub by: String,

@@ -33,36 +33,25 @@ const ROUNDS: usize = 11;
 /// The linkers that are tried in turn when the chosen one fails on a real link.
 const FALLBACK: [&str; 2] = ["mold", "lld"];
 
-/// The options of a setup.
 #[derive(Debug, Clone)]
 pub struct SetupOptions {
-    /// The tools, in the order in which they are set up.
     pub tools: Vec<Tool>,
-    /// What `[setup]` says.
     pub setup: Setup,
     /// The command that builds all tests; the largest of them is what linkers are measured by.
     pub test_command: CargoCommand,
-    /// Whether earlier proofs and measurements are made again.
     pub again: bool,
     /// Whether linkers are measured; else the linker stays as it is.
     pub measure: bool,
-    /// Whether nothing may be downloaded.
     pub offline: bool,
-    /// The number of units that cargo compiles at once by default.
     pub cores: usize,
 }
 
-/// What a setup would do. It changes nothing.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SetupPlan<'a> {
-    /// The tools of this host, in the catalog's order.
     pub tools: Vec<PlannedTool>,
-    /// Where the settings go.
     pub local_file: Utf8PathBuf,
-    /// The settings that are there now.
     pub settings: LocalSettings,
-    /// Whether this cargo can include them.
     pub includes: bool,
     /// Variables of the environment that void flags for rustc from any file.
     pub voids_flags: Vec<&'static str>,
@@ -110,43 +99,32 @@ impl SetupOptions {
     }
 }
 
-/// What a setup has done.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SetupReport {
-    /// The tools, in the catalog's order.
     pub tools: Vec<Outcome>,
     /// How long the largest test links with each linker, if that was measured, now or earlier.
     pub race: Option<Race>,
-    /// What is set for this machine now.
     pub settings: LocalSettings,
-    /// The files that were changed, relative to the workspace's root.
     pub changed: Vec<Utf8PathBuf>,
-    /// What was seen with all settings in force.
     pub in_force: Option<String>,
-    /// Settings that do not count.
     pub overruled: Vec<Overruled>,
     /// Choices that did not work and were replaced by the next one.
     pub fallbacks: Vec<String>,
     /// The text of the settings, where this cargo cannot include them: it is for the user's own configuration.
     pub for_user_config: Option<String>,
-    /// The signal that ended it.
     pub signal: Option<i32>,
-    /// How long measuring linkers took, in milliseconds, building the tests for it included.
+    /// Building the tests for measuring linkers is included.
     pub race_ms: u64,
-    /// How long it took to set everything and to see it in force, in milliseconds.
     pub set_ms: u64,
-    /// How long all of it took, in milliseconds.
     pub took_ms: u64,
 }
 
 impl SetupReport {
-    /// The required tools that are missing or not proven.
     pub fn lacking(&self) -> impl Iterator<Item = &Outcome> {
         self.tools.iter().filter(|outcome| outcome.is_lacking())
     }
 
-    /// The proven linkers.
     fn linkers(&self) -> Vec<(String, LinkSettings)> {
         let proven =
             self.tools.iter().filter_map(|outcome| Some((outcome.name.clone(), outcome.link()?.clone())));
@@ -154,7 +132,7 @@ impl SetupReport {
     }
 }
 
-/// A choice of linker: its tool and how it is used; no tool means what is used without the suite.
+/// A linker and how it is used; `None` is what is used without the suite.
 type Choice = Option<(String, LinkSettings)>;
 
 /// The proven ones among the linkers to fall back to.
@@ -163,9 +141,7 @@ fn fallbacks(linkers: &[(String, LinkSettings)]) -> impl Iterator<Item = &(Strin
 }
 
 impl SetupPlan<'_> {
-    /// Does it. `confirm` is asked before the system's package manager is called.
-    ///
-    /// Failures of single tools are in the report. Fails where the settings themselves cannot be written.
+    /// Does it. `confirm` is asked before the system's package manager is called. Failures of single tools are in the report.
     pub fn execute(
         mut self,
         confirm: &dyn Fn(&Call) -> bool,
@@ -284,7 +260,7 @@ impl SetupPlan<'_> {
         self.tools.iter().map(|planned| &planned.tool).find(|tool| tool.name == name)
     }
 
-    /// Writes the settings and checks that they take effect. If not, falls back: to other linkers, to the default one, and
+    /// Writes the settings and checks that they take effect. If not, falls back to other linkers, to the default one, and
     /// at last to no compiler cache.
     fn apply(&mut self, choice: &Choice, report: &mut SetupReport, progress: &dyn Progress) -> Result<()> {
         let linkers = report.linkers();
@@ -414,7 +390,6 @@ impl SetupPlan<'_> {
         Ok(format!("{build} here links with {words}"))
     }
 
-    /// What is built for by default.
     fn build_targets(&self, config: &CargoConfig) -> Vec<String> {
         let variable = self.machine.environment.get("CARGO_BUILD_TARGET").map(str::to_owned);
         config.build_targets().into_iter().chain(variable).collect()
@@ -428,7 +403,7 @@ impl SetupPlan<'_> {
         Ok(flags.into_iter().filter(|flag| !ours.contains(flag)).collect())
     }
 
-    /// Checks that our flags can be written beside the user's. Fails with the reason why not.
+    /// Fails if our flags cannot be written beside the user's.
     fn may_join(&self, config: &CargoConfig, table: FlagsTable) -> Result<()> {
         let (root, host) = (&self.machine.root, &self.machine.host);
         let keys = table.keys(host);
@@ -452,7 +427,6 @@ impl SetupPlan<'_> {
         }
     }
 
-    /// The compiler cache, if one is proven.
     fn wrapper(&self, report: &SetupReport) -> Option<Utf8PathBuf> {
         self.tools.iter().zip(&report.tools).find_map(|(planned, outcome)| match &outcome.state {
             State::Proven { path, .. } if planned.tool.proof == Proof::Effect(Effect::Cache) => {

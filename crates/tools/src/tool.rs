@@ -22,19 +22,16 @@ use crate::race::Race;
 /// Raised when what is written changes its form or meaning.
 const FORMAT: u32 = 2;
 
-/// What was proven and measured before on this machine, each with a key of everything it depends on. A failure is not
-/// kept: it is tried again every time.
+/// What was proven and measured before on this machine, each with a key of everything it depends on. Failures are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Known {
     format: u32,
-    /// By the tool's name.
     proofs: BTreeMap<String, (Digest, Proven)>,
     pub(crate) race: Option<(Digest, Race)>,
     /// What was seen with everything in force.
     pub(crate) in_force: Option<(Digest, String)>,
 }
 
-/// What is kept under `key`.
 pub(crate) fn kept<'a, T>(kept: Option<&'a (Digest, T)>, key: &Digest) -> Option<&'a T> {
     kept.filter(|(known, _)| known == key).map(|(_, value)| value)
 }
@@ -47,7 +44,6 @@ impl Known {
         known.filter(|known| known.format == FORMAT).unwrap_or_default()
     }
 
-    /// Keeps it in the folder.
     pub(crate) fn write(&mut self, state_dir: &Utf8Path) -> Result<()> {
         self.format = FORMAT;
         let json = serde_json::to_vec_pretty(self).context("failed to write JSON")?;
@@ -79,16 +75,13 @@ fn proof_key(tool: &Tool, found: &Found, machine: &Machine) -> Digest {
     hasher.finish()
 }
 
-/// A tool as the plan has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PlannedTool {
-    /// What the catalog says.
     #[serde(flatten)]
     pub tool: Tool,
-    /// Its programs, asked for their versions.
     pub probed: Probed,
-    /// The ways of installing it if it is missing: the first that works is used.
+    /// The ways of installing it if it is missing.
     pub steps: Vec<Step>,
     /// The proof that was made before, if nothing changed since.
     pub evidence: Option<String>,
@@ -114,26 +107,20 @@ impl PlannedTool {
     }
 }
 
-/// What is true of a tool now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "state")]
 pub enum State {
     /// Its effect was seen.
     Proven {
-        /// Its program.
         path: Utf8PathBuf,
-        /// The version that it prints.
         version: Option<String>,
-        /// What was seen.
         evidence: String,
         /// For a linker: how rustc was told to use it.
         link: Option<LinkSettings>,
     },
     /// It exists, and does not do what it is for.
     Unproven {
-        /// Its program.
         path: Utf8PathBuf,
-        /// What was seen instead.
         why: String,
     },
     /// It does not exist, or its version is not accepted.
@@ -141,35 +128,26 @@ pub enum State {
         /// Why, and what was tried, one line each.
         why: Vec<String>,
     },
-    /// It is neither installed nor used.
     Unwanted,
 }
 
-/// What became of a tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Outcome {
-    /// Its name.
     pub name: String,
-    /// How much it is wanted.
     pub need: Need,
     /// What is used without it; may be empty.
     pub without: String,
-    /// The way by which it was installed just now.
     pub installed: Option<Way>,
-    /// Whether its proof was made just now, not earlier.
     pub proven_now: bool,
-    /// How long installing it took, in milliseconds.
     pub install_ms: u64,
-    /// How long its proof took, in milliseconds; 0 for one that was made earlier.
+    /// 0 for a proof that was made earlier.
     pub proof_ms: u64,
-    /// What is true of it.
     #[serde(flatten)]
     pub state: State,
 }
 
 impl Outcome {
-    /// Whether it is required and not proven.
     pub fn is_lacking(&self) -> bool {
         self.need == Need::Required && !matches!(self.state, State::Proven { .. })
     }
@@ -183,7 +161,6 @@ impl Outcome {
     }
 }
 
-/// How tools are installed and proven.
 pub(crate) struct Installer<'a> {
     pub(crate) machine: &'a Machine,
     /// Where to; `None` if nothing may be downloaded.
@@ -194,8 +171,8 @@ pub(crate) struct Installer<'a> {
 }
 
 impl Installer<'_> {
-    /// Installs a tool by the first of its steps that works unless it was found, and proves it unless `known` has a proof
-    /// that still holds. Fails only for a signal, and where a proof cannot be kept.
+    /// Installs a tool by the first of its steps that works unless it was found, and proves it unless `known` has a proof.
+    /// Fails only for a signal, and where a proof cannot be kept.
     pub(crate) fn set_up(&self, planned: &PlannedTool, known: &mut Known) -> Result<Outcome> {
         let PlannedTool { tool, probed, steps, .. } = planned;
         let mut outcome = Outcome {
@@ -288,19 +265,15 @@ impl Installer<'_> {
     }
 }
 
-/// A tool that is needed and not installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Missing {
-    /// Its name in the catalog.
     pub name: String,
     /// The command that installs it here, or a sentence if there is none.
     pub install: String,
 }
 
-/// Which of the tools called `names` in the catalog `tools` are missing, in that order. No tool is started, and nothing is
-/// downloaded: a tool is there if one of its programs is.
-///
-/// Fails as wrong usage for a name that is not in the catalog, or not for this host.
+/// Which of the tools called `names` in the catalog `tools` are missing. No tool is started: it is there if one of its
+/// programs is. Fails as wrong usage for a name that is not in the catalog, or not for this host.
 pub fn missing(
     workspace: &Workspace,
     tools: &[Tool],
@@ -324,10 +297,7 @@ pub fn missing(
     Ok(missing.collect())
 }
 
-/// Installs those of the tools called `names` that are missing, and proves all of them, as a setup does. `confirm` is asked
-/// before the system's package manager is called.
-///
-/// What became of each tool is in the result, in the order of `names`. Fails for an unknown name and for a signal.
+/// Installs those of the tools called `names` that are missing, and proves all of them, as a setup does.
 pub fn install(
     workspace: &Workspace,
     tools: &[Tool],
@@ -347,7 +317,6 @@ pub fn install(
     tools.into_iter().map(|tool| set_up(tool)).collect()
 }
 
-/// The tools with these names, each once.
 fn named<'a>(tools: &'a [Tool], names: &[String]) -> Result<Vec<&'a Tool>> {
     let mut found = Vec::<&Tool>::new();
     for name in names {

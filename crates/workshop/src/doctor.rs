@@ -12,6 +12,8 @@ use xtask_workspace::{Environment, Workspace};
 use xtask_suite::program::{Context, Ended, count, seconds};
 use xtask_suite::{Exit, Shell};
 
+use crate::ended;
+
 /// Checks, makes the safe fixes where `--fix` asks for them, and shows.
 ///
 /// A workspace that cannot be read for a reason of the machine's is a finding; any other error is what it always is.
@@ -71,9 +73,6 @@ fn show(shell: &Shell, report: &DoctorReport) -> Result<Ended> {
         if check.status == Status::Fail {
             shell.annotate(&format!("doctor: {}", check.name), &check.evidence);
         }
-        for line in &check.more {
-            shell.detail(&format!("{:>width$}{line}", "", width = width + 6));
-        }
     }
     shell.result(&last_line(shell, report));
     if shell.json() {
@@ -84,18 +83,11 @@ fn show(shell: &Shell, report: &DoctorReport) -> Result<Ended> {
 
 fn last_line(shell: &Shell, report: &DoctorReport) -> String {
     let (failed, warned) = (report.count(Status::Fail), report.count(Status::Warn));
-    let (word, colour) = if report.signal.is_some() {
-        ("interrupted", AnsiColor::Yellow)
-    } else if failed > 0 {
-        ("failed", AnsiColor::Red)
-    } else {
-        ("ok", AnsiColor::Green)
-    };
     let changed = report.changed.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
     let changed = if changed.is_empty() { changed } else { format!("; changed: {changed}") };
     format!(
         "doctor {}: {}, {}, {} ok{changed} ({})",
-        shell.paint(word, colour),
+        ended(shell, report.signal, failed > 0),
         count(failed, "failure"),
         count(warned, "warning"),
         report.count(Status::Ok),

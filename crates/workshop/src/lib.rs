@@ -12,7 +12,9 @@ mod version;
 
 use std::process::ExitCode;
 
+use anstyle::AnsiColor;
 use anyhow::Result;
+use xtask_suite::Shell;
 use xtask_suite::program::{self, Call, Ended, nearest_settings};
 
 /// Runs the workshop with this process's arguments.
@@ -45,4 +47,14 @@ fn run(name: &str, call: Call<'_>) -> Result<Ended> {
         Some(signal) => Ok(Ended::new(xtask_suite::Exit::Failed, Some(signal))),
         None => Err(error),
     })
+}
+
+/// How a command ended, in one word.
+fn ended(shell: &Shell, signal: Option<i32>, failed: bool) -> String {
+    let (word, colour) = match (signal, failed) {
+        (Some(_), _) => ("interrupted", AnsiColor::Yellow),
+        (None, true) => ("failed", AnsiColor::Red),
+        (None, false) => ("ok", AnsiColor::Green),
+    };
+    shell.paint(word, colour)
 }

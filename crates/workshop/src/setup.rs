@@ -10,14 +10,17 @@ use xtask_stats::Verdict;
 use xtask_tiers::build_commands;
 use xtask_tools::race::{Entry, Race};
 use xtask_tools::{
-    Outcome, PlannedTool, SetupOptions, SetupPlan, SetupReport, SetupUndo, State, catalog, install, missing,
+    Outcome, Overruled, PlannedTool, SetupOptions, SetupPlan, SetupReport, SetupUndo, State, catalog,
+    install, missing,
 };
 use xtask_units::cores;
-use xtask_workspace::config::{Need, Packages, Setup, Tier, TierCommand, closest};
+use xtask_workspace::config::{Need, Packages, Setup, Tier, TierCommand};
 use xtask_workspace::{Call, CargoCommand, WrongUsage};
 
 use xtask_suite::program::{Context, Ended, bytes, count, seconds};
 use xtask_suite::{Exit, Shell};
+
+use crate::ended;
 
 /// Sets this machine up, or says what that would do.
 pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
@@ -45,11 +48,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
 /// Installs and proves what the tier of this name needs, or says what of it is missing.
 fn for_tier(context: &Context, name: &str, arguments: &ArgMatches) -> Result<Ended> {
     let (shell, workspace, config) = (context.shell, &context.workspace, &context.config);
-    let tier = config.tier(name).ok_or_else(|| {
-        let near = closest(name, config.tiers.iter().map(|tier| tier.name.as_str()));
-        let hint = near.map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
-        WrongUsage(format!("there is no tier `{name}`{hint}"))
-    })?;
+    let tier = config.tier(name).ok_or_else(|| WrongUsage(format!("there is no tier `{name}`")))?;
     let tools = catalog(&config.tools, &workspace.facts.host)?;
     let lacks = if arguments.get_flag("dry-run") {
         let missing = missing(workspace, &tools, &tier.tools, &config.setup)?;
@@ -129,13 +128,10 @@ fn yes_to(call: &Call, yes: bool) -> bool {
     if yes && call.program != "sudo" {
         return true;
     }
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return false;
-    }
-    let mut stderr = std::io::stderr();
-    let mut answer = String::new();
-    let asked = write!(stderr, "run `{call}`? [y/N] ").and_then(|()| stderr.flush());
-    asked.is_ok()
+    let (mut stderr, mut answer) = (std::io::stderr(), String::new());
+    std::io::stdin().is_terminal()
+        && stderr.is_terminal()
+        && write!(stderr, "run `{call}`? [y/N] ").and_then(|()| stderr.flush()).is_ok()
         && std::io::stdin().read_line(&mut answer).is_ok()
         && answer.trim().eq_ignore_ascii_case("y")
 }
@@ -223,14 +219,10 @@ fn show_report(shell: &Shell, report: &SetupReport) -> Result<()> {
     for fallback in &report.fallbacks {
         shell.warning(&format!("fell back: {fallback}"));
     }
-    for overruled in &report.overruled {
+    for Overruled { key, ours, theirs, by, .. } in &report.overruled {
         shell.warning(&format!(
-            "{} = {} does not count: {} says {}; `cargo xtask doctor --fix` removes it if it is in a file of this \
-             workspace",
-            overruled.key,
-            overruled.ours,
-            overruled.by,
-            overruled.theirs
+            "{key} = {ours} does not count: {by} says {theirs}; `cargo xtask doctor --fix` removes it if it is in a \
+             file of this workspace"
         ));
     }
     if let Some(text) = &report.for_user_config {
@@ -295,19 +287,12 @@ fn show_race(shell: &Shell, race: &Race) {
 
 fn last_line(shell: &Shell, report: &SetupReport) -> String {
     let lacking = names(report.lacking());
-    let (word, colour) = if report.signal.is_some() {
-        ("interrupted", AnsiColor::Yellow)
-    } else if lacking.is_empty() {
-        ("ok", AnsiColor::Green)
-    } else {
-        ("failed", AnsiColor::Red)
-    };
     let wanted = report.tools.iter().filter(|outcome| outcome.need != Need::Unwanted);
     let proven = wanted.clone().filter(|outcome| matches!(outcome.state, State::Proven { .. })).count();
     let changed = report.changed.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
     format!(
         "setup {}: {proven} of {} proven; {}{} ({})",
-        shell.paint(word, colour),
+        ended(shell, report.signal, !lacking.is_empty()),
         count(wanted.count(), "tool"),
         if changed.is_empty() { "nothing changed".to_owned() } else { format!("changed: {changed}") },
         if lacking.is_empty() { String::new() } else { format!("; required and missing: {lacking}") },

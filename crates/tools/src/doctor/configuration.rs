@@ -44,15 +44,15 @@ pub(super) fn settings(subject: &Subject<'_>) -> Vec<Check> {
     let around = Around::of(root, config, environment);
     let mut checks = vec![judge_git(&relative, tracked, around.ignored)];
     checks.push(judge_programs(&missing_programs(&settings), SETUP));
-    if !around.included {
-        if includes(*cargo) {
-            let evidence = format!("cargo does not read {relative}: no configuration file includes it");
-            let check = Check::warn("settings include", evidence, "add the include");
-            checks.push(check.with_safe(SafeFix::Include));
-        }
+    if around.included {
+        checks.push(Check::ok("settings include", format!("cargo reads {relative}")));
+    } else if includes(*cargo) {
+        let evidence = format!("cargo does not read {relative}: no configuration file includes it");
+        let check = Check::warn("settings include", evidence, "add the include");
+        checks.push(check.with_safe(SafeFix::Include));
+    } else {
         return checks;
     }
-    checks.push(Check::ok("settings include", format!("cargo reads {relative}")));
     for one in overruled(&settings, &file, &machine.host, config, environment) {
         // `sccache` and `/usr/bin/sccache` are one program.
         let theirs = located(&one.theirs, environment);
@@ -60,6 +60,9 @@ pub(super) fn settings(subject: &Subject<'_>) -> Vec<Check> {
         if !same || one.key != "build.rustc-wrapper" {
             checks.push(judge_overruled(&one, root, &machine.host));
         }
+    }
+    if !around.included {
+        return checks;
     }
     let key = in_force_key(config, std::fs::read_to_string(&file).ok().as_deref(), machine);
     checks.push(match kept(known.in_force.as_ref(), &key) {
