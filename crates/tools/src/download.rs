@@ -28,7 +28,6 @@ const CHUNK: usize = 256 << 10;
 /// A temporary file beside the program that is older was left by a killed run: unpacking takes less.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Fetch<'a> {
     /// The release archive, a `.tar.gz`.
     pub(crate) archive: &'a Archive,
@@ -39,6 +38,8 @@ pub(crate) struct Fetch<'a> {
     /// Where the program goes; created if it is missing.
     pub(crate) folder: &'a Utf8Path,
     pub(crate) limits: Limits,
+    pub(crate) environment: &'a Environment,
+    pub(crate) progress: &'a dyn Progress,
 }
 
 /// The limits of a download and its unpacking.
@@ -75,14 +76,11 @@ impl Default for Limits {
     }
 }
 
-/// Downloads the archive unless a whole one is kept, checks it, and puts the program in place. Returns the program's
-/// path. A link there is replaced, not followed; a program that is running keeps its old file.
-pub(crate) fn fetch(
-    fetch: &Fetch<'_>,
-    environment: &Environment,
-    progress: &dyn Progress,
-) -> Result<Utf8PathBuf> {
-    fetched(fetch, environment, progress).map_err(|error| {
+impl Fetch<'_> {
+    /// Downloads the archive unless a whole one is kept, checks it, and puts the program in place. Returns the program's
+    /// path. A link there is replaced, not followed; a program that is running keeps its old file.
+    pub(crate) fn fetch(&self) -> Result<Utf8PathBuf> {
+        self.fetched().map_err(|error| {
         let kind = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
         let next = match kind {
             Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
@@ -94,106 +92,82 @@ pub(crate) fn fetch(
             }
             _ => "",
         };
-        error.context(format!("failed to install {} {}{next}", fetch.program, fetch.archive.version))
+        error.context(format!("failed to install {} {}{next}", self.program, self.archive.version))
     })
-}
+    }
 
-fn fetched(fetch: &Fetch<'_>, environment: &Environment, progress: &dyn Progress) -> Result<Utf8PathBuf> {
-    let Fetch { archive: Archive { url, sha256, .. }, program, downloads, folder, .. } = fetch;
-    if Utf8Path::new(program).file_name() != Some(program) || program.contains(['\\', ':']) {
-        bail!("`{}` is not a program's name; give one without folders", program.escape_debug());
-    }
-    let file = url.split(['?', '#']).next().unwrap_or_default();
-    if ![".tar.gz", ".tgz"].iter().any(|ending| file.ends_with(ending)) {
-        bail!("{url} is not a .tar.gz, which is the only kind of archive that is unpacked; correct `url`");
-    }
-    let path = folder.join(program);
-    let locks = downloads.join(format!("{sha256}.lock"));
-    std::fs::create_dir_all(downloads).with_context(|| format!("failed to create folder {downloads}"))?;
-    let _lock = match try_lock(&locks)? {
-        Locked::Held(lock) => lock,
-        Locked::Busy => {
-            progress.note(&format!("waiting for another process that downloads {url}"));
-            lock_exclusive(&locks)?
+    fn fetched(&self) -> Result<Utf8PathBuf> {
+        let Fetch { archive: Archive { url, sha256, .. }, program, downloads, folder, .. } = self;
+        if Utf8Path::new(program).file_name() != Some(program) || program.contains(['\\', ':']) {
+            bail!("`{}` is not a program's name; give one without folders", program.escape_debug());
         }
-    };
-    // Fails here, before anything is downloaded, if the program cannot be placed.
-    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        bail!("{path} is a folder; move it away, then run it again");
-    }
-    drop(Replacement::of(&path)?);
-    if let Some(before) = SystemTime::now().checked_sub(ABANDONED) {
-        // A leftover takes some space and does no harm.
-        let _ = remove_abandoned(&path, before);
-    }
-    let download = Download { fetch, environment, progress, part: &downloads.join(format!("{sha256}.part")) };
-    let archive = download.whole()?;
-    let mut program = Replacement::of(&path)?;
-    unpack(fetch, &archive, &mut program, environment, progress)?;
-    program.make_executable()?;
-    program.commit(Durability::Synced)?;
-    Ok(path)
-}
-
-fn unpack(
-    fetch: &Fetch<'_>,
-    archive: &Utf8Path,
-    program: &mut Replacement,
-    environment: &Environment,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let url = &fetch.archive.url;
-    let mut environment = environment.clone();
-    // Further options of the user's.
-    for name in ["TAR_OPTIONS", "TAR_READER_OPTIONS", "GZIP"] {
-        environment.remove(name);
-    }
-    needs("tar", "the archive is unpacked", &environment)?;
-    // In the folder of the archive: GNU tar takes a `:` in its name for another machine's.
-    let wanted = fetch.archive.binary.as_deref().unwrap_or(fetch.program);
-    let name = archive.file_name().unwrap_or_default();
-    let call = Call::new(fetch.downloads, "tar", ["-xzOf", name, "--", wanted]);
-    progress.detail(&call.to_string());
-    let (mut bytes, most) = (0, fetch.limits.unpacked_bytes);
-    let ended = streamed(&call, &environment, fetch.limits.unpack, &mut |piece| {
-        bytes += piece.len() as u64;
-        if bytes > most {
-            bail!("the program in {url} is larger than {most} bytes, which no tool is");
+        let file = url.split(['?', '#']).next().unwrap_or_default();
+        if ![".tar.gz", ".tgz"].iter().any(|ending| file.ends_with(ending)) {
+            bail!(
+                "{url} is not a .tar.gz, which is the only kind of archive that is unpacked; correct `url`"
+            );
         }
-        program.append(piece)
-    })?;
-    if ended.code != Some(0) {
-        let why = last_lines(&ended.stderr, "");
-        bail!("`{call}` failed in {}: {why}; check `binary`", fetch.downloads);
+        let path = folder.join(program);
+        let locks = downloads.join(format!("{sha256}.lock"));
+        std::fs::create_dir_all(downloads).with_context(|| format!("failed to create folder {downloads}"))?;
+        let _lock = match try_lock(&locks)? {
+            Locked::Held(lock) => lock,
+            Locked::Busy => {
+                self.progress.note(&format!("waiting for another process that downloads {url}"));
+                lock_exclusive(&locks)?
+            }
+        };
+        // Fails here, before anything is downloaded, if the program cannot be placed.
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            bail!("{path} is a folder; move it away, then run it again");
+        }
+        drop(Replacement::of(&path)?);
+        if let Some(before) = SystemTime::now().checked_sub(ABANDONED) {
+            // A leftover takes some space and does no harm.
+            let _ = remove_abandoned(&path, before);
+        }
+        let archive = self.whole(&downloads.join(format!("{sha256}.part")))?;
+        let mut program = Replacement::of(&path)?;
+        self.unpack(&archive, &mut program)?;
+        program.make_executable()?;
+        program.commit(Durability::Synced)?;
+        Ok(path)
     }
-    if bytes == 0 {
-        bail!("the program in {url} is empty; correct `binary`");
+
+    fn unpack(&self, archive: &Utf8Path, program: &mut Replacement) -> Result<()> {
+        let url = &self.archive.url;
+        let mut environment = self.environment.clone();
+        // Further options of the user's.
+        for name in ["TAR_OPTIONS", "TAR_READER_OPTIONS", "GZIP"] {
+            environment.remove(name);
+        }
+        needs("tar", "the archive is unpacked", &environment)?;
+        // In the folder of the archive: GNU tar takes a `:` in its name for another machine's.
+        let wanted = self.archive.binary.as_deref().unwrap_or(self.program);
+        let name = archive.file_name().unwrap_or_default();
+        let call = Call::new(self.downloads, "tar", ["-xzOf", name, "--", wanted]);
+        self.progress.detail(&call.to_string());
+        let (mut bytes, most) = (0, self.limits.unpacked_bytes);
+        let ended = streamed(&call, &environment, self.limits.unpack, &mut |piece| {
+            bytes += piece.len() as u64;
+            if bytes > most {
+                bail!("the program in {url} is larger than {most} bytes, which no tool is");
+            }
+            program.append(piece)
+        })?;
+        if ended.code != Some(0) {
+            let why = last_lines(&ended.stderr, "");
+            bail!("`{call}` failed in {}: {why}; check `binary`", self.downloads);
+        }
+        if bytes == 0 {
+            bail!("the program in {url} is empty; correct `binary`");
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn needs(program: &str, done: &str, environment: &Environment) -> Result<()> {
-    let lacks = || {
-        EnvironmentLacks(format!(
-            "{program} is not on PATH, and {done} by it; install it with the package manager of this system, then run \
-             it again"
-        ))
-    };
-    on_path(program, environment).map(|_| ()).ok_or_else(|| lacks().into())
-}
-
-/// One download into the partial file `part`.
-struct Download<'a> {
-    fetch: &'a Fetch<'a>,
-    environment: &'a Environment,
-    progress: &'a dyn Progress,
-    part: &'a Utf8Path,
-}
-
-impl Download<'_> {
     /// The path of the whole archive, kept from before or downloaded, which was just seen to have the pinned SHA-256.
-    fn whole(&self) -> Result<Utf8PathBuf> {
-        let (pinned, part) = (&self.fetch.archive.sha256, self.part);
+    fn whole(&self, part: &Utf8Path) -> Result<Utf8PathBuf> {
+        let pinned = &self.archive.sha256;
         let kept = part.with_extension("archive");
         if length(&kept)?.is_some() {
             if sha256(&kept)? == *pinned {
@@ -206,15 +180,15 @@ impl Download<'_> {
         // It may have been killed between the last byte and the new name.
         if length(part)?.is_none() || sha256(part)? != *pinned {
             needs("curl", "archives are downloaded", self.environment)?;
-            let deadline = Instant::now() + self.fetch.limits.whole;
-            let mut continued = self.complete(deadline)?;
+            let deadline = Instant::now() + self.limits.whole;
+            let mut continued = self.complete(part, deadline)?;
             let mut found = sha256(part)?;
             if found != *pinned && continued {
                 // The file on the server may have changed between the pieces.
                 self.progress
                     .detail("the pieces have the wrong SHA-256 together: downloaded again as a whole");
                 remove_file(part)?;
-                continued = self.complete(deadline)?;
+                continued = self.complete(part, deadline)?;
                 found = sha256(part)?;
             }
             if found != *pinned {
@@ -222,7 +196,7 @@ impl Download<'_> {
                 bail!(
                     "{} has the SHA-256 {found}, not the pinned {pinned}: it was replaced since, or changed on the \
                      way{}; nothing was unpacked. Compare with what the project publishes, then correct `sha256`",
-                    self.fetch.archive.url,
+                    self.archive.url,
                     if continued { ", or it changes between tries" } else { "" }
                 );
             }
@@ -232,14 +206,14 @@ impl Download<'_> {
     }
 
     /// Tries until curl says that the whole file is there. Returns whether a partial file was continued.
-    fn complete(&self, deadline: Instant) -> Result<bool> {
-        let limits = &self.fetch.limits;
+    fn complete(&self, part: &Utf8Path, deadline: Instant) -> Result<bool> {
+        let limits = &self.limits;
         let (mut tries, mut continued) = (0, false);
         loop {
-            let mut had = length(self.part)?.unwrap_or(0);
+            let mut had = length(part)?.unwrap_or(0);
             if had > 0 && had >= limits.bytes {
                 // Of another limit, or of a file that was larger then.
-                remove_file(self.part)?;
+                remove_file(part)?;
                 had = 0;
             }
             continued |= had > 0;
@@ -248,11 +222,11 @@ impl Download<'_> {
                 bail!(
                     "{} was not downloaded within {} s; what was downloaded is kept, and running it again continues \
                      there",
-                    self.fetch.archive.url,
+                    self.archive.url,
                     limits.whole.as_secs_f64()
                 );
             }
-            match self.attempt(had, left)? {
+            match self.attempt(part, had, left)? {
                 None => return Ok(continued),
                 Some((true, error)) if tries < limits.retries => {
                     let pause = limits.pause * 2_u32.saturating_pow(tries);
@@ -263,7 +237,7 @@ impl Download<'_> {
                 Some((false, error)) if had > 0 => {
                     // The server may not be able to continue.
                     self.progress.detail(&format!("{error:#}: started again"));
-                    remove_file(self.part)?;
+                    remove_file(part)?;
                     continued = false;
                 }
                 Some((_, error)) => return Err(error),
@@ -273,8 +247,8 @@ impl Download<'_> {
 
     /// One call of curl, which continues after the first `had` bytes. `None` when the whole file is there; otherwise
     /// whether the failure may pass, and the failure.
-    fn attempt(&self, had: u64, left: Duration) -> Result<Option<(bool, Error)>> {
-        let (part, most) = (self.part, self.fetch.limits.bytes);
+    fn attempt(&self, part: &Utf8Path, had: u64, left: Duration) -> Result<Option<(bool, Error)>> {
+        let most = self.limits.bytes;
         let call = self.call(had, left);
         self.progress.detail(&call.to_string());
         let opened = OpenOptions::new().create(true).append(true).open(part);
@@ -284,7 +258,7 @@ impl Download<'_> {
         let ended = streamed(&call, self.environment, left + GRACE, &mut |piece| {
             bytes += piece.len() as u64;
             if bytes > most {
-                let url = &self.fetch.archive.url;
+                let url = &self.archive.url;
                 bail!("{url} is larger than {most} bytes, which no release of a tool is; correct `url`");
             }
             file.write_all(piece).with_context(|| format!("failed to write {part}"))
@@ -312,7 +286,7 @@ impl Download<'_> {
 
     /// The call, which prints the rest of the archive. It can be pasted in the folder of downloads.
     fn call(&self, had: u64, left: Duration) -> Call {
-        let limits = &self.fetch.limits;
+        let limits = &self.limits;
         // First of all: no ~/.curlrc. Then https to the end, redirects included.
         let args = "--disable --proto =https --proto-redir =https --tlsv1.2 --fail --silent --show-error --globoff \
                     --location";
@@ -327,9 +301,19 @@ impl Download<'_> {
             ("--continue-at", had.to_string()),
         ];
         args.extend(valued.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
-        args.extend(["--".to_owned(), self.fetch.archive.url.clone()]);
-        Call::new(self.fetch.downloads, "curl", args)
+        args.extend(["--".to_owned(), self.archive.url.clone()]);
+        Call::new(self.downloads, "curl", args)
     }
+}
+
+fn needs(program: &str, done: &str, environment: &Environment) -> Result<()> {
+    let lacks = || {
+        EnvironmentLacks(format!(
+            "{program} is not on PATH, and {done} by it; install it with the package manager of this system, then run \
+             it again"
+        ))
+    };
+    on_path(program, environment).map(|_| ()).ok_or_else(|| lacks().into())
 }
 
 /// Whether a further try may succeed, by curl's exit code (`man curl`, EXIT CODES) and its message.

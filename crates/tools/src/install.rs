@@ -12,7 +12,7 @@ use xtask_units::process::run;
 use xtask_workspace::config::{Archive, InstallTo, Tool, Way};
 use xtask_workspace::{Call, Environment, Progress, cargo_home, home, on_path, private_bin};
 
-use crate::download::{Fetch, Limits, fetch};
+use crate::download::{Fetch, Limits};
 use crate::machine::Machine;
 use crate::process::{Interrupted, status_of, uninterrupted};
 
@@ -143,8 +143,8 @@ pub(crate) fn take(
     match step {
         Step::Archive { archive, program, folder } => {
             let downloads = machine.state_dir.join("downloads");
-            let what = Fetch { archive, program, downloads: &downloads, folder, limits: Limits::default() };
-            fetch(&what, &machine.environment, progress).map(|_| ())
+            let (limits, environment, downloads) = (Limits::default(), &machine.environment, &downloads);
+            Fetch { archive, program, downloads, folder, limits, environment, progress }.fetch().map(|_| ())
         }
         Step::Packages { call, refresh } => {
             if !confirm(call) {

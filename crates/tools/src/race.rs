@@ -59,7 +59,7 @@ impl Race {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     pub name: String,
     /// Milliseconds that the linker took, one value per round.
@@ -228,11 +228,12 @@ fn output_of(call: &Call) -> Option<Utf8PathBuf> {
 
 #[derive(Debug)]
 struct Contestant {
-    name: String,
+    entry: Entry,
     says: Option<String>,
-    link: Result<CallIn, String>,
+    /// How its linker is called.
+    link: CallIn,
+    /// What that writes.
     program: Utf8PathBuf,
-    milliseconds: Vec<f64>,
 }
 
 /// Repeats `compiler` below `scratch`, where all objects stay, and edits its call of the linker for each candidate.
@@ -256,8 +257,8 @@ fn prepare(
             fs::copy(&first, &program).with_context(|| format!("failed to copy {first} to {program}"))?;
             link = link.by(&candidate.settings, &own, own_program, &program);
         }
-        let (name, says) = (candidate.name.clone(), candidate.says.clone());
-        Ok(Contestant { name, says, link: Ok(link), program, milliseconds: Vec::new() })
+        let entry = Entry { name: candidate.name.clone(), ..Entry::default() };
+        Ok(Contestant { entry, says: candidate.says.clone(), link, program })
     };
     candidates.iter().enumerate().map(contestant).collect()
 }
@@ -372,22 +373,23 @@ fn run(contestants: &mut [Contestant], rounds: usize, progress: &dyn Progress) -
     for round in 0..=rounds {
         let mut said = Vec::new();
         for index in order(round, contestants.len()) {
-            let contestant = &mut contestants[index];
-            let Ok(link) = &contestant.link else { continue };
+            let Contestant { entry, says, link, program } = &mut contestants[index];
+            if entry.failed.is_some() {
+                continue;
+            }
             // What is seen once need not be read again from a large program.
-            let says = contestant.says.as_deref().filter(|_| round == 0);
-            match uninterrupted(time(link, &contestant.program, says))? {
+            match uninterrupted(time(link, program, says.as_deref().filter(|_| round == 0)))? {
                 Ok(milliseconds) => {
-                    said.push(format!("{} {milliseconds:.0} ms", contestant.name));
+                    said.push(format!("{} {milliseconds:.0} ms", entry.name));
                     if round > 0 {
-                        contestant.milliseconds.push(milliseconds);
+                        entry.milliseconds.push(milliseconds);
                     }
                 }
                 Err(error) if index == 0 => {
-                    let failed = format!("failed to link again as it is linked now ({})", contestant.name);
+                    let failed = format!("failed to link again as it is linked now ({})", entry.name);
                     return Err(error.context(failed));
                 }
-                Err(error) => contestant.link = Err(format!("{error:#}")),
+                Err(error) => entry.failed = Some(format!("{error:#}")),
             }
         }
         progress.detail(&format!("round {round} of {rounds}: {}", said.join(", ")));
@@ -429,18 +431,14 @@ fn time(link: &CallIn, program: &Utf8Path, says: Option<&str>) -> Result<f64> {
 }
 
 fn entries(contestants: Vec<Contestant>) -> Vec<Entry> {
-    let baseline = contestants.first().map(|first| first.milliseconds.clone()).unwrap_or_default();
-    let entry = |(index, contestant): (usize, Contestant)| {
-        let compared = index > 0 && contestant.link.is_ok();
-        Entry {
-            name: contestant.name,
-            median_ms: median(&contestant.milliseconds),
-            comparison: compared.then(|| paired(&baseline, &contestant.milliseconds, LEAST_GAIN)),
-            milliseconds: contestant.milliseconds,
-            failed: contestant.link.err(),
-        }
-    };
-    contestants.into_iter().enumerate().map(entry).collect()
+    let mut entries = contestants.into_iter().map(|contestant| contestant.entry).collect::<Vec<_>>();
+    let baseline = entries.first().map(|first| first.milliseconds.clone()).unwrap_or_default();
+    for (index, entry) in entries.iter_mut().enumerate() {
+        entry.median_ms = median(&entry.milliseconds);
+        let compared = index > 0 && entry.failed.is_none();
+        entry.comparison = compared.then(|| paired(&baseline, &entry.milliseconds, LEAST_GAIN));
+    }
+    entries
 }
 
 #[cfg(test)]
@@ -622,8 +620,9 @@ mod tests {
         dir.write(name, "");
         let program = dir.path().join(name);
         let call = Call::new(dir.path(), "sh", ["-c", script, "sh", program.as_str()]);
-        let link = Ok(CallIn { call, environment: Environment::current() });
-        Contestant { name: name.to_owned(), says: None, link, program, milliseconds: Vec::new() }
+        let entry = Entry { name: name.to_owned(), ..Entry::default() };
+        let link = CallIn { call, environment: Environment::current() };
+        Contestant { entry, says: None, link, program }
     }
 
     const LINKS: &str = "echo x > \"$1\"; chmod +x \"$1\"";
@@ -681,7 +680,7 @@ mod tests {
         for script in ["true", ": > \"$1\"", "rm \"$1\""] {
             let mut contestants = [contestant("now", &dir, LINKS), contestant("lies", &dir, script)];
             run(&mut contestants, 1, &Silent).unwrap();
-            assert!(contestants[1].link.is_err(), "{script}");
+            assert!(contestants[1].entry.failed.is_some(), "{script}");
             let mut contestants = [contestant("now", &dir, script)];
             let error = run(&mut contestants, 1, &Silent).unwrap_err();
             assert_eq!(error.to_string(), "failed to link again as it is linked now (now)");

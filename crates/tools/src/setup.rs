@@ -3,7 +3,6 @@
 //! Invariant: a setting is written only for a tool whose effect was seen, and stays only if the effect is seen again
 //! with everything in force that a build of the workspace has.
 
-use std::cell::OnceCell;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -312,10 +311,8 @@ impl SetupPlan<'_> {
         // First: it undoes what a killed setup has left.
         let (transaction, _) = Transaction::begin(root)?;
         let config = CargoConfig::load(root, environment);
-        let conditions = OnceCell::new();
-        let holds = |condition: &str| {
-            cfg::holds(condition, conditions.get_or_init(|| cfg::settings(root, environment, host)))
-        };
+        let conditions = cfg::settings(root, environment, host);
+        let holds = |condition: &str| cfg::holds(condition, &conditions);
         let counts = |path: &Utf8Path| path != self.local_file;
         let table = FlagSources::of(&config, environment, host, &counts, &holds).table();
         let text = (*settings != LocalSettings::default()).then(|| settings.text(host, table));

@@ -217,7 +217,7 @@ fn judge_wrapper(name: &str, program: &str, by: &str, subject: &Subject<'_>) -> 
         // Calling it would start its server.
         return Ok(Check::ok(name, format!("{program}, set by {by}")));
     }
-    // What cargo itself asks; a wrapper that is rustc or cargo itself takes the second word for an input.
+    // As cargo asks rustc what it makes; nothing is compiled.
     let call = Call::new(root, program, ["rustc", "-", "--crate-name", "___", "--print", "file-names"]);
     let fix = format!("fix {program}, or remove it from {by}");
     Ok(match uninterrupted(output(&call, environment, WRAPPER_ANSWERS))? {
