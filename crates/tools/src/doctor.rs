@@ -141,13 +141,11 @@ pub fn diagnose(workspace: &Workspace, options: &DoctorOptions) -> Result<Doctor
     for ((name, _), checked) in GROUPS.iter().zip(parallel(AT_ONCE, &GROUPS, |(_, check)| check(&subject))) {
         match checked {
             Ok(checks) => report.checks.extend(checks),
-            Err(error) => match error.downcast_ref::<Interrupted>() {
-                Some(interrupted) => report.signal = Some(interrupted.signal),
-                None => {
-                    let evidence = format!("could not be checked: {error:#}");
-                    report.checks.push(Check::warn(name, evidence, "fix what the error names"));
-                }
-            },
+            Err(error) if error.is::<Interrupted>() => report.signal = crate::interrupted(&error),
+            Err(error) => {
+                let evidence = format!("could not be checked: {error:#}");
+                report.checks.push(Check::warn(name, evidence, "fix what the error names"));
+            }
         }
     }
     report.took_ms = whole_milliseconds(started.elapsed());

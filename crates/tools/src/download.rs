@@ -137,7 +137,7 @@ impl Fetch<'_> {
     fn unpack(&self, archive: &Utf8Path, program: &mut Replacement) -> Result<()> {
         let url = &self.archive.url;
         let mut environment = self.environment.clone();
-        // Further options of the user's.
+        // They add options to tar and gzip.
         for name in ["TAR_OPTIONS", "TAR_READER_OPTIONS", "GZIP"] {
             environment.remove(name);
         }
@@ -205,7 +205,7 @@ impl Fetch<'_> {
         Ok(kept)
     }
 
-    /// Tries until curl says that the whole file is there. Returns whether a partial file was continued.
+    /// Downloads until the whole file is there. Returns whether a partial file was continued.
     fn complete(&self, part: &Utf8Path, deadline: Instant) -> Result<bool> {
         let limits = &self.limits;
         let (mut tries, mut continued) = (0, false);
@@ -319,8 +319,8 @@ fn needs(program: &str, done: &str, environment: &Environment) -> Result<()> {
 /// Whether a further try may succeed, by curl's exit code (`man curl`, EXIT CODES) and its message.
 fn may_pass(code: Option<i32>, message: &str) -> bool {
     match code {
-        // No connection yet, an end too early, a time limit, HTTP/2's own ways of breaking off. A name that is not found
-        // means that there is no network: then the next way of installing is tried at once.
+        // No connection, a transfer cut short, a time limit, an HTTP/2 error. A name that is not found means that there is
+        // no network: then the next way of installing is tried at once.
         Some(7 | 16 | 18 | 28 | 35 | 52 | 55 | 56 | 92) => true,
         // `curl: (22) The requested URL returned error: 503`
         Some(22) => message.rsplit_once("error: ").is_some_and(|(_, status)| {

@@ -1,7 +1,7 @@
-//! The changes of a user's files: the local file, what it needs around it, the safe fixes of `doctor`, and taking all of
-//! that back. Tools stay: other workspaces may use them.
+//! The changes of a user's files: the local file, the include and the `.gitignore` line that it needs, the safe fixes of
+//! `doctor`, and undoing all of that. Tools stay: other workspaces may use them.
 //!
-//! Each change is one transaction, of which every other byte stays.
+//! Each change is one transaction, and keeps every other byte.
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -96,7 +96,7 @@ pub enum SafeFix {
     Ignore,
     /// A key is removed from a TOML file, so that the same key of a weaker file counts.
     RemoveKey { file: Utf8PathBuf, key: Vec<String> },
-    /// A string of words becomes a list in cargo's configuration: cargo joins lists, and refuses to join a list with a string.
+    /// A string in cargo's configuration becomes a list: cargo joins lists, and refuses to join a list with a string.
     List { key: Vec<String> },
 }
 
@@ -120,21 +120,17 @@ pub(crate) fn edits<'a>(root: &Utf8Path, fixes: impl IntoIterator<Item = &'a Saf
             SafeFix::RemoveKey { file, .. } => file.clone(),
             SafeFix::Include | SafeFix::List { .. } => config_file(root),
         };
-        let at = match edits.iter().position(|edit| edit.path == path) {
-            Some(at) => at,
-            None => {
-                let before = Node::read(&root.join(&path))?;
-                edits.push(Edit { path, after: before.clone(), before });
-                edits.len() - 1
-            }
-        };
-        let Edit { path, after, .. } = &mut edits[at];
+        if !edits.iter().any(|edit| edit.path == path) {
+            let before = Node::read(&root.join(&path))?;
+            edits.push(Edit { path: path.clone(), after: before.clone(), before });
+        }
+        let Some(Edit { after, .. }) = edits.iter_mut().find(|edit| edit.path == path) else { continue };
         let old = match after {
             None => &[][..],
             Some(Node::File(bytes)) => bytes,
-            Some(Node::Folder(_)) => bail!("{} is a folder", root.join(path)),
+            Some(Node::Folder(_)) => bail!("{} is a folder", root.join(&path)),
         };
-        let new = fixed(fix, old).with_context(|| format!("failed to change {}", root.join(path)))?;
+        let new = fixed(fix, old).with_context(|| format!("failed to change {}", root.join(&path)))?;
         *after = Some(Node::file(new));
     }
     edits.retain(|edit| !edit.is_empty());
@@ -181,8 +177,8 @@ fn fixed(fix: &SafeFix, old: &[u8]) -> Result<Vec<u8>> {
     Ok(toml.text().into())
 }
 
-/// The edits that make `text` this machine's settings: the local file itself, and what it needs around it. `flags` is the
-/// key of our rustflags, if there are any.
+/// The edits that make `text` this machine's settings: the local file, the include, and the line in `.gitignore`. `flags` is
+/// the key of our rustflags, if there are any.
 pub(crate) fn local_edits(
     root: &Utf8Path,
     text: Option<&str>,
@@ -210,7 +206,7 @@ fn is_ours(node: &Node) -> bool {
     matches!(node, Node::File(bytes) if bytes.starts_with(HEADER.as_bytes()))
 }
 
-/// Makes `edits`, with a record for [`SetupUndo`], unless `check` fails afterwards.
+/// Makes `edits`, with a record for [`SetupUndo`]; takes them back if `check` fails.
 pub(crate) fn commit(
     transaction: &Transaction,
     root: &Utf8Path,
@@ -270,7 +266,7 @@ impl SetupUndo {
         edits.extend(back.edits);
         let own = Utf8Path::new(OWN_FOLDER);
         edits.push(removed(own.join(RECORD))?);
-        // Tools may be beside them, which git goes on ignoring.
+        // Git keeps ignoring tools that are beside them.
         let entries = root.join(own).read_dir_utf8().into_iter().flatten().flatten();
         if entries.into_iter().all(|entry| matches!(entry.file_name(), RECORD | ".gitignore")) {
             edits.push(removed(own.join(".gitignore"))?);

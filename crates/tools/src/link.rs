@@ -1,8 +1,7 @@
 //! Linkers: how rustc is told to use one, which one made an executable, and the proof that one works.
 //!
-//! Linkers leave their name and version in the section `.comment` of an ELF file, among the strings of compilers. mold writes
-//! `mold 1.10.1 (…)`, LLD and wild write `Linker: LLD 14.0.6`; GNU ld and gold write nothing (seen in executables that each
-//! of them linked).
+//! Linkers leave their name and version in the section `.comment` of an ELF file, among the strings of compilers: mold
+//! writes `mold 1.10.1 (…)`, LLD and wild write `Linker: LLD 14.0.6`, GNU ld and gold write nothing (seen in executables).
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -136,7 +136,8 @@ pub(crate) fn probe(tool: &Tool, machine: &Machine) -> Result<Probed> {
         });
         match accepted {
             Ok(version) => {
-                probed.found.push(Found { path, version: version.map(|version| version.to_string()) })
+                let version = version.map(|version| version.to_string());
+                probed.found.push(Found { path, version });
             }
             Err(why) => probed.unsuited.push(Unsuited { path, why }),
         }

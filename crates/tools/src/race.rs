@@ -281,7 +281,7 @@ fn link_by_rustc(compiler: &CallIn, scratch: &Utf8Path, progress: &dyn Progress)
     progress.detail(&format!("running `{call}`"));
     let ran = output(&call, &compiler.environment, COMPILE_LIMIT)?;
     if ran.code != Some(0) {
-        bail!("failed to link again as it is linked now: {}", why_not(&ran.stderr, &ran.stdout));
+        bail!("failed to link again as it is linked now: {}", last_lines(&ran.stderr, &ran.stdout));
     }
     let text = fs::read_to_string(&link_line).with_context(|| format!("failed to read {link_line}"))?;
     linker_call(&text, &call.dir, call.environment(&compiler.environment))
@@ -306,12 +306,6 @@ fn elsewhere(args: &[String], dir: &Utf8Path) -> Vec<String> {
         }
     }
     elsewhere
-}
-
-/// The end of rustc's error, without the line that only says that there was one.
-fn why_not(stderr: &str, stdout: &str) -> String {
-    let telling = |line: &&str| !line.starts_with("error: aborting due to");
-    last_lines(&stderr.lines().filter(telling).collect::<Vec<_>>().join("\n"), stdout)
 }
 
 /// The call of the linker in what `rustc --print link-args` says, made in `dir` by a rustc in `environment`.
@@ -377,7 +371,7 @@ fn run(contestants: &mut [Contestant], rounds: usize, progress: &dyn Progress) -
             if entry.failed.is_some() {
                 continue;
             }
-            // What is seen once need not be read again from a large program.
+            // Its name is read once: programs are large.
             match uninterrupted(time(link, program, says.as_deref().filter(|_| round == 0)))? {
                 Ok(milliseconds) => {
                     said.push(format!("{} {milliseconds:.0} ms", entry.name));
@@ -397,8 +391,8 @@ fn run(contestants: &mut [Contestant], rounds: usize, progress: &dyn Progress) -
     Ok(())
 }
 
-/// The order in a round: every second round is the one before it backwards, and each such pair begins with the next
-/// contestant, so that none always follows the same other.
+/// The order in a round: odd rounds are the one before in reverse, and each such pair begins with the next contestant, so
+/// that none always follows the same other.
 fn order(round: usize, count: usize) -> Vec<usize> {
     let mut order = (0..count).map(|turn| (round / 2 + turn) % count).collect::<Vec<_>>();
     if round % 2 == 1 {
@@ -685,17 +679,5 @@ mod tests {
             let error = run(&mut contestants, 1, &Silent).unwrap_err();
             assert_eq!(error.to_string(), "failed to link again as it is linked now (now)");
         }
-    }
-
-    #[test]
-    fn the_error_of_a_missing_linker_is_quoted_without_its_last_line() {
-        let said = "error: linking with `cc` failed: exit status: 1\n  |\n  = note:  \"cc\" \"-m64\" <1 object omitted>\n  \
-                    = note: collect2: fatal error: cannot find 'ld'\n          compilation terminated.\n          \n\n\
-                    error: aborting due to 1 previous error\n\n";
-        assert_eq!(
-            why_not(said, ""),
-            "= note:  \"cc\" \"-m64\" <1 object omitted>; = note: collect2: fatal error: cannot find 'ld'; \
-             compilation terminated."
-        );
     }
 }

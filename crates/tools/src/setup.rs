@@ -140,7 +140,8 @@ fn fallbacks(linkers: &[(String, LinkSettings)]) -> impl Iterator<Item = &(Strin
 }
 
 impl SetupPlan<'_> {
-    /// Does it. `confirm` is asked before the system's package manager is called. Failures of single tools are in the report.
+    /// Executes the plan. `confirm` is asked before the system's package manager is called. Failures of single tools are in
+    /// the report.
     pub fn execute(
         mut self,
         confirm: &dyn Fn(&Call) -> bool,
@@ -291,6 +292,10 @@ impl SetupPlan<'_> {
                     }
                     return Ok(());
                 }
+                // A file that cannot be written now cannot be written with other settings.
+                Err(error) if error.chain().any(<dyn std::error::Error>::is::<std::io::Error>) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     let failed = format!("{name}: {error:#}");
                     progress.note(&format!("{failed}; falling back"));
@@ -299,8 +304,7 @@ impl SetupPlan<'_> {
                 }
             }
         }
-        let failed =
-            "nothing could be set: a program of one line does not build here, even without our settings";
+        let failed = "a program of one line does not build here, even without our settings";
         last.map_or(Ok(()), |error| Err(error.context(failed)))
     }
 
@@ -308,7 +312,7 @@ impl SetupPlan<'_> {
     fn write(&mut self, settings: &LocalSettings, linker: &str, report: &mut SetupReport) -> Result<()> {
         let machine = &self.machine;
         let (root, environment, host) = (&machine.root, &machine.environment, machine.host.as_str());
-        // First: it undoes what a killed setup has left.
+        // It undoes what a killed setup has left, so it comes first.
         let (transaction, _) = Transaction::begin(root)?;
         let config = CargoConfig::load(root, environment);
         let conditions = cfg::settings(root, environment, host);

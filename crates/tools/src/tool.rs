@@ -224,23 +224,25 @@ impl Installer<'_> {
         }
         // The first on PATH may be broken, and a later one may work.
         for found in probed.found {
-            let proven = match known.proof(tool, &found, self.machine) {
-                Some(proven) => Ok(proven.clone()),
-                None => {
-                    outcome.proven_now = true;
-                    self.progress.detail(&format!("proving {} at {}", tool.name, found.path));
-                    let proving = Instant::now();
-                    let proven = uninterrupted(prove(tool, &found, self.machine))?;
-                    outcome.proof_ms += whole_milliseconds(proving.elapsed());
-                    proven
-                }
-            };
-            match proven {
-                Ok(proven) => {
-                    let key = proof_key(tool, &found, self.machine);
+            let key = proof_key(tool, &found, self.machine);
+            let earlier = kept(known.proofs.get(&tool.name), &key).cloned();
+            let proven = if let Some(earlier) = earlier {
+                Ok(earlier)
+            } else {
+                outcome.proven_now = true;
+                self.progress.detail(&format!("proving {} at {}", tool.name, found.path));
+                let proving = Instant::now();
+                let proven = uninterrupted(prove(tool, &found, self.machine))?;
+                outcome.proof_ms += whole_milliseconds(proving.elapsed());
+                if let Ok(proven) = &proven {
                     known.proofs.insert(tool.name.clone(), (key, proven.clone()));
                     // After each: an interruption costs one proof.
                     known.write(&self.machine.state_dir)?;
+                }
+                proven
+            };
+            match proven {
+                Ok(proven) => {
                     let Proven { evidence, link } = proven;
                     let link = link.filter(|_| tool.is_linker());
                     outcome.state =
@@ -310,11 +312,11 @@ pub fn install(
     let _lock = lock_exclusive(&machine.state_dir.join("lock"))?;
     let mut known = Known::read(&machine.state_dir);
     let installer = Installer { machine: &machine, to: Some(setup.install_to), confirm, progress };
-    let mut set_up = |tool: &Tool| {
+    let set_up = |tool: &Tool| {
         let tool = Tool { need: Need::Required, ..tool.clone() };
         installer.set_up(&PlannedTool::new(&tool, &machine, &known, installer.to)?, &mut known)
     };
-    tools.into_iter().map(|tool| set_up(tool)).collect()
+    tools.into_iter().map(set_up).collect()
 }
 
 fn named<'a>(tools: &'a [Tool], names: &[String]) -> Result<Vec<&'a Tool>> {

@@ -120,7 +120,7 @@ fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check 
     let Ok(inside) = file.strip_prefix(root) else {
         return Check::fail(&name, evidence, format!("remove `{key}` from {file}"));
     };
-    // The one part with dots in it would be the triple's.
+    // A triple may have dots in it.
     let last = key.rsplit('.').next().unwrap_or(key);
     let parts = if key.starts_with("target.") { vec!["target", host, last] } else { vec!["build", last] };
     let key = parts.into_iter().map(str::to_owned).collect();
@@ -128,7 +128,7 @@ fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check 
         .with_safe(SafeFix::RemoveKey { file: inside.to_owned(), key })
 }
 
-/// Flags for rustc have several sources, of which cargo takes one kind and drops the others without a word.
+/// Flags for rustc have several sources, of which cargo takes one kind and silently drops the others.
 pub(super) fn flags(subject: &Subject<'_>) -> Check {
     let workspace = subject.workspace;
     let (config, environment, root) = (&workspace.cargo_config, &workspace.environment, workspace.root());

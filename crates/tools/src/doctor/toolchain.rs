@@ -1,5 +1,5 @@
-//! Which toolchain is pinned, which one is used, whether this cargo is recent enough; and what can be checked if cargo cannot
-//! even read the workspace because a toolchain or a program is missing.
+//! Which toolchain is pinned and which one is used, whether this cargo is recent enough; and what can be checked if cargo
+//! cannot even read the workspace because a toolchain or a program is missing.
 
 use std::time::Duration;
 
