@@ -5,44 +5,38 @@
 //! Invariant: a diagnosis compiles nothing, starts no daemon and changes no file; only [`fix`] changes files, as one
 //! transaction that `setup --undo` undoes.
 
-mod cache;
-mod fixes;
-mod flags;
-mod resources;
-mod settings;
-mod sharing;
+mod configuration;
 mod toolchain;
-mod tools;
-mod unloaded;
-mod wrapper;
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
+use xtask_edit::{Edit, Transaction};
+use xtask_files::lock_exclusive;
+use xtask_units::inventory::profile_dirs;
 use xtask_units::{parallel, whole_milliseconds};
-use xtask_workspace::config::Setup;
-use xtask_workspace::{CargoVersion, Workspace, tracked};
+use xtask_workspace::config::{Need, Setup, Tool};
+use xtask_workspace::{CargoConfig, CargoVersion, Environment, Workspace};
 
-use crate::catalog::Tool;
-use crate::machine::Machine;
+use crate::edits::{commit, edits};
+use crate::machine::{Found, Machine, Probed, fitting_jobs, memory, probe};
 use crate::process::Interrupted;
+use crate::tool::Known;
 
-pub use fixes::{Fixed, SafeFix, fix};
-pub use unloaded::diagnose_unloaded;
+pub use crate::edits::SafeFix;
+pub use toolchain::diagnose_unloaded;
 
 /// The number of checks that run at once: most of them wait for a process.
 const AT_ONCE: usize = 6;
+const SETUP: &str = "cargo xtask setup";
 
-/// What a diagnosis works with.
 #[derive(Debug, Clone)]
 pub struct DoctorOptions {
-    /// The tools, in the order of the report.
     pub tools: Vec<Tool>,
-    /// What `[setup]` says.
     pub setup: Setup,
-    /// The number of units that cargo compiles at once by default.
     pub cores: usize,
 }
 
@@ -58,198 +52,431 @@ pub enum Status {
     Fail,
 }
 
-/// How something is fixed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Fix {
-    /// A command to paste, or a sentence.
     pub text: String,
     /// The same as a change that [`fix`] makes.
     pub safe: Option<SafeFix>,
 }
 
-/// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Check {
-    /// What it is about, such as `toolchain`.
     pub name: String,
-    /// Its result.
     pub status: Status,
-    /// What was seen, in one line.
     pub evidence: String,
-    /// Details, one line each.
-    pub more: Vec<String>,
     /// The fix; `None` only where there is nothing to do.
     pub fix: Option<Fix>,
 }
 
 impl Check {
-    fn new(name: &str, status: Status, evidence: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), status, evidence: evidence.into(), more: Vec::new(), fix: None }
-    }
-
     fn ok(name: &str, evidence: impl Into<String>) -> Self {
-        Self::new(name, Status::Ok, evidence)
+        let (name, evidence) = (name.to_owned(), evidence.into());
+        Self { name, status: Status::Ok, evidence, fix: None }
     }
 
     fn warn(name: &str, evidence: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self::new(name, Status::Warn, evidence).with_fix(fix)
+        let fix = Some(Fix { text: fix.into(), safe: None });
+        Self { status: Status::Warn, fix, ..Self::ok(name, evidence) }
     }
 
     fn fail(name: &str, evidence: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self::new(name, Status::Fail, evidence).with_fix(fix)
-    }
-
-    fn with_fix(mut self, text: impl Into<String>) -> Self {
-        self.fix = Some(Fix { text: text.into(), safe: None });
-        self
+        Self { status: Status::Fail, ..Self::warn(name, evidence, fix) }
     }
 
     fn with_safe(mut self, safe: SafeFix) -> Self {
-        if let Some(fix) = &mut self.fix {
-            fix.safe = Some(safe);
-        }
-        self
-    }
-
-    fn with_more(mut self, more: impl IntoIterator<Item = String>) -> Self {
-        self.more.extend(more);
+        self.fix = self.fix.map(|fix| Fix { safe: Some(safe), ..fix });
         self
     }
 }
 
-/// What was found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DoctorReport {
-    /// Every check.
     pub checks: Vec<Check>,
-    /// The files that a fix has changed before, relative to the workspace's root.
+    /// The files that a fix has changed before.
     pub changed: Vec<Utf8PathBuf>,
-    /// The signal that ended it.
     pub signal: Option<i32>,
-    /// How long it took, in milliseconds.
     pub took_ms: u64,
 }
 
 impl DoctorReport {
-    /// How many checks have this status.
     pub fn count(&self, status: Status) -> usize {
         self.checks.iter().filter(|check| check.status == status).count()
     }
-
-    /// Whether anything fails.
-    pub fn fails(&self) -> bool {
-        self.count(Status::Fail) > 0
-    }
-
-    /// What [`fix`] would do, each once.
-    pub fn safe_fixes(&self) -> Vec<&SafeFix> {
-        let all = self.checks.iter().filter_map(|check| check.fix.as_ref()?.safe.as_ref());
-        all.fold(Vec::new(), |mut fixes, fix| {
-            if !fixes.contains(&fix) {
-                fixes.push(fix);
-            }
-            fixes
-        })
-    }
 }
 
-/// What is checked.
 struct Subject<'a> {
     workspace: &'a Workspace,
     options: &'a DoctorOptions,
     machine: Machine,
     cargo: CargoVersion,
-    /// The files that git tracks, relative to the root; `None` without git.
-    tracked: Option<Vec<Utf8PathBuf>>,
+    known: Known,
 }
 
-impl Subject<'_> {
-    fn root(&self) -> &Utf8Path {
-        self.workspace.root()
-    }
-
-    /// `path` for messages: relative to the root if it is there.
-    fn shown<'a>(&self, path: &'a Utf8Path) -> &'a str {
-        shown(path, self.root())
-    }
-}
-
-fn shown<'a>(path: &'a Utf8Path, root: &Utf8Path) -> &'a str {
-    path.strip_prefix(root).unwrap_or(path).as_str()
-}
-
-/// Checks that are made together. Where one fails with anything but a signal, a check with the name of the group says so.
+/// Checks that are made together.
 type Group = (&'static str, fn(&Subject<'_>) -> Result<Vec<Check>>);
 
-/// In the order of the report.
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 9] = [
     ("toolchain", toolchain::check),
-    ("cargo", |subject| Ok(toolchain::check_cargo(subject))),
-    ("tools", tools::check),
-    ("sccache", cache::check),
-    ("settings", |subject| Ok(settings::check(subject))),
-    ("rustflags", |subject| Ok(flags::check(subject))),
-    ("wrapper", wrapper::check),
-    ("memory", |subject| Ok(resources::memory(subject))),
-    ("disk", |subject| Ok(resources::disk(subject))),
-    ("target dir", |subject| Ok(sharing::check(subject))),
+    ("tools", tools),
+    ("sccache", configuration::cache),
+    ("settings", |subject| Ok(configuration::settings(subject))),
+    ("rustflags", |subject| Ok(vec![configuration::flags(subject)])),
+    ("wrapper", configuration::wrappers),
+    ("memory", |subject| Ok(memory_for_jobs(subject).into_iter().collect())),
+    ("disk", |subject| Ok(disk(subject))),
+    ("target dir", |subject| Ok(vec![target_dir(subject)])),
 ];
 
-/// The checks of a group. Fails only for a signal that came meanwhile.
-fn checks((name, check): &Group, subject: &Subject<'_>) -> Result<Vec<Check>, Interrupted> {
-    check(subject).or_else(|error| {
-        let error = error.downcast::<Interrupted>().map_or_else(Ok, Err)?;
-        Ok(vec![Check::warn(name, format!("could not be checked: {error:#}"), "fix what the error names")])
-    })
-}
-
-/// Makes every check.
-///
-/// Fails where not even the compiler can be asked. What single checks fail at is in the report.
+/// Makes every check. Fails if not even the compiler can be asked.
 pub fn diagnose(workspace: &Workspace, options: &DoctorOptions) -> Result<DoctorReport> {
     let started = Instant::now();
-    let (root, environment) = (workspace.root(), &workspace.environment);
-    let (machine, cargo, tracked) = std::thread::scope(|scope| {
-        let machine = scope.spawn(|| Machine::of(workspace));
-        let cargo = scope.spawn(|| CargoVersion::of(root, environment));
-        let tracked = tracked(root, environment);
-        (join(machine), join(cargo), tracked)
-    });
-    let subject = Subject { workspace, options, machine: machine?, cargo: cargo?, tracked };
-    let mut report = DoctorReport { checks: Vec::new(), changed: Vec::new(), signal: None, took_ms: 0 };
-    for checked in parallel(AT_ONCE, &GROUPS, |group| checks(group, &subject)) {
+    let machine = Machine::of(workspace)?;
+    let cargo = CargoVersion::of(workspace.root(), &workspace.environment)?;
+    let known = Known::read(&machine.state_dir);
+    let subject = Subject { workspace, options, machine, cargo, known };
+    let mut report = DoctorReport::default();
+    for ((name, _), checked) in GROUPS.iter().zip(parallel(AT_ONCE, &GROUPS, |(_, check)| check(&subject))) {
         match checked {
             Ok(checks) => report.checks.extend(checks),
-            Err(interrupted) => report.signal = Some(interrupted.signal),
+            Err(error) if error.is::<Interrupted>() => report.signal = crate::interrupted(&error),
+            Err(error) => {
+                let evidence = format!("could not be checked: {error:#}");
+                report.checks.push(Check::warn(name, evidence, "fix what the error names"));
+            }
         }
     }
     report.took_ms = whole_milliseconds(started.elapsed());
     Ok(report)
 }
 
-/// A panic of the other thread continues in this one.
-fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fixed {
+    pub done: Vec<String>,
+    pub edits: Vec<Edit>,
+}
+
+/// Makes every safe fix of `report`: all of them, or none. `cargo xtask setup --undo` takes them back.
+pub fn fix(workspace: &Workspace, report: &DoctorReport) -> Result<Fixed> {
+    let mut fixes = Vec::new();
+    for fix in report.checks.iter().filter_map(|check| check.fix.as_ref()?.safe.as_ref()) {
+        if !fixes.contains(&fix) {
+            fixes.push(fix);
+        }
+    }
+    if fixes.is_empty() {
+        return Ok(Fixed { done: Vec::new(), edits: Vec::new() });
+    }
+    let root = workspace.root();
+    // A setup that runs now changes the same files.
+    let _lock = lock_exclusive(&workspace.state_dir().join("setup/lock"))?;
+    let edits = edits(root, fixes.iter().copied())?;
+    let (transaction, _) = Transaction::begin(root)?;
+    commit(&transaction, root, &edits, || Ok(())).context("failed to fix")?;
+    Ok(Fixed { done: fixes.iter().map(ToString::to_string).collect(), edits })
+}
+
+/// The tools of the catalog: there or not, proven or not, and whether there are several versions of one.
+fn tools(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    let Subject { machine, known, options, .. } = subject;
+    let wanted = options.tools.iter().filter(|tool| tool.need != Need::Unwanted).collect::<Vec<_>>();
+    let checks = parallel(AT_ONCE, &wanted, |tool| {
+        let probed = probe(tool, machine)?;
+        let proof = probed.found.first().and_then(|found| known.proof(tool, found, machine));
+        Ok(judge_tool(tool, &probed, proof.map(|proven| proven.evidence.as_str())))
+    });
+    checks.into_iter().collect()
+}
+
+fn judge_tool(tool: &Tool, probed: &Probed, proof: Option<&str>) -> Check {
+    let name = format!("tool {}", tool.name);
+    let Some((found, others)) = probed.found.split_first() else {
+        let unsuited = probed.unsuited.first().map(|unsuited| format!("{}: {}", unsuited.path, unsuited.why));
+        let why = unsuited.unwrap_or_else(|| "it is not installed".to_owned());
+        if tool.need == Need::Required {
+            return Check::fail(&name, format!("{why}, and it is required"), SETUP);
+        }
+        let instead = if tool.without.is_empty() { "nothing" } else { &tool.without };
+        return Check::warn(&name, format!("{why}; used instead: {instead}"), SETUP);
+    };
+    let version = |found: &Found| found.version.clone().unwrap_or_else(|| "no version".to_owned());
+    let here = format!("{} ({})", version(found), found.path);
+    // Other names, such as `clang-19` beside `clang`, are other programs on purpose.
+    let same_name = |path: &Utf8Path| path.file_name() == found.path.file_name();
+    let others = others.iter().map(|other| (&other.path, version(other)));
+    let unsuited = probed.unsuited.iter().map(|other| (&other.path, other.why.clone()));
+    let others = others.chain(unsuited).filter(|(path, _)| same_name(path)).collect::<Vec<_>>();
+    if others.iter().any(|(_, other)| *other != version(found)) {
+        let others = others.iter().map(|(path, version)| format!("{version} ({path})")).collect::<Vec<_>>();
+        return Check::warn(
+            &name,
+            format!("several versions: {here} is used, not {}", others.join(", ")),
+            "remove the versions that are not meant, or change the order of PATH",
+        );
+    }
+    match proof {
+        Some(evidence) => Check::ok(&name, format!("{here}: {evidence}")),
+        None => Check::warn(&name, format!("{here}: not proven to work as it is now"), SETUP),
+    }
+}
+
+fn memory_for_jobs(subject: &Subject<'_>) -> Option<Check> {
+    let (config, environment) = (&subject.workspace.cargo_config, &subject.workspace.environment);
+    let jobs = jobs(config, environment, subject.options.cores);
+    let (free, total) = memory()?;
+    Some(judge_memory(jobs, subject.options.setup.memory_per_job, free, total))
+}
+
+/// How many compilers cargo runs at once, and what says so.
+fn jobs(config: &CargoConfig, environment: &Environment, cores: usize) -> (usize, String) {
+    // A negative number is counted from that of the cores.
+    let read = |number: i64| match number {
+        ..0 => Some(cores.saturating_sub(usize::try_from(-number).ok()?).max(1)),
+        _ => usize::try_from(number).ok(),
+    };
+    let variable = environment.get("CARGO_BUILD_JOBS").and_then(|jobs| read(jobs.parse().ok()?));
+    if let Some(jobs) = variable {
+        return (jobs, "CARGO_BUILD_JOBS".to_owned());
+    }
+    let set =
+        config.set_in(&["build", "jobs"]).next().map(|(file, value)| (value.as_integer(), file.to_string()));
+    let in_file = set.and_then(|(jobs, file)| Some((read(jobs?)?, file)));
+    in_file.unwrap_or_else(|| (cores, "one for each core".to_owned()))
+}
+
+fn judge_memory((jobs, by): (usize, String), per_job: u64, free: u64, total: u64) -> Check {
+    const NAME: &str = "memory";
+    let need = per_job.saturating_mul(u64::try_from(jobs).unwrap_or(u64::MAX));
+    let claim = format!("{jobs} jobs ({by}) of {} each", size(per_job));
+    let (needed, free_now, all) = (size(need), size(free), size(total));
+    if let Some(fitting) = fitting_jobs(jobs, total, per_job) {
+        let fix = format!("cargo xtask setup, which sets jobs = {fitting} for this machine");
+        return Check::warn(NAME, format!("{claim} need {needed}, and there are {all}"), fix);
+    }
+    if let Some(fitting) = fitting_jobs(jobs, free, per_job) {
+        let evidence = format!("{claim} need {needed}, and {free_now} of {all} are free now");
+        return Check::warn(NAME, evidence, format!("close other programs, or build with --jobs {fitting}"));
+    }
+    Check::ok(NAME, format!("{claim}; {free_now} of {all} are free"))
+}
+
+fn disk(subject: &Subject<'_>) -> Vec<Check> {
+    let facts = &subject.workspace.facts;
+    let mut dirs = vec![&facts.target_dir];
+    if !facts.build_dir.starts_with(&facts.target_dir) {
+        dirs.push(&facts.build_dir);
+    }
+    dirs.into_iter().filter_map(|dir| Some(judge_disk(dir, free_on_disk(dir)?))).collect()
+}
+
+/// The free bytes on the file system of `dir`, or of the nearest folder above it that exists, where the system says so.
+fn free_on_disk(dir: &Utf8Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let existing = dir.ancestors().find(|dir| dir.exists())?;
+        let status = rustix::fs::statvfs(existing.as_std_path()).ok()?;
+        Some(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+    #[cfg(not(unix))]
+    dir.parent().and(None)
+}
+
+fn judge_disk(dir: &Utf8Path, free: u64) -> Check {
+    const NAME: &str = "disk";
+    const FIX: &str = "cargo xtask clean-stale";
+    let evidence = format!("{} free for {dir}", size(free));
+    match free >> 30 {
+        // In GiB: here a build of a normal workspace fails halfway, and below 5 the next one may.
+        0 => Check::fail(NAME, evidence, FIX),
+        1..5 => Check::warn(NAME, evidence, FIX),
+        _ => Check::ok(NAME, evidence),
+    }
+}
+
+/// Whether another checkout of this workspace builds into the same target dir: both have the same unit ids, and can get
+/// each other's code.
+fn target_dir(subject: &Subject<'_>) -> Check {
+    const NAME: &str = "target dir";
+    let (root, facts) = (subject.workspace.root(), &subject.workspace.facts);
+    let target = &facts.target_dir;
+    let ours = facts.packages.iter().flat_map(|package| &package.targets);
+    let ours = ours.filter_map(|target| target.path.strip_prefix(root).ok()).collect::<Vec<_>>();
+    let foreign = sources(&facts.build_dir, target).into_iter();
+    let foreign =
+        foreign.filter(|source| !facts.packages.iter().any(|package| source.starts_with(&package.dir)));
+    let others = foreign.filter_map(|source| Some(checkout_of(&source, &ours)?.to_owned()));
+    let others = others.filter(|other| other != root && other.join("Cargo.toml").is_file());
+    let others = others.map(Utf8PathBuf::into_string).collect::<BTreeSet<_>>();
+    if !others.is_empty() {
+        let names = others.into_iter().collect::<Vec<_>>().join(", ");
+        return Check::fail(
+            NAME,
+            format!("{target} also holds builds of another checkout, with the same unit ids: {names}"),
+            "give each checkout a target dir of its own: unset CARGO_TARGET_DIR, or remove build.target-dir",
+        );
+    }
+    let place = if target.starts_with(root) { "in the workspace" } else { "outside of the workspace" };
+    Check::ok(NAME, format!("{target}, {place}, holds no builds of another checkout"))
+}
+
+/// The root of another checkout that `source` belongs to, if it is called as one of `ours`, which are the sources of our
+/// targets relative to our root.
+fn checkout_of<'a>(source: &'a Utf8Path, ours: &[&Utf8Path]) -> Option<&'a Utf8Path> {
+    let ours = ours.iter().find(|ours| source.ends_with(ours))?;
+    source.ancestors().nth(ours.components().count())
+}
+
+/// The sources of the final artifacts in the target dir: cargo lists them beside each artifact, in the form of a Makefile.
+fn sources(build: &Utf8Path, target: &Utf8Path) -> Vec<Utf8PathBuf> {
+    /// The most lists that are read for a profile; they are a few kilobytes each.
+    const MOST: usize = 100;
+    let mut sources = Vec::new();
+    for profile in profile_dirs(build, target) {
+        let lists = profile.path.read_dir_utf8().into_iter().flatten().flatten();
+        for list in lists.filter(|entry| entry.path().extension() == Some("d")).take(MOST) {
+            sources.extend(listed(&std::fs::read_to_string(list.path()).unwrap_or_default()));
+        }
+    }
+    sources
+}
+
+/// The absolute paths after `output: `; a space in a path is written `\ `.
+fn listed(text: &str) -> Vec<Utf8PathBuf> {
+    let lists = text.lines().filter_map(|line| line.split_once(": "));
+    let words = lists.flat_map(|(_, list)| {
+        let list = list.replace("\\ ", "\0");
+        list.split(' ').map(|word| Utf8PathBuf::from(word.replace('\0', " "))).collect::<Vec<_>>()
+    });
+    words.filter(|path| path.is_absolute()).collect()
 }
 
 /// Bytes as people read them: whole MiB below 10 GiB, GiB with one digit above.
 fn size(bytes: u64) -> String {
-    const MIB: u64 = 1 << 20;
     if bytes < 10 << 30 {
-        format!("{} MiB", bytes / MIB)
+        format!("{} MiB", bytes >> 20)
     } else {
         format!("{:.1} GiB", bytes as f64 / (1_u64 << 30) as f64)
     }
 }
 
-/// The first few of `things`, and how many more there are.
-fn some<T: AsRef<str>>(things: &[T], most: usize) -> String {
-    let first = things.iter().take(most).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
-    match things.len().saturating_sub(most) {
-        0 => first,
-        more => format!("{first} and {more} more"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::catalog;
+    use crate::machine::Unsuited;
+
+    #[test]
+    fn what_a_tool_lacks_weighs_as_much_as_it_is_wanted() {
+        let tools = catalog(&[], "x86_64-unknown-linux-gnu").unwrap();
+        let wanted = tools.iter().find(|tool| tool.name == "mold").unwrap().clone();
+        let required = Tool { need: Need::Required, ..wanted.clone() };
+        let program = |path: &str, version: &str| Found { path: path.into(), version: Some(version.into()) };
+        let found = |others: &[Found]| {
+            let found = [&[program("/usr/bin/mold", "2.4.0")], others].concat();
+            Probed { found, unsuited: Vec::new() }
+        };
+        let unsuited = Unsuited { path: "/usr/bin/mold".into(), why: "it is 0.9".into() };
+        let unsuited = Probed { found: Vec::new(), unsuited: vec![unsuited] };
+        let (missing, one) = (Probed::default(), found(&[]));
+        let other_name = found(&[program("/opt/bin/mold-1", "1.0.0")]);
+        let (same, older) =
+            (found(&[program("/opt/bin/mold", "2.4.0")]), found(&[program("/opt/bin/mold", "1.0.0")]));
+        // the tool, its programs, its proof; the status, and a part of the evidence
+        let table = [
+            (&wanted, &missing, None, Status::Warn, "used instead: rust-lld"),
+            (&required, &missing, None, Status::Fail, "it is required"),
+            (&wanted, &unsuited, None, Status::Warn, "it is 0.9; used instead"),
+            (&required, &unsuited, None, Status::Fail, "it is 0.9, and it is required"),
+            (&wanted, &one, None, Status::Warn, "not proven"),
+            (&wanted, &one, Some("linked"), Status::Ok, "2.4.0 (/usr/bin/mold): linked"),
+            (&wanted, &same, Some("linked"), Status::Ok, "linked"),
+            (&wanted, &other_name, Some("linked"), Status::Ok, "linked"),
+            (&wanted, &older, Some("linked"), Status::Warn, "is used, not 1.0.0 (/opt/bin/mold)"),
+        ];
+        for (tool, probed, proof, status, evidence) in table {
+            let check = judge_tool(tool, probed, proof);
+            assert_eq!(check.status, status, "{check:?}");
+            assert!(check.evidence.contains(evidence), "{check:?}");
+            assert_eq!(check.fix.is_some(), status != Status::Ok);
+        }
+    }
+
+    #[test]
+    fn jobs_are_compared_with_memory() {
+        let gib = 1_u64 << 30;
+        // jobs, GiB in all, GiB free; how it is, a part of the fix
+        let table = [
+            (2, 16, 8, Status::Ok, ""),
+            (16, 16, 16, Status::Warn, "jobs = 8"),
+            (4, 16, 5, Status::Warn, "--jobs 2"),
+        ];
+        for (jobs, total, free, status, fix) in table {
+            let check = judge_memory((jobs, "x".to_owned()), 2 * gib, free * gib, total * gib);
+            assert_eq!(check.status, status, "{check:?}");
+            assert!(check.fix.map_or(String::new(), |fix| fix.text).contains(fix));
+        }
+    }
+
+    #[test]
+    fn the_number_of_jobs_is_the_one_that_cargo_takes() {
+        // [build] jobs, CARGO_BUILD_JOBS, what it comes to with 8 cores
+        let table = [
+            ("", None, 8),
+            ("[build]\njobs = 3\n", None, 3),
+            ("[build]\njobs = -2\n", None, 6),
+            ("[build]\njobs = 3\n", Some("5"), 5),
+            ("[build]\njobs = 'default'\n", None, 8),
+        ];
+        for (text, variable, expected) in table {
+            let dir = xtask_testkit::TempDir::new("doctor-jobs");
+            dir.write(".cargo/config.toml", text);
+            let mut environment = Environment::default();
+            environment.set("CARGO_HOME", dir.path().join("home").as_str());
+            if let Some(variable) = variable {
+                environment.set("CARGO_BUILD_JOBS", variable);
+            }
+            assert_eq!(
+                jobs(&CargoConfig::load(dir.path(), &environment), &environment, 8).0,
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn little_room_warns_and_less_fails() {
+        let table = [(5120, Status::Ok), (5119, Status::Warn), (1024, Status::Warn), (1023, Status::Fail)];
+        for (mib, status) in table {
+            assert_eq!(judge_disk("/t".into(), mib << 20).status, status, "{mib}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_folder_need_not_be_there_yet() {
+        let dir = xtask_testkit::TempDir::new("doctor-disk");
+        assert!(free_on_disk(&dir.path().join("not/there")).is_some());
+    }
+
+    #[test]
+    fn another_checkout_is_found_by_sources_with_the_same_names() {
+        let ours = [Utf8Path::new("app/src/main.rs"), Utf8Path::new("src/lib.rs")];
+        let table = [
+            ("/other/app/src/main.rs", Some("/other")),
+            ("/other/src/lib.rs", Some("/other")),
+            ("/other/tool/src/main.rs", None),
+            ("/other/myapp/src/main.rs", None),
+        ];
+        for (source, root) in table {
+            assert_eq!(checkout_of(source.into(), &ours).map(Utf8Path::as_str), root, "{source}");
+        }
+    }
+
+    #[test]
+    fn the_lists_that_cargo_writes_are_read() {
+        let text = "/t/debug/app: /w/app/src/main.rs /my\\ disk/lib.rs relative.rs\n\n# comment\n";
+        assert_eq!(listed(text), ["/w/app/src/main.rs", "/my disk/lib.rs"]);
     }
 }

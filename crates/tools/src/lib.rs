@@ -6,26 +6,26 @@
 
 mod catalog;
 pub mod doctor;
+mod download;
+mod edits;
 mod install;
-mod linker_name;
+mod link;
 mod machine;
-mod memory;
-mod needs;
-mod probe;
 mod process;
 mod prove;
 pub mod race;
 mod settings;
 mod setup;
+mod tool;
 
-pub use catalog::{CATALOG, LinkSettings, Tool, catalog};
-pub use install::{Outdated, Step};
-pub use machine::{Machine, private_bin};
-pub use needs::{Missing, install, missing};
-pub use probe::{Found, Probed, Unsuited, probe};
-pub use prove::{Proven, prove};
-pub use settings::{LOCAL_FILE, LocalSettings, Overruled, SetupUndo, add_include, includes, local_file};
-pub use setup::{Outcome, PlannedTool, SetupOptions, SetupPlan, SetupReport, State};
+pub use catalog::catalog;
+pub use edits::{SetupUndo, add_include, includes};
+pub use link::LinkSettings;
+pub use machine::Machine;
+pub use settings::{LocalSettings, Overruled};
+pub use setup::{SetupOptions, SetupPlan, SetupReport};
+pub use tool::{Missing, Outcome, PlannedTool, State, install, missing};
+pub use xtask_workspace::LOCAL_FILE;
 
 /// The signal that `error` is about, if it is about one.
 pub fn interrupted(error: &anyhow::Error) -> Option<i32> {

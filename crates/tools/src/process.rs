@@ -1,33 +1,29 @@
-//! Calls of programs that may hang, fail or answer nonsense.
+//! Calls of programs that may hang, fail or print nonsense.
 
 use std::fmt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use xtask_units::process::{Ended, Out, Stream, run};
+use xtask_units::process::{Ended, Out, run};
 use xtask_workspace::{Call, Environment};
 
-/// The most output that is kept; the programs that are called here answer in less.
+/// The most output that is kept, in bytes.
 const MOST_BYTES: usize = 8 << 20;
 
-/// What a program said, and how it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a program printed, and how it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Output {
-    /// Standard output, at most [`MOST_BYTES`].
     pub(crate) stdout: String,
-    /// Standard error, at most [`MOST_BYTES`].
     pub(crate) stderr: String,
-    /// Whether it ended with exit code 0.
-    pub(crate) success: bool,
+    /// The exit code; `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
 }
 
 /// A signal that came during a call: code that continues after other failures stops at this one.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
-    /// Its number.
     pub(crate) signal: i32,
-    /// The call, as it is pasted.
     pub(crate) call: String,
 }
 
@@ -39,37 +35,23 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Makes the call and waits for it, at most `limit`. A call that fails is not an error here; one that cannot be started
-/// or does not end in time is. So is a signal that came meanwhile ([`Interrupted`]), which our own caller must see.
-pub(crate) fn output(call: &Call, environment: &Environment, limit: Duration) -> Result<Output> {
-    let (mut stdout, mut stderr) = (String::new(), String::new());
-    let ended = run(call, environment, Some(limit), Out::Lines, &mut |stream, line| {
-        let text = if stream == Stream::Out { &mut stdout } else { &mut stderr };
-        if text.len() + line.len() < MOST_BYTES {
-            text.push_str(line);
-            text.push('\n');
-        }
-    })?;
-    Ok(Output { stdout, stderr, success: status_of(call, &ended, limit)?.success() })
+/// The result, or the error if it is [`Interrupted`]: `uninterrupted(…)?` continues after any other failure.
+pub(crate) fn uninterrupted<T>(result: Result<T>) -> Result<Result<T>> {
+    match result {
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        result => Ok(result),
+    }
 }
 
-/// How a call ended whose standard output was passed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Streamed {
-    /// Standard error, at most [`MOST_BYTES`].
-    pub(crate) stderr: String,
-    /// The exit code; `None` when a signal ended it.
-    pub(crate) code: Option<i32>,
-}
-
-/// As [`output`], for a call whose standard output is bytes: `on_bytes` gets them while it runs. When that fails, the
-/// process is killed and that error returned.
+/// Makes the call and waits for it, at most `limit`; `on_bytes` gets its standard output. A call that fails is not an
+/// error here. An error is a call that cannot be started or does not end in time, one whose `on_bytes` fails, which is
+/// killed, and a signal ([`Interrupted`]).
 pub(crate) fn streamed(
     call: &Call,
     environment: &Environment,
     limit: Duration,
     on_bytes: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<Streamed> {
+) -> Result<Output> {
     let mut stderr = String::new();
     let ended = run(call, environment, Some(limit), Out::Bytes(on_bytes), &mut |_, line| {
         if stderr.len() + line.len() < MOST_BYTES {
@@ -77,11 +59,11 @@ pub(crate) fn streamed(
             stderr.push('\n');
         }
     })?;
-    Ok(Streamed { stderr, code: status_of(call, &ended, limit)?.code() })
+    Ok(Output { stdout: String::new(), stderr, code: status_of(call, &ended, limit)?.code() })
 }
 
 /// The status of a call that ended; an error for a signal and a timeout.
-fn status_of(call: &Call, ended: &Ended, limit: Duration) -> Result<ExitStatus> {
+pub(crate) fn status_of(call: &Call, ended: &Ended, limit: Duration) -> Result<ExitStatus> {
     if let Some(signal) = ended.signal {
         return Err(Interrupted { signal, call: call.to_string() }.into());
     }
@@ -91,13 +73,25 @@ fn status_of(call: &Call, ended: &Ended, limit: Duration) -> Result<ExitStatus> 
     Ok(ended.status)
 }
 
-/// As [`output`]; a call that fails is an error too, which quotes the end of its output.
+/// As [`streamed`], for a call that prints text. A call that fails is an error too, which quotes the end of its output.
 pub(crate) fn successful(call: &Call, environment: &Environment, limit: Duration) -> Result<Output> {
     let output = output(call, environment, limit)?;
-    if !output.success {
+    if output.code != Some(0) {
         bail!("`{call}` failed: {}", last_lines(&output.stderr, &output.stdout));
     }
     Ok(output)
+}
+
+/// As [`streamed`], for a call that prints text.
+pub(crate) fn output(call: &Call, environment: &Environment, limit: Duration) -> Result<Output> {
+    let mut stdout = Vec::new();
+    let output = streamed(call, environment, limit, &mut |bytes| {
+        if stdout.len() + bytes.len() < MOST_BYTES {
+            stdout.extend_from_slice(bytes);
+        }
+        Ok(())
+    })?;
+    Ok(Output { stdout: String::from_utf8_lossy(&stdout).into_owned(), ..output })
 }
 
 /// The end of a failed call's output, in one line; standard error is preferred.
@@ -105,7 +99,7 @@ pub(crate) fn last_lines(stderr: &str, stdout: &str) -> String {
     let text = if stderr.trim().is_empty() { stdout } else { stderr };
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
     let last = &lines[lines.len().saturating_sub(3)..];
-    if last.is_empty() { "it said nothing".to_owned() } else { last.join("; ") }
+    if last.is_empty() { "it printed nothing".to_owned() } else { last.join("; ") }
 }
 
 #[cfg(test)]
@@ -135,6 +129,6 @@ mod tests {
         let error = successful(&call, &Environment::current(), Duration::from_secs(20)).unwrap_err();
         assert_eq!(error.to_string(), "`sh -c 'echo first >&2; echo why >&2; exit 3'` failed: first; why");
         let silent = successful(&sh("exit 1"), &Environment::current(), Duration::from_secs(20)).unwrap_err();
-        assert!(silent.to_string().ends_with("failed: it said nothing"), "{silent}");
+        assert!(silent.to_string().ends_with("failed: it printed nothing"), "{silent}");
     }
 }

@@ -1,177 +1,202 @@
 //! The settings of this machine: `.cargo/xtask.local.toml`, which git ignores and cargo's configuration includes if it
-//! exists.
+//! exists. And what cargo makes of them beside the user's own.
 //!
 //! Invariant: the file holds only what was proven on this machine; a checkout without it builds as if there were no suite.
-
-mod include;
-mod overruled;
-mod undo;
 
 use std::fmt::Write as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use toml_edit::Value;
-use xtask_edit::Node;
 use xtask_workspace::{CargoConfig, Environment, target_variable};
-pub use xtask_workspace::{LOCAL_FILE, local_file};
 
-use crate::catalog::LinkSettings;
-
-pub(crate) use include::{Around, config_file, edits, read, with_line};
-pub use include::{add_include, includes};
-pub use overruled::Overruled;
-pub(crate) use overruled::{overruled, replaced, variables_that_void_flags};
-pub use undo::SetupUndo;
-pub(crate) use undo::record;
+use crate::link::LinkSettings;
 
 /// The first line of the file.
-const HEADER: &str = "# The settings of this machine, written and proven by `cargo xtask setup`.";
+pub(crate) const HEADER: &str = "# The settings of this machine, written and proven by `cargo xtask setup`.";
 
-/// What is set for this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LocalSettings {
-    /// How rustc links.
     pub link: Option<LinkSettings>,
-    /// The compiler cache that wraps rustc.
     pub rustc_wrapper: Option<Utf8PathBuf>,
-    /// The number of compilers that run at once; `None` leaves it to cargo, which uses the number of cores.
     pub jobs: Option<usize>,
 }
 
-/// The table in which our rustflags are written: cargo uses one of them and drops the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FlagsTable {
+impl LocalSettings {
+    pub(crate) fn text(&self, host: &str, flags: FlagsTable) -> String {
+        let mut text = format!(
+            "{HEADER} Git ignores this file.
+# To undo them: cargo xtask setup --undo
+# If a program that is named here is removed, cargo cannot start rustc any more: then delete this file.
+"
+        );
+        let quoted = |text: &str| Value::from(text).to_string();
+        let link = self.link.clone().unwrap_or_default();
+        let list = link.rustflags.iter().map(|flag| quoted(flag)).collect::<Vec<_>>().join(", ");
+        let rustflags = (!list.is_empty()).then(|| format!("rustflags = [{list}]\n"));
+        let (in_build, in_target) = match flags {
+            FlagsTable::Build => (rustflags, None),
+            FlagsTable::Target => (None, rustflags),
+        };
+        let wrapper = self.rustc_wrapper.as_ref().map(|path| quoted(path.as_str()));
+        let wrapper = wrapper.map(|wrapper| format!("rustc-wrapper = {wrapper}\n"));
+        let jobs = self.jobs.map(|jobs| format!("jobs = {jobs}\n"));
+        let linker = link.linker.map(|linker| format!("linker = {}\n", quoted(&linker)));
+        let build = [wrapper, jobs, in_build].into_iter().flatten().collect::<String>();
+        let target = [linker, in_target].into_iter().flatten().collect::<String>();
+        for (table, keys) in [("build".to_owned(), build), (format!("target.{host}"), target)] {
+            if !keys.is_empty() {
+                let _ = write!(text, "\n[{table}]\n{keys}");
+            }
+        }
+        text
+    }
+
+    pub(crate) fn read(path: &Utf8Path, host: &str) -> Self {
+        let file = CargoConfig::of_file(path);
+        let value = |keys: &[&str]| file.set_in(keys).next().map(|(_, value)| value.clone());
+        let flags = value(&["target", host, "rustflags"]).or_else(|| value(&["build", "rustflags"]));
+        let flags = flags.as_ref().and_then(Value::as_array).into_iter().flatten();
+        let link = LinkSettings {
+            linker: file.string(&["target", host, "linker"]),
+            rustflags: flags.filter_map(Value::as_str).map(str::to_owned).collect(),
+        };
+        Self {
+            link: Some(link).filter(|link| !link.is_default()),
+            rustc_wrapper: file.string(&["build", "rustc-wrapper"]).map(Utf8PathBuf::from),
+            jobs: value(&["build", "jobs"]).and_then(|jobs| usize::try_from(jobs.as_integer()?).ok()),
+        }
+    }
+}
+
+/// The variables in the environment that void rustflags of every configuration file. Cargo uses the first that is set; an
+/// empty one voids them too (seen with cargo 1.95).
+pub(crate) fn variables_that_void_flags(environment: &Environment) -> Vec<&'static str> {
+    let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
+    names.into_iter().filter(|name| environment.even_empty(name).is_some()).collect()
+}
+
+/// A table of rustflags: cargo uses one of them and drops the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlagsTable {
     /// `[target.HOST]`
     Target,
     /// `[build]`
     Build,
 }
 
-/// The variables that add rustflags to a table of cargo's configuration, with their values; empty ones add nothing.
-pub(crate) fn flag_variables<'a>(
-    environment: &'a Environment,
-    host: &str,
-) -> impl Iterator<Item = (FlagsTable, &'a str)> {
-    let names = [
-        (FlagsTable::Target, target_variable(host, "RUSTFLAGS")),
-        (FlagsTable::Build, "CARGO_BUILD_RUSTFLAGS".to_owned()),
-    ];
-    names.into_iter().filter_map(|(table, name)| Some((table, environment.get(&name)?)))
-}
-
-/// The table for our rustflags that voids none of the user's: `target.*` silently voids `build.*`, so ours go where the
-/// workspace or the user has theirs. Settings in `ours` do not count, and neither do empty ones. `holds` says whether a
-/// condition `cfg(…)` does.
-pub(crate) fn flags_table(
-    config: &CargoConfig,
-    environment: &Environment,
-    host: &str,
-    ours: &Utf8Path,
-    holds: &dyn Fn(&str) -> bool,
-) -> FlagsTable {
-    let is_something = |value: &Value| match value {
-        Value::Array(list) => !list.is_empty(),
-        other => other.as_str().is_none_or(|text| !text.trim().is_empty()),
-    };
-    let theirs = |keys: &[&str]| config.set_in(keys).any(|(path, value)| path != ours && is_something(value));
-    let by_variable = |table| flag_variables(environment, host).any(|(of, _)| of == table);
-    let targets = config.targets();
-    let in_target = targets
-        .iter()
-        .filter(|name| theirs(&["target", name, "rustflags"]))
-        .any(|name| name == host || (name.starts_with("cfg(") && holds(name)));
-    let in_build = theirs(&["build", "rustflags"]) || by_variable(FlagsTable::Build);
-    if in_build && !in_target && !by_variable(FlagsTable::Target) {
-        FlagsTable::Build
-    } else {
-        FlagsTable::Target
-    }
-}
-
 impl FlagsTable {
-    /// The keys of the flags.
-    pub(crate) fn keys(self, host: &str) -> Vec<&str> {
-        match self {
+    pub(crate) fn keys(self, host: &str) -> Vec<String> {
+        let keys = match self {
             Self::Target => vec!["target", host, "rustflags"],
             Self::Build => vec!["build", "rustflags"],
-        }
+        };
+        keys.into_iter().map(str::to_owned).collect()
     }
 }
 
-impl LocalSettings {
-    /// Whether nothing is set.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+/// Who sets rustflags, in words. Empty flags do not count.
+#[derive(Debug)]
+pub(crate) struct FlagSources {
+    /// For the host: tables `[target.…]` and a variable.
+    pub(crate) target: Vec<String>,
+    /// `[build]`, or its variable.
+    pub(crate) build: Vec<String>,
+}
+
+impl FlagSources {
+    /// Reads the files that `counts` says, and the tables whose condition `cfg(…)` `holds` says.
+    pub(crate) fn of(
+        config: &CargoConfig,
+        environment: &Environment,
+        host: &str,
+        counts: &dyn Fn(&Utf8Path) -> bool,
+        holds: &dyn Fn(&str) -> bool,
+    ) -> Self {
+        let is_something = |value: &Value| match value {
+            Value::Array(list) => !list.is_empty(),
+            other => other.as_str().is_none_or(|text| !text.trim().is_empty()),
+        };
+        let in_files = |keys: &[&str]| {
+            let files = config.set_in(keys).filter(|(path, value)| counts(path) && is_something(value));
+            let key =
+                keys.iter().map(|key| if key.contains('(') { format!("'{key}'") } else { (*key).to_owned() });
+            let key = key.collect::<Vec<_>>().join(".");
+            files.map(|(path, _)| format!("{key} in {path}")).collect::<Vec<_>>()
+        };
+        let in_variable = |name: String| environment.get(&name).is_some().then_some(name);
+        let mut target = Vec::from_iter(in_variable(target_variable(host, "RUSTFLAGS")));
+        for table in config.targets() {
+            if table == host || (table.starts_with("cfg(") && holds(&table)) {
+                target.extend(in_files(&["target", &table, "rustflags"]));
+            }
+        }
+        let mut build = Vec::from_iter(in_variable("CARGO_BUILD_RUSTFLAGS".to_owned()));
+        build.extend(in_files(&["build", "rustflags"]));
+        Self { target, build }
     }
 
-    /// The file's text.
-    pub fn text(&self, host: &str, flags: FlagsTable) -> String {
-        let mut text = format!("{HEADER} Git ignores this file.\n");
-        text.push_str(
-            "\
-# To undo them: cargo xtask setup --undo
-# If a program that is named here is removed, cargo cannot start rustc any more: then delete this file.
-",
-        );
-        let quoted = |text: &str| Value::from(text).to_string();
-        let list = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
-        let link = self.link.clone().unwrap_or_default();
-        let rustflags =
-            (!link.rustflags.is_empty()).then(|| format!("rustflags = [{}]\n", list(&link.rustflags)));
-        let (in_build, in_target) = match flags {
-            FlagsTable::Build => (rustflags, None),
-            FlagsTable::Target => (None, rustflags),
-        };
-        let wrapper =
-            self.rustc_wrapper.as_ref().map(|path| format!("rustc-wrapper = {}\n", quoted(path.as_str())));
-        let jobs = self.jobs.map(|jobs| format!("jobs = {jobs}\n"));
-        let build = [wrapper, jobs, in_build].into_iter().flatten().collect::<String>();
-        if !build.is_empty() {
-            let _ = write!(text, "\n[build]\n{build}");
-        }
-        let linker = link.linker.as_ref().map(|linker| format!("linker = {}\n", quoted(linker)));
-        let target = [linker, in_target].into_iter().flatten().collect::<String>();
-        if !target.is_empty() {
-            let _ = write!(text, "\n[target.{host}]\n{target}");
-        }
-        text
-    }
-
-    /// The settings in the file at `path`; none if it does not exist.
-    pub fn read(path: &Utf8Path, host: &str) -> Self {
-        let file = CargoConfig::of_file(path);
-        let flags = |keys: &[&str]| {
-            let mut values = file.set_in(keys).filter_map(|(_, value)| value.as_array());
-            let list = values.next()?.iter().filter_map(Value::as_str);
-            Some(list.map(str::to_owned).collect::<Vec<_>>())
-        };
-        let link = LinkSettings {
-            linker: file.string(&["target", host, "linker"]),
-            rustflags: flags(&["target", host, "rustflags"])
-                .or_else(|| flags(&["build", "rustflags"]))
-                .unwrap_or_default(),
-        };
-        let mut jobs = file.set_in(&["build", "jobs"]).filter_map(|(_, value)| value.as_integer());
-        Self {
-            link: Some(link).filter(|link| !link.is_default()),
-            rustc_wrapper: file.string(&["build", "rustc-wrapper"]).map(Utf8PathBuf::from),
-            jobs: jobs.next().and_then(|jobs| usize::try_from(jobs).ok()),
-        }
+    /// The table for our rustflags that voids none of these: `target.*` silently voids `build.*`.
+    pub(crate) fn table(&self) -> FlagsTable {
+        if self.target.is_empty() && !self.build.is_empty() { FlagsTable::Build } else { FlagsTable::Target }
     }
 }
 
-/// Whether a file is one that was written here.
-pub(crate) fn is_ours(node: &Node) -> bool {
-    matches!(node, Node::File(bytes) if bytes.starts_with(HEADER.as_bytes()))
+/// A setting of this machine that does not count, because a stronger one says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Overruled {
+    /// The key, such as `build.jobs`.
+    pub key: String,
+    pub ours: String,
+    pub theirs: String,
+    /// What says so: a file, or `the variable NAME`.
+    pub by: String,
+    /// The file; `None` for a variable.
+    pub file: Option<Utf8PathBuf>,
+}
+
+/// Which of `settings`, in the file `ours`, do not count: cargo takes a scalar from the including file before the
+/// included one, and from a variable before any file.
+pub(crate) fn overruled(
+    settings: &LocalSettings,
+    ours: &Utf8Path,
+    host: &str,
+    config: &CargoConfig,
+    environment: &Environment,
+) -> Vec<Overruled> {
+    let linker = settings.link.as_ref().and_then(|link| link.linker.clone());
+    let wrapper = settings.rustc_wrapper.as_ref().map(ToString::to_string);
+    let linker_variable = target_variable(host, "LINKER");
+    let scalars = [
+        (vec!["target", host, "linker"], linker, vec![linker_variable.as_str()]),
+        (vec!["build", "rustc-wrapper"], wrapper, vec!["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"]),
+        (vec!["build", "jobs"], settings.jobs.map(|jobs| jobs.to_string()), vec!["CARGO_BUILD_JOBS"]),
+    ];
+    let overruled = |(keys, ours_says, variables): (Vec<&str>, Option<String>, Vec<&str>)| {
+        // Set but empty counts too: it means none, whatever the files say.
+        let set = |name: &str| {
+            Some((environment.even_empty(name)?.to_owned(), format!("the variable {name}"), None))
+        };
+        let (theirs, by, file) = variables.into_iter().find_map(set).or_else(|| {
+            let (path, value) = config.set_in(&keys).next().filter(|(path, _)| *path != ours)?;
+            let decorated = || value.clone().decorated("", "").to_string();
+            let text = value.as_str().map_or_else(decorated, str::to_owned);
+            Some((text, path.to_string(), Some(path.to_owned())))
+        })?;
+        let ours = ours_says.filter(|ours| *ours != theirs)?;
+        Some(Overruled { key: keys.join("."), ours, theirs, by, file })
+    };
+    scalars.into_iter().filter_map(overruled).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use xtask_testkit::TempDir;
+    use xtask_workspace::LOCAL_FILE;
+
+    use super::*;
 
     const HOST: &str = "x86_64-unknown-linux-gnu";
 
@@ -235,11 +260,57 @@ mod tests {
                 dir.write(".cargo/xtask.local.toml", &settings.text(HOST, before));
                 let read = CargoConfig::load(dir.path(), &environment);
                 assert_eq!(
-                    flags_table(&read, &environment, HOST, &ours, &|condition| condition == "cfg(unix)"),
+                    FlagSources::of(&read, &environment, HOST, &|path| path != ours, &|condition| {
+                        condition == "cfg(unix)"
+                    })
+                    .table(),
                     expected,
                     "{config}"
                 );
             }
         }
+    }
+
+    #[test]
+    fn stronger_settings_are_named() {
+        let host = "x86_64-unknown-linux-gnu";
+        let dir = xtask_testkit::TempDir::new("overruled");
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            xtask_files::write_atomic(&path, text, xtask_files::Durability::Cache).unwrap();
+        };
+        let ours = dir.path().join(".cargo/xtask.local.toml");
+        let settings = LocalSettings {
+            link: Some(LinkSettings { linker: Some("/usr/bin/clang".into()), rustflags: Vec::new() }),
+            rustc_wrapper: Some("/usr/bin/sccache".into()),
+            jobs: Some(2),
+        };
+        write(".cargo/xtask.local.toml", &settings.text(host, FlagsTable::Target));
+        let include = "include = [{ path = \"xtask.local.toml\", optional = true }]\n";
+        let keys = |theirs: &str, variables: &[(&str, &str)]| {
+            write(".cargo/config.toml", &format!("{include}{theirs}"));
+            let mut environment: Environment =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            environment.set("CARGO_HOME", dir.path().join("home").as_str());
+            let config = CargoConfig::load(dir.path(), &environment);
+            let found = overruled(&settings, &ours, host, &config, &environment);
+            found.into_iter().map(|one| format!("{} by {}", one.key, one.by)).collect::<Vec<_>>()
+        };
+        let file = dir.path().join(".cargo/config.toml");
+        assert_eq!(keys("", &[]), [""; 0]);
+        assert_eq!(keys("[build]\njobs = 4\n", &[]), [format!("build.jobs by {file}")]);
+        assert_eq!(keys("[build]\njobs = 2 # two\n", &[]), [""; 0]);
+        assert_eq!(
+            keys("[target.x86_64-unknown-linux-gnu]\nlinker = 'gcc'\n", &[]),
+            [format!("target.{host}.linker by {file}")]
+        );
+        assert_eq!(keys("", &[("RUSTC_WRAPPER", "")]), ["build.rustc-wrapper by the variable RUSTC_WRAPPER"]);
+        assert_eq!(
+            keys("", &[("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "ld")]),
+            [format!("target.{host}.linker by the variable CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER")]
+        );
+        // The user's own configuration is weaker.
+        write("home/config.toml", "[build]\njobs = 7\nrustc-wrapper = 'other'\n");
+        assert_eq!(keys("", &[]), [""; 0]);
     }
 }

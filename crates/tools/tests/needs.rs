@@ -5,8 +5,8 @@
 
 use camino::Utf8Path;
 use xtask_testkit::{BareMachine, Fixture};
-use xtask_tools::{State, Tool, catalog, install, missing};
-use xtask_workspace::config::{Config, Members, Way};
+use xtask_tools::{State, catalog, install, missing};
+use xtask_workspace::config::{Config, Members, Tool, Way};
 use xtask_workspace::{Environment, Silent, Workspace};
 
 const TOOLS: &str = "\

@@ -5,12 +5,14 @@ use anyhow::Result;
 use camino::Utf8Path;
 use clap::ArgMatches;
 use xtask_tools::catalog;
-use xtask_tools::doctor::{Check, DoctorOptions, DoctorReport, Status, diagnose, diagnose_unloaded, fix};
+use xtask_tools::doctor::{DoctorOptions, DoctorReport, Status, diagnose, diagnose_unloaded, fix};
 use xtask_units::cores;
 use xtask_workspace::{Environment, Workspace};
 
 use xtask_suite::program::{Context, Ended, count, seconds};
 use xtask_suite::{Exit, Shell};
+
+use crate::ended;
 
 /// Checks, makes the safe fixes where `--fix` asks for them, and shows.
 ///
@@ -26,7 +28,11 @@ pub(super) fn run(
         Ok(context) => context,
         Err(error) => return show(shell, &diagnose_unloaded(dir, environment, error)?),
     };
-    let options = options(&context)?;
+    let options = DoctorOptions {
+        tools: catalog(&context.config.tools, &context.workspace.facts.host)?,
+        setup: context.config.setup.clone(),
+        cores: cores(),
+    };
     let mut report = diagnose(&context.workspace, &options)?;
     if arguments.get_flag("fix") && report.signal.is_none() {
         let fixed = fix(&context.workspace, &report)?;
@@ -48,66 +54,40 @@ pub(super) fn run(
     show(shell, &report)
 }
 
-fn options(context: &Context) -> Result<DoctorOptions> {
-    Ok(DoctorOptions {
-        tools: catalog(&context.config.tools, &context.workspace.facts.host)?,
-        setup: context.config.setup.clone(),
-        cores: cores(),
-    })
-}
-
 fn show(shell: &Shell, report: &DoctorReport) -> Result<Ended> {
     let width = report.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
     for check in &report.checks {
-        show_check(shell, check, width);
+        let (word, colour) = match check.status {
+            Status::Ok => ("ok", AnsiColor::Green),
+            Status::Warn => ("warn", AnsiColor::Yellow),
+            Status::Fail => ("fail", AnsiColor::Red),
+        };
+        // Padded before it is coloured: escape codes have no width.
+        let padding = " ".repeat("fail".len() - word.len());
+        let word = shell.paint(word, colour);
+        shell.result(&format!("{word}{padding}  {:<width$}  {}", check.name, check.evidence));
+        if let Some(fix) = &check.fix {
+            let by_us = if fix.safe.is_some() { " (or cargo xtask doctor --fix)" } else { "" };
+            shell.result(&format!("{:>width$}fix: {}{by_us}", "", fix.text, width = width + 8));
+        }
+        if check.status == Status::Fail {
+            shell.annotate(&format!("doctor: {}", check.name), &check.evidence);
+        }
     }
     shell.result(&last_line(shell, report));
     if shell.json() {
         shell.document(report)?;
     }
-    Ok(Ended::new(Exit::from_success(!report.fails()), report.signal))
-}
-
-fn show_check(shell: &Shell, check: &Check, width: usize) {
-    let (word, colour) = match check.status {
-        Status::Ok => ("ok", AnsiColor::Green),
-        Status::Warn => ("warn", AnsiColor::Yellow),
-        Status::Fail => ("fail", AnsiColor::Red),
-    };
-    // Padded before it is coloured: escape codes have no width.
-    let padding = " ".repeat("fail".len() - word.len());
-    let word = shell.paint(word, colour);
-    shell.result(&format!("{word}{padding}  {:<width$}  {}", check.name, check.evidence));
-    if let Some(fix) = &check.fix {
-        let by_us = if fix.safe.is_some() { " (or cargo xtask doctor --fix)" } else { "" };
-        shell.result(&format!("{:>width$}fix: {}{by_us}", "", fix.text, width = width + 8));
-    }
-    if check.status == Status::Fail {
-        shell.annotate(&format!("doctor: {}", check.name), &check.evidence);
-    }
-    for line in &check.more {
-        shell.detail(&format!("{:>width$}{line}", "", width = width + 6));
-    }
+    Ok(Ended::new(Exit::from_success(report.count(Status::Fail) == 0), report.signal))
 }
 
 fn last_line(shell: &Shell, report: &DoctorReport) -> String {
     let (failed, warned) = (report.count(Status::Fail), report.count(Status::Warn));
-    let (word, colour) = if report.signal.is_some() {
-        ("interrupted", AnsiColor::Yellow)
-    } else if failed > 0 {
-        ("failed", AnsiColor::Red)
-    } else {
-        ("ok", AnsiColor::Green)
-    };
-    let changed = match report.changed.as_slice() {
-        [] => String::new(),
-        changed => {
-            format!("; changed: {}", changed.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", "))
-        }
-    };
+    let changed = report.changed.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
+    let changed = if changed.is_empty() { changed } else { format!("; changed: {changed}") };
     format!(
         "doctor {}: {}, {}, {} ok{changed} ({})",
-        shell.paint(word, colour),
+        ended(shell, report.signal, failed > 0),
         count(failed, "failure"),
         count(warned, "warning"),
         report.count(Status::Ok),

@@ -1,5 +1,5 @@
-//! The workshop: the program with the commands that people need now and then. The launcher builds it when one of them is
-//! first called; the daily program, `xtask-suite`, links nothing that only these need.
+//! The workshop: the program with the commands that people need now and then. The launcher builds it when one is first
+//! asked for; the daily program, `xtask-suite`, links none of what only these need.
 //!
 //! Every command is options → plan → execute → report; here the options are read and the report is shown.
 
@@ -12,7 +12,9 @@ mod version;
 
 use std::process::ExitCode;
 
+use anstyle::AnsiColor;
 use anyhow::{Result, anyhow};
+use xtask_suite::Shell;
 use xtask_suite::program::{self, Call, Ended, nearest_settings};
 
 /// Runs the workshop with this process's arguments.
@@ -46,4 +48,14 @@ fn run(name: &str, call: Call<'_>) -> Result<Ended> {
         let signal = xtask_tools::interrupted(&error).or(observing).ok_or(error)?;
         Ok(Ended::new(xtask_suite::Exit::Failed, Some(signal)))
     })
+}
+
+/// How a command ended, in one word.
+fn ended(shell: &Shell, signal: Option<i32>, failed: bool) -> String {
+    let (word, colour) = match (signal, failed) {
+        (Some(_), _) => ("interrupted", AnsiColor::Yellow),
+        (None, true) => ("failed", AnsiColor::Red),
+        (None, false) => ("ok", AnsiColor::Green),
+    };
+    shell.paint(word, colour)
 }

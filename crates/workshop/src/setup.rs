@@ -8,34 +8,36 @@ use camino::Utf8Path;
 use clap::ArgMatches;
 use xtask_stats::Verdict;
 use xtask_tiers::build_commands;
-use xtask_tools::race::Race;
+use xtask_tools::race::{Entry, Race};
 use xtask_tools::{
-    LocalSettings, Outcome, PlannedTool, SetupOptions, SetupPlan, SetupReport, SetupUndo, State, catalog,
+    Outcome, Overruled, PlannedTool, SetupOptions, SetupPlan, SetupReport, SetupUndo, State, catalog,
     install, missing,
 };
 use xtask_units::cores;
-use xtask_workspace::config::{Need, Packages, Tier, TierCommand, closest};
+use xtask_workspace::config::{Need, Packages, Setup, Tier, TierCommand};
 use xtask_workspace::{Call, CargoCommand, WrongUsage};
 
 use xtask_suite::program::{Context, Ended, bytes, count, seconds};
 use xtask_suite::{Exit, Shell};
 
+use crate::ended;
+
 /// Sets this machine up, or says what that would do.
 pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
-    let (shell, workspace) = (context.shell, &context.workspace);
+    let shell = context.shell;
     if let Some(tier) = arguments.get_one::<String>("for") {
         return for_tier(context, tier, arguments);
     }
-    let plan = options(context, arguments)?.plan(workspace)?;
-    if arguments.get_flag("dry-run") {
-        show_plan(shell, &plan);
+    let plan = options(context, arguments)?.plan(&context.workspace)?;
+    let dry_run = arguments.get_flag("dry-run");
+    show_plan(shell, &plan, dry_run);
+    if dry_run {
         shell.result("setup: nothing was changed (--dry-run)");
         if shell.json() {
             shell.document(&plan)?;
         }
         return Ok(Exit::Done.into());
     }
-    show_steps(shell, &plan);
     let yes = arguments.get_flag("yes");
     let report = plan.execute(&|call| yes_to(call, yes), shell)?;
     show_report(shell, &report)?;
@@ -46,57 +48,48 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
 /// Installs and proves what the tier of this name needs, or says what of it is missing.
 fn for_tier(context: &Context, name: &str, arguments: &ArgMatches) -> Result<Ended> {
     let (shell, workspace, config) = (context.shell, &context.workspace, &context.config);
-    let tier = config.tier(name).ok_or_else(|| {
-        let near = closest(name, config.tiers.iter().map(|tier| tier.name.as_str()));
-        let hint = near.map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
-        WrongUsage(format!("there is no tier `{name}`{hint}"))
-    })?;
+    let tier = config.tier(name).ok_or_else(|| WrongUsage(format!("there is no tier `{name}`")))?;
     let tools = catalog(&config.tools, &workspace.facts.host)?;
-    if arguments.get_flag("dry-run") {
+    let lacks = if arguments.get_flag("dry-run") {
         let missing = missing(workspace, &tools, &tier.tools, &config.setup)?;
         for tool in &missing {
-            shell.result(&tool.to_string());
+            shell.result(&format!("{} is not installed: {}", tool.name, tool.install));
+        }
+        if shell.json() {
+            shell.document(&missing)?;
         }
         let needed = count(missing.len(), "more tool");
-        shell.result(&if missing.is_empty() {
-            format!("setup: {name} has every tool it needs")
-        } else {
-            format!("setup: {name} needs {needed}; `cargo xtask {name} --yes` installs what is missing")
-        });
-        if shell.json() {
-            let list =
-                missing.iter().map(|tool| serde_json::json!({ "name": tool.name, "install": tool.install }));
-            shell.document(&list.collect::<Vec<_>>())?;
-        }
-        return Ok(if missing.is_empty() { Exit::Done } else { Exit::Environment }.into());
-    }
-    let yes = arguments.get_flag("yes");
-    let outcomes = install(workspace, &tools, &tier.tools, &config.setup, &|call| yes_to(call, yes), shell)?;
-    for outcome in &outcomes {
-        show_outcome(shell, outcome);
-    }
-    let lacking = outcomes.iter().filter(|outcome| outcome.is_lacking()).map(|outcome| outcome.name.as_str());
-    let lacking = lacking.collect::<Vec<_>>();
-    shell.result(&if lacking.is_empty() {
-        format!("setup: {name} has every tool it needs")
+        (!missing.is_empty())
+            .then(|| format!("needs {needed}; `cargo xtask {name} --yes` installs what is missing"))
     } else {
-        format!("setup: {name} lacks {}", lacking.join(", "))
-    });
-    if shell.json() {
-        shell.document(&outcomes)?;
-    }
-    Ok(if lacking.is_empty() { Exit::Done } else { Exit::Environment }.into())
+        let yes = arguments.get_flag("yes");
+        let outcomes =
+            install(workspace, &tools, &tier.tools, &config.setup, &|call| yes_to(call, yes), shell)?;
+        for outcome in &outcomes {
+            show_outcome(shell, outcome);
+        }
+        if shell.json() {
+            shell.document(&outcomes)?;
+        }
+        let lacking = names(outcomes.iter().filter(|outcome| outcome.is_lacking()));
+        (!lacking.is_empty()).then(|| format!("lacks {lacking}"))
+    };
+    let exit = if lacks.is_none() { Exit::Done } else { Exit::Environment };
+    let state = lacks.unwrap_or_else(|| "has every tool it needs".to_owned());
+    shell.result(&format!("setup: {name} {state}"));
+    Ok(exit.into())
+}
+
+fn names<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> String {
+    outcomes.map(|outcome| outcome.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The options of a setup.
-pub(super) fn options(context: &Context, arguments: &ArgMatches) -> Result<SetupOptions> {
-    let workspace = &context.workspace;
-    let flag = |name: &str| arguments.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or_default();
-    let tools = catalog(&context.config.tools, &workspace.facts.host)?;
+fn options(context: &Context, arguments: &ArgMatches) -> Result<SetupOptions> {
     let setup = context.config.setup.clone();
-    let words = ["measured", "default"];
+    let tools = catalog(&context.config.tools, &context.workspace.facts.host)?;
     let linkers = tools.iter().filter(|tool| tool.is_linker()).map(|tool| tool.name.as_str());
-    let known = words.into_iter().chain(linkers).collect::<Vec<_>>();
+    let known = [Setup::MEASURED, Setup::DEFAULT].into_iter().chain(linkers).collect::<Vec<_>>();
     if !known.contains(&setup.linker.as_str()) {
         let message = format!(
             "`linker` in [setup] is `{}`, which is not a linker on this host\n  next: choose one of {}",
@@ -109,9 +102,9 @@ pub(super) fn options(context: &Context, arguments: &ArgMatches) -> Result<Setup
         tools,
         setup,
         test_command: test_command(context)?,
-        again: flag("again"),
-        measure: !flag("no-measure"),
-        offline: flag("offline"),
+        again: arguments.get_flag("again"),
+        measure: !arguments.get_flag("no-measure"),
+        offline: arguments.get_flag("offline"),
         cores: cores(),
     })
 }
@@ -135,13 +128,10 @@ fn yes_to(call: &Call, yes: bool) -> bool {
     if yes && call.program != "sudo" {
         return true;
     }
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return false;
-    }
-    let mut stderr = std::io::stderr();
-    let mut answer = String::new();
-    let asked = write!(stderr, "run `{call}`? [y/N] ").and_then(|()| stderr.flush());
-    asked.is_ok()
+    let (mut stderr, mut answer) = (std::io::stderr(), String::new());
+    std::io::stdin().is_terminal()
+        && stderr.is_terminal()
+        && write!(stderr, "run `{call}`? [y/N] ").and_then(|()| stderr.flush()).is_ok()
         && std::io::stdin().read_line(&mut answer).is_ok()
         && answer.trim().eq_ignore_ascii_case("y")
 }
@@ -162,28 +152,41 @@ pub(super) fn undo(root: &Utf8Path, dry_run: bool, shell: &Shell) -> Result<Exit
     for kept in &undo.kept {
         shell.note(&format!("{} stays: it {}", kept.path, kept.why));
     }
-    let files = count(undo.changed().count(), "file");
-    shell.result(&match (undo.changed().next().is_none(), dry_run) {
+    let paths = undo.changed().map(|edit| edit.path.as_str()).collect::<Vec<_>>();
+    let files = count(paths.len(), "file");
+    shell.result(&match (paths.is_empty(), dry_run) {
         (true, _) => "setup: nothing to undo".to_owned(),
         (false, true) => format!("setup: {files} would change (--dry-run)"),
         (false, false) => format!("setup undone: {files} changed; tools stay where they are"),
     });
     if shell.json() {
-        let paths = undo.changed().map(|edit| edit.path.as_str()).collect::<Vec<_>>();
         let kept = undo.kept.iter().map(|kept| kept.path.as_str()).collect::<Vec<_>>();
         shell.document(&serde_json::json!({ "dry-run": dry_run, "changed": paths, "kept": kept }))?;
     }
     Ok(Exit::Done)
 }
 
-fn show_plan(shell: &Shell, plan: &SetupPlan<'_>) {
+/// A dry run's result, or, before anything is done, only what is left to do.
+fn show_plan(shell: &Shell, plan: &SetupPlan<'_>, dry_run: bool) {
     for planned in &plan.tools {
-        shell.result(&format!("{:<15} {}", planned.tool.name, intent(planned)));
-        for step in planned.steps.iter().skip(1) {
-            shell.result(&format!("{:<15} else {step}", ""));
+        let is_open =
+            planned.evidence.is_none() && !(planned.probed.found.is_empty() && planned.steps.is_empty());
+        let line = format!("{:<15} {}", planned.tool.name, intent(planned));
+        if dry_run {
+            shell.result(&line);
+            for step in planned.steps.iter().skip(1) {
+                shell.result(&format!("{:<15} else {step}", ""));
+            }
+        } else if is_open {
+            shell.output(&line);
         }
     }
-    show_constraints(shell, plan);
+    if !plan.includes {
+        shell.note(
+            "this cargo has no optional `include` (1.94 has), so nothing is set for the workspace; the settings are \
+             shown for the configuration in your cargo home",
+        );
+    }
 }
 
 /// What a plan would do about a tool.
@@ -206,28 +209,6 @@ fn intent(planned: &PlannedTool) -> String {
     }
 }
 
-/// Before anything is done: only what is left to do.
-fn show_steps(shell: &Shell, plan: &SetupPlan<'_>) {
-    let open = plan.tools.iter().filter(|planned| {
-        planned.tool.need != Need::Unwanted
-            && planned.evidence.is_none()
-            && (!planned.probed.found.is_empty() || !planned.steps.is_empty())
-    });
-    for planned in open {
-        shell.output(&format!("{:<15} {}", planned.tool.name, intent(planned)));
-    }
-    show_constraints(shell, plan);
-}
-
-fn show_constraints(shell: &Shell, plan: &SetupPlan<'_>) {
-    if !plan.includes {
-        shell.note(
-            "this cargo has no optional `include` (1.94 has), so nothing is set for the workspace; the settings are \
-             shown for the configuration in your cargo home",
-        );
-    }
-}
-
 fn show_report(shell: &Shell, report: &SetupReport) -> Result<()> {
     for outcome in &report.tools {
         show_outcome(shell, outcome);
@@ -238,25 +219,25 @@ fn show_report(shell: &Shell, report: &SetupReport) -> Result<()> {
     for fallback in &report.fallbacks {
         shell.warning(&format!("fell back: {fallback}"));
     }
-    for replaced in &report.replaced {
-        shell.note(replaced);
-    }
-    for overruled in &report.overruled {
+    for Overruled { key, ours, theirs, by, .. } in &report.overruled {
         shell.warning(&format!(
-            "{} = {} does not count: {} says {}; `cargo xtask doctor --fix` removes it if it is in a file of this \
-             workspace",
-            overruled.key,
-            overruled.ours,
-            overruled.by(),
-            overruled.theirs
+            "{key} = {ours} does not count: {by} says {theirs}; `cargo xtask doctor --fix` removes it if it is in a \
+             file of this workspace"
         ));
     }
     if let Some(text) = &report.for_user_config {
         shell.note("for the configuration in your cargo home:");
         shell.output(text.trim_end());
     }
-    for line in settings(&report.settings) {
-        shell.result(&format!("set: {line}"));
+    // As they are written in cargo's configuration.
+    let settings = &report.settings;
+    let link = settings.link.clone().unwrap_or_default();
+    let flags = Some(link.rustflags.join(" ")).filter(|flags| !flags.is_empty());
+    let wrapper = settings.rustc_wrapper.as_ref().map(ToString::to_string);
+    let jobs = settings.jobs.map(|jobs| jobs.to_string());
+    let set = [("linker", link.linker), ("rustflags", flags), ("rustc-wrapper", wrapper), ("jobs", jobs)];
+    for (key, value) in set.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+        shell.result(&format!("set: {key} = {value}"));
     }
     if let Some(in_force) = &report.in_force {
         shell.result(&format!("seen: {in_force}"));
@@ -267,92 +248,54 @@ fn show_report(shell: &Shell, report: &SetupReport) -> Result<()> {
 
 fn show_outcome(shell: &Shell, outcome: &Outcome) {
     let name = &outcome.name;
-    let instead = || match outcome.without.as_str() {
-        "" => String::new(),
-        without => format!("; used instead: {without}"),
-    };
-    match &outcome.state {
+    let (colour, why) = match &outcome.state {
         State::Proven { path, version, evidence, .. } => {
-            let version = version.as_deref().unwrap_or("");
+            let version = version.as_deref().unwrap_or_default();
             let word = shell.paint("ok", AnsiColor::Green);
-            shell.result(&format!("{word}   {name:<15} {version:<12} {evidence} ({path})"));
+            return shell.result(&format!("{word}   {name:<15} {version:<12} {evidence} ({path})"));
         }
-        State::Unproven { why, .. } => {
-            let word = shell.paint("no", AnsiColor::Red);
-            shell.result(&format!("{word}   {name:<15} {why}{}", instead()));
-        }
-        State::Missing { why } => {
-            let word = shell.paint("no", AnsiColor::Yellow);
-            shell.result(&format!("{word}   {name:<15} {}{}", why.join("; "), instead()));
-        }
-        State::Unwanted => shell.detail(&format!("{name} is unwanted")),
-    }
+        State::Unproven { why, .. } => (AnsiColor::Red, why.clone()),
+        State::Missing { why } => (AnsiColor::Yellow, why.join("; ")),
+        State::Unwanted => return shell.detail(&format!("{name} is unwanted")),
+    };
+    let instead = if outcome.without.is_empty() { "" } else { "; used instead: " };
+    shell.result(&format!("{}   {name:<15} {why}{instead}{}", shell.paint("no", colour), outcome.without));
 }
 
 /// The table of a measurement: what linked, how long, and whether that is a difference.
 fn show_race(shell: &Shell, race: &Race) {
-    shell.result(&format!(
-        "linking {} ({}), medians of {}:",
-        race.binary,
-        bytes(race.bytes),
-        count(race.rounds, "round")
-    ));
-    for entry in &race.entries {
-        let Some(median) = entry.median_ms else {
-            let why = entry.failed.as_deref().unwrap_or("it did not link");
-            shell.result(&format!("{:>10}  {}: {why}", "-", entry.name));
-            continue;
+    let (size, rounds) = (bytes(race.bytes), count(race.rounds, "round"));
+    shell.result(&format!("linking {} ({size}), medians of {rounds}:", race.binary));
+    let compared = |entry: &Entry| {
+        let comparison = entry.comparison.as_ref()?;
+        let (ratio, interval) = (comparison.ratio?, comparison.interval?);
+        let word = match comparison.verdict {
+            Verdict::Faster => "faster",
+            Verdict::Slower => "slower",
+            Verdict::NoDifference | Verdict::TooFewRounds => "no difference beyond the noise",
         };
-        let compared = entry.comparison.as_ref().map_or(String::new(), |comparison| {
-            let word = match comparison.verdict {
-                Verdict::Faster => "faster",
-                Verdict::Slower => "slower",
-                Verdict::NoDifference => "no difference beyond the noise",
-                Verdict::TooFewRounds => "too few rounds to tell",
-            };
-            let ratio = comparison.ratio.unwrap_or(f64::NAN);
-            match comparison.interval {
-                Some(interval) => {
-                    format!("  {ratio:.2} × ({:.2} to {:.2}): {word}", interval.low, interval.high)
-                }
-                None => format!("  {ratio:.2} ×: {word}"),
-            }
+        Some(format!("  {ratio:.2} × ({:.2} to {:.2}): {word}", interval.low, interval.high))
+    };
+    for entry in &race.entries {
+        let name = &entry.name;
+        shell.result(&match entry.median_ms {
+            Some(median) => format!("{median:>7.0} ms  {name}{}", compared(entry).unwrap_or_default()),
+            None => format!("{:>10}  {name}: {}", "-", entry.failed.as_deref().unwrap_or("it did not link")),
         });
-        shell.result(&format!("{median:>7.0} ms  {}{compared}", entry.name));
     }
-}
-
-/// The settings as they stand in cargo's configuration.
-fn settings(settings: &LocalSettings) -> Vec<String> {
-    let link = settings.link.iter();
-    let linker = link.clone().filter_map(|link| Some(format!("linker = {}", link.linker.as_ref()?)));
-    let flags = link.filter(|link| !link.rustflags.is_empty());
-    let flags = flags.map(|link| format!("rustflags = {}", link.rustflags.join(" ")));
-    let wrapper = settings.rustc_wrapper.iter().map(|wrapper| format!("rustc-wrapper = {wrapper}"));
-    let jobs = settings.jobs.iter().map(|jobs| format!("jobs = {jobs}"));
-    linker.chain(flags).chain(wrapper).chain(jobs).collect()
 }
 
 fn last_line(shell: &Shell, report: &SetupReport) -> String {
-    let lacking = report.lacking().map(|outcome| outcome.name.as_str()).collect::<Vec<_>>();
-    let (word, colour) = if report.signal.is_some() {
-        ("interrupted", AnsiColor::Yellow)
-    } else if lacking.is_empty() {
-        ("ok", AnsiColor::Green)
-    } else {
-        ("failed", AnsiColor::Red)
-    };
+    let lacking = names(report.lacking());
     let wanted = report.tools.iter().filter(|outcome| outcome.need != Need::Unwanted);
     let proven = wanted.clone().filter(|outcome| matches!(outcome.state, State::Proven { .. })).count();
-    let mut parts = vec![format!("{proven} of {} proven", count(wanted.count(), "tool"))];
-    parts.push(match report.changed.as_slice() {
-        [] => "nothing changed".to_owned(),
-        changed => {
-            format!("changed: {}", changed.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", "))
-        }
-    });
-    if !lacking.is_empty() {
-        parts.push(format!("required and missing: {}", lacking.join(", ")));
-    }
-    format!("setup {}: {} ({})", shell.paint(word, colour), parts.join("; "), seconds(report.took_ms))
+    let changed = report.changed.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
+    format!(
+        "setup {}: {proven} of {} proven; {}{} ({})",
+        ended(shell, report.signal, !lacking.is_empty()),
+        count(wanted.count(), "tool"),
+        if changed.is_empty() { "nothing changed".to_owned() } else { format!("changed: {changed}") },
+        if lacking.is_empty() { String::new() } else { format!("; required and missing: {lacking}") },
+        seconds(report.took_ms)
+    )
 }

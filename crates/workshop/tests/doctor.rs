@@ -148,13 +148,6 @@ fn a_toolchain_that_is_not_installed_is_a_failure_and_a_broken_configuration_is_
     assert_check(&report, "toolchain", "fail", "asks for 1.11.0, which is not installed");
     assert_eq!(named(&report, "toolchain")[0]["fix"]["text"], "rustup toolchain install 1.11.0");
 
-    // Nobody has this target, and what is missing is not installed on the way.
-    let pin = "[toolchain]\nchannel = \"stable\"\ntargets = [\"riscv64gc-unknown-none-elf\"]\n";
-    suite.fixture.write("rust-toolchain.toml", pin);
-    let report = suite.json(&["doctor"], 0);
-    assert_check(&report, "toolchain", "warn", "lists what is not installed");
-    assert_eq!(named(&report, "toolchain")[0]["fix"]["text"], "rustup target add riscv64gc-unknown-none-elf");
-
     fs::remove_file(suite.root().join("rust-toolchain.toml")).unwrap();
     suite.fixture.write("xtask.toml", "[tiers.x]\ncomand = \"test\"\n");
     let outcome = suite.run(&["doctor"], 2);
@@ -184,7 +177,7 @@ fn a_wrapper_that_hangs_is_ended_and_one_that_is_gone_is_named() {
     let wrapper = suite.root().join("target/wrap");
     script(&wrapper, "exec \"$@\"\n");
     suite.set("RUSTC_WRAPPER", wrapper.as_str());
-    assert_check(&suite.json(&["doctor"], 0), "wrapper", "ok", "passes on `rustc -vV`");
+    assert_check(&suite.json(&["doctor"], 0), "wrapper", "ok", "passes on calls of rustc");
     script(&wrapper, "sleep 300\n");
     assert_check(&suite.json(&["doctor"], 1), "wrapper", "fail", "calls itself or hangs");
     script(&wrapper, "exec cargo \"$@\"\n");

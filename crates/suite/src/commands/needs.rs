@@ -27,7 +27,7 @@ pub(super) enum Missing {
 pub(super) fn ensure(context: &mut Context, tier: &Tier, missing: Missing) -> Result<Exit> {
     let is_there = |name: &String| {
         let configured = context.config.tools.iter().find(|tool| tool.name == *name);
-        let programs = configured.and_then(|tool| tool.programs.as_deref()).filter(|list| !list.is_empty());
+        let programs = configured.map(|tool| tool.programs.as_slice()).filter(|list| !list.is_empty());
         let programs = programs.unwrap_or(std::slice::from_ref(name));
         programs.iter().any(|program| on_path(program, &context.workspace.environment).is_some())
     };

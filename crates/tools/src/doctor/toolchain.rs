@@ -1,171 +1,134 @@
-//! Which toolchain is pinned, which one is used, what it lacks, and whether this cargo is recent enough.
+//! Which toolchain is pinned and which one is used, whether this cargo is recent enough; and what can be checked if cargo
+//! cannot even read the workspace because a toolchain or a program is missing.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::DocumentMut;
-use xtask_workspace::{Call, CargoVersion, on_path};
+use xtask_workspace::{Call, CargoConfig, CargoVersion, Environment, EnvironmentLacks, local_file, on_path};
 
-use super::{Check, Subject, shown};
+use super::configuration::{SETUP_ANEW, judge_missing, judge_programs, missing_programs, wrapper};
+use super::{Check, DoctorReport, Subject};
+use crate::edits::includes;
 use crate::process::output;
-use crate::settings::includes;
+use crate::settings::LocalSettings;
 
+const NAME: &str = "toolchain";
 /// rustup reads a few files; 20 ms on a quiet machine.
 const RUSTUP_ANSWERS: Duration = Duration::from_secs(5);
 
-/// What a toolchain file asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Pin {
-    pub(super) file: Utf8PathBuf,
-    /// `None` where it names a folder instead.
-    pub(super) channel: Option<String>,
-    /// The components and, as `rust-std-TRIPLE`, the targets.
-    components: Vec<String>,
+/// The toolchain file that counts in `dir`, and the channel that it pins: the nearest, and of two in one folder the one
+/// without extension. `None` if there is none, or if it names a folder instead of a channel.
+fn pin(dir: &Utf8Path) -> Option<(Utf8PathBuf, String)> {
+    let names = ["rust-toolchain", "rust-toolchain.toml"];
+    let mut files = dir.ancestors().flat_map(|folder| names.map(|name| folder.join(name)));
+    let (text, file) = files.find_map(|file| Some((std::fs::read_to_string(&file).ok()?, file)))?;
+    Some((file, channel(&text)?))
 }
 
-impl Pin {
-    /// The toolchain file that counts in `dir`: the nearest, and of two in one folder the one without extension.
-    pub(super) fn of(dir: &Utf8Path) -> Option<Self> {
-        let names = ["rust-toolchain", "rust-toolchain.toml"];
-        let mut files = dir.ancestors().flat_map(|folder| names.map(|name| folder.join(name)));
-        files.find_map(|file| Some(Self::read(&fs::read_to_string(&file).ok()?, file)))
-    }
-
-    fn read(text: &str, file: Utf8PathBuf) -> Self {
-        let document = text.parse::<DocumentMut>().unwrap_or_default();
-        let Some(table) = document.get("toolchain").and_then(|item| item.as_table_like()) else {
-            // The old form: the channel alone.
-            let channel = text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
-            return Self { file, channel, components: Vec::new() };
-        };
-        let list = |key: &str| {
-            let values = table.get(key).and_then(|item| item.as_array());
-            let words = values.into_iter().flatten().filter_map(|value| value.as_str());
-            words.map(str::to_owned).collect::<Vec<_>>()
-        };
-        let targets = list("targets").into_iter().map(|target| format!("rust-std-{target}"));
-        let channel = table.get("channel").and_then(|item| item.as_str()).map(str::to_owned);
-        Self { file, channel, components: list("components").into_iter().chain(targets).collect() }
-    }
-
-    /// The components that are not among `installed`, the lines of `rustup component list --installed`.
-    fn missing(&self, installed: &str, host: &str) -> Vec<String> {
-        let is = |component: &str, line: &str| line == component || line == format!("{component}-{host}");
-        // Renamed in 2022 and 2024; both names are taken.
-        let same = |component: &str| component.trim_end_matches("-preview").to_owned();
-        let lacks = |component: &&String| {
-            !installed.lines().any(|line| is(&same(component), &line.replace("-preview", "")))
-        };
-        self.components.iter().filter(lacks).cloned().collect()
-    }
-}
-
-/// Which toolchain is used, and why.
-#[derive(Debug, Default)]
-struct Choice<'a> {
-    pin: Option<&'a Pin>,
-    /// What `rustc --version` says.
-    rustc: &'a str,
-    /// `RUSTUP_TOOLCHAIN`, where the user has set it.
-    variable: Option<&'a str>,
-    /// What `rustup show active-toolchain` says: the toolchain's name, then the reason.
-    active: &'a str,
-    /// Components that the file asks for and that are not installed.
-    missing: Vec<String>,
-}
-
-impl Choice<'_> {
-    fn judge(&self, root: &Utf8Path) -> Check {
-        const NAME: &str = "toolchain";
-        let Self { rustc, missing, .. } = self;
-        let pinned = self.pin.and_then(|pin| Some((shown(&pin.file, root), pin.channel.as_deref()?)));
-        let Some((file, channel)) = pinned else {
-            let by = self.variable.map_or_else(
-                || "no toolchain is pinned".to_owned(),
-                |variable| format!("RUSTUP_TOOLCHAIN={variable}"),
-            );
-            return Check::ok(NAME, format!("{rustc}; {by}"));
-        };
-        let used =
-            without_host(self.variable.unwrap_or(self.active.split_whitespace().next().unwrap_or(channel)));
-        if used != without_host(channel) {
-            let (by, fix) = match self.variable {
-                Some(variable) => (format!("RUSTUP_TOOLCHAIN={variable}"), "unset RUSTUP_TOOLCHAIN"),
-                None => (format!("`rustup override` of {used}"), "rustup override unset"),
-            };
-            return Check::warn(NAME, format!("{rustc}: {by} overrules {file}, which pins {channel}"), fix);
-        }
-        if missing.is_empty() {
-            return Check::ok(NAME, format!("{rustc}; {file} pins {channel}"));
-        }
-        let (targets, components) =
-            missing.iter().map(String::as_str).partition::<Vec<_>, _>(|name| name.starts_with("rust-std-"));
-        let targets = targets.iter().map(|name| name.trim_start_matches("rust-std-")).collect::<Vec<_>>();
-        let add = |what: &str, names: &[&str]| {
-            (!names.is_empty()).then(|| format!("rustup {what} add {}", names.join(" ")))
-        };
-        let commands = [add("component", &components), add("target", &targets)];
-        let commands = commands.into_iter().flatten().collect::<Vec<_>>().join(" && ");
-        let evidence = format!("{rustc}: {file} lists what is not installed: {}", missing.join(" "));
-        Check::warn(NAME, evidence, commands)
+fn channel(text: &str) -> Option<String> {
+    match text.parse::<DocumentMut>().ok().and_then(|document| document.get("toolchain").cloned()) {
+        Some(table) => table.get("channel")?.as_str().map(str::to_owned),
+        // The old form: the channel alone.
+        None => text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned),
     }
 }
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
-    let (root, environment) = (subject.root(), &subject.workspace.environment);
-    let pin = Pin::of(root);
-    let ask = |args: &[&str]| {
-        let rustup = on_path("rustup", environment)?;
-        let call = Call::new(root, rustup.as_str(), args.iter().copied());
-        // What is not installed is to be said, not installed.
-        Some(output(&call.with_env("RUSTUP_AUTO_INSTALL", "0"), environment, RUSTUP_ANSWERS))
-    };
-    let said = |args: &[&str]| {
-        let said = ask(args).transpose()?.filter(|said| said.success);
-        anyhow::Ok(said.map(|said| said.stdout))
-    };
-    let mut choice = Choice {
-        pin: pin.as_ref(),
-        rustc: &subject.machine.rustc,
-        variable: environment.get("RUSTUP_TOOLCHAIN"),
-        ..Choice::default()
-    };
-    let mut active = None;
-    if let Some(pin) = &pin {
-        active = said(&["show", "active-toolchain"])?;
-        if !pin.components.is_empty()
-            && let Some(installed) = said(&["component", "list", "--installed"])?
-        {
-            choice.missing = pin.missing(&installed, &subject.machine.host);
-        }
+    let (root, environment) = (subject.workspace.root(), &subject.workspace.environment);
+    let pin =
+        pin(root).map(|(file, channel)| (file.strip_prefix(root).unwrap_or(&file).to_string(), channel));
+    let mut active = String::new();
+    if let Some(rustup) = on_path("rustup", environment).filter(|_| pin.is_some()) {
+        let call = Call::new(root, rustup.as_str(), ["show", "active-toolchain"]);
+        // What is not installed is reported, not installed.
+        let said = output(&call.with_env("RUSTUP_AUTO_INSTALL", "0"), environment, RUSTUP_ANSWERS)?;
+        active = said.stdout;
     }
-    choice.active = active.as_deref().unwrap_or_default();
-    Ok(vec![choice.judge(root)])
+    let variable = environment.get("RUSTUP_TOOLCHAIN");
+    Ok(vec![judge(&subject.machine.rustc, pin, variable, &active), judge_cargo(subject.cargo)])
+}
+
+/// `rustc` is what `rustc --version` prints, `active` what `rustup show active-toolchain` does: a name, then the reason.
+fn judge(rustc: &str, pin: Option<(String, String)>, variable: Option<&str>, active: &str) -> Check {
+    let Some((file, channel)) = pin else {
+        let by = variable.map(|variable| format!("RUSTUP_TOOLCHAIN={variable}"));
+        return Check::ok(
+            NAME,
+            format!("{rustc}; {}", by.unwrap_or_else(|| "no toolchain is pinned".to_owned())),
+        );
+    };
+    let used = without_host(variable.or(active.split_whitespace().next()).unwrap_or(&channel));
+    if used == without_host(&channel) {
+        return Check::ok(NAME, format!("{rustc}; {file} pins {channel}"));
+    }
+    let (by, fix) = match variable {
+        Some(variable) => (format!("RUSTUP_TOOLCHAIN={variable}"), "unset RUSTUP_TOOLCHAIN"),
+        None => (format!("`rustup override` of {used}"), "rustup override unset"),
+    };
+    Check::warn(NAME, format!("{rustc}: {by} overrules {file}, which pins {channel}"), fix)
 }
 
 /// `stable-x86_64-unknown-linux-gnu` as a toolchain file would name it.
 fn without_host(toolchain: &str) -> &str {
-    let host = [std::env::consts::ARCH, "-"].concat();
-    toolchain.find(&format!("-{host}")).map_or(toolchain, |at| &toolchain[..at])
-}
-
-pub(super) fn check_cargo(subject: &Subject<'_>) -> Vec<Check> {
-    vec![judge_cargo(subject.cargo)]
+    let host = format!("-{}-", std::env::consts::ARCH);
+    toolchain.find(&host).map_or(toolchain, |at| &toolchain[..at])
 }
 
 fn judge_cargo(cargo: CargoVersion) -> Check {
     const NAME: &str = "cargo";
     let (major, minor) = cargo.release;
     let channel = if cargo.nightly { " (nightly)" } else { "" };
-    if !includes(cargo) {
-        let evidence = format!(
-            "{major}.{minor}{channel} takes no optional `include` (1.94 does): settings of this machine cannot be set"
-        );
-        return Check::warn(NAME, evidence, "rustup update, or a newer channel in rust-toolchain.toml");
+    if includes(cargo) {
+        return Check::ok(NAME, format!("{major}.{minor}{channel}"));
     }
-    Check::ok(NAME, format!("{major}.{minor}{channel}"))
+    let evidence = format!(
+        "{major}.{minor}{channel} has no optional `include` (1.94 has): settings of this machine cannot be set"
+    );
+    Check::warn(NAME, evidence, "rustup update, or a newer channel in rust-toolchain.toml")
+}
+
+/// Reports why the workspace around `dir` cannot be read if this machine is the reason; otherwise returns `error`.
+pub fn diagnose_unloaded(
+    dir: &Utf8Path,
+    environment: &Environment,
+    error: anyhow::Error,
+) -> Result<DoctorReport> {
+    let dir = dir.canonicalize_utf8().unwrap_or_else(|_| dir.to_owned());
+    let toolchain = judge_toolchain(&error, pin(&dir), environment.get("RUSTUP_TOOLCHAIN"));
+    let checks = toolchain.into_iter().chain(gone(&dir, environment)).collect::<Vec<_>>();
+    if checks.is_empty() {
+        return Err(error);
+    }
+    Ok(DoctorReport { checks, ..DoctorReport::default() })
+}
+
+fn judge_toolchain(
+    error: &anyhow::Error,
+    pin: Option<(Utf8PathBuf, String)>,
+    variable: Option<&str>,
+) -> Option<Check> {
+    let lacks = error.chain().find_map(|cause| cause.downcast_ref::<EnvironmentLacks>())?;
+    let variable = variable.map(|name| ("RUSTUP_TOOLCHAIN".into(), name.to_owned()));
+    let Some((by, channel)) = variable.or(pin).filter(|_| lacks.0.contains("installed")) else {
+        return Some(Check::fail(NAME, lacks.0.replace('\n', " "), "install Rust from https://rustup.rs"));
+    };
+    let evidence = format!("{by} asks for {channel}, which is not installed: every cargo command fails");
+    Some(Check::fail(NAME, evidence, format!("rustup toolchain install {channel}")))
+}
+
+/// A program without which cargo cannot ask the compiler anything.
+fn gone(dir: &Utf8Path, environment: &Environment) -> Option<Check> {
+    if let Some(local) = dir.ancestors().map(local_file).find(|file| file.is_file()) {
+        // The linker is not needed to read a workspace, and its table's name depends on the host.
+        let missing = missing_programs(&LocalSettings::read(&local, ""));
+        if !missing.is_empty() {
+            return Some(judge_programs(&missing, SETUP_ANEW));
+        }
+    }
+    let (program, by) = wrapper("rustc-wrapper", &CargoConfig::load(dir, environment), environment)?;
+    judge_missing("wrapper", &program, &by, environment)
 }
 
 #[cfg(test)]
@@ -173,98 +136,49 @@ mod tests {
     use super::*;
     use crate::doctor::Status;
 
-    const HOST: &str = "x86_64-unknown-linux-gnu";
-
-    fn pin(text: &str) -> Pin {
-        Pin::read(text, "/w/rust-toolchain.toml".into())
-    }
-
     #[test]
     fn both_forms_of_toolchain_files_are_read() {
         let table = [
-            ("stable\n", Some("stable"), &[][..]),
-            ("[toolchain]\nchannel = \"1.90\"\ncomponents = [\"clippy\"]\n", Some("1.90"), &["clippy"]),
-            ("[toolchain]\npath = \"/opt/rust\"\n", None, &[]),
-            (
-                "[toolchain]\nchannel = \"beta\"\ntargets = [\"wasm32-wasip1\"]\n",
-                Some("beta"),
-                &["rust-std-wasm32-wasip1"],
-            ),
+            ("stable\n", Some("stable")),
+            ("[toolchain]\nchannel = \"1.90\"\ncomponents = [\"clippy\"]\n", Some("1.90")),
+            ("[toolchain]\npath = \"/opt/rust\"\n", None),
         ];
-        for (text, channel, components) in table {
-            let pin = pin(text);
-            assert_eq!(
-                (pin.channel.as_deref(), pin.components.as_slice()),
-                (channel, &*components.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()),
-                "{text}"
-            );
+        for (text, expected) in table {
+            assert_eq!(channel(text).as_deref(), expected, "{text}");
         }
     }
 
     #[test]
-    fn components_are_found_with_and_without_their_host() {
-        let installed =
-            format!("cargo-{HOST}\nclippy-{HOST}\nrust-src\nrust-std-wasm32-wasip1\nllvm-tools-{HOST}\n");
-        let pin = pin(
-            "[toolchain]\nchannel = 's'\ntargets = ['wasm32-wasip1', 'wasm64']\ncomponents = ['clippy', 'rust-src', 'miri', 'llvm-tools-preview']\n",
-        );
-        assert_eq!(pin.missing(&installed, HOST), ["miri", "rust-std-wasm64"]);
-    }
-
-    #[test]
     fn what_is_used_is_compared_with_what_is_pinned() {
-        let stable = pin("[toolchain]\nchannel = \"stable\"\n");
+        let stable = || Some(("rust-toolchain.toml".to_owned(), "stable".to_owned()));
         let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        let active = |toolchain: &str, why: &str| format!("{toolchain}-{host} ({why})\n");
-        let by_file = active("stable", "overridden by '/w/rust-toolchain.toml'");
-        let by_folder = active("beta", "directory override for '/w'");
-        // pinned, RUSTUP_TOOLCHAIN, what is active, what is missing; the status, a word of the evidence, the fix
+        let by_file = format!("stable-{host} (overridden by '/w/rust-toolchain.toml')\n");
+        let by_folder = format!("beta-{host} (directory override for '/w')\n");
+        let folder = "rustup override unset";
+        // pinned, RUSTUP_TOOLCHAIN, what is active; a part of the evidence, the fix
         let table = [
-            (Some(&stable), None, by_file.as_str(), &[][..], Status::Ok, "pins stable", None),
-            (Some(&stable), None, "", &[], Status::Ok, "pins stable", None),
-            (None, None, "", &[], Status::Ok, "no toolchain is pinned", None),
-            (None, Some("beta"), "", &[], Status::Ok, "RUSTUP_TOOLCHAIN=beta", None),
-            (Some(&stable), Some("stable"), "", &[], Status::Ok, "pins stable", None),
+            (stable(), None, by_file.as_str(), "pins stable", None),
+            (stable(), None, "", "pins stable", None),
+            (None, None, "", "no toolchain is pinned", None),
+            (None, Some("beta"), "", "RUSTUP_TOOLCHAIN=beta", None),
+            (stable(), Some("stable"), "", "pins stable", None),
             (
-                Some(&stable),
+                stable(),
                 Some("nightly"),
                 "",
-                &[],
-                Status::Warn,
                 "RUSTUP_TOOLCHAIN=nightly overrules",
                 Some("unset RUSTUP_TOOLCHAIN"),
             ),
-            (
-                Some(&stable),
-                None,
-                &by_folder,
-                &[],
-                Status::Warn,
-                "override` of beta overrules",
-                Some("rustup override unset"),
-            ),
-            (
-                Some(&stable),
-                None,
-                &by_file,
-                &["miri", "rust-std-wasm64"],
-                Status::Warn,
-                "not installed: miri",
-                Some("rustup component add miri && rustup target add wasm64"),
-            ),
+            (stable(), None, &by_folder, "override` of beta overrules", Some(folder)),
         ];
-        for (pin, variable, active, missing, status, evidence, fix) in table {
-            let missing = missing.iter().map(|&name| name.to_owned()).collect();
-            let check = Choice { pin, variable, active, rustc: "rustc 1.95.0", missing }.judge("/w".into());
-            assert_eq!(
-                (check.status, check.fix.as_ref().map(|fix| fix.text.as_str())),
-                (status, fix),
-                "{check:?}"
-            );
+        for (pin, variable, active, evidence, fix) in table {
+            let check = judge("rustc 1.95.0", pin, variable, active);
             assert!(
                 check.evidence.contains(evidence) && check.evidence.starts_with("rustc 1.95.0"),
                 "{check:?}"
             );
+            assert_eq!(check.status, if fix.is_some() { Status::Warn } else { Status::Ok }, "{check:?}");
+            assert_eq!(check.fix.as_ref().map(|fix| fix.text.as_str()), fix, "{check:?}");
         }
     }
 
@@ -275,5 +189,24 @@ mod tests {
         for (release, status) in table {
             assert_eq!(judge_cargo(CargoVersion { release, nightly: false }).status, status, "{release:?}");
         }
+    }
+
+    #[test]
+    fn an_error_that_is_not_of_the_machine_is_returned() {
+        let dir = xtask_testkit::TempDir::new("doctor-unloaded");
+        let mut environment = Environment::default();
+        environment.set("CARGO_HOME", dir.path().join("home").as_str());
+        let usage = || xtask_workspace::WrongUsage("a broken manifest".into()).into();
+        let error = diagnose_unloaded(dir.path(), &environment, usage()).unwrap_err();
+        assert_eq!(error.to_string(), "a broken manifest");
+
+        dir.write("rust-toolchain.toml", "[toolchain]\nchannel = \"1.11.0\"\n");
+        let lacks = EnvironmentLacks("toolchain '1.11.0' is not installed".into()).into();
+        let report = diagnose_unloaded(dir.path(), &environment, lacks).unwrap();
+        assert!(report.checks[0].evidence.contains("asks for 1.11.0"), "{report:?}");
+
+        dir.write(".cargo/xtask.local.toml", "[build]\nrustc-wrapper = \"/gone/sccache\"\n");
+        let report = diagnose_unloaded(dir.path(), &environment, usage()).unwrap();
+        assert!(report.checks[0].evidence.contains("/gone/sccache"), "{report:?}");
     }
 }

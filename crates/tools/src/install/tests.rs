@@ -18,7 +18,7 @@ use xtask_testkit::{HttpsServer, Outcome, TempDir};
 use xtask_workspace::config::Archive;
 use xtask_workspace::{Environment, Progress};
 
-use super::archive::{Fetch, Limits, fetch};
+use crate::download::{Fetch, Limits};
 
 /// What the program in the archives of these tests is.
 const PROGRAM: &str = "#!/bin/sh\necho new\n";
@@ -113,11 +113,8 @@ impl Place {
 
     fn fetch_as(&self, archive: &Archive, program: &str) -> Result<Utf8PathBuf> {
         let (downloads, folder) = (&self.downloads(), &self.bin());
-        fetch(
-            &Fetch { archive, program, downloads, folder, limits: self.limits },
-            &self.environment,
-            &self.said,
-        )
+        let (limits, environment, progress) = (self.limits, &self.environment, &self.said);
+        Fetch { archive, program, downloads, folder, limits, environment, progress }.fetch()
     }
 
     /// What it says when it fails, after which nothing is there that was not before.

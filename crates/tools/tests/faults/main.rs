@@ -8,11 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "a test; clippy.toml's exception stops at `#[test]` functions")]
 
 #[expect(unused_imports, reason = "the unit tests in it are not run here")]
-#[path = "../../src/install"]
-mod install {
-    pub(crate) mod archive;
-    mod download;
-}
+#[path = "../../src/download.rs"]
+mod download;
 #[expect(
     dead_code,
     unused_imports,
@@ -26,7 +23,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use install::archive::{Fetch, Limits, fetch};
+use download::{Fetch, Limits};
 use xtask_testkit::{
     Call, Fault, Faults, Injected, Outcome, TempDir, assert_all_fired, played, run_tests, sample,
 };
@@ -65,8 +62,8 @@ fn fetch_below(root: &Utf8Path, sha256: String) -> anyhow::Result<Utf8PathBuf> {
         binary: None,
     };
     let (downloads, folder) = (&root.join("downloads"), &root.join("bin"));
-    let request = Fetch { archive: &archive, program: "tool", downloads, folder, limits: Limits::default() };
-    fetch(&request, &Environment::current(), &Silent)
+    let (limits, environment, progress) = (Limits::default(), &Environment::current(), &Silent);
+    Fetch { archive: &archive, program: "tool", downloads, folder, limits, environment, progress }.fetch()
 }
 
 /// A folder in which a fetch takes place, with an archive, and a `curl` that brings it.

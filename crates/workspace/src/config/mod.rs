@@ -28,7 +28,7 @@ pub use problem::{ConfigErrors, ConfigProblem, Position, closest};
 pub use quantity::age;
 pub use sweep::{OtherToolchains, Sweep};
 pub use tiers::{OnOverBudget, Packages, Place, RunnerChoice, Target, Targets, Tier, TierCommand};
-pub use tools::{Archive, Effect, InstallTo, Need, Proof, Setup, ToolSettings, Way};
+pub use tools::{Archive, Effect, InstallTo, Need, Proof, Setup, Tool, Way};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use problem::Problems;
@@ -38,14 +38,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 /// Every section of the file, in the order of the reference.
-const SECTIONS: [&Section; 6] = [
-    Tier::SECTION,
-    Preset::SECTION,
-    Affected::SECTION,
-    Sweep::SECTION,
-    Setup::SECTION,
-    ToolSettings::SECTION,
-];
+const SECTIONS: [&Section; 6] =
+    [Tier::SECTION, Preset::SECTION, Affected::SECTION, Sweep::SECTION, Setup::SECTION, Tool::SECTION];
 
 /// The file's name, at the workspace root.
 pub const FILE_NAME: &str = "xtask.toml";
@@ -66,7 +60,7 @@ pub struct Config {
     /// What the setup of a machine decides by.
     pub setup: Setup,
     /// What the file says of tools, in file order.
-    pub tools: Vec<ToolSettings>,
+    pub tools: Vec<Tool>,
 }
 
 impl Config {

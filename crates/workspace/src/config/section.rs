@@ -53,7 +53,7 @@ pub(super) trait Keys {
 ///
 /// `default` and `example` are TOML; a default that TOML cannot express is `otherwise = "in words"`. A field without
 /// `= VALUE` starts as its type's `Default`. Its type is a [`Value`](super::value::Value) that can hold what the kind
-/// accepts. `+ over` after the type's name adds a method `over` to a section whose fields are all options.
+/// accepts. `+ over` after the type's name adds a method `over` to a section with a field `given`, the keys that a table sets.
 macro_rules! section {
     (
         $(#[doc = $about:literal])+
@@ -108,18 +108,18 @@ macro_rules! section {
             }
         }
 
-        section!(@over $($over)? $type [$($field)+]);
+        section!(@over $($over)? $type [$($name $field)+]);
     };
     (@default $toml:literal) => { concat!("`", $toml, "`") };
     (@otherwise $words:literal) => { $words };
     (@value) => { Default::default() };
     (@value $value:expr) => { $value };
-    (@over $type:ident [$($field:ident)+]) => {};
-    (@over over $type:ident [$($field:ident)+]) => {
+    (@over $type:ident [$($name:literal $field:ident)+]) => {};
+    (@over over $type:ident [$($name:literal $field:ident)+]) => {
         impl $type {
-            /// These settings, and what they leave open as `others` have it.
-            pub fn over(self, others: Self) -> Self {
-                Self { $($field: self.$field.or(others.$field),)+ ..self }
+            /// The settings that the table gives; the others are those of `base`.
+            pub fn over(self, base: Self) -> Self {
+                Self { $($field: if self.given.contains(&$name) { self.$field } else { base.$field },)+ ..self }
             }
         }
     };

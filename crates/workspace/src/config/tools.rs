@@ -4,6 +4,7 @@ use super::kind::{Field, Kind};
 use super::problem::Problems;
 use super::section::{Table, section};
 use super::value::{Value, choice};
+use semver::VersionReq;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use toml_edit::Item;
@@ -40,82 +41,94 @@ impl Setup {
 section! {
     /// A tool that `cargo xtask setup` installs and proves. A table with the name of a tool of the built-in catalog
     /// (docs/setup.md) overrides that one key by key.
-    "[tools.NAME]" ToolSettings + over {
+    "[tools.NAME]" Tool + over {
         /// The name: lowercase letters, digits and `-`.
         name: String;
+        /// The keys that the table sets: only they override the built-in catalog.
+        #[serde(skip)]
+        given: Vec<&'static str>;
     }
 
     /// What it is, in a few words.
     #[key("about", Kind::Text, otherwise = "none", example = r#""compiler of protocol buffers""#)]
-    about: Option<String>,
+    about: String,
 
     /// Whether setup installs the tool if it can, fails without it, or ignores it.
     #[key("need", Kind::Choice(Need::NAMES), default = r#""wanted""#, example = r#""required""#)]
-    need: Option<Need>,
+    need: Need = Need::Wanted,
 
     /// The names of its program; the first one found is used.
     #[key("programs", Kind::Set(&Kind::Text), otherwise = "the table's name", example = r#"["protoc"]"#)]
-    programs: Option<Vec<String>>,
+    programs: Vec<String>,
 
     /// The accepted versions, written as in `Cargo.toml`; `=1.2.3` pins one. A pre-release counts as its release.
     #[key("version", Kind::Requirement, otherwise = "any", example = r#"">=3.20""#)]
-    version: Option<String>,
+    version: Option<VersionReq>,
 
     /// The arguments that make the program print its version.
     #[key("version-args", Kind::List(&Kind::Text), default = r#"["--version"]"#, example = r#"["-V"]"#)]
-    version_args: Option<Vec<String>>,
+    version_args: Vec<String> = vec!["--version".to_owned()],
 
     /// Glob patterns of the host triples that the tool is for.
     #[key("hosts", Kind::Set(&Kind::Glob), otherwise = "every host", example = r#"["*-linux-*"]"#)]
-    hosts: Option<Vec<String>>,
+    hosts: Vec<String>,
 
     /// The ways to install it, in the order in which they are tried. A way that the tool has no data for is skipped.
     #[key("install", Kind::Set(&Kind::Choice(Way::NAMES)),
         default = r#"["archive", "packages", "cargo"]"#, example = r#"["packages"]"#)]
-    install: Option<Vec<Way>>,
+    install: Vec<Way> = vec![Way::Archive, Way::Packages, Way::Cargo],
 
     /// Release archives: each with the glob pattern of its `host`, its `version`, `url` (https only), `sha256`, and the
     /// path of the program inside as `binary`.
     #[key("archives", Kind::List(&Kind::Table(ARCHIVE)),
         default = "[]", example = r#"[{ host = "x86_64-*-linux-*", version = "29.3", url = "https://example.com/protoc.tar.gz", sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", binary = "bin/protoc" }]"#)]
-    archives: Option<Vec<Archive>>,
+    archives: Vec<Archive>,
 
     /// The package that contains it, by package manager.
     #[key("packages", Kind::Table(MANAGERS),
         default = "{}", example = r#"{ apt = "protobuf-compiler", brew = "protobuf" }"#)]
-    packages: Option<BTreeMap<String, String>>,
+    packages: BTreeMap<String, String>,
 
     /// The arguments after `cargo install --locked`: the crate, and further arguments.
     #[key("crate-args", Kind::List(&Kind::Text),
         default = "[]", example = r#"["protoc-gen-x", "--no-default-features"]"#)]
-    crate_args: Option<Vec<String>>,
+    crate_args: Vec<String>,
 
     /// How it is proven to work: by an effect, or by a command that must succeed, in which `{path}` is the path of the
     /// tool.
     #[key("proof", Kind::ChoiceOr(Effect::NAMES, &Kind::List(&Kind::Text)),
         default = r#""version""#, example = r#"["{path}", "--print-free-field-numbers", "/dev/null"]"#)]
-    proof: Option<Proof>,
+    proof: Proof = Proof::Effect(Effect::Version),
 
     /// For a linker: the ways to use it. Each is a linker driver (`cc` is rustc's default) and its arguments; one that
     /// starts with `-C` is passed to rustc. `{path}` is the tool's program, `{rustlib}` the toolchain's folder
     /// `lib/rustlib/HOST`. The first that proves to work is used.
     #[key("link-with", Kind::Set(&Kind::Text),
         default = "[]", example = r#"["cc -fuse-ld=mold", "clang --ld-path={path}"]"#)]
-    link_with: Option<Vec<String>>,
+    link_with: Vec<String>,
 
     /// For a linker: the name that it leaves in what it links.
     #[key("says", Kind::Text, otherwise = "the table's name", example = r#""mold""#)]
-    says: Option<String>,
+    says: String,
 
     /// What is used if it is missing, in a few words.
     #[key("without", Kind::Text, otherwise = "none", example = r#""the generated sources in git""#)]
-    without: Option<String>,
+    without: String,
+}
+
+impl Tool {
+    /// Whether it is a linker.
+    pub fn is_linker(&self) -> bool {
+        self.proof == Proof::Effect(Effect::Link)
+    }
 }
 
 /// Reads a table of a tool.
-pub(super) fn read(table: &mut Table<'_>, problems: &mut Problems<'_>) -> ToolSettings {
-    let mut tool = ToolSettings { name: table.name.to_owned(), ..ToolSettings::default() };
+pub(super) fn read(table: &mut Table<'_>, problems: &mut Problems<'_>) -> Tool {
+    let mut tool = Tool { name: table.name.to_owned(), ..Tool::default() };
     table.read(&mut tool, problems);
+    let keys = table.section.keys.iter().map(|key| key.name);
+    tool.given = keys.filter(|key| table.holds(key)).collect();
     tool
 }
 
@@ -195,6 +208,12 @@ pub enum Proof {
     Command(Vec<String>),
 }
 
+impl Value for VersionReq {
+    fn of(item: &Item) -> Option<Self> {
+        Self::parse(item.as_str()?).ok()
+    }
+}
+
 impl Value for Proof {
     fn of(item: &Item) -> Option<Self> {
         Effect::of(item).map(Self::Effect).or_else(|| Value::of(item).map(Self::Command))
@@ -209,11 +228,11 @@ pub struct Archive {
     pub host: String,
     /// The release.
     pub version: String,
-    /// Where it lies; `https` only.
+    /// `https` only.
     pub url: String,
     /// 64 lowercase hexadecimal digits.
     pub sha256: String,
-    /// The path of the program inside; `None` means that it lies at the top under its own name.
+    /// The path of the program inside; `None`: at the top, under its own name.
     pub binary: Option<String>,
 }
 

@@ -60,7 +60,7 @@ fn what_fails_is_told_and_neither_unpacked_nor_placed() {
         ("truncated/tool.tar.gz", "curl: (18)", 3),
         ("huge/tool.tar.gz", "is larger than 100000 bytes, which no release of a tool is; correct `url`", 1),
         ("huge-length/tool.tar.gz", "curl: (63) Maximum file size exceeded", 1),
-        ("loop/tool.tar.gz", "it redirects in a circle: correct `url`", 11),
+        ("loop/tool.tar.gz", "Maximum (10) redirects followed; check `url`", 11),
         ("redirect-http/tool.tar.gz", "only https is used, also where the server redirects to", 1),
         ("redirect-file/tool.tar.gz", "only https is used, also where the server redirects to", 1),
         ("ok/tool.tar.gz", "has the SHA-256", 1),

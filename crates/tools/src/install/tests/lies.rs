@@ -15,8 +15,8 @@ fn a_curl_that_lies_hangs_or_fails_is_told_and_nothing_is_placed() {
         ("exit 0", "succeeded without writing anything"),
         ("echo something else", "has the SHA-256"),
         ("echo 'curl: (7) Failed to connect' >&2; exit 7", "Failed to connect; check the network"),
-        ("exit 99", "failed: it said nothing"),
-        ("kill -9 $$", "failed: it said nothing"),
+        ("exit 99", "failed: it printed nothing"),
+        ("kill -9 $$", "failed: it printed nothing"),
         ("sleep 323 & sleep 323", "did not end within"),
         ("yes", "is larger than 268435456 bytes"),
     ];
