@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 use semver::VersionReq;
 use serde::{Deserialize, Serialize};
-use xtask_workspace::config::{Archive, Config, Effect, Members, Need, Proof, ToolSettings, Way};
-use xtask_workspace::{Environment, WrongUsage, shell_quote};
+use xtask_workspace::config::{Archive, Config, Effect, Need, Proof, ToolSettings, Way};
+use xtask_workspace::{Environment, Facts, WrongUsage, shell_quote};
 
 /// The built-in catalog, in the form of `xtask.toml`.
 pub const CATALOG: &str = include_str!("catalog.toml");
@@ -87,7 +87,7 @@ fn matches(pattern: &str, host: &str) -> bool {
 ///
 /// Fails as wrong usage for a linker without `link-with`.
 pub fn catalog(overrides: &[ToolSettings], host: &str) -> Result<Vec<Tool>> {
-    let built_in = Config::parse(CATALOG, Utf8Path::new("catalog.toml"), &Members::default(), &[])
+    let built_in = Config::parse(CATALOG, Utf8Path::new("catalog.toml"), &Facts::default(), &[])
         .map_err(|error| anyhow!("{error}"))
         .context("failed to read the built-in catalog of tools")?;
     let mut settings = built_in.tools;
@@ -180,7 +180,7 @@ mod tests {
     const LINUX: &str = "x86_64-unknown-linux-gnu";
 
     fn settings(text: &str) -> Vec<ToolSettings> {
-        Config::parse(text, "xtask.toml".into(), &Members::default(), &[]).unwrap().tools
+        Config::parse(text, "xtask.toml".into(), &Facts::default(), &[]).unwrap().tools
     }
 
     fn tool(overrides: &str, name: &str, host: &str) -> Option<Tool> {

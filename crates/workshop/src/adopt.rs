@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ArgMatches;
 use xtask_edit::Transaction;
 use xtask_units::holding_signals;
-use xtask_workspace::config::{Config, Members};
+use xtask_workspace::config::Config;
 use xtask_workspace::{Environment, Outline, Workspace, WrongUsage};
 
 use xtask_adopt::{Adopted, Interrupted, find_adopted, without_launcher};
@@ -93,7 +93,7 @@ fn observe(dir: &Utf8Path, environment: &Environment, dry_run: bool, shell: &She
     let root = Outline::of(dir, environment)?.facts.root;
     let (launcher, adopted) = adopted(&root)?;
     let workspace = Workspace::load(&root, environment.clone())?;
-    let config = || Config::load(&root, &members(&workspace), &RESERVED);
+    let config = || Config::load(&root, &workspace.facts, &RESERVED);
     let plan = match xtask_adopt::observe(&workspace, &config()?, (launcher, &adopted), shell) {
         Ok(plan) => plan,
         Err(error) => match error.downcast::<Interrupted>() {
@@ -111,12 +111,6 @@ fn observe(dir: &Utf8Path, environment: &Environment, dry_run: bool, shell: &She
     done.with_context(|| format!("nothing was left out in {root}"))?;
     show::observed(&plan, dry_run, shell)?;
     Ok(Ended::new(Exit::Done, signal))
-}
-
-/// Names and features, for the check of `xtask.toml`.
-fn members(workspace: &Workspace) -> Members<'_> {
-    let members = workspace.facts.members();
-    members.map(|member| (member.name.as_str(), member.features.keys().map(String::as_str))).collect()
 }
 
 /// What was adopted at `root`, with the launcher's folder. Fails as wrong usage where nothing was.

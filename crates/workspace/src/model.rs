@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 /// The facts of one workspace, as `cargo metadata` gave them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The folder of the root manifest.
     pub root: Utf8PathBuf,
@@ -26,7 +26,7 @@ pub struct Facts {
 }
 
 /// A package with its sources on this disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalPackage {
     /// Cargo's package id.
     pub id: String,

@@ -165,7 +165,7 @@ fn extended<'a>(mut array: Array, new: impl Iterator<Item = (&'a str, String)>) 
 mod tests {
     use super::*;
     use xtask_units::TargetKind;
-    use xtask_workspace::config::{Config, Members};
+    use xtask_workspace::config::Config;
 
     fn failure(member: &str, kind: TargetKind, why: &str) -> Failure {
         Failure { member: member.to_owned(), kind, unit_tests: false, name: None, why: why.to_owned() }
@@ -179,7 +179,7 @@ mod tests {
             (failure("a", TargetKind::Lib, "`a` (lib): no"), failure("b", TargetKind::Lib, "b is odd"));
         settings.exclude("test-fast", &[&a, &b]);
         settings.exclude("lint", &[&a]);
-        let tiers = Config::defaults(&Members::default()).tiers;
+        let tiers = Config::defaults(&Facts::default()).tiers;
         let lint = tiers.iter().find(|tier| tier.name == "lint").unwrap();
         let bench = failure("c", TargetKind::Bench, "`c` (bench \"x\"): no");
         settings.list_targets(lint, &[&bench]);

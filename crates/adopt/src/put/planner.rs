@@ -3,8 +3,8 @@
 use anyhow::Result;
 use camino::Utf8Path;
 use xtask_edit::{Edit, Node};
-use xtask_workspace::Environment;
-use xtask_workspace::config::{Config, FILE_NAME, Members};
+use xtask_workspace::config::{Config, FILE_NAME};
+use xtask_workspace::{Environment, Facts};
 
 use super::host::{Host, parse};
 use super::source::Files;
@@ -82,7 +82,7 @@ impl Planner<'_> {
         let path = &self.host.config_path;
         let mut config =
             parse(self.host.config.as_deref().unwrap_or_default(), &self.host.root().join(path))?;
-        let tiers = Config::defaults(&Members::default()).tiers;
+        let tiers = Config::defaults(&Facts::default()).tiers;
         let tiers = tiers.iter().map(|tier| tier.name.as_str()).collect::<Vec<_>>();
         let notes = cargo_config::add(&mut config, self.launcher, &tiers, self.host.outline.cargo)?;
         self.notes.extend(notes);

@@ -66,7 +66,7 @@ impl CargoCommand {
             words.next();
         }
         if words.next().as_deref() != Some("cargo") {
-            return Err("is no cargo command".to_owned());
+            return Err("is not a cargo command".to_owned());
         }
         let command = Self { env, ..Self::new(dir, words) };
         if command.verb.is_empty() { Err("has no subcommand".to_owned()) } else { Ok(command) }

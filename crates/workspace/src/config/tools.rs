@@ -1,12 +1,69 @@
-//! `[setup]` and `[tools.NAME]`.
+//! `[sweep]`, `[setup]` and `[tools.NAME]`.
 
-use super::kind::{Field, Kind};
-use super::problem::Problems;
-use super::section::{Table, section};
-use super::value::{Value, choice};
+use super::kind::{Field, Kind, Value};
+use super::section::{choice, section};
+use crate::CargoCommand;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use toml_edit::Item;
+
+choice! {
+    /// What happens to units of a compiler that nothing here uses.
+    OtherToolchains {
+        /// They are stale.
+        Remove = "remove",
+        /// They stay.
+        Keep = "keep",
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An age that may be this word, for one that nothing reaches.
+const AGE_OR_NEVER: Kind = Kind::Age(&["never"]);
+
+section! {
+    /// What `cargo xtask clean-stale` keeps. An age is a duration, or `0`. What `cargo build`, `cargo check` and every
+    /// tier of daily work need is always kept.
+    "[sweep]" Sweep {}
+
+    /// Further cargo commands whose units are kept, as they are typed at the workspace root.
+    #[key("keep", Kind::List(&Kind::Command),
+        default = "[]", example = r#"["cargo +nightly check --workspace", "cargo build --release"]"#)]
+    keep: Vec<CargoCommand>,
+
+    /// Anything built more recently than this is kept, together with what it was built from.
+    #[key("grace", Kind::Age(&[]), default = r#""1d""#, example = r#""12h""#)]
+    grace: Duration = DAY,
+
+    /// The largest size that may remain. Beyond it, needed units are removed too, those first that are the cheapest to
+    /// rebuild for their size.
+    #[key("max-size", Kind::Size, otherwise = "no limit", example = r#""20 GiB""#)]
+    max_size: Option<u64>,
+
+    /// The maximum age of what `cargo package` leaves behind.
+    #[key("package", AGE_OR_NEVER, default = r#""7d""#, example = r#""1d""#)]
+    package: Option<Duration> = Some(DAY * 7),
+
+    /// The maximum age of documentation that no tier builds.
+    #[key("doc", AGE_OR_NEVER, default = r#""30d""#, example = r#""never""#)]
+    doc: Option<Duration> = Some(DAY * 30),
+
+    /// The maximum age of the reports of `--timings`.
+    #[key("timings", AGE_OR_NEVER, default = r#""30d""#, example = "0")]
+    timings: Option<Duration> = Some(DAY * 30),
+
+    /// What happens to units of a compiler that this workspace does not use.
+    #[key("other-toolchains", Kind::Choice(OtherToolchains::NAMES),
+        default = r#""remove""#, example = r#""keep""#)]
+    other_toolchains: OtherToolchains = OtherToolchains::Remove,
+
+    /// States that no other workspace uses this target dir. Without it, a target dir that is outside of the workspace,
+    /// or that is also set for a workspace below this one, is not swept.
+    #[key("sole-owner", Kind::Bool, default = "false", example = "true")]
+    sole_owner: bool,
+}
 
 section! {
     /// The settings of `cargo xtask setup`.
@@ -54,7 +111,7 @@ section! {
     need: Option<Need>,
 
     /// The names of its program; the first one found is used.
-    #[key("programs", Kind::Set(&Kind::Text), otherwise = "the table's name", example = r#"["protoc"]"#)]
+    #[key("programs", Kind::List(&Kind::Text), otherwise = "the table's name", example = r#"["protoc"]"#)]
     programs: Option<Vec<String>>,
 
     /// The accepted versions, written as in `Cargo.toml`; `=1.2.3` pins one. A pre-release counts as its release.
@@ -66,11 +123,11 @@ section! {
     version_args: Option<Vec<String>>,
 
     /// Glob patterns of the host triples that the tool is for.
-    #[key("hosts", Kind::Set(&Kind::Glob), otherwise = "every host", example = r#"["*-linux-*"]"#)]
+    #[key("hosts", Kind::List(&Kind::Glob), otherwise = "every host", example = r#"["*-linux-*"]"#)]
     hosts: Option<Vec<String>>,
 
     /// The ways to install it, in the order in which they are tried. A way that the tool has no data for is skipped.
-    #[key("install", Kind::Set(&Kind::Choice(Way::NAMES)),
+    #[key("install", Kind::List(&Kind::Choice(Way::NAMES)),
         default = r#"["archive", "packages", "cargo"]"#, example = r#"["packages"]"#)]
     install: Option<Vec<Way>>,
 
@@ -99,7 +156,7 @@ section! {
     /// For a linker: the ways to use it. Each is a linker driver (`cc` is rustc's default) and its arguments; one that
     /// starts with `-C` is passed to rustc. `{path}` is the tool's program, `{rustlib}` the toolchain's folder
     /// `lib/rustlib/HOST`. The first that proves to work is used.
-    #[key("link-with", Kind::Set(&Kind::Text),
+    #[key("link-with", Kind::List(&Kind::Text),
         default = "[]", example = r#"["cc -fuse-ld=mold", "clang --ld-path={path}"]"#)]
     link_with: Option<Vec<String>>,
 
@@ -110,13 +167,6 @@ section! {
     /// What is used if it is missing, in a few words.
     #[key("without", Kind::Text, otherwise = "none", example = r#""the generated sources in git""#)]
     without: Option<String>,
-}
-
-/// Reads a table of a tool.
-pub(super) fn read(table: &mut Table<'_>, problems: &mut Problems<'_>) -> ToolSettings {
-    let mut tool = ToolSettings { name: table.name.to_owned(), ..ToolSettings::default() };
-    table.read(&mut tool, problems);
-    tool
 }
 
 /// The package managers that are known, in the order in which they are looked for.

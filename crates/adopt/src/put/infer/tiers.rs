@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
-use xtask_workspace::config::{Config, Members, Packages, Targets, TierCommand};
+use xtask_workspace::config::{Packages, Targets, TierCommand, default_tiers};
 
 use super::manifest::Manifest;
 use super::render::Page;
@@ -22,7 +22,7 @@ pub(super) fn write(workspace: &Workspace<'_>, page: &mut Page, notes: &mut Vec<
     let nextest = Manifest::read(&workspace.facts.root, &workspace.facts.root.join(".config/nextest.toml"));
     let mut told = BTreeSet::new();
     // As a workspace has them where there is a preset `common`.
-    for tier in Config::defaults(&Members::from_iter([("", ["common"])])).tiers {
+    for tier in default_tiers() {
         let mut entry = Page::default();
         let mut explain = |entry: &mut Page, subject: &str, why: &str| {
             let sentence = format!("{subject}: {why}");
