@@ -112,8 +112,8 @@ impl LocalPackage {
         self.targets.iter().any(|target| target.kinds.iter().all(|kind| !others.contains(&kind.as_str())))
     }
 
-    /// Whether it has a build script.
-    pub fn has_build_script(&self) -> bool {
-        self.targets.iter().any(|target| target.kinds.iter().any(|kind| kind == "custom-build"))
+    /// Whether it has a target of this kind.
+    pub fn has_target(&self, kind: &str) -> bool {
+        self.targets.iter().any(|target| target.kinds.iter().any(|other| other == kind))
     }
 }
