@@ -1,7 +1,7 @@
 //! Calls of programs as values: planned, printed and only then made.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::process::Command;
 
 use camino::Utf8PathBuf;
@@ -93,17 +93,8 @@ pub fn shell_quote(text: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }
-    let mut quoted = String::from("'");
-    for c in text.chars() {
-        // Inside single quotes a shell has no escape: end them, add a quoted quote, begin again.
-        if c == '\'' {
-            quoted.push_str(r"'\''");
-        } else {
-            let _ = write!(quoted, "{c}");
-        }
-    }
-    quoted.push('\'');
-    quoted
+    // A shell has no escape inside single quotes: end them, add a quoted quote, begin again.
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use xtask_files::{Durability, write_atomic};
 
 use crate::cargo_config::config_candidates;
-use crate::toolchain::add_toolchain;
-use crate::{CargoConfig, Digest, Environment, Facts, Hasher, metadata};
+use crate::environment::home;
+use crate::{CargoConfig, Digest, Environment, Facts, Hasher, metadata, on_path, stamp};
 
 /// Raised when the cached form or the meaning of a field changes.
 const CACHE_VERSION: u32 = 1;
@@ -222,6 +222,43 @@ fn add_discoverable_targets(hasher: &mut Hasher, dir: &Utf8Path) {
     }
 }
 
+/// Adds everything that decides which toolchain rustup (or a plain install) picks in `dir`, and whether that toolchain was
+/// updated since. Starting `rustc -vV` takes 20 to 60 ms; a few `stat` calls answer that too.
+fn add_toolchain(hasher: &mut Hasher, dir: &Utf8Path, environment: &Environment) {
+    for variable in ["RUSTUP_TOOLCHAIN", "RUSTC", "CARGO_BUILD_RUSTC", "RUSTDOC"] {
+        hasher.optional(environment.get(variable));
+    }
+    // Here or in a parent; rustup takes the nearest.
+    for folder in dir.ancestors() {
+        for name in ["rust-toolchain", "rust-toolchain.toml"] {
+            if let Ok(text) = fs::read(folder.join(name)) {
+                hasher.field(text);
+            }
+        }
+    }
+    for program in ["cargo", "rustc"] {
+        if let Some(path) = on_path(program, environment) {
+            hasher.optional(stamp(&path));
+        }
+    }
+    let explicit = environment.get("RUSTUP_HOME").map(Utf8PathBuf::from);
+    let Some(rustup) = explicit.or_else(|| home(environment).map(|home| home.join(".rustup"))) else {
+        return;
+    };
+    // The default toolchain and the overrides of folders.
+    hasher.optional(fs::read(rustup.join("settings.toml")).ok());
+    let entries = rustup.join("toolchains").read_dir_utf8().into_iter().flatten().flatten();
+    let mut toolchains = entries.map(|entry| entry.path().to_owned()).collect::<Vec<_>>();
+    toolchains.sort();
+    for toolchain in toolchains {
+        hasher.field(toolchain.as_str());
+        // rustup rewrites the manifest on every update; a linked toolchain has none, but a compiler.
+        hasher.optional(stamp(&toolchain.join("lib/rustlib/multirust-channel-manifest.toml")));
+        hasher.optional(stamp(&toolchain.join("bin/rustc")));
+    }
+}
+
+/// The patterns with wildcards in `workspace.members`.
 fn member_globs(root: &Utf8Path) -> Vec<String> {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
     let Ok(document) = manifest.parse::<toml_edit::DocumentMut>() else { return Vec::new() };

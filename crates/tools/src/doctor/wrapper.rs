@@ -37,7 +37,7 @@ pub(super) fn wrapper(
     environment: &Environment,
 ) -> Option<(String, String)> {
     // Set but empty means none, whatever the files say.
-    let set = |name: &'static str| Some((name, environment.even_empty(name)?));
+    let set = |name: &'static str| Some((name, environment.get_or_empty(name)?));
     if let Some((name, value)) = variables.into_iter().find_map(set) {
         return (!value.is_empty()).then(|| (value.to_owned(), format!("the variable {name}")));
     }

@@ -11,7 +11,7 @@ use super::LocalSettings;
 /// empty one voids them too (seen with cargo 1.95).
 pub(crate) fn variables_that_void_flags(environment: &Environment) -> Vec<&'static str> {
     let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
-    names.into_iter().filter(|name| environment.even_empty(name).is_some()).collect()
+    names.into_iter().filter(|name| environment.get_or_empty(name).is_some()).collect()
 }
 
 /// A setting of this machine that does not count, because a stronger one says otherwise.
@@ -73,7 +73,7 @@ pub(crate) fn overruled(
 ) -> Vec<Overruled> {
     let overruled = |(keys, ours_says, variables): Scalar<'_>| {
         // Set but empty counts too: it means none, whatever the files say.
-        let set = |name: String| Some((environment.even_empty(&name)?.to_owned(), name));
+        let set = |name: String| Some((environment.get_or_empty(&name)?.to_owned(), name));
         let (theirs, file, variable) = if let Some((value, name)) = variables.into_iter().find_map(set) {
             (value, None, Some(name))
         } else {
