@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use xtask_files::{FileLock, Locked, try_lock};
+use xtask_files::{FileLock, try_lock};
 use xtask_units::inventory::ProfileDir;
 
 /// The lock files. The first is made where it is missing: cargo of every version heeds it.
@@ -31,8 +31,8 @@ impl Locks {
                     continue;
                 }
                 match try_lock(&path) {
-                    Ok(Locked::Held(lock)) => locks.held.push(lock),
-                    Ok(Locked::Busy) => locks.refuse(profile, "a cargo is building in it"),
+                    Ok(Some(lock)) => locks.held.push(lock),
+                    Ok(None) => locks.refuse(profile, "a cargo is building in it"),
                     Err(error) => locks.refuse(profile, &format!("{error:#}")),
                 }
             }

@@ -14,7 +14,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
-use xtask_workspace::config::{Config, JSON_SCHEMA, Tier};
+use xtask_workspace::config::{Config, Tier, json_schema};
 use xtask_workspace::{Environment, Facts, WrongUsage};
 
 use crate::cli::{self, LeadingFlags, OwnXtask, RESERVED, WORKSHOP};
@@ -142,7 +142,7 @@ fn dispatch(
     }
     match name {
         "schema" => {
-            shell.result(JSON_SCHEMA.trim_end());
+            shell.result(&json_schema());
             Ok(Exit::Done.into())
         }
         "completions" => {

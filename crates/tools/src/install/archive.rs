@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_files::{Durability, Locked, Replacement, lock_exclusive, remove_abandoned, try_lock};
+use xtask_files::{Durability, Replacement, lock_exclusive, remove_abandoned, try_lock};
 use xtask_workspace::config::Archive;
 use xtask_workspace::{Call, Environment, EnvironmentLacks, Progress, on_path};
 
@@ -98,8 +98,8 @@ fn fetched(fetch: &Fetch<'_>, environment: &Environment, progress: &dyn Progress
     std::fs::create_dir_all(fetch.downloads)
         .with_context(|| format!("failed to create folder {}", fetch.downloads))?;
     let _lock = match try_lock(&locks)? {
-        Locked::Held(lock) => lock,
-        Locked::Busy => {
+        Some(lock) => lock,
+        None => {
             progress.note(&format!("waiting for another process that downloads {}", fetch.archive.url));
             lock_exclusive(&locks)?
         }

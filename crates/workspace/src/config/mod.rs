@@ -40,9 +40,12 @@ const SECTIONS: [&Section; 6] = [
 /// The file's name, at the workspace root.
 pub const FILE_NAME: &str = "xtask.toml";
 
-/// The JSON schema of the file. It accepts every file that the parser accepts; it cannot know which packages, features
-/// and presets exist, nor which settings exclude each other.
-pub const JSON_SCHEMA: &str = include_str!("schema.json");
+/// The JSON schema of the file, pretty-printed. It accepts every file that the parser accepts; it cannot know which packages,
+/// features and presets exist, nor which settings exclude each other.
+pub fn json_schema() -> String {
+    let schema: serde_json::Value = serde_json::from_str(include_str!("schema.json")).unwrap_or_default();
+    format!("{schema:#}")
+}
 
 /// The configuration of a workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]

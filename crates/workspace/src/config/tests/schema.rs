@@ -1,7 +1,7 @@
 //! The JSON schema and the parser accept and reject the same values.
 
 use super::{EXAMPLE, keys, parse};
-use crate::config::JSON_SCHEMA;
+use crate::config::json_schema;
 use crate::config::kind::Kind;
 use crate::config::section::{Key, Section};
 use crate::config::tiers::default_tiers;
@@ -16,7 +16,7 @@ struct Validator {
 impl Validator {
     fn new() -> Self {
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-        let schema = serde_json::from_str(JSON_SCHEMA).unwrap();
+        let schema = serde_json::from_str(&json_schema()).unwrap();
         compiler.add_resource("xtask.schema.json", schema).unwrap();
         let index = compiler.compile("xtask.schema.json", &mut schemas).unwrap();
         Self { schemas, index }
