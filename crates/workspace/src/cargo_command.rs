@@ -1,7 +1,7 @@
-//! Cargo commands as structures: read once from what people write, asked by everyone, rendered once.
+//! Cargo commands as structures: parsed once from what people write, and rendered once.
 //!
-//! Invariant: what is rendered means to cargo what was read. Arguments keep their order and spelling, also those that
-//! are not known here.
+//! Invariant: what is rendered means the same to cargo as what was parsed. Arguments keep their order and spelling, also
+//! unknown ones.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{Call, CargoConfig, Environment};
 
-/// One call of cargo, complete: what to paste into a shell, and what to run, are the same value.
+/// A complete call of cargo: the line to paste into a shell, and what is run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CargoCommand {
     /// `+nightly` and the like; `None` leaves the choice to rustup.
@@ -21,69 +21,49 @@ pub struct CargoCommand {
     pub leading: Vec<Arg>,
     /// The subcommand, which may be an alias. Empty in `cargo -V`.
     pub verb: String,
-    /// What follows it.
     pub args: Vec<Arg>,
-    /// What follows `--`, or the arguments of the program that `cargo run` starts.
+    /// The arguments after `--`, or those of the program that `cargo run` starts.
     pub runner_args: Vec<String>,
     /// Variables set for this call on top of the user's environment.
     pub env: BTreeMap<String, String>,
-    /// The working directory.
     pub dir: Utf8PathBuf,
 }
 
 /// An option with its value, or a positional argument.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Arg {
-    /// What it is about.
     pub flag: Flag,
-    /// As it is spelled: `-p`, `--package`. The whole word where it is not known here.
+    /// As it is spelled: `-p`, `--package`. The whole word if it is unknown.
     pub name: String,
-    /// Its value.
     pub value: Option<String>,
     /// Whether the value is in the same word: `-pfoo`, `--package=foo`.
     joined: bool,
 }
 
-/// What an argument is about. Those up to [`Flag::Resolve`] choose what is built.
+/// The purpose of an argument, see [`OPTIONS`]. Those up to [`Flag::Resolve`] choose what is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Flag {
-    /// `--package`
     Package,
-    /// `--exclude`
     Exclude,
-    /// `--workspace`
     Workspace,
-    /// `--features`, `--all-features`, `--no-default-features`
     Features,
-    /// `--lib`, `--all-targets`, `--doc` and the like.
     Targets,
     /// `--profile`; without a value, `--release`.
     Profile,
-    /// `--target`
     Triple,
-    /// `--manifest-path`
     Manifest,
-    /// `--config`
     Config,
-    /// `--locked`, `-Z` and the like.
     Resolve,
-    /// Where artifacts go: `--target-dir`.
     Output,
-    /// `--message-format`
     Messages,
-    /// `--timings`
     Timings,
-    /// `--jobs`
     Jobs,
-    /// `--verbose`
     Verbose,
-    /// `--quiet`
     Quiet,
-    /// That tests are left out after a failure: `--fail-fast`, `--max-fail`.
+    /// Tests are left out after a failure: `--fail-fast`, `--max-fail`.
     FailFast,
-    /// Options about running that are given once: `--no-fail-fast`, `--no-run`.
+    /// `--no-fail-fast`, `--no-run`.
     Running,
-    /// Positional arguments, and all that is not known here.
     Other,
 }
 
@@ -92,7 +72,7 @@ const BUILDING: [&str; 10] =
     ["build", "check", "clippy", "doc", "rustdoc", "rustc", "run", "test", "nextest", "bench"];
 
 impl Arg {
-    /// The words of it; `for_nextest`, which has other names for some of cargo's options.
+    /// Its words. nextest has other names for some options.
     fn words(&self, for_nextest: bool) -> Vec<String> {
         let name = match self.flag {
             Flag::Profile if for_nextest && self.value.is_some() => "--cargo-profile",
@@ -127,7 +107,7 @@ impl CargoCommand {
         command
     }
 
-    /// Adds an option by the name that cargo has for it, also to a command of nextest.
+    /// Adds an option by cargo's name for it, also to a command of nextest.
     pub fn add(&mut self, name: &str, value: Option<&str>) {
         let flag = option(name).map_or(Flag::Other, |(flag, _)| flag);
         self.args.push(Arg { flag, name: name.to_owned(), value: value.map(str::to_owned), joined: false });
@@ -137,17 +117,14 @@ impl CargoCommand {
         self.leading.iter().chain(&self.args)
     }
 
-    /// Whether there is an option about this.
     pub fn has(&self, flag: Flag) -> bool {
         self.options().any(|arg| arg.flag == flag)
     }
 
-    /// The values of the options about this, in their order.
     pub fn values(&self, flag: Flag) -> impl Iterator<Item = &str> {
         self.options().filter(move |arg| arg.flag == flag).filter_map(|arg| arg.value.as_deref())
     }
 
-    /// The same command without the options about these.
     #[must_use]
     pub fn without(mut self, flags: &[Flag]) -> Self {
         self.leading.retain(|arg| !flags.contains(&arg.flag));
@@ -161,8 +138,8 @@ impl CargoCommand {
         values.map(|file| self.dir.join(file)).collect()
     }
 
-    /// The folder of the profile that it builds in (The Cargo Book, "Profiles"): `dev` and `test` share one, as `release`
-    /// and `bench` do. `None` where it does not build.
+    /// The folder of its profile (The Cargo Book, "Profiles"): `dev` and `test` share one, as `release` and `bench` do.
+    /// `None` for a command that does not build.
     pub fn profile_dir(&self) -> Option<&str> {
         let chosen = self.options().filter(|arg| arg.flag == Flag::Profile).last();
         let default = if self.verb == "bench" { "release" } else { "debug" };
@@ -174,8 +151,8 @@ impl CargoCommand {
         })
     }
 
-    /// The command that builds what this one does and runs nothing of it: for `run` it is `build`, for nextest `test`.
-    /// Fails with why there is none.
+    /// The command that builds the same and runs nothing: for `run` it is `build`, for nextest `test`. Fails with the reason
+    /// why there is none.
     pub fn to_build(mut self) -> Result<Self, String> {
         let builds = |arg: &Arg| ["run", "list"].contains(&&*arg.name);
         match &*self.verb {
@@ -188,7 +165,7 @@ impl CargoCommand {
                 self.args.retain(|arg| arg.flag <= Flag::Resolve);
             }
             name if name != "nextest" && BUILDING.contains(&name) => {}
-            _ => return Err(format!("`{self}` is no command of cargo's that builds, and no alias of one")),
+            _ => return Err(format!("`{self}` is not a cargo command that builds, or an alias of one")),
         }
         self.run_nothing();
         Ok(self)
@@ -202,7 +179,7 @@ impl CargoCommand {
         self
     }
 
-    /// The doc tests of `cargo test` alone, which no other selection of targets has, and which are not ended early.
+    /// Only the doc tests of `cargo test`, without another selection of targets, and all of them after a failure.
     #[must_use]
     pub fn to_doctests(self) -> Self {
         let mut command = self.without(&[Flag::Targets, Flag::FailFast]);
@@ -211,7 +188,7 @@ impl CargoCommand {
         command
     }
 
-    /// Makes tests and benches only build.
+    /// Tests and benches are only built.
     pub fn run_nothing(&mut self) {
         if matches!(&*self.verb, "test" | "bench") {
             self.runner_args.clear();
@@ -221,7 +198,7 @@ impl CargoCommand {
         }
     }
 
-    /// The environment of this call: `environment` with this command's own variables on top.
+    /// `environment` with this command's own variables on top.
     pub fn environment(&self, environment: &Environment) -> Environment {
         Call::from(self).environment(environment)
     }
@@ -232,7 +209,7 @@ impl CargoCommand {
         args.chain(dashes).chain(self.runner_args.iter().cloned()).collect()
     }
 
-    /// All that follows `cargo`, the toolchain among it.
+    /// Everything after `cargo`, including the toolchain.
     pub fn words(&self) -> Vec<String> {
         let toolchain = self.toolchain.iter().map(|name| format!("+{name}"));
         let leading = self.leading.iter().flat_map(|arg| arg.words(false));
@@ -253,7 +230,7 @@ impl fmt::Display for CargoCommand {
     }
 }
 
-/// The options of cargo 1.95: their names where they have no value, and where they have one.
+/// The options of cargo 1.95: names without a value, and names with one.
 const OPTIONS: [(Flag, &str, &str); 19] = [
     (Flag::Package, "", "--package -p"),
     (Flag::Exclude, "", "--exclude"),
@@ -280,7 +257,7 @@ const OPTIONS: [(Flag, &str, &str); 19] = [
     (Flag::Other, "", "--color -C --crate-type --print --output-format"),
 ];
 
-/// Options of nextest that mean something else to it; for cargo's it has `--cargo-profile` and so on.
+/// Options that mean something else to nextest; its names for cargo's are `--cargo-profile` and so on.
 const OF_NEXTEST: [&str; 6] = ["--profile", "--message-format", "--verbose", "-v", "--quiet", "-q"];
 
 /// Cargo's own subcommands: it ignores an alias of that name.
@@ -288,11 +265,11 @@ const BUILT_IN: &str = "add bench build check clean config doc fetch fix generat
                         locate-project login logout metadata new owner package pkgid publish read-manifest remove \
                         report run rustc rustdoc search test tree uninstall update vendor verify-project version yank";
 
-/// Aliases that cargo has by itself, weaker than the user's (`bin/cargo/main.rs`).
+/// Cargo's built-in aliases, weaker than the user's (`bin/cargo/main.rs`).
 const SHORT: [(&str, &str); 6] =
     [("b", "build"), ("c", "check"), ("d", "doc"), ("r", "run"), ("rm", "remove"), ("t", "test")];
 
-/// What cargo's option of this name is about, and whether it has a value.
+/// The purpose of cargo's option of this name, and whether it has a value.
 fn option(name: &str) -> Option<(Flag, bool)> {
     let one_of = |names: &str| names.split(' ').any(|known| known == name && !name.is_empty());
     let (flag, _, with_value) =
@@ -301,9 +278,7 @@ fn option(name: &str) -> Option<(Flag, bool)> {
 }
 
 impl CargoCommand {
-    /// The command that `text` is in a shell, in `dir`: `RUSTFLAGS=-g cargo +nightly check --workspace`.
-    ///
-    /// Fails with what is wrong with it, to be put behind the text.
+    /// Parses a shell command: `RUSTFLAGS=-g cargo +nightly check --workspace`. The error is a phrase to put after the text.
     pub fn parse(text: &str, dir: &Utf8Path) -> Result<Self, String> {
         let mut words = shlex::split(text).ok_or("has a quote that does not end")?.into_iter().peekable();
         let mut env = BTreeMap::new();
@@ -318,8 +293,8 @@ impl CargoCommand {
         if command.verb.is_empty() { Err("has no subcommand".to_owned()) } else { Ok(command) }
     }
 
-    /// Adds words as they are typed after what is there: before the arguments of tests and programs, which `--` begins.
-    /// An option without a value that is there already is not repeated, as cargo refuses that.
+    /// Adds words as if typed after the existing arguments, before `--`. An option without a value is not repeated, because
+    /// cargo refuses that.
     pub fn insert_args<S: Into<String>>(&mut self, words: impl IntoIterator<Item = S>) {
         let mut words = words.into_iter().map(Into::into).collect::<VecDeque<_>>();
         while let Some(word) = words.pop_front() {
@@ -343,7 +318,7 @@ impl CargoCommand {
         }
     }
 
-    /// The argument that begins with `word`; takes its value out of `rest`, and puts back what else `-rv` holds.
+    /// The argument that begins with `word`. Takes its value from `rest`, and puts the rest of `-rv` back there.
     fn read(&self, word: String, rest: &mut VecDeque<String>) -> Arg {
         let is_long = word.starts_with("--");
         let (name, value) = match word.char_indices().nth(2) {
@@ -375,8 +350,8 @@ impl CargoCommand {
         Arg { flag, name: name.to_owned(), value, joined }
     }
 
-    /// The same command with aliases replaced: those of variables, then those of cargo's configuration in
-    /// [`CargoCommand::dir`], then cargo's own. A circle of aliases is left to cargo to report.
+    /// The same command with aliases replaced: from variables, then from cargo's configuration, then cargo's own. Cargo
+    /// reports a circle of aliases.
     #[must_use]
     pub fn without_alias(mut self, environment: &Environment) -> Self {
         let config = CargoConfig::load(&self.dir, environment);

@@ -39,12 +39,10 @@ impl Environment {
         self.0.get(OsStr::new(name))?.to_str()
     }
 
-    /// Sets `name`.
     pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// Removes `name`.
     pub fn remove(&mut self, name: &str) {
         self.0.remove(OsStr::new(name));
     }

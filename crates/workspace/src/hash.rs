@@ -40,7 +40,6 @@ impl Hasher {
         Self::default()
     }
 
-    /// Adds one field.
     pub fn field(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let bytes = bytes.as_ref();
         self.0.write_u64(bytes.len() as u64);
@@ -56,13 +55,11 @@ impl Hasher {
         }
     }
 
-    /// The digest of all fields so far.
     pub fn finish(self) -> Digest {
         self.0.finish()
     }
 }
 
-/// The digest of one sequence of bytes.
 pub fn digest(bytes: impl AsRef<[u8]>) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(bytes);

@@ -98,13 +98,11 @@ impl Config {
         }
     }
 
-    /// The tier of that name.
     #[must_use]
     pub fn tier(&self, name: &str) -> Option<&Tier> {
         self.tiers.iter().find(|tier| tier.name == name)
     }
 
-    /// The preset of that name.
     #[must_use]
     pub fn preset(&self, name: &str) -> Option<&Preset> {
         self.presets.iter().find(|preset| preset.name == name)

@@ -18,7 +18,6 @@ pub(super) struct Section {
     pub(super) keys: &'static [Key],
 }
 
-/// One key of a section.
 #[derive(Debug)]
 pub(super) struct Key {
     pub(super) name: &'static str,
@@ -279,7 +278,6 @@ impl<'t> Table<'t> {
         format!("`{key}` in {}", self.header())
     }
 
-    /// Whether the file sets the key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.toml.contains_key(key)
     }

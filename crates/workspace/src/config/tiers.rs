@@ -93,65 +93,43 @@ section! {
 }
 
 choice! {
-    /// The cargo command that a tier runs.
     TierCommand {
-        /// `cargo check`
         Check = "check",
-        /// `cargo clippy`
         Clippy = "clippy",
-        /// `cargo build`
         Build = "build",
-        /// `cargo test` or `cargo nextest run`, see [`RunnerChoice`]
         Test = "test",
-        /// `cargo bench`
         Bench = "bench",
-        /// `cargo doc`
         Doc = "doc",
     }
 }
 
 choice! {
-    /// One kind of cargo target.
     Target {
-        /// `--lib`
         Lib = "lib",
-        /// `--bins`
         Bins = "bins",
-        /// `--tests`
         Tests = "tests",
-        /// `--examples`
         Examples = "examples",
-        /// `--benches`
         Benches = "benches",
     }
 }
 
 choice! {
-    /// What runs the tests.
     RunnerChoice {
-        /// cargo-nextest if it is installed, else `cargo test`.
         Auto = "auto",
-        /// cargo-nextest; without it the tier cannot run.
         Nextest = "nextest",
-        /// `cargo test`
         Cargo = "cargo",
     }
 }
 
 choice! {
-    /// What a run that took longer than its budget means.
     OnOverBudget {
-        /// A warning; the tier succeeds.
         Warn = "warn",
-        /// The tier fails.
         Fail = "fail",
     }
 }
 
 choice! {
-    /// Where a tier is meant to run.
     Place {
-        /// On every machine.
         Anywhere = "anywhere",
         /// In continuous integration; too slow for daily work.
         Ci = "ci",
@@ -159,13 +137,9 @@ choice! {
 }
 
 choice! {
-    /// The packages that a tier works on.
     Packages {
-        /// Those that the change under work can break.
         Affected = "affected",
-        /// Every member.
         Workspace = "workspace",
-        /// The workspace's default members.
         Default = "default",
     } else {
         /// The named members. Never empty; no name twice.
@@ -174,11 +148,8 @@ choice! {
 }
 
 choice! {
-    /// The targets that a tier selects.
     Targets {
-        /// What cargo selects when it is told nothing.
         Default = "default",
-        /// `--all-targets`
         All = "all",
     } else {
         /// Only these kinds. Never empty; no kind twice.

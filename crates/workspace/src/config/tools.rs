@@ -9,18 +9,15 @@ use std::time::Duration;
 use toml_edit::Item;
 
 choice! {
-    /// What happens to units of a compiler that nothing here uses.
     OtherToolchains {
-        /// They are stale.
         Remove = "remove",
-        /// They stay.
         Keep = "keep",
     }
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An age that may be this word, for one that nothing reaches.
+/// `never` is an age that nothing reaches.
 const AGE_OR_NEVER: Kind = Kind::Age(&["never"]);
 
 section! {
@@ -88,9 +85,7 @@ section! {
 }
 
 impl Setup {
-    /// The linker that proved to be the fastest.
     pub const MEASURED: &str = "measured";
-    /// The linker that is used without the suite.
     pub const DEFAULT: &str = "default";
 }
 
@@ -169,7 +164,7 @@ section! {
     without: Option<String>,
 }
 
-/// The package managers that are known, in the order in which they are looked for.
+/// The known package managers, in the order in which they are tried.
 const MANAGERS: &[Field] = &[
     manager("apt"),
     manager("dnf"),
@@ -185,51 +180,42 @@ const fn manager(name: &'static str) -> Field {
 }
 
 choice! {
-    /// How much a tool is wanted.
     Need {
-        /// It is installed where that can be done; without it something else is used.
+        /// Installed if possible; without it something else is used.
         Wanted = "wanted",
-        /// Without it the setup fails.
+        /// Setup fails without it.
         Required = "required",
-        /// It is neither installed nor used.
+        /// Neither installed nor used.
         Unwanted = "unwanted",
     }
 }
 
 choice! {
-    /// A way of installing a tool that is not there.
     Way {
-        /// An official release archive, checked against its pinned SHA-256.
         Archive = "archive",
-        /// The package manager of the system.
         Packages = "packages",
-        /// `cargo install --locked`
         Cargo = "cargo",
     }
 }
 
 choice! {
-    /// Where what is downloaded is put.
     InstallTo {
-        /// The `bin` folder in cargo's home.
         CargoBin = "cargo-bin",
-        /// A folder of this workspace's own, below its target dir.
         Workspace = "workspace",
     }
 }
 
 choice! {
-    /// An effect by which a tool is proven.
+    /// An effect that proves a tool.
     Effect {
-        /// It links an executable, which says so and runs.
+        /// It links an executable that names it and runs.
         Link = "link",
-        /// It links an executable, which runs, by whatever linker it chooses.
+        /// It links an executable that runs, with any linker.
         Driver = "driver",
-        /// It answers the second of two equal compilations from its cache.
+        /// The second of two equal compilations comes from its cache.
         Cache = "cache",
         /// It lists and runs the tests of a package.
         Tests = "tests",
-        /// Its program says a version.
         Version = "version",
     }
 }
@@ -238,9 +224,8 @@ choice! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// By an effect that the suite knows to observe.
     Effect(Effect),
-    /// By a command that succeeds: a program and its arguments, `{path}` being the tool's. Never empty.
+    /// A program and its arguments, `{path}` being the tool's; it must succeed. Never empty.
     #[serde(untagged)]
     Command(Vec<String>),
 }
@@ -251,23 +236,21 @@ impl Value for Proof {
     }
 }
 
-/// A release archive: it is only unpacked when its SHA-256 is the pinned one.
+/// A release archive, unpacked only if its SHA-256 is the pinned one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Archive {
-    /// The host triple that it is for; a glob pattern.
+    /// A glob pattern of host triples.
     pub host: String,
-    /// The release.
     pub version: String,
-    /// Where it lies; `https` only.
+    /// `https` only.
     pub url: String,
     /// 64 lowercase hexadecimal digits.
     pub sha256: String,
-    /// The path of the program inside; `None` means that it lies at the top under its own name.
+    /// The path of the program inside; by default its name at the top.
     pub binary: Option<String>,
 }
 
-/// The keys of [`Archive`].
 const ARCHIVE: &[Field] = &[
     Field { name: "host", kind: Kind::Glob, required: true },
     Field { name: "version", kind: Kind::Text, required: true },
