@@ -1,11 +1,11 @@
-//! Which members other dependencies affect: of two lock files, and of two texts of a manifest.
+//! Which members a changed lock file or manifest can affect.
 //!
 //! Invariant: a lock file does not name features, so wherever a package may now ask another for other features,
 //! everything below that one counts as different too. What does not parse differs for all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use toml_edit::{DocumentMut, Item, TableLike, Value};
+use toml_edit::{DocumentMut, Item, TableLike};
 
 /// The resolved packages of a `Cargo.lock` and their edges.
 #[derive(Debug, Default)]
@@ -147,12 +147,11 @@ impl LockGraph {
 }
 
 /// How a manifest asks for dependencies.
-#[derive(Default)]
 struct Asks {
     /// By table and key: the text, and the name of the package.
     dependencies: BTreeMap<(String, String), (String, String)>,
-    /// Each feature and what it turns on.
-    features: BTreeMap<String, Vec<String>>,
+    /// What may change the features of all dependencies, as text.
+    features: String,
     /// The dependencies of a proc macro are built apart from those of other members.
     proc_macro: bool,
 }
@@ -170,14 +169,12 @@ pub(crate) fn different_dependencies(
     let root = root.unwrap_or_default().parse::<DocumentMut>().ok()?;
     let before = Asks::of(before.unwrap_or_default(), &root)?;
     let after = Asks::of(after.unwrap_or_default(), &root)?;
+    let all = before.features != after.features || before.proc_macro != after.proc_macro;
     let mut names = BTreeSet::new();
     for (ours, theirs) in [(&before, &after), (&after, &before)] {
-        let all = ours.proc_macro != theirs.proc_macro;
-        let different =
-            ours.dependencies.iter().filter(|&(key, ask)| all || theirs.dependencies.get(key) != Some(ask));
+        let different = ours.dependencies.iter();
+        let different = different.filter(|&(key, ask)| all || theirs.dependencies.get(key) != Some(ask));
         names.extend(different.map(|(_, (_, name))| name.clone()));
-        let different = ours.features.iter().filter(|&(name, list)| theirs.features.get(name) != Some(list));
-        names.extend(ours.turned_on(different.map(|(name, _)| name.clone()).collect()));
     }
     Some(names)
 }
@@ -185,48 +182,25 @@ pub(crate) fn different_dependencies(
 impl Asks {
     fn of(manifest: &str, root: &DocumentMut) -> Option<Self> {
         let document = manifest.parse::<DocumentMut>().ok()?;
-        let entries = |name: &str| {
-            let table = document.get(name).and_then(Item::as_table_like);
-            table.into_iter().flat_map(TableLike::iter)
-        };
-        let mut asks = Self::default();
-        for (condition, tables) in entries("target").chain([("", document.as_item())]) {
+        let targets = document.get("target").and_then(Item::as_table_like);
+        let targets = targets.into_iter().flat_map(TableLike::iter);
+        let mut dependencies = BTreeMap::new();
+        for (condition, tables) in targets.chain([("", document.as_item())]) {
             for table in TABLES {
-                let dependencies = tables.get(table).and_then(Item::as_table_like);
-                for (name, item) in dependencies.into_iter().flat_map(TableLike::iter) {
+                let asked = tables.get(table).and_then(Item::as_table_like);
+                for (name, item) in asked.into_iter().flat_map(TableLike::iter) {
                     let inherited = || root.get("workspace")?.get("dependencies")?.get(name);
                     let source = if item.get("workspace").is_some() { inherited() } else { Some(item) };
                     let renamed = source.and_then(|item| item.get("package")?.as_str());
                     let key = (format!("{condition} {table}"), name.to_owned());
-                    asks.dependencies.insert(key, (item.to_string(), renamed.unwrap_or(name).to_owned()));
+                    dependencies.insert(key, (item.to_string(), renamed.unwrap_or(name).to_owned()));
                 }
             }
         }
-        for (name, item) in entries("features") {
-            let values = item.as_array().into_iter().flatten().filter_map(Value::as_str);
-            asks.features.insert(name.to_owned(), values.map(str::to_owned).collect());
-        }
-        let is_true = |(_, item): (&str, &Item)| item.as_bool() == Some(true);
-        asks.proc_macro = entries("lib").filter(|(key, _)| key.starts_with("proc")).any(is_true);
-        Some(asks)
-    }
-
-    /// Names of the packages that `features` turn on or turn something on in, also through other features.
-    fn turned_on(&self, features: Vec<String>) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        let mut open = features;
-        while let Some(feature) = open.pop() {
-            // `dep:x`, `x/y`, `x?/y`, or `x`: a feature or an optional dependency.
-            let key = feature.strip_prefix("dep:").unwrap_or(&feature);
-            let key = key.split(['/', '?']).next().unwrap_or(key);
-            let asked = self.dependencies.iter().filter(|((_, name), _)| name == key);
-            names.extend(asked.map(|(_, (_, name))| name.clone()));
-            if seen.insert(feature.clone()) {
-                open.extend(self.features.get(&feature).into_iter().flatten().cloned());
-            }
-        }
-        names
+        let features = document.get("features").map(ToString::to_string).unwrap_or_default();
+        let lib = |key| document.get("lib")?.get(key)?.as_bool();
+        let proc_macro = lib("proc-macro").or_else(|| lib("proc_macro")).unwrap_or(false);
+        Some(Self { dependencies, features, proc_macro })
     }
 }
 

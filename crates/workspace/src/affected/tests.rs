@@ -337,7 +337,7 @@ fn a_manifest_reaches_those_who_share_what_it_asks_for_otherwise() {
     let base = "[dependencies]\nx = '1'\n[features]\nf = []\n";
     let table: [(&str, &str); 17] = [
         (base, "a"),
-        ("# comment\n[dependencies]\nx = '1'\n[features]\nf = [] # same\n", "a"),
+        ("# comment\n[dependencies]\n# same\nx = '1'\n\n[features]\nf = []\n", "a"),
         ("[dependencies]\nx = \"1\" # compared as text\n[features]\nf = []\n", "ab"),
         (
             "[package]\nversion = '2'\n[lints]\nworkspace = true\n[lib]\npath = 'x.rs'\n[dependencies]\nx = '1'\n[features]\nf = []",
@@ -353,7 +353,7 @@ fn a_manifest_reaches_those_who_share_what_it_asks_for_otherwise() {
         ("[dependencies]\nx = '1'\nz.workspace = true\n[features]\nf = []\n", "ace"),
         ("[dependencies]\nx = '1'\nc = { path = '../c' }\n[features]\nf = []\n", "ace"),
         ("[dependencies]\nx = '1'\n[features]\nf = ['g']\ng = ['x?/q']\n", "ab"),
-        ("[dependencies]\nx = '1'\n[features]\nf = []\ng = []\n", "a"),
+        ("[dependencies]\nx = '1'\n[features]\nf = []\ng = []\n", "ab"),
         ("[dependencies]\nx = '1'\nnot-locked = '1'\n[features]\nf = []\n", "ALL"),
         ("[dependencies]\nx = '1'\n[lib]\nproc-macro = true\n[features]\nf = []\n", "ab"),
     ];
