@@ -194,7 +194,7 @@ mod tests {
             (TierCommand::Test, list(&[Target::Examples]), [1, 0, 0, 0, 1, 0]),
         ];
         for (command, targets, expected) in table {
-            let mut tier = Config::defaults(&xtask_workspace::config::Members::default()).tiers[0].clone();
+            let mut tier = Config::defaults(&xtask_workspace::Facts::default()).tiers[0].clone();
             (tier.command, tier.targets) = (command, targets.clone());
             let found = failures.iter().map(|failure| u8::from(builds(&tier, failure))).collect::<Vec<_>>();
             assert_eq!(found, expected, "{command:?} {targets:?}");

@@ -19,7 +19,7 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use xtask_edit::{Edit, Node, extend};
-use xtask_workspace::config::{Config, FILE_NAME, Members};
+use xtask_workspace::config::{FILE_NAME, default_tiers};
 use xtask_workspace::{Environment, WrongUsage, digest};
 
 pub use host::{Host, takes_lock_file, unchanged_but_for};
@@ -281,7 +281,7 @@ impl Planner<'_> {
 
     fn cargo_config(&mut self) -> Result<()> {
         let mut config = self.host.config.clone();
-        let tiers = Config::defaults(&Members::default()).tiers;
+        let tiers = default_tiers();
         let tiers = tiers.iter().map(|tier| tier.name.as_str()).collect::<Vec<_>>();
         let notes = cargo_config::add(&mut config, self.launcher, &tiers, self.host.outline.cargo)?;
         self.notes.extend(notes);

@@ -1,20 +1,22 @@
-//! An open folder, in which names are looked up without following a link.
+//! Folders: read, emptied and removed without following a link.
 //!
-//! Invariant: whoever holds a [`Folder`] acts in the folder that was opened, whatever its path leads to by now. So a
-//! link that is swapped in midway leads nowhere: the name is then no folder, or another file than the one that was seen.
+//! Invariant: a [`Folder`] stays the folder that was opened, whatever its path leads to now. So a link that somebody puts in
+//! the way has no effect: the name is then not a folder, or another file than the one that was seen.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use camino::Utf8Path;
 
 /// What a name in a folder stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
-    /// A folder.
     Folder,
-    /// A file.
     File,
-    /// A symbolic link, to whatever.
+    /// A symbolic link.
     Link,
     /// A socket, a pipe, a device.
     Other,
@@ -23,34 +25,82 @@ pub enum EntryKind {
 /// One name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The name; it may be no UTF-8.
     pub name: OsString,
-    /// What it stands for.
     pub kind: EntryKind,
 }
 
 /// Tells a file from every other on this machine, until it is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId {
-    /// The file system.
     pub device: u64,
-    /// The file in it.
     pub inode: u64,
 }
 
 /// What is known of a file without opening it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Status {
-    /// What it is.
     pub kind: EntryKind,
-    /// Bytes that it takes up on the disk.
+    /// Bytes on the disk.
     pub bytes: u64,
     /// How many names it has.
     pub names: u64,
-    /// Which file it is.
     pub id: FileId,
     /// When its contents last changed, in milliseconds since 1970.
     pub modified_ms: u64,
+}
+
+/// Removes the folder `path` with everything in it; a missing one is fine.
+///
+/// Refuses a link to a folder. Links inside are removed, not followed: on Unix the standard library opens each folder without
+/// following links, so one that appears meanwhile is not followed either.
+pub fn remove_dir(path: &Utf8Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_dir()) {
+        bail!("{path} is not a folder; it was left alone");
+    }
+    #[expect(clippy::disallowed_methods, reason = "this is the one place the ban points to")]
+    unless_missing(fs::remove_dir_all(path)).with_context(|| format!("failed to remove folder {path}"))
+}
+
+/// Removes the file or link `path`; a missing one is fine.
+pub fn remove_file(path: &Utf8Path) -> Result<()> {
+    unless_missing(fs::remove_file(path)).with_context(|| format!("failed to remove {path}"))
+}
+
+fn unless_missing(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// Makes `path` a folder of mode 0700 that belongs to this user, or fails.
+///
+/// For places that others can write to (`/dev/shm`, `/tmp`), where anybody could have made it first: an existing folder is
+/// taken only when it is a real folder (no link), ours, and closed to others.
+pub fn private_dir(path: &Utf8Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(error).with_context(|| format!("failed to create folder {path}"));
+        }
+        _ => {}
+    }
+    let metadata = fs::symlink_metadata(path).with_context(|| format!("failed to read {path}"))?;
+    if !metadata.is_dir() {
+        bail!("{path} is not a folder (a link or file of that name was put there); remove it");
+    }
+    // Elsewhere the caller only passes folders below the user's own profile.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let ours = rustix::process::geteuid().as_raw();
+        if metadata.uid() != ours {
+            bail!("{path} belongs to user {}, not to {ours}", metadata.uid());
+        }
+        if metadata.mode() & 0o077 != 0 {
+            bail!("{path} is open to others (mode {:o}); run chmod 700 on it", metadata.mode() & 0o777);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -76,12 +126,12 @@ mod unix {
     #[derive(Debug)]
     pub struct Folder {
         fd: OwnedFd,
-        /// Whether it was listed: the next listing has to begin at the front again.
+        /// Whether it was listed before: then the next listing has to rewind.
         #[cfg(target_os = "linux")]
         listed: std::cell::Cell<bool>,
     }
 
-    /// What the kernel is asked for at a time when a folder is listed.
+    /// Bytes that one call to the kernel may list.
     #[cfg(target_os = "linux")]
     const LISTING: usize = 16 * 1024;
 
@@ -121,13 +171,13 @@ mod unix {
             Ok(entries)
         }
 
-        /// With half the calls of the portable way, which opens the folder once more.
+        /// With half the system calls of the portable way, which opens the folder once more.
         #[cfg(target_os = "linux")]
         fn list(&self, mut take: impl FnMut(&OsStr, FileType) -> io::Result<()>) -> io::Result<()> {
             if self.listed.replace(true) {
                 rustix::fs::seek(&self.fd, rustix::fs::SeekFrom::Start(0))?;
             }
-            // On the stack: on the heap, what `take` keeps would lie between the holes that such buffers leave.
+            // On the stack: on the heap, such buffers would leave holes between what `take` keeps.
             let mut buffer = [std::mem::MaybeUninit::uninit(); LISTING];
             let mut entries = rustix::fs::RawDir::new(&self.fd, &mut buffer);
             while let Some(entry) = entries.next() {
@@ -146,31 +196,21 @@ mod unix {
             Ok(())
         }
 
-        /// What the file `name` holds, of which no more than `most` bytes are read.
+        /// The first `most` bytes of the file `name`.
         pub fn read(&self, name: &OsStr, most: usize) -> io::Result<Vec<u8>> {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = std::fs::File::from(openat(&self.fd, name, flags, Mode::empty())?);
-            let mut bytes = vec![0; 1024.min(most)];
-            let mut length = 0;
-            loop {
-                let room = bytes.len() - length;
-                let read = (&file).read(&mut bytes[length..])?;
-                length += read;
-                // A short read of a file is its end.
-                if read < room || length == most {
-                    bytes.truncate(length);
-                    return Ok(bytes);
-                }
-                bytes.resize((bytes.len() * 4).min(most), 0);
-            }
+            let mut bytes = Vec::new();
+            file.take(most as u64).read_to_end(&mut bytes)?;
+            Ok(bytes)
         }
 
-        /// What `name` is; of a link, the link itself.
+        /// The status of `name`; of a link, that of the link.
         pub fn status(&self, name: &OsStr) -> io::Result<Status> {
             Ok(status(&statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?))
         }
 
-        /// What this folder is.
+        /// The status of this folder.
         pub fn own_status(&self) -> io::Result<Status> {
             Ok(status(&rustix::fs::fstat(&self.fd)?))
         }
@@ -213,11 +253,11 @@ mod unix {
 
 #[cfg(not(unix))]
 mod portable {
-    use std::fs::{self, Metadata};
+    use std::fs::Metadata;
     use std::path::PathBuf;
     use std::time::UNIX_EPOCH;
 
-    use super::{Entry, EntryKind, FileId, OsStr, Path, Status, io};
+    use super::{Entry, EntryKind, FileId, OsStr, Path, Status, fs, io};
 
     /// A folder by its path: here nothing keeps a link from being swapped in between two looks.
     #[derive(Debug)]
@@ -245,19 +285,19 @@ mod portable {
             fs::read_dir(&self.0)?.map(|result| result.and_then(entry)).collect()
         }
 
-        /// What the file `name` holds, of which no more than `most` bytes are read.
+        /// The first `most` bytes of the file `name`.
         pub fn read(&self, name: &OsStr, most: usize) -> io::Result<Vec<u8>> {
             let mut bytes = fs::read(self.0.join(name))?;
             bytes.truncate(most);
             Ok(bytes)
         }
 
-        /// What `name` is; of a link, the link itself.
+        /// The status of `name`; of a link, that of the link.
         pub fn status(&self, name: &OsStr) -> io::Result<Status> {
             Ok(status(&self.0.join(name).symlink_metadata()?))
         }
 
-        /// What this folder is.
+        /// The status of this folder.
         pub fn own_status(&self) -> io::Result<Status> {
             Ok(status(&self.0.symlink_metadata()?))
         }
@@ -298,8 +338,7 @@ mod portable {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
     use crate::tests_support::temp_dir;
@@ -363,5 +402,44 @@ mod tests {
         let folder = Folder::open(dir.as_std_path()).unwrap();
         let [one, two] = ["sparse", "again"].map(|name| folder.status(name.as_ref()).unwrap());
         assert_eq!((one.bytes, one.names, one.id), (0, 2, two.id));
+    }
+
+    #[test]
+    fn links_are_removed_and_what_they_point_at_is_kept() {
+        let dir = temp_dir("remove");
+        let kept = dir.join("kept");
+        fs::create_dir(&kept).unwrap();
+        fs::File::create(kept.join("file")).unwrap();
+        let doomed = dir.join("doomed");
+        fs::create_dir_all(doomed.join("deep")).unwrap();
+        symlink(&kept, doomed.join("deep/link")).unwrap();
+
+        remove_dir(&doomed).unwrap();
+        remove_dir(&doomed).unwrap();
+        assert!(!doomed.exists() && kept.join("file").exists());
+
+        symlink(&kept, dir.join("direct")).unwrap();
+        assert!(remove_dir(&dir.join("direct")).is_err());
+        remove_file(&dir.join("direct")).unwrap();
+        remove_file(&dir.join("direct")).unwrap();
+        assert!(kept.join("file").exists());
+    }
+
+    #[test]
+    fn takes_only_a_real_folder_closed_to_others() {
+        let dir = temp_dir("private");
+        let fresh = dir.join("fresh");
+        private_dir(&fresh).unwrap();
+        private_dir(&fresh).unwrap();
+        assert_eq!(fs::metadata(&fresh).unwrap().permissions().mode() & 0o777, 0o700);
+
+        let open = dir.join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(format!("{:#}", private_dir(&open).unwrap_err()).contains("open to others"));
+
+        let link = dir.join("link");
+        symlink(&fresh, &link).unwrap();
+        assert!(format!("{:#}", private_dir(&link).unwrap_err()).contains("not a folder"));
     }
 }

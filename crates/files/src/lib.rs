@@ -3,19 +3,13 @@
 //!
 //! Invariant: after a kill at any point a path written here holds either its old bytes or its new ones.
 
-mod append;
-mod atomic;
 mod folder;
 mod lock;
-mod private;
-mod remove;
+mod write;
 
-pub use append::{append_line, read_lines};
-pub use atomic::{Durability, Replacement, remove_abandoned, write_atomic};
-pub use folder::{Entry, EntryKind, FileId, Folder, Status};
-pub use lock::{FileLock, Locked, lock_exclusive, try_lock};
-pub use private::private_dir;
-pub use remove::{remove_dir, remove_file};
+pub use folder::{Entry, EntryKind, FileId, Folder, Status, private_dir, remove_dir, remove_file};
+pub use lock::{FileLock, lock_exclusive, try_lock};
+pub use write::{Durability, Replacement, append_line, read_lines, remove_abandoned, write_atomic};
 
 #[cfg(test)]
 mod tests_support {

@@ -195,11 +195,12 @@ pub(crate) fn output_options(matches: &ArgMatches) -> OutputOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask_workspace::config::{Config, Members};
+    use xtask_workspace::Facts;
+    use xtask_workspace::config::Config;
 
     #[test]
     fn the_whole_command_line_is_consistent() {
-        let config = Config::defaults(&Members::default());
+        let config = Config::defaults(&Facts::default());
         let command = command(&config.tiers, &[], OwnXtask::None);
         command.clone().debug_assert();
         for subcommand in command.get_subcommands() {

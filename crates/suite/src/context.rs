@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_workspace::config::{Config, Members, Preset, closest};
+use xtask_workspace::config::{Config, Preset, closest};
 use xtask_workspace::{
     Call, CargoConfig, Environment, EnvironmentLacks, Launch, Workspace, WrongUsage, local_file, private_bin,
 };
@@ -64,7 +64,7 @@ impl<'a> Context<'a> {
                 None => error,
             })?;
         use_own_tools(&mut workspace);
-        let config = Config::load(workspace.root(), &members(&workspace), reserved)?;
+        let config = Config::load(workspace.root(), &workspace.facts, reserved)?;
         let exe = std::env::current_exe().context("failed to find this program's file")?;
         let exe = Utf8PathBuf::from_path_buf(exe)
             .map_err(|path| anyhow::anyhow!("this program's path is not UTF-8: {}", path.display()))?;
@@ -105,13 +105,4 @@ pub(crate) fn not_started(error: std::io::Error, command: &Call) -> anyhow::Erro
             .into();
     }
     anyhow::Error::new(error).context(format!("failed to start `{command}` in {}", command.dir))
-}
-
-/// Names and features, for the check of `xtask.toml`.
-fn members(workspace: &Workspace) -> Members<'_> {
-    workspace
-        .facts
-        .members()
-        .map(|member| (member.name.as_str(), member.features.keys().map(String::as_str)))
-        .collect()
 }

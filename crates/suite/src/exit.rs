@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use xtask_workspace::config::ConfigErrors;
 use xtask_workspace::{EnvironmentLacks, WrongUsage};
 
 /// How a command ended. The numbers are part of the interface.
@@ -36,7 +35,7 @@ impl Exit {
 
     /// The code of an error: its kind may be anywhere in the chain of contexts.
     pub fn of_error(error: &anyhow::Error) -> Self {
-        if error.chain().any(|cause| cause.is::<WrongUsage>() || cause.is::<ConfigErrors>()) {
+        if error.chain().any(<dyn std::error::Error>::is::<WrongUsage>) {
             Self::Usage
         } else if error.chain().any(<dyn std::error::Error>::is::<EnvironmentLacks>) {
             Self::Environment

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_files::{FileLock, Locked, try_lock};
+use xtask_files::{FileLock, try_lock};
 use xtask_units::inventory::ProfileDir;
 use xtask_workspace::{Workspace, WrongUsage, has_workspace_table};
 
@@ -148,11 +148,11 @@ impl Locks {
                     continue;
                 }
                 let why = match try_lock(&path) {
-                    Ok(Locked::Held(lock)) => {
+                    Ok(Some(lock)) => {
                         locks.held.push(lock);
                         continue;
                     }
-                    Ok(Locked::Busy) => "a cargo is building in it".to_owned(),
+                    Ok(None) => "a cargo is building in it".to_owned(),
                     Err(error) => format!("{error:#}"),
                 };
                 locks.refused.entry(profile.label()).or_insert(why);

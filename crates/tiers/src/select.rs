@@ -13,9 +13,8 @@ use serde::Serialize;
 use xtask_units::{State, Unit, UnitSet, reads, states};
 use xtask_workspace::config::{Packages, TierCommand};
 use xtask_workspace::{
-    Base, CargoCommand, Changes, Digest, Globs, Hasher, InputsQuestion, LocalPackage, LockBefore,
-    MayReadOutside, Question, Reach, Reads, Workspace, changes, config_candidates, member_inputs, reach,
-    stamp,
+    Base, CargoCommand, Change, Changes, Digest, Files, Hasher, LocalPackage, Reach, Reads, Workspace,
+    changes, config_candidates, may_read_outside, stamp,
 };
 
 use crate::commands::Shape;
@@ -75,10 +74,7 @@ struct Now<'a> {
     /// What the workspace-wide build needs.
     wide: UnitSet,
     states: Vec<State>,
-    /// What each local package is made from, by folder.
-    reads: BTreeMap<Utf8PathBuf, Option<BTreeSet<Utf8PathBuf>>>,
-    ignore: Globs,
-    global: Globs,
+    files: Files<'a>,
     lock: Utf8PathBuf,
 }
 
@@ -94,7 +90,7 @@ pub(crate) fn affected(planning: &mut Planning, shape: &Shape) -> Result<Selecte
     let Some(wide) = planning.planned(&command) else {
         return Ok(Selected::all_of(workspace, shape, "the units are not known"));
     };
-    let now = Now::new(workspace, options, &command, changes, wide)?;
+    let now = Now::new(workspace, options, &command, changes, wide);
     let inputs = now.inputs(&command)?;
     let results = Results::load(workspace, &options.tier.name);
     let (chosen, why) = now.choose(&results, &inputs);
@@ -110,7 +106,7 @@ pub(crate) fn affected(planning: &mut Planning, shape: &Shape) -> Result<Selecte
 pub(crate) fn inputs_now(options: &TierOptions, workspace: &Workspace) -> Result<InputsOf> {
     let command = crate::commands::build_command(workspace, &options.tier, options.preset.as_ref());
     let wide = xtask_units::plan(workspace, &command, &options.exe)?.units;
-    Now::new(workspace, options, &command, changes_of(options, workspace)?, wide)?.inputs(&command)
+    Now::new(workspace, options, &command, changes_of(options, workspace)?, wide).inputs(&command)
 }
 
 /// What every file of the work tree holds now.
@@ -122,8 +118,7 @@ pub(crate) fn contents_now(
 }
 
 fn changes_of(options: &TierOptions, workspace: &Workspace) -> Result<Changes> {
-    let lock = workspace.root().join("Cargo.lock");
-    changes(workspace.root(), &lock, options.affected.base.as_deref(), &workspace.environment)
+    changes(workspace.root(), options.affected.base.as_deref(), &workspace.environment)
 }
 
 impl<'a> Now<'a> {
@@ -133,12 +128,21 @@ impl<'a> Now<'a> {
         command: &CargoCommand,
         changes: Changes,
         wide: UnitSet,
-    ) -> Result<Self> {
+    ) -> Self {
         let states = states(workspace, &wide);
-        Ok(Self {
-            reads: reads(workspace, &wide, &states),
-            ignore: Globs::parse(&options.affected.ignore)?,
-            global: Globs::parse(&options.affected.global)?,
+        let mut reads = reads(workspace, &wide, &states);
+        let facts = &workspace.facts;
+        let reads = facts.packages.iter().map(|package| match reads.remove(&package.dir) {
+            Some(Some(files)) => Reads::Known(files),
+            Some(None) => Reads::Unknown,
+            // No unit is made from it, so nothing is read for it: an optional dependency that is turned off.
+            None => Reads::Known(BTreeSet::new()),
+        });
+        let mut cargo_config = config_candidates(workspace.root(), &workspace.environment);
+        cargo_config.extend(workspace.cargo_config.paths().map(ToOwned::to_owned));
+        cargo_config.retain(|file| file.is_file());
+        Self {
+            files: Files::new(facts, reads.collect(), &options.affected, cargo_config),
             lock: workspace.root().join("Cargo.lock"),
             members: command.members(&workspace.facts),
             workspace,
@@ -146,47 +150,21 @@ impl<'a> Now<'a> {
             changes,
             wide,
             states,
-        })
-    }
-
-    fn reads_of(&self, package: usize) -> Reads {
-        match self.reads.get(&self.workspace.facts.packages[package].dir) {
-            Some(Some(files)) => Reads::Known(files.clone()),
-            Some(None) => Reads::Unknown,
-            // No unit is made from it, so nothing is read for it: an optional dependency that is turned off.
-            None => Reads::Known(BTreeSet::new()),
         }
-    }
-
-    fn cargo_config(&self) -> Vec<Utf8PathBuf> {
-        let mut files = config_candidates(self.workspace.root(), &self.workspace.environment);
-        files.extend(self.workspace.cargo_config.paths().map(ToOwned::to_owned));
-        files.retain(|file| file.is_file());
-        files
     }
 
     /// The inputs of every member: the files that can reach its tests, the ids of its units (which stand for
     /// locked versions, features, flags and the toolchain), and the command.
     fn inputs(&self, command: &CargoCommand) -> Result<InputsOf> {
         let facts = &self.workspace.facts;
-        let lock = match self.changes.lock_before {
-            LockBefore::Untracked => fs::read_to_string(&self.lock).ok(),
-            _ => None,
+        let lock = match self.changes.at_base(&self.lock) {
+            None => fs::read_to_string(&self.lock).ok(),
+            Some(_) => None,
         };
         let Some(contents) = self.changes.contents()? else {
             return Ok(InputsOf { members: BTreeMap::new(), contents: BTreeMap::new(), lock });
         };
-        let question = InputsQuestion {
-            facts,
-            contents: &contents,
-            reads: &|package| self.reads_of(package),
-            ignore: &self.ignore,
-            global: &self.global,
-            cargo_config: &self.cargo_config(),
-            lock: &self.lock,
-            on_disk: &stamp,
-        };
-        let files = member_inputs(&question);
+        let files = self.files.inputs(&contents, &stamp);
         let members = files.into_iter().map(|(name, digest)| {
             let dir = facts.member(&name).map(|member| &member.dir);
             let ids = self.wide.iter().filter(|unit| unit.local_dir.as_ref() == dir).map(|unit| &unit.id);
@@ -204,29 +182,16 @@ impl<'a> Now<'a> {
     }
 
     fn reach(&self, results: &Results) -> Reach {
-        let outside = MayReadOutside::new(&self.workspace.facts);
-        let lock_before = match &self.changes.lock_before {
-            LockBefore::Unchanged => fs::read_to_string(&self.lock).ok(),
-            LockBefore::Text(text) => Some(text.clone()),
-            LockBefore::Untracked => results.lock.clone(),
-        };
+        let lock_before = self.changes.at_base(&self.lock).or_else(|| results.lock.clone());
         let lock_after = fs::read_to_string(&self.lock).ok();
-        let repository = self.changes.repository.clone();
-        reach(&Question {
-            facts: &self.workspace.facts,
+        self.files.reach(&Change {
             files: &self.changes.files,
-            repository: repository.as_deref().unwrap_or(self.workspace.root()),
+            repository: self.changes.repository.as_deref().unwrap_or(self.workspace.root()),
             unseen: &self.changes.unseen,
-            reads: &|package| self.reads_of(package),
-            may_read_outside: &|package| outside.package(package),
-            ignore: &self.ignore,
-            global: &self.global,
-            cargo_config: &self.cargo_config(),
-            lock: &self.lock,
-            lock_before: lock_before.as_deref(),
-            lock_after: lock_after.as_deref(),
+            lock: [lock_before.as_deref(), lock_after.as_deref()],
             manifest_before: &|path| self.changes.at_base(path),
             manifest_after: &|path: &Utf8Path| fs::read_to_string(path).ok(),
+            may_read_outside: &may_read_outside(&self.workspace.facts),
         })
     }
 
@@ -249,13 +214,13 @@ impl<'a> Now<'a> {
                 (Some(last), _) if !last.passed => vec!["its last run here failed".to_owned()],
                 (Some(last), _) if last.inputs.is_some() && last.inputs == same => continue,
                 (_, Some(reached)) => match reached.members.get(name) {
-                    Some(reasons) => reasons.iter().map(ToString::to_string).collect(),
+                    Some(reason) => vec![reason.clone()],
                     None => continue,
                 },
                 (None, None) => vec!["never run here".to_owned()],
                 (Some(_), None) => {
                     let since = std::iter::once("changed since it last passed here".to_owned());
-                    let files = uncommitted.get(name).into_iter().flatten();
+                    let files = uncommitted.get(name).into_iter();
                     since.chain(files.map(|reason| format!("not committed: {reason}"))).collect()
                 }
             };

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, anyhow};
 use camino::Utf8Path;
-use xtask_workspace::WrongUsage;
-use xtask_workspace::config::{Config, Effect, Members, Need, Proof, Tool};
+use xtask_workspace::config::{Config, Effect, Need, Proof, Tool};
+use xtask_workspace::{Facts, WrongUsage};
 
 /// The built-in catalog, in the form of `xtask.toml`.
 const CATALOG: &str = include_str!("catalog.toml");
@@ -13,7 +13,7 @@ const CATALOG: &str = include_str!("catalog.toml");
 ///
 /// Fails as wrong usage for a linker without `link-with`.
 pub fn catalog(overrides: &[Tool], host: &str) -> Result<Vec<Tool>> {
-    let built_in = Config::parse(CATALOG, Utf8Path::new("catalog.toml"), &Members::default(), &[])
+    let built_in = Config::parse(CATALOG, Utf8Path::new("catalog.toml"), &Facts::default(), &[])
         .map_err(|error| anyhow!("{error}"))
         .context("failed to read the built-in catalog of tools")?;
     let mut tools = built_in.tools;
@@ -58,7 +58,7 @@ mod tests {
     const LINUX: &str = "x86_64-unknown-linux-gnu";
 
     fn settings(text: &str) -> Vec<Tool> {
-        Config::parse(text, "xtask.toml".into(), &Members::default(), &[]).unwrap().tools
+        Config::parse(text, "xtask.toml".into(), &Facts::default(), &[]).unwrap().tools
     }
 
     fn tool(overrides: &str, name: &str, host: &str) -> Option<Tool> {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_files::{Durability, Locked, Replacement, lock_exclusive, remove_abandoned, remove_file, try_lock};
+use xtask_files::{Durability, Replacement, lock_exclusive, remove_abandoned, remove_file, try_lock};
 use xtask_workspace::config::Archive;
 use xtask_workspace::{Call, Environment, EnvironmentLacks, Progress, on_path};
 
@@ -111,8 +111,8 @@ impl Fetch<'_> {
         let locks = downloads.join(format!("{sha256}.lock"));
         std::fs::create_dir_all(downloads).with_context(|| format!("failed to create folder {downloads}"))?;
         let _lock = match try_lock(&locks)? {
-            Locked::Held(lock) => lock,
-            Locked::Busy => {
+            Some(lock) => lock,
+            None => {
                 self.progress.note(&format!("waiting for another process that downloads {url}"));
                 lock_exclusive(&locks)?
             }

@@ -74,7 +74,7 @@ impl LocalSettings {
 /// empty one voids them too (seen with cargo 1.95).
 pub(crate) fn variables_that_void_flags(environment: &Environment) -> Vec<&'static str> {
     let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
-    names.into_iter().filter(|name| environment.even_empty(name).is_some()).collect()
+    names.into_iter().filter(|name| environment.get_or_empty(name).is_some()).collect()
 }
 
 /// A table of rustflags: cargo uses one of them and drops the other.
@@ -177,7 +177,7 @@ pub(crate) fn overruled(
     let overruled = |(keys, ours_says, variables): (Vec<&str>, Option<String>, Vec<&str>)| {
         // Set but empty counts too: it means none, whatever the files say.
         let set = |name: &str| {
-            Some((environment.even_empty(name)?.to_owned(), format!("the variable {name}"), None))
+            Some((environment.get_or_empty(name)?.to_owned(), format!("the variable {name}"), None))
         };
         let (theirs, by, file) = variables.into_iter().find_map(set).or_else(|| {
             let (path, value) = config.set_in(&keys).next().filter(|(path, _)| *path != ours)?;

@@ -6,8 +6,8 @@
 use camino::Utf8Path;
 use xtask_testkit::{BareMachine, Fixture};
 use xtask_tools::{State, catalog, install, missing};
-use xtask_workspace::config::{Config, Members, Tool, Way};
-use xtask_workspace::{Environment, Silent, Workspace};
+use xtask_workspace::config::{Config, Tool, Way};
+use xtask_workspace::{Environment, Facts, Silent, Workspace};
 
 const TOOLS: &str = "\
 [tools.stamp]
@@ -50,7 +50,7 @@ fn place(name: &str) -> Place {
     let text = |text: &std::ffi::OsStr| text.to_str().unwrap().to_owned();
     let variables = command.get_envs().filter_map(|(name, value)| Some((text(name), text(value?))));
     let workspace = Workspace::load(fixture.root(), variables.collect::<Environment>()).unwrap();
-    let config = Config::parse(TOOLS, Utf8Path::new("xtask.toml"), &Members::default(), &[]).unwrap();
+    let config = Config::parse(TOOLS, Utf8Path::new("xtask.toml"), &Facts::default(), &[]).unwrap();
     let tools = catalog(&config.tools, &workspace.facts.host).unwrap();
     Place { machine, _fixture: fixture, workspace, tools, config }
 }

@@ -288,7 +288,7 @@ fn moves_build_dir(command: &CargoCommand) -> Option<String> {
 /// The compiler wrapper that the fake replaces.
 fn user_wrapper(workspace: &Workspace, environment: &Environment) -> Option<String> {
     let variables = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"];
-    let set = variables.iter().find_map(|name| environment.even_empty(name));
+    let set = variables.iter().find_map(|name| environment.get_or_empty(name));
     match set {
         // An empty variable means no wrapper, whatever the configuration says.
         Some(value) => Some(value.to_owned()).filter(|value| !value.is_empty()),

@@ -119,10 +119,7 @@ fn observe(dir: &Utf8Path, environment: &Environment, dry_run: bool, shell: &She
     let root = Outline::of(dir, environment)?.facts.root;
     let (launcher, adopted) = adopted(&root)?;
     let workspace = Workspace::load(&root, environment.clone())?;
-    let members = workspace.facts.members();
-    let members = members.map(|member| (member.name.as_str(), member.features.keys().map(String::as_str)));
-    let members = members.collect();
-    let config = || Config::load(&root, &members, &RESERVED);
+    let config = || Config::load(&root, &workspace.facts, &RESERVED);
     let plan = xtask_adopt::observe(&workspace, &config()?, (launcher, &adopted), shell)?;
     if dry_run || plan.edits.is_empty() {
         show_observed(&plan, dry_run, shell)?;

@@ -10,7 +10,8 @@ use std::fs;
 
 use camino::Utf8Path;
 use xtask_testkit::{BareMachine, Fixture, Outcome};
-use xtask_workspace::config::{Config, FILE_NAME, Members, json_schema, reference_markdown};
+use xtask_workspace::config::{Config, FILE_NAME};
+use xtask_workspace::{Environment, Facts, LocalPackage, Workspace};
 
 mod generated;
 mod markdown;
@@ -25,16 +26,6 @@ const COMMANDS: [&str; 10] =
     ["setup", "doctor", "clean-stale", "disk", "preset", "with", "adopt", "version", "completions", "schema"];
 
 #[test]
-fn the_configuration_reference_is_current() {
-    assert_current("docs/configuration.md", &reference_markdown());
-}
-
-#[test]
-fn the_schema_is_current() {
-    assert_current("xtask.schema.json", &json_schema());
-}
-
-#[test]
 fn the_command_reference_is_current() {
     // In a workspace without a file: the commands that everybody has.
     let workspace = Fixture::new(
@@ -44,7 +35,7 @@ fn the_command_reference_is_current() {
     let machine = BareMachine::new("commands");
     let mut markdown = include_str!("docs/commands.md").to_owned();
     describe(&machine, workspace.root(), &mut Vec::new(), &mut markdown);
-    let tiers = Config::defaults(&Members::default()).tiers;
+    let tiers = Config::defaults(&Facts::default()).tiers;
     let commands = tiers.iter().map(|tier| tier.name.as_str()).chain(COMMANDS).collect::<Vec<_>>();
     let described =
         markdown.lines().filter_map(|line| line.strip_prefix("## `cargo xtask ")?.strip_suffix('`'));
@@ -73,12 +64,19 @@ fn describe(machine: &BareMachine, root: &Utf8Path, path: &mut Vec<String>, mark
 
 #[test]
 fn every_configuration_in_the_documents_is_valid() {
-    let members = Members::from_iter([("core", vec!["serde"]), ("cli", vec!["cli"]), ("store", vec![])]);
+    let package = |(name, feature): (&str, &str)| LocalPackage {
+        name: name.to_owned(),
+        member: true,
+        features: [(feature.to_owned(), Vec::new())].into(),
+        ..LocalPackage::default()
+    };
+    let packages = [("core", "serde"), ("cli", "cli"), ("store", "")].map(package);
+    let facts = Facts { packages: packages.into(), ..Facts::default() };
     let mut blocks = 0;
     for path in documents() {
         let text = fs::read_to_string(&path).unwrap();
         for (_, block) in pieces(&text, "toml").into_iter().filter(|(inside, _)| *inside) {
-            let parsed = Config::parse(&block, Utf8Path::new(FILE_NAME), &members, &COMMANDS);
+            let parsed = Config::parse(&block, Utf8Path::new(FILE_NAME), &facts, &COMMANDS);
             assert!(parsed.is_ok(), "{path}:\n{block}\n{}", parsed.unwrap_err());
             blocks += 1;
         }
@@ -90,16 +88,8 @@ fn every_configuration_in_the_documents_is_valid() {
 fn our_own_configuration_has_each_alias_and_names_the_schema() {
     let text = fs::read_to_string(repository().join(FILE_NAME)).unwrap();
     assert!(text.starts_with("#:schema ./xtask.schema.json\n"));
-    let mut command = xtask_testkit::cargo(&repository());
-    command.args(["metadata", "--no-deps", "--format-version", "1"]);
-    let metadata: serde_json::Value =
-        serde_json::from_str(&Outcome::of(&mut command).expect_code(0).stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    let members = packages.iter().map(|package| {
-        let features = package["features"].as_object().unwrap().keys().map(String::as_str);
-        (package["name"].as_str().unwrap(), features)
-    });
-    let config = Config::parse(&text, Utf8Path::new(FILE_NAME), &members.collect(), &COMMANDS);
+    let facts = Workspace::load(&repository(), Environment::current()).unwrap().facts;
+    let config = Config::parse(&text, Utf8Path::new(FILE_NAME), &facts, &COMMANDS);
     let config = config.unwrap_or_else(|errors| panic!("{errors}"));
     // `cargo test-fast` is `cargo xtask test-fast`.
     let cargo_config = fs::read_to_string(repository().join(".cargo/config.toml")).unwrap();

@@ -1,7 +1,7 @@
-//! Calls of programs as values: planned, printed and only then made.
+//! Calls of programs as values: planned, printed, and then run.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::process::Command;
 
 use camino::Utf8PathBuf;
@@ -9,16 +9,14 @@ use serde::Serialize;
 
 use crate::{CargoCommand, Environment};
 
-/// One call of a program, complete: what to paste into a shell, and what to run, are the same value.
+/// A complete call of a program: the line to paste into a shell, and what is run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Call {
-    /// A name that is looked for on `PATH`, or a path.
+    /// A name on `PATH`, or a path.
     pub program: String,
-    /// Its arguments.
     pub args: Vec<String>,
     /// Variables set for this call on top of the user's environment.
     pub env: BTreeMap<String, String>,
-    /// The working directory.
     pub dir: Utf8PathBuf,
 }
 
@@ -43,7 +41,7 @@ impl Call {
         self
     }
 
-    /// The environment of this call: `environment` with this call's own variables on top.
+    /// `environment` with this call's own variables on top.
     pub fn environment(&self, environment: &Environment) -> Environment {
         let mut environment = environment.clone();
         for (name, value) in &self.env {
@@ -62,7 +60,7 @@ impl Call {
 }
 
 impl From<&CargoCommand> for Call {
-    /// It is the `cargo` on `PATH`, so that rustup applies the toolchain file of the workspace.
+    /// The `cargo` on `PATH`, so that rustup applies the toolchain file of the workspace.
     fn from(command: &CargoCommand) -> Self {
         Self {
             program: "cargo".to_owned(),
@@ -93,17 +91,8 @@ pub fn shell_quote(text: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }
-    let mut quoted = String::from("'");
-    for c in text.chars() {
-        // Inside single quotes a shell has no escape: end them, add a quoted quote, begin again.
-        if c == '\'' {
-            quoted.push_str(r"'\''");
-        } else {
-            let _ = write!(quoted, "{c}");
-        }
-    }
-    quoted.push('\'');
-    quoted
+    // A shell has no escape inside single quotes: end them, add a quoted quote, begin again.
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

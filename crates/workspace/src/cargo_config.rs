@@ -1,49 +1,55 @@
-//! Cargo's configuration files, read for the few settings that must be known before cargo is asked, and
-//! digested whole as part of every cache key.
+//! Cargo's configuration files, read for the few settings that must be known before cargo is asked, and digested whole as
+//! part of every cache key.
 //!
-//! Cargo stays the authority: what is read here is either checked against its answer (the target dir) or
-//! only chained to (a runner, a wrapper).
+//! Cargo stays the authority: what is read here is either checked against its answer (the target dir) or only chained to
+//! (a runner, a wrapper).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use toml_edit::{DocumentMut, Item, Value};
+use toml_edit::{DocumentMut, Item, TableLike, Value};
 
 use crate::Environment;
+use crate::environment::cargo_home;
 
 /// The configuration files in force in a folder, the strongest first.
 #[derive(Debug, Default)]
 pub struct CargoConfig {
     files: Vec<ConfigFile>,
-    /// Where files were looked for by name: those above and what they include, which may not exist.
+    /// The files read and those they include, which may not exist.
     looked_at: Vec<Utf8PathBuf>,
 }
 
 #[derive(Debug)]
 struct ConfigFile {
     path: Utf8PathBuf,
-    /// Paths in the file are relative to the parent of the folder it lies in.
+    /// Paths in the file are relative to the parent of its folder.
     base: Utf8PathBuf,
     document: DocumentMut,
 }
 
+impl ConfigFile {
+    fn value(&self, keys: &[&str]) -> Option<&Value> {
+        keys.iter().try_fold(self.document.as_item(), |item, key| item.get(key))?.as_value()
+    }
+
+    fn table(&self, name: &str) -> impl Iterator<Item = (&str, &Item)> {
+        let table = self.document.get(name).and_then(Item::as_table_like);
+        table.into_iter().flat_map(TableLike::iter)
+    }
+}
+
 impl CargoConfig {
-    /// Reads what cargo would read in `dir`: `.cargo/config` or `.cargo/config.toml` there and in every
-    /// parent, then the one in cargo's home. Files that do not parse are left out: cargo will say so.
+    /// Reads what cargo would read in `dir`: `.cargo/config` or `.cargo/config.toml` there and in every parent, then the
+    /// one in cargo's home. Files that do not parse are left out: cargo will report them.
     pub fn load(dir: &Utf8Path, environment: &Environment) -> Self {
         let mut config = Self::default();
-        let mut seen = BTreeSet::new();
-        let homes = cargo_home(environment).into_iter();
-        for folder in dir.ancestors().map(|ancestor| ancestor.join(".cargo")).chain(homes) {
-            if seen.insert(folder.clone()) {
-                // Both names: cargo takes the one without extension and warns.
-                for name in ["config", "config.toml"] {
-                    let path = folder.join(name);
-                    if path.is_file() {
-                        config.add(&path, 0);
-                        break;
-                    }
-                }
+        // Of both names, cargo takes the one without extension and warns.
+        for names in config_candidates(dir, environment).chunks(2) {
+            if let Some(path) = names.iter().find(|path| path.is_file())
+                && !config.looked_at.contains(path)
+            {
+                config.add(path, 0);
             }
         }
         config
@@ -61,56 +67,35 @@ impl CargoConfig {
         self.looked_at.push(path.to_owned());
         let parsed = std::fs::read_to_string(path).ok().and_then(|text| text.parse::<DocumentMut>().ok());
         let Some(document) = parsed else { return };
-        let folder = path.parent().unwrap_or(path).to_owned();
-        let included =
-            include_paths(&document).into_iter().map(|include| folder.join(include)).collect::<Vec<_>>();
-        let base = folder.parent().unwrap_or(&folder).to_owned();
+        let folder = path.parent().unwrap_or(path);
+        let included = include_paths(&document);
+        let base = folder.parent().unwrap_or(folder).to_owned();
         self.files.push(ConfigFile { path: path.to_owned(), base, document });
-        if depth < 8 {
-            // A later include is stronger than an earlier one.
-            for include in included.iter().rev() {
-                self.add(include, depth + 1);
-            }
+        // A later include is stronger than an earlier one.
+        for include in included.iter().rev().filter(|_| depth < 8) {
+            self.add(&folder.join(include), depth + 1);
         }
     }
 
-    /// The files read and those they include, which may not exist yet. A cache key must also hold the places where
-    /// cargo looks by itself, which [`config_candidates`] lists.
+    /// The files read and those they include, which may not exist yet. A cache key must also contain the places where
+    /// cargo looks without being told, which [`config_candidates`] lists.
     pub fn paths(&self) -> impl Iterator<Item = &Utf8Path> {
         self.looked_at.iter().map(Utf8PathBuf::as_path)
     }
 
     fn find(&self, keys: &[&str]) -> Option<(&Value, &ConfigFile)> {
-        self.files.iter().find_map(|file| {
-            let mut item = file.document.as_item();
-            for key in keys {
-                item = item.get(key)?;
-            }
-            Some((item.as_value()?, file))
-        })
+        self.files.iter().find_map(|file| Some((file.value(keys)?, file)))
     }
 
-    /// The files that set a key, with the value there; the strongest first. Of a scalar only the first counts; lists
-    /// are joined, the weakest first.
+    /// The files that set a key, with the value there; the strongest first. Of a scalar only the first counts; lists are
+    /// joined, the weakest first.
     pub fn set_in<'a>(&'a self, keys: &'a [&str]) -> impl Iterator<Item = (&'a Utf8Path, &'a Value)> {
-        self.files.iter().filter_map(move |file| {
-            let mut item = file.document.as_item();
-            for key in keys {
-                item = item.get(key)?;
-            }
-            Some((file.path.as_path(), item.as_value()?))
-        })
-    }
-
-    /// The files that were read, as they are; the strongest first.
-    pub fn documents(&self) -> impl Iterator<Item = (&Utf8Path, &DocumentMut)> {
-        self.files.iter().map(|file| (file.path.as_path(), &file.document))
+        self.files.iter().filter_map(move |file| Some((file.path.as_path(), file.value(keys)?)))
     }
 
     /// The conditions `cfg(…)` and the triples under `[target]` that any file has a table for.
     pub fn targets(&self) -> BTreeSet<String> {
-        let tables = self.files.iter().filter_map(|file| file.document.get("target")?.as_table_like());
-        tables.flat_map(|table| table.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()).collect()
+        self.files.iter().flat_map(|file| file.table("target")).map(|(name, _)| name.to_owned()).collect()
     }
 
     /// A setting that is a string.
@@ -118,7 +103,7 @@ impl CargoConfig {
         self.find(keys)?.0.as_str().map(str::to_owned)
     }
 
-    /// A setting that is a path: one with a separator is relative to its config file's base, as cargo has it.
+    /// A setting that is a path relative to its file's base.
     pub fn path(&self, keys: &[&str]) -> Option<Utf8PathBuf> {
         let (value, file) = self.find(keys)?;
         Some(file.base.join(value.as_str()?))
@@ -127,99 +112,123 @@ impl CargoConfig {
     /// A setting that names a program and its arguments: a string split at spaces, or a list.
     pub fn program(&self, keys: &[&str]) -> Option<Vec<String>> {
         let (value, file) = self.find(keys)?;
-        Some(program_words(value, &file.base))
+        let mut words = match value.as_str() {
+            Some(text) => text.split_whitespace().map(str::to_owned).collect(),
+            None => strings(value),
+        };
+        if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
+            *program = file.base.join(&*program).into_string();
+        }
+        Some(words)
     }
 
     /// `build.target`: one triple or several.
     pub fn build_targets(&self) -> Vec<String> {
-        match self.find(&["build", "target"]).map(|(value, _)| value) {
-            Some(Value::String(triple)) => vec![triple.value().clone()],
-            Some(Value::Array(triples)) => {
-                triples.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-            }
-            _ => Vec::new(),
-        }
+        self.find(&["build", "target"]).map(|(value, _)| strings(value)).unwrap_or_default()
     }
 
     /// Runners under `[target.'cfg(…)']`, by their condition.
     pub fn conditional_runners(&self) -> BTreeMap<String, Vec<String>> {
-        let mut runners = BTreeMap::new();
-        for file in &self.files {
-            let Some(targets) = file.document.get("target").and_then(Item::as_table_like) else { continue };
-            for (condition, settings) in targets.iter().filter(|(name, _)| name.starts_with("cfg(")) {
-                if let Some(runner) = settings.get("runner").and_then(Item::as_value) {
-                    runners.entry(condition.to_owned()).or_insert_with(|| program_words(runner, &file.base));
-                }
-            }
-        }
-        runners
+        let conditions = self.targets().into_iter().filter(|name| name.starts_with("cfg("));
+        let runner = |name: String| self.program(&["target", &name, "runner"]).map(|runner| (name, runner));
+        conditions.filter_map(runner).collect()
     }
 
-    /// The `[env]` table as cargo sets it: values, with `relative` ones made absolute.
+    /// The `[env]` table as cargo sets it, with `relative` values made absolute.
     pub fn env(&self) -> BTreeMap<String, String> {
         let mut variables = BTreeMap::new();
-        for file in &self.files {
-            let Some(table) = file.document.get("env").and_then(Item::as_table_like) else { continue };
-            for (name, item) in table.iter() {
-                let plain = item.as_str();
-                let value = plain.or_else(|| item.get("value").and_then(Item::as_str));
+        for file in self.files.iter().rev() {
+            for (name, item) in file.table("env") {
+                let value = item.as_str().or_else(|| item.get("value")?.as_str());
                 let relative = item.get("relative").and_then(Item::as_bool).unwrap_or(false);
-                if let Some(value) = value {
-                    let value = if relative { file.base.join(value).into_string() } else { value.to_owned() };
-                    variables.entry(name.to_owned()).or_insert(value);
-                }
+                let absolute =
+                    |value| if relative { file.base.join(value).into_string() } else { String::from(value) };
+                variables.extend(value.map(|value| (name.to_owned(), absolute(value))));
             }
         }
         variables
     }
 }
 
-fn program_words(value: &Value, base: &Utf8Path) -> Vec<String> {
-    let mut words: Vec<String> = match value {
-        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        other => other.as_str().unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
-    };
-    if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
-        *program = base.join(&*program).into_string();
-    }
-    words
+/// A string, or the strings of a list.
+fn strings(value: &Value) -> Vec<String> {
+    let list = value.as_array().into_iter().flatten();
+    list.chain([value]).filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Every place where a configuration file may lie for `dir`, existing or not, the strongest first.
+/// Every place where cargo looks for a configuration file for `dir`, the strongest first; in each folder two names.
 pub fn config_candidates(dir: &Utf8Path, environment: &Environment) -> Vec<Utf8PathBuf> {
     let folders = dir.ancestors().map(|ancestor| ancestor.join(".cargo")).chain(cargo_home(environment));
     folders.flat_map(|folder| [folder.join("config"), folder.join("config.toml")]).collect()
 }
 
-/// The variable in which cargo reads `target.TRIPLE.key`; the key as it stands there, in capitals.
+/// The variable in which cargo reads `target.TRIPLE.key`, with the key in capitals.
 pub fn target_variable(triple: &str, key: &str) -> String {
     format!("CARGO_TARGET_{}_{key}", triple.to_uppercase().replace(['-', '.'], "_"))
 }
 
-/// `CARGO_HOME`, or `.cargo` in the user's home folder.
-pub fn cargo_home(environment: &Environment) -> Option<Utf8PathBuf> {
-    let explicit = environment.get("CARGO_HOME").map(Utf8PathBuf::from);
-    explicit.or_else(|| home(environment).map(|home| home.join(".cargo")))
-}
-
-/// The user's home folder.
-pub fn home(environment: &Environment) -> Option<Utf8PathBuf> {
-    let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-    environment.get(variable).map(Utf8PathBuf::from)
-}
-
 /// The paths of `include`: a string, a list of strings, or a list of tables with `path`.
 fn include_paths(document: &DocumentMut) -> Vec<String> {
-    fn path(item: &Value) -> Option<String> {
-        item.as_str().or_else(|| item.as_inline_table()?.get("path")?.as_str()).map(str::to_owned)
+    let include = document.get("include");
+    let tables = include.and_then(Item::as_array_of_tables).into_iter().flatten();
+    let tables = tables.filter_map(|table| table.get("path")?.as_str());
+    let values = include.and_then(Item::as_value).into_iter();
+    let values = values.flat_map(|value| value.as_array().into_iter().flatten().chain([value]));
+    let values =
+        values.filter_map(|value| value.as_str().or_else(|| value.as_inline_table()?.get("path")?.as_str()));
+    tables.chain(values).map(str::to_owned).collect()
+}
+
+/// `cfg(…)` conditions, as `[target.'cfg(unix)']` has them.
+pub mod cfg {
+    use std::collections::BTreeSet;
+
+    use camino::Utf8Path;
+
+    use crate::{Call, Environment};
+
+    /// What the rustc that is used in `dir` says of `triple`: `unix`, `target_os="linux"` and the like. Nothing when it
+    /// cannot be asked.
+    pub fn settings(dir: &Utf8Path, environment: &Environment, triple: &str) -> BTreeSet<String> {
+        let rustc = environment.get("RUSTC").unwrap_or("rustc");
+        let call = Call::new(dir, rustc, ["--print", "cfg", "--target", triple]);
+        let output = call.to_command(environment).output();
+        let answer = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+        String::from_utf8_lossy(&answer.unwrap_or_default()).lines().map(str::to_owned).collect()
     }
-    match document.get("include") {
-        Some(Item::Value(Value::Array(list))) => list.iter().filter_map(path).collect(),
-        Some(Item::Value(value)) => path(value).into_iter().collect(),
-        Some(Item::ArrayOfTables(tables)) => {
-            tables.iter().filter_map(|table| table.get("path")?.as_str()).map(str::to_owned).collect()
+
+    /// Whether `condition` (`cfg(all(unix, not(target_os = "macos")))`) holds under `settings`. One that cannot be read
+    /// holds nowhere; cargo itself refuses it.
+    pub fn holds(condition: &str, settings: &BTreeSet<String>) -> bool {
+        // No value of a target has a space in it.
+        let condition = condition.split_whitespace().collect::<String>();
+        let mut rest = condition.strip_prefix("cfg(").unwrap_or_default();
+        evaluate(&mut rest, settings) == Some(true) && rest == ")"
+    }
+
+    /// Evaluates the expression at the front of `text` and removes it there; `None` when it cannot be read.
+    fn evaluate(text: &mut &str, settings: &BTreeSet<String>) -> Option<bool> {
+        let word = &text[..text.find(['(', ')', ',']).unwrap_or(text.len())];
+        *text = &text[word.len()..];
+        if !text.starts_with('(') {
+            let known = word == "true" || settings.contains(word);
+            return (!word.is_empty()).then_some(known);
         }
-        _ => Vec::new(),
+        let mut values = Vec::new();
+        // `all()` is empty, and a comma may end the list.
+        while !text.starts_with(')') {
+            *text = text.strip_prefix(['(', ','])?;
+            if !text.starts_with(')') {
+                values.push(evaluate(text, settings)?);
+            }
+        }
+        *text = &text[1..];
+        match (word, values.as_slice()) {
+            ("all", values) => Some(values.iter().all(|value| *value)),
+            ("any", values) => Some(values.iter().any(|value| *value)),
+            ("not", [value]) => Some(!value),
+            _ => None,
+        }
     }
 }
 
@@ -252,8 +261,6 @@ mod tests {
         let runner = &config.conditional_runners()["cfg(unix)"];
         assert_eq!(runner, &[dir.path().join("ws/tools/run").into_string(), "-q".to_owned()]);
         assert_eq!(config.paths().count(), 3);
-        let read = config.documents().map(|(path, _)| path.file_name().unwrap_or_default());
-        assert_eq!(read.collect::<Vec<_>>(), ["config.toml", "local.toml", "config.toml"]);
     }
 
     #[test]
@@ -261,5 +268,29 @@ mod tests {
         let dir = TempDir::new("cargo-config-bad");
         dir.write(".cargo/config.toml", "[build\n");
         assert!(CargoConfig::load(dir.path(), &Environment::default()).string(&["build", "x"]).is_none());
+    }
+
+    #[test]
+    fn conditions_are_read_as_cargo_reads_them() {
+        let settings = ["unix", "target_os=\"linux\"", "target_arch=\"x86_64\""];
+        let settings = settings.into_iter().map(str::to_owned).collect();
+        let table = [
+            ("cfg(unix)", true),
+            ("cfg(windows)", false),
+            ("cfg(target_os = \"linux\")", true),
+            ("cfg(all(unix, not(target_os = \"macos\")))", true),
+            ("cfg(any(windows, all(unix, target_arch = \"arm\")))", false),
+            ("cfg(any(windows, target_arch = \"x86_64\",))", true),
+            ("cfg(all())", true),
+            ("cfg(any())", false),
+            ("cfg(not(unix, windows))", false),
+            ("cfg(all(unix)", false),
+            ("cfg(unix))", false),
+            ("cfg()", false),
+            ("x86_64-unknown-linux-gnu", false),
+        ];
+        for (condition, expected) in table {
+            assert_eq!(cfg::holds(condition, &settings), expected, "{condition}");
+        }
     }
 }

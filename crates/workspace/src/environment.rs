@@ -1,21 +1,18 @@
-//! The environment that the cargo we call gets: the user's own, without what `cargo run` and rustup added
-//! to ours. So a build script that watches a variable sees the same value under xtask and under plain
-//! cargo, and neither rebuilds what the other built.
+//! The environment that the cargo we call gets: the user's own, without what `cargo run` and rustup added to ours. So a
+//! build script that watches a variable sees the same value under xtask and under plain cargo, and neither rebuilds what
+//! the other built.
 
 use std::collections::BTreeMap;
+use std::env::{join_paths, split_paths};
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
-/// Environment variables by name. Names and values that are not UTF-8 are read here with replacement characters, and
-/// passed on to other programs as they are.
+/// Environment variables by name. Names and values may be other than UTF-8.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Environment {
-    text: BTreeMap<String, String>,
-    /// The variables of `text` that are not UTF-8.
-    not_utf8: BTreeMap<OsString, OsString>,
-}
+pub struct Environment(BTreeMap<OsString, OsString>);
 
 /// How this process was started: what is needed to tell cargo's additions from the user's values.
 #[derive(Debug, Clone, Default)]
@@ -32,72 +29,50 @@ impl Environment {
         std::env::vars_os().collect()
     }
 
-    /// The value of `name`; an empty one counts as unset, as cargo takes it.
+    /// The value of `name`. Empty counts as unset, as cargo takes it; other than UTF-8 too.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.text.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.get_or_empty(name).filter(|value| !value.is_empty())
     }
 
-    /// The value of `name`, which may be empty: for some variables that says something else than none.
-    pub fn even_empty(&self, name: &str) -> Option<&str> {
-        self.text.get(name).map(String::as_str)
+    /// The value of `name`, which may be empty: for some variables that means something else than unset.
+    pub fn get_or_empty(&self, name: &str) -> Option<&str> {
+        self.0.get(OsStr::new(name))?.to_str()
     }
 
-    /// Sets `name`.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.remove(name);
-        self.text.insert(name.to_owned(), value.into());
+    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.0.insert(name.into(), value.into());
     }
 
-    /// Removes `name`.
     pub fn remove(&mut self, name: &str) {
-        self.text.remove(name);
-        self.not_utf8.retain(|other, _| other.to_string_lossy() != name);
-    }
-
-    /// Sets `name` to a value that may be no UTF-8.
-    fn set_os(&mut self, name: OsString, value: OsString) {
-        let text = name.to_string_lossy().into_owned();
-        self.set(&text, value.to_string_lossy());
-        if name.to_str().is_none() || value.to_str().is_none() {
-            self.not_utf8.insert(name, value);
-        }
-    }
-
-    /// The value of `name` as it is; an empty one counts as unset.
-    fn get_os(&self, name: &str) -> Option<&OsStr> {
-        let text = self.get(name)?;
-        Some(self.not_utf8.get(OsStr::new(name)).map_or(OsStr::new(text), OsString::as_os_str))
+        self.0.remove(OsStr::new(name));
     }
 
     /// Adds a folder at the end of `PATH`.
     pub fn append_path(&mut self, folder: &Utf8Path) {
-        let path = self.get_os("PATH").unwrap_or_default();
-        let folders = std::env::split_paths(path).chain([folder.as_std_path().to_owned()]);
-        // A folder whose name cannot stand in PATH is not found there, as before.
-        if let Ok(path) = std::env::join_paths(folders) {
-            self.set_os("PATH".into(), path);
+        let path = self.0.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+        let folders = split_paths(&path).chain([folder.as_std_path().to_owned()]);
+        // A folder whose name cannot be in PATH is not found there.
+        if let Ok(path) = join_paths(folders) {
+            self.set("PATH", path);
         }
     }
 
-    /// All variables in the order of their names, to be looked at.
+    /// All variables whose name and value are UTF-8, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.text.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
     }
 
-    /// All variables as they are, for a program that is started.
-    pub fn iter_os(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-        let exact = |name: &str| !self.not_utf8.keys().any(|other| other.to_string_lossy() == name);
-        let text = self.iter().filter(move |(name, _)| exact(name));
-        let text = text.map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
-        text.chain(self.not_utf8.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())))
+    /// All variables, for a program that is started.
+    pub fn iter_os(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+        self.0.iter()
     }
 
-    /// The variables that can change which units cargo plans, or what they are called: cargo's, rustc's and
-    /// rustdoc's own, `CI` (cargo 1.99 turns incremental off there), and where their homes are.
+    /// The variables that can change which units cargo plans, or their names: those of cargo, rustc and rustdoc, `CI`
+    /// (cargo 1.99 turns incremental off there), and where their homes are.
     pub fn build_relevant(&self) -> impl Iterator<Item = (&str, &str)> {
         const NAMES: [&str; 5] = ["CI", "HOME", "USERPROFILE", "CC", "AR"];
-        // About display; and the homes, which rustup sets for what it starts, mostly to what they are anyway:
-        // what lies there (configuration, toolchains) is what counts.
+        // Display; and the homes, which rustup sets for what it starts, mostly to what they are anyway: their content
+        // (configuration, toolchains) is what counts.
         const NOISE: [&str; 4] = ["RUST_BACKTRACE", "RUST_LOG", "CARGO_HOME", "CARGO_LOG"];
         self.iter().filter(|(name, _)| {
             (name.starts_with("CARGO") || name.starts_with("RUST") || NAMES.contains(name))
@@ -109,10 +84,9 @@ impl Environment {
 
     /// The user's environment: exactly what `cargo run` and rustup added is gone, all else stays.
     pub fn without_cargo_run(mut self, launch: &Launch) -> Self {
-        // rustup says where a toolchain choice came from (since 1.29); only the user's own choices stay. Where
-        // rustup did not start us, the variable is the user's.
-        let source = self.get("RUSTUP_TOOLCHAIN_SOURCE");
-        let chosen_by_user = match source {
+        // rustup says where a toolchain choice came from (since 1.29); only the user's own choices stay. Where rustup did
+        // not start us, the variable is the user's.
+        let chosen_by_user = match self.get("RUSTUP_TOOLCHAIN_SOURCE") {
             Some(source) => matches!(source, "cli" | "env"),
             None => self.get("RUST_RECURSION_COUNT").is_none(),
         };
@@ -120,39 +94,37 @@ impl Environment {
             self.remove("RUSTUP_TOOLCHAIN");
         }
         self.remove("RUSTUP_TOOLCHAIN_SOURCE");
-        self.text.retain(|name, value| {
-            !added_by_cargo(name) && launch.clone_env.get(name).is_none_or(|added| added != value)
+        self.0.retain(|name, value| {
+            let added = |name: &str| {
+                added_by_cargo(name) || launch.clone_env.get(name).is_some_and(|added| **value == **added)
+            };
+            !name.to_str().is_some_and(added)
         });
-        self.not_utf8.retain(|name, _| self.text.contains_key(&*name.to_string_lossy()));
-        let variable = library_path_variable();
-        if let Some(paths) = self.get_os(variable) {
-            match user_library_path(paths, launch.exe_dir.as_deref()) {
-                Some(rest) => self.set_os(variable.into(), rest),
-                None => self.remove(variable),
+        let variable = if cfg!(windows) {
+            "PATH"
+        } else if cfg!(target_os = "macos") {
+            "DYLD_FALLBACK_LIBRARY_PATH"
+        } else {
+            "LD_LIBRARY_PATH"
+        };
+        if let Some(paths) = self.0.remove(OsStr::new(variable)) {
+            let added = |entry: &PathBuf| added_library_path(entry, launch.exe_dir.as_deref());
+            match join_paths(split_paths(&paths).skip_while(added)) {
+                Ok(rest) if !rest.is_empty() => self.set(variable, rest),
+                _ => {}
             }
         }
         self
     }
 }
 
-impl FromIterator<(String, String)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        Self { text: variables.into_iter().collect(), not_utf8: BTreeMap::new() }
+impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
 
-impl FromIterator<(OsString, OsString)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
-        let mut environment = Self::default();
-        for (name, value) in variables {
-            environment.set_os(name, value);
-        }
-        environment
-    }
-}
-
-/// Variables that `cargo run` sets for the program it starts, and rustup for its recursion guard, plus our
-/// launcher's own.
+/// Variables that `cargo run` sets for the program it starts, rustup for its recursion guard, and our launcher.
 fn added_by_cargo(name: &str) -> bool {
     const NAMES: [&str; 7] = [
         "CARGO",
@@ -167,35 +139,49 @@ fn added_by_cargo(name: &str) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// The variable in which cargo passes library folders to what it runs.
-fn library_path_variable() -> &'static str {
-    if cfg!(windows) {
-        "PATH"
-    } else if cfg!(target_os = "macos") {
-        "DYLD_FALLBACK_LIBRARY_PATH"
-    } else {
-        "LD_LIBRARY_PATH"
-    }
-}
-
-/// `paths` without the entries at its front that cargo and rustup put there: the profile folder, its
-/// `deps`, and the toolchain's library folders. `None` when nothing is left.
-fn user_library_path(paths: &OsStr, exe_dir: Option<&Path>) -> Option<OsString> {
-    let entries = std::env::split_paths(paths).collect::<Vec<_>>();
-    let kept = entries.iter().skip_while(|entry| added_library_path(entry, exe_dir)).collect::<Vec<_>>();
-    if kept.is_empty() {
-        return None;
-    }
-    std::env::join_paths(kept).ok()
-}
-
+/// Whether cargo or rustup put this entry at the front of the library path: the profile folder, folders in it, and the
+/// toolchain's library folders.
 fn added_library_path(entry: &Path, exe_dir: Option<&Path>) -> bool {
     let in_profile = exe_dir
         .is_some_and(|dir| entry == dir || entry == dir.join("deps") || entry.starts_with(dir.join("build")));
-    let in_toolchain =
-        entry.components().any(|part| part.as_os_str() == "toolchains" || part.as_os_str() == "rustlib")
-            && entry.ends_with("lib");
-    in_profile || in_toolchain
+    let of_toolchain = |part: &OsStr| part == "toolchains" || part == "rustlib";
+    in_profile || entry.ends_with("lib") && entry.iter().any(of_toolchain)
+}
+
+/// The file that running `program` would start, if `PATH` has one.
+pub fn on_path(program: &str, environment: &Environment) -> Option<Utf8PathBuf> {
+    split_paths(environment.0.get(OsStr::new("PATH"))?)
+        .filter_map(|folder| Utf8PathBuf::from_path_buf(folder).ok())
+        .find_map(|folder| program_in(&folder, program))
+}
+
+/// The executable file `program` in `folder`, if there is one.
+pub fn program_in(folder: &Utf8Path, program: &str) -> Option<Utf8PathBuf> {
+    let path = folder.join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
+    fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && is_executable(&metadata)).then_some(path)
+}
+
+#[cfg(unix)]
+fn is_executable(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn is_executable(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// The user's home folder.
+pub fn home(environment: &Environment) -> Option<Utf8PathBuf> {
+    let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+    environment.get(variable).map(Utf8PathBuf::from)
+}
+
+/// `CARGO_HOME`, or `.cargo` in the user's home folder.
+pub fn cargo_home(environment: &Environment) -> Option<Utf8PathBuf> {
+    let explicit = environment.get("CARGO_HOME").map(Utf8PathBuf::from);
+    explicit.or_else(|| home(environment).map(|home| home.join(".cargo")))
 }
 
 #[cfg(test)]
@@ -312,7 +298,7 @@ mod tests {
         environment.append_path("/more".into());
         environment.remove("GONE");
         environment.set("SET", "text");
-        assert_eq!(environment.get("VALUE"), Some("\u{fffd}"));
+        assert_eq!(environment.get("VALUE"), None, "not for us to read");
 
         let command = crate::Call::new("/", "program", [""; 0]).to_command(&environment);
         let mut passed = command.get_envs().map(|(name, value)| (name, value.unwrap())).collect::<Vec<_>>();

@@ -1,14 +1,17 @@
-//! 128-bit content digests for cache keys.
+//! 128-bit digests for cache keys.
 //!
-//! Not for security: nobody gains by making their own caches collide. SipHash-128 in the variant rustc
-//! itself uses for its caches, stable across runs, compilers and byte orders.
+//! Not for security: nobody gains by making their own caches collide. SipHash-128 in the variant that rustc uses for its
+//! caches, stable across runs, compilers and byte orders.
 
+use std::fmt;
+use std::fs;
+use std::hash::Hasher as _;
+use std::time::UNIX_EPOCH;
+
+use camino::Utf8Path;
 use rustc_stable_hash::FromStableHash;
 use rustc_stable_hash::hashers::{SipHasher128Hash, StableSipHasher128};
-
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::hash::Hasher as _;
 
 /// A 128-bit digest, written as 32 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,12 +36,10 @@ impl FromStableHash for Digest {
 pub struct Hasher(StableSipHasher128);
 
 impl Hasher {
-    /// An empty hasher.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds one field.
     pub fn field(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let bytes = bytes.as_ref();
         self.0.write_u64(bytes.len() as u64);
@@ -54,17 +55,37 @@ impl Hasher {
         }
     }
 
-    /// The digest of all fields so far.
     pub fn finish(self) -> Digest {
         self.0.finish()
     }
 }
 
-/// The digest of one sequence of bytes.
 pub fn digest(bytes: impl AsRef<[u8]>) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(bytes);
     hasher.finish()
+}
+
+/// A digest of the names, sizes and modification times of a file, or of everything in a folder: changes when they are
+/// written, without reading them. `None` when there is nothing.
+pub fn stamp(path: &Utf8Path) -> Option<String> {
+    let metadata = fs::metadata(path).ok()?;
+    let mut hasher = Hasher::new();
+    if metadata.is_dir() {
+        let entries = path.read_dir_utf8().ok()?.flatten();
+        let mut names = entries.map(|entry| entry.file_name().to_owned()).collect::<Vec<_>>();
+        names.sort();
+        for name in names {
+            let below = path.join(&name);
+            // Through a link a folder may contain itself.
+            let inner = if below.is_symlink() && below.is_dir() { None } else { stamp(&below) };
+            hasher.field(name).optional(inner);
+        }
+    } else {
+        let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        hasher.field(format!("{} {}", metadata.len(), modified.as_nanos()));
+    }
+    Some(hasher.finish().to_string())
 }
 
 #[cfg(test)]
@@ -89,5 +110,17 @@ mod tests {
         };
         assert_ne!(optional(None), optional(Some("")));
         assert_eq!(digest("x").to_string().len(), 32);
+    }
+
+    #[test]
+    fn a_stamp_changes_when_something_below_is_written() {
+        let dir = xtask_testkit::TempDir::new("stamp");
+        dir.write("d/x", "1");
+        let at = |path: &str| stamp(&dir.path().join(path));
+        let before = at("d");
+        assert_eq!(before, at("d"));
+        assert_eq!(at("none"), None);
+        dir.write("d/sub/y", "2");
+        assert_ne!(before, at("d"));
     }
 }

@@ -1,42 +1,97 @@
-//! The host workspace, read-only: what cargo says of it, `xtask.toml`, the toolchain, which packages a
-//! command selects, and cargo commands as values.
+//! The host workspace, read-only: what cargo and git say of it, `xtask.toml`, which packages a command selects, and cargo
+//! commands as values.
 //!
-//! Invariant: nothing here writes into the workspace but below its target dir.
+//! Invariant: nothing here writes into the workspace except below its target dir.
+
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
 
 mod affected;
 mod call;
 mod cargo_command;
 mod cargo_config;
-pub mod cfg;
 pub mod config;
+mod dependencies;
 mod environment;
-mod error;
 mod git;
 mod hash;
-mod lock_graph;
-mod machine;
-mod member_inputs;
 mod metadata;
-mod model;
-mod progress;
 mod selection;
-mod toolchain;
 mod workspace;
 
-pub use affected::{Globs, MayReadOutside, Question, Reach, Reads, Reason, reach};
+pub use affected::{Change, Files, Reach, Reads, may_read_outside};
 pub use call::{Call, shell_quote};
 pub use cargo_command::{Arg, CargoCommand, Flag};
-pub use cargo_config::{CargoConfig, cargo_home, config_candidates, home, target_variable};
-pub use environment::{Environment, Launch};
-pub use error::{EnvironmentLacks, WrongUsage};
-pub use git::{Base, Changes, Contents, LockBefore, changes, is_ignored, stamp, tracked};
-pub use hash::{Digest, Hasher, digest};
-pub use lock_graph::{LockGraph, changed_members};
-pub use machine::{LOCAL_FILE, OWN_FOLDER, local_file, private_bin};
-pub use member_inputs::{InputsQuestion, member_inputs};
-pub use metadata::{CargoVersion, Outline};
-pub use model::{Facts, LocalDependency, LocalPackage, TargetFacts};
-pub use progress::{Progress, Silent};
+pub use cargo_config::{CargoConfig, cfg, config_candidates, target_variable};
+pub use environment::{Environment, Launch, cargo_home, home, on_path, program_in};
+pub use git::{Base, Changes, changes, is_ignored, tracked};
+pub use hash::{Digest, Hasher, digest, stamp};
+pub use metadata::{CargoVersion, Facts, LocalDependency, LocalPackage, Outline, TargetFacts};
 pub use selection::{feature_args, package_args, preset_features, target_args};
-pub use toolchain::{on_path, program_in};
 pub use workspace::{Workspace, has_workspace_table};
+
+/// The user asked for something that does not exist or contradicts itself (exit code 2).
+#[derive(Debug)]
+pub struct WrongUsage(pub String);
+
+/// The machine lacks something that is required (exit code 3).
+#[derive(Debug)]
+pub struct EnvironmentLacks(pub String);
+
+impl fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for EnvironmentLacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+impl std::error::Error for EnvironmentLacks {}
+
+/// Receives what happens while a plan is executed. `suite` renders it; tests collect it.
+pub trait Progress: Sync {
+    /// A line of a tool's own output, colours included, to be shown as it is.
+    fn output(&self, line: &str);
+
+    /// Something worth saying once: a fallback taken, a file that selects everything.
+    fn note(&self, text: &str);
+
+    /// Something that only `-v` shows: why a choice was made, the exact command.
+    fn detail(&self, text: &str);
+
+    /// So many units are done (of so many, where a plan told), the last one being `unit`.
+    fn units(&self, done: usize, of: Option<usize>, unit: &str);
+}
+
+/// Says nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn output(&self, _line: &str) {}
+    fn note(&self, _text: &str) {}
+    fn detail(&self, _text: &str) {}
+    fn units(&self, _done: usize, _of: Option<usize>, _unit: &str) {}
+}
+
+/// The name of the file with the settings of this machine, beside cargo's own configuration, which includes it.
+pub const LOCAL_FILE: &str = "xtask.local.toml";
+/// The folder, relative to the root, for what only this workspace on this machine uses; git ignores it.
+pub const OWN_FOLDER: &str = ".cargo/xtask-tools";
+
+/// The file with the settings of this machine.
+pub fn local_file(root: &Utf8Path) -> Utf8PathBuf {
+    root.join(".cargo").join(LOCAL_FILE)
+}
+
+/// The folder of the tools that only the workspace at `root` uses. Not in the target dir: `cargo clean` must not remove
+/// what cargo's configuration names.
+pub fn private_bin(root: &Utf8Path) -> Utf8PathBuf {
+    root.join(OWN_FOLDER).join("bin")
+}

@@ -1,4 +1,5 @@
-//! Asks cargo for the facts of a workspace.
+//! What cargo says of a workspace, reduced to what the suite uses: small enough to be read back from its cache in a
+//! millisecond.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,18 +7,113 @@ use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
-use crate::model::{Facts, LocalDependency, LocalPackage, TargetFacts};
 use crate::{CargoCommand, Environment, EnvironmentLacks, WrongUsage};
+
+/// The facts of one workspace, as `cargo metadata` gave them.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    pub root: Utf8PathBuf,
+    pub target_dir: Utf8PathBuf,
+    /// The target dir unless `build.build-dir` is set.
+    pub build_dir: Utf8PathBuf,
+    pub host: String,
+    /// All packages with sources on this disk: members first, then path dependencies that are not members.
+    pub packages: Vec<LocalPackage>,
+    /// Names of the members that cargo selects without `-p`.
+    pub default_members: Vec<String>,
+    /// Names of more than one package in the graph: `-p` needs the full id for these.
+    pub ambiguous_names: Vec<String>,
+}
+
+/// A package with its sources on this disk.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalPackage {
+    pub id: String,
+    pub name: String,
+    pub version: String,
+    /// The folder of its manifest.
+    pub dir: Utf8PathBuf,
+    pub member: bool,
+    /// Whether it is the suite's launcher (`package.metadata.xtask-suite.launcher`).
+    pub launcher: bool,
+    /// Its features and what each turns on.
+    pub features: BTreeMap<String, Vec<String>>,
+    pub targets: Vec<TargetFacts>,
+    /// The local packages it depends on, directly or through patched registry packages.
+    pub dependencies: Vec<LocalDependency>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetFacts {
+    pub name: String,
+    /// Cargo's kinds: `lib`, `proc-macro`, `cdylib`, `bin`, `test`, `example`, `bench`, `custom-build`.
+    #[serde(alias = "kind")]
+    pub kinds: Vec<String>,
+    #[serde(alias = "src_path")]
+    pub path: Utf8PathBuf,
+}
+
+/// An edge between local packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalDependency {
+    /// Index into [`Facts::packages`].
+    pub package: usize,
+    /// Only the tests, examples and benches of the dependent see a dev dependency.
+    pub dev: bool,
+}
+
+impl Facts {
+    /// The members in the order of their names, without the suite's launcher, which has no tests.
+    pub fn members(&self) -> impl Iterator<Item = &LocalPackage> {
+        self.packages.iter().filter(|package| package.member && !package.launcher)
+    }
+
+    pub fn launcher(&self) -> Option<&LocalPackage> {
+        self.packages.iter().find(|package| package.member && package.launcher)
+    }
+
+    pub fn member(&self, name: &str) -> Option<&LocalPackage> {
+        self.members().find(|member| member.name == name)
+    }
+
+    /// The index of the innermost package whose folder holds `path`.
+    pub fn owner_of(&self, path: &Utf8Path) -> Option<usize> {
+        (0..self.packages.len())
+            .filter(|&index| path.starts_with(&self.packages[index].dir))
+            .max_by_key(|&index| self.packages[index].dir.as_str().len())
+    }
+
+    /// The value of `-p` for the package: its name, or its full id where the name is ambiguous.
+    pub fn package_spec(&self, name: &str) -> String {
+        match self.member(name) {
+            Some(member) if self.ambiguous_names.iter().any(|ambiguous| ambiguous == name) => {
+                member.id.clone()
+            }
+            _ => name.to_owned(),
+        }
+    }
+}
+
+impl LocalPackage {
+    pub fn has_library(&self) -> bool {
+        let others = ["bin", "test", "example", "bench", "custom-build"];
+        self.targets.iter().any(|target| target.kinds.iter().all(|kind| !others.contains(&kind.as_str())))
+    }
+
+    pub fn has_target(&self, kind: &str) -> bool {
+        self.targets.iter().any(|target| target.kinds.iter().any(|other| other == kind))
+    }
+}
 
 /// Runs `cargo metadata` in `dir`, which also brings `Cargo.lock` up to date as any cargo command would.
 ///
-/// Fails as [`WrongUsage`] where there is no workspace or a broken one, and as [`EnvironmentLacks`] where
-/// cargo cannot be started or its toolchain is not installed.
+/// Fails as [`WrongUsage`] for a missing or broken workspace, and as [`EnvironmentLacks`] when cargo cannot be started or its
+/// toolchain is not installed.
 pub(crate) fn query(dir: &Utf8Path, environment: &Environment) -> Result<Facts> {
-    let host = cargo_version(dir, environment)?.host;
+    let (_, host) = cargo_version(dir, environment)?;
     // Without the filter cargo would download the sources of other platforms' dependencies.
     let command = CargoCommand::new(
         dir,
@@ -26,13 +122,11 @@ pub(crate) fn query(dir: &Utf8Path, environment: &Environment) -> Result<Facts> 
     facts(&command, environment, host)
 }
 
-/// What cargo says of a workspace without resolving its dependencies: nothing is written, not even a lock file,
-/// and nothing is downloaded.
+/// What cargo says of a workspace without resolving its dependencies: nothing is written or downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     /// The members only; [`Facts::ambiguous_names`] counts among them.
     pub facts: Facts,
-    /// The cargo that the workspace's toolchain has.
     pub cargo: CargoVersion,
 }
 
@@ -41,35 +135,28 @@ pub struct Outline {
 pub struct CargoVersion {
     /// `1.95` is `(1, 95)`.
     pub release: (u32, u32),
-    /// Whether it takes unstable features.
+    /// Whether it accepts unstable features.
     pub nightly: bool,
 }
 
 impl CargoVersion {
-    /// Asks the cargo that is used in `dir`. Fails as [`Outline::of`] does.
+    /// The cargo that is used in `dir`.
     pub fn of(dir: &Utf8Path, environment: &Environment) -> Result<Self> {
-        Ok(cargo_version(dir, environment)?.cargo)
+        Ok(cargo_version(dir, environment)?.0)
     }
 }
 
 impl Outline {
-    /// Asks the cargo that is used in `dir`. Fails as [`WrongUsage`] where there is no workspace or a broken one, and as
-    /// [`EnvironmentLacks`] where its toolchain is not installed.
+    /// Asks the cargo that is used in `dir`. Fails as [`Workspace::load`](crate::Workspace::load) does.
     pub fn of(dir: &Utf8Path, environment: &Environment) -> Result<Self> {
-        let version = cargo_version(dir, environment)?;
+        let (cargo, host) = cargo_version(dir, environment)?;
         let command = CargoCommand::new(dir, ["metadata", "--format-version=1", "--no-deps"]);
-        Ok(Self { facts: facts(&command, environment, version.host)?, cargo: version.cargo })
+        Ok(Self { facts: facts(&command, environment, host)?, cargo })
     }
 }
 
-/// The lines of `cargo --version --verbose` that matter.
-struct VersionLines {
-    host: String,
-    cargo: CargoVersion,
-}
-
-fn cargo_version(dir: &Utf8Path, environment: &Environment) -> Result<VersionLines> {
-    // Through cargo, not rustc: so a toolchain that is not installed is said in cargo's words.
+fn cargo_version(dir: &Utf8Path, environment: &Environment) -> Result<(CargoVersion, String)> {
+    // Through cargo, not rustc: its message about a missing toolchain is better.
     let command = CargoCommand::new(dir, ["--version", "--verbose"]);
     let text = run(&command, environment)?;
     let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
@@ -78,16 +165,15 @@ fn cargo_version(dir: &Utf8Path, environment: &Environment) -> Result<VersionLin
         let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
         let cargo = CargoVersion {
             release: (numbers.next()?, numbers.next()?),
-            // A channel in development may use unstable features, and so may `dev` builds.
             nightly: release.contains("-nightly") || release.contains("-dev"),
         };
-        Some(VersionLines { host: line("host: ")?.to_owned(), cargo })
+        Some((cargo, line("host: ")?.to_owned()))
     };
     read().with_context(|| format!("`{command}` names no host or release:\n{text}"))
 }
 
-/// The output of `cargo metadata --format-version 1`, as far as it is used here. It has 4 MB for 400 packages, so what
-/// is only compared is borrowed, and the rest is skipped.
+/// The part of `cargo metadata` that is used here. The output has 4 MB for 400 packages, so what is only compared is
+/// borrowed, and the rest is skipped.
 #[derive(Deserialize)]
 struct Metadata<'a> {
     #[serde(borrow)]
@@ -106,7 +192,6 @@ struct Metadata<'a> {
     build_directory: Option<Utf8PathBuf>,
 }
 
-/// A package id.
 type Id<'a> = Cow<'a, str>;
 
 #[derive(Deserialize)]
@@ -124,7 +209,6 @@ struct Package<'a> {
     targets: Vec<TargetFacts>,
     #[serde(borrow)]
     dependencies: Vec<Dependency<'a>>,
-    /// Anything at all: tools write here what they like.
     metadata: serde_json::Value,
 }
 
@@ -244,8 +328,8 @@ fn reduce(metadata: &Metadata, host: String) -> Facts {
     }
 }
 
-/// Declared path dependencies (optional ones too, which the resolve may lack), and those the resolve found
-/// through `[patch]`.
+/// Declared path dependencies (the resolve may lack some, such as those of other platforms), and those that the resolve
+/// found through `[patch]`.
 fn dependencies(package: &Package, local: &[&Package], through: &Externals) -> Vec<LocalDependency> {
     let mut edges = BTreeMap::<usize, bool>::new();
     let mut add = |to: usize, dev: bool| {
@@ -283,7 +367,7 @@ impl<'a> Externals<'a> {
         Self { edges, local }
     }
 
-    /// Local packages reached from `start` without passing through another local package.
+    /// The local packages that `start` reaches through packages that are not local.
     fn reached_from(&self, start: &str) -> Vec<(usize, bool)> {
         let mut found = Vec::new();
         let mut seen = BTreeSet::new();
@@ -292,7 +376,7 @@ impl<'a> Externals<'a> {
             if let Some(&index) = self.local.get(id) {
                 found.push((index, dev));
             } else if seen.insert((id, dev)) {
-                // Past the first edge only normal and build dependencies are followed by cargo.
+                // After the first edge cargo follows only normal and build dependencies.
                 let next = self.edges.get(id).into_iter().flatten();
                 open.extend(next.map(|&(id, _)| (id, dev)));
             }

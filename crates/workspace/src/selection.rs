@@ -6,12 +6,12 @@ use crate::config::{Packages, Preset, Target, Targets};
 use crate::{CargoCommand, Facts, Flag, LocalPackage};
 
 impl CargoCommand {
-    /// The members that it selects by its options and its folder, in the order of their names.
+    /// The members that its options and its folder select, in the order of their names.
     pub fn members<'a>(&self, facts: &'a Facts) -> Vec<&'a LocalPackage> {
         let manifest = self.values(Flag::Manifest).last().map(|path| self.dir.join(path));
         let manifest = manifest.map(|path| path.canonicalize_utf8().unwrap_or(path));
         let dir = manifest.as_ref().and_then(|path| path.parent()).unwrap_or(&self.dir);
-        // In a member's own folder cargo takes that member; at the root, the default members.
+        // In a member's folder cargo selects that member; at the root, the default members.
         let own = facts.owner_of(dir).map(|index| &facts.packages[index]);
         let own = own.filter(|package| package.member && package.dir != facts.root);
         let any = |flag, member: &LocalPackage| self.values(flag).any(|spec| means(spec, member));
@@ -28,7 +28,7 @@ impl CargoCommand {
     }
 }
 
-/// `--workspace`, `-p a -p b`, or nothing. Without the packages that are affected at the moment, all are.
+/// `--workspace`, `-p a -p b`, or nothing. For affected packages, the whole workspace.
 pub fn package_args(packages: &Packages, exclude: &[String], facts: &Facts) -> Vec<String> {
     let list = |names: &mut dyn Iterator<Item = &String>| -> Vec<String> {
         names.flat_map(|name| ["-p".to_owned(), facts.package_spec(name)]).collect()
@@ -48,8 +48,8 @@ pub fn package_args(packages: &Packages, exclude: &[String], facts: &Facts) -> V
     }
 }
 
-/// Whether `spec`, as it follows `-p` or `--exclude`, is a pattern of the member's name or its package id spec: a URL, a
-/// name, and a version of which the end may be left out (The Cargo Book, "Package ID Specifications").
+/// Whether `spec`, the value of `-p` or `--exclude`, is a pattern that matches the member's name, or its package id spec: a
+/// URL, a name, and the beginning of a version (The Cargo Book, "Package ID Specifications").
 fn means(spec: &str, member: &LocalPackage) -> bool {
     if spec.contains(['*', '?', '[', ']']) {
         return glob::Pattern::new(spec).is_ok_and(|pattern| pattern.matches(&member.name));
@@ -71,11 +71,8 @@ fn means(spec: &str, member: &LocalPackage) -> bool {
         && (version.is_empty() || member.version.strip_prefix(version).is_some_and(is_version))
 }
 
-/// The feature arguments of `preset` for the selected members: a feature that a member lacks is skipped for
-/// that member.
-///
-/// Features are written as `member/feature`, the only form that means the same for one package and for a
-/// workspace.
+/// The feature arguments of `preset` for the selected members. Features are written as `member/feature`, the only form that
+/// means the same for one package and for a workspace; a feature that a member lacks is skipped for that member.
 pub fn feature_args(preset: &Preset, members: &[&LocalPackage]) -> Vec<String> {
     let mut args = Vec::new();
     if preset.all_features {
@@ -92,7 +89,7 @@ pub fn feature_args(preset: &Preset, members: &[&LocalPackage]) -> Vec<String> {
     args
 }
 
-/// What `preset` turns on in the selected members, as `member/feature`.
+/// The features that `preset` turns on in the selected members, as `member/feature`.
 pub fn preset_features(preset: &Preset, members: &[&LocalPackage]) -> BTreeSet<String> {
     let mut features = BTreeSet::new();
     for feature in &preset.features {
@@ -105,7 +102,6 @@ pub fn preset_features(preset: &Preset, members: &[&LocalPackage]) -> BTreeSet<S
     features
 }
 
-/// Cargo's target selection for `targets`.
 pub fn target_args(targets: &Targets) -> Vec<String> {
     match targets {
         Targets::Default => Vec::new(),

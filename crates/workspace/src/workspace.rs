@@ -1,5 +1,4 @@
-//! The workspace a command works on: found without asking cargo where that is safe, and cached by
-//! everything cargo's answer depends on.
+//! The workspace a command works on, cached by everything that cargo's answer depends on.
 
 use std::fs;
 
@@ -9,27 +8,25 @@ use serde::{Deserialize, Serialize};
 use xtask_files::{Durability, write_atomic};
 
 use crate::cargo_config::config_candidates;
-use crate::toolchain::add_toolchain;
-use crate::{CargoConfig, Digest, Environment, Facts, Hasher, metadata};
+use crate::environment::home;
+use crate::{CargoConfig, Digest, Environment, Facts, Hasher, metadata, on_path, stamp};
 
-/// Raised when the cached form or the meaning of a field changes.
+/// Increased when the form of the cache or the meaning of a field changes.
 const CACHE_VERSION: u32 = 1;
 
 /// A workspace, read-only.
 #[derive(Debug)]
 pub struct Workspace {
-    /// What cargo says of it.
     pub facts: Facts,
-    /// The environment that every cargo call gets.
+    /// For every cargo call.
     pub environment: Environment,
-    /// Cargo's configuration in force at the root.
     pub cargo_config: CargoConfig,
-    /// Digest of everything but sources and arguments that decides which units a cargo command plans: lock
-    /// file, manifests, which target files exist, configuration, toolchain, environment.
+    /// A digest of everything except sources and arguments that decides which units a cargo command plans: lock file,
+    /// manifests, names of target files, configuration, toolchain, environment.
     pub plan_key: Digest,
 }
 
-/// What lies in the cache file.
+/// The content of the cache file.
 #[derive(Serialize, Deserialize)]
 struct Cached {
     version: u32,
@@ -38,15 +35,15 @@ struct Cached {
     facts: Facts,
 }
 
-/// Which files and folders cargo's answer depends on.
+/// The files and folders that cargo's answer depends on.
 #[derive(Serialize, Deserialize)]
 struct Inputs {
     root: Utf8PathBuf,
-    /// Manifests and configuration files, existing or not; content counts.
+    /// Manifests and configuration files, existing or not, by content.
     files: Vec<Utf8PathBuf>,
-    /// Package folders: which files cargo would discover as targets there counts.
+    /// Package folders, by the files that cargo would discover as targets.
     package_dirs: Vec<Utf8PathBuf>,
-    /// `workspace.members` patterns with wildcards: which folders they match counts.
+    /// Patterns of `workspace.members` with wildcards, by the folders that they match.
     member_globs: Vec<String>,
 }
 
@@ -90,21 +87,20 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Where the suite keeps its own state: below the target dir, so `cargo clean` takes it along.
+    /// The folder of the suite's own state: below the target dir, so `cargo clean` removes it too.
     pub fn state_dir(&self) -> Utf8PathBuf {
         state_dir(&self.facts.target_dir)
     }
 
-    /// The root folder.
     pub fn root(&self) -> &Utf8Path {
         &self.facts.root
     }
 }
 
-/// Makes the target dir as cargo would. Cargo marks it as a cache, which may be deleted, only when it makes it itself.
+/// Creates the target dir as cargo would: cargo marks it as a cache, which may be deleted, only when it creates it.
 fn make_target_dir(target_dir: &Utf8Path) -> Result<()> {
     const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
-                       # This folder holds what cargo builds. About such marks: https://bford.info/cachedir/\n";
+                       # This folder holds what cargo builds. About this file: https://bford.info/cachedir/\n";
     if target_dir.exists() {
         return Ok(());
     }
@@ -125,9 +121,8 @@ fn read_cache(target_dir: &Utf8Path, environment: &Environment) -> Option<Cached
     current.then_some(cached)
 }
 
-/// Folders that may be the root of the workspace `dir` lies in: those whose manifest has a `[workspace]`
-/// table, and the nearest manifest. Only a cache that knows `dir` is taken, so a wrong candidate costs
-/// nothing.
+/// Folders that may be the root of the workspace around `dir`: those whose manifest has a `[workspace]` table, and the
+/// nearest with a manifest. Only a cache that knows `dir` is used, so a wrong candidate does no harm.
 fn root_candidates(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let mut nearest = true;
     let mut candidates = Vec::new();
@@ -141,13 +136,12 @@ fn root_candidates(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     candidates
 }
 
-/// Whether a manifest is that of the root of a workspace.
+/// Whether a manifest is that of a workspace root.
 pub fn has_workspace_table(manifest: &str) -> bool {
     manifest.lines().any(|line| line.trim_start().starts_with("[workspace"))
 }
 
-/// Where cargo will put the target dir. Only the place of our cache depends on it: cargo's own answer is
-/// what counts afterwards.
+/// Where cargo will probably put the target dir. Only the place of our cache depends on it.
 fn guess_target_dir(root: &Utf8Path, config: &CargoConfig, environment: &Environment) -> Utf8PathBuf {
     let variable = environment.get("CARGO_TARGET_DIR").or_else(|| environment.get("CARGO_BUILD_TARGET_DIR"));
     variable
@@ -193,8 +187,8 @@ impl Inputs {
     }
 }
 
-/// Adds the names of the files that cargo takes as targets without being told (The Cargo Book, "Target
-/// auto-discovery"): a new `tests/x.rs` is a new unit.
+/// Adds the names of the files that cargo discovers as targets (The Cargo Book, "Target auto-discovery"): a new
+/// `tests/x.rs` is a new unit.
 fn add_discoverable_targets(hasher: &mut Hasher, dir: &Utf8Path) {
     for file in ["build.rs", "src/lib.rs", "src/main.rs"] {
         hasher.field(if dir.join(file).is_file() { "1" } else { "0" });
@@ -222,6 +216,43 @@ fn add_discoverable_targets(hasher: &mut Hasher, dir: &Utf8Path) {
     }
 }
 
+/// Adds everything that decides which toolchain rustup (or a plain install) picks in `dir`, and whether that toolchain was
+/// updated since. Starting `rustc -vV` takes 20 to 60 ms; a few `stat` calls answer that too.
+fn add_toolchain(hasher: &mut Hasher, dir: &Utf8Path, environment: &Environment) {
+    for variable in ["RUSTUP_TOOLCHAIN", "RUSTC", "CARGO_BUILD_RUSTC", "RUSTDOC"] {
+        hasher.optional(environment.get(variable));
+    }
+    // Here or in a parent; rustup takes the nearest.
+    for folder in dir.ancestors() {
+        for name in ["rust-toolchain", "rust-toolchain.toml"] {
+            if let Ok(text) = fs::read(folder.join(name)) {
+                hasher.field(text);
+            }
+        }
+    }
+    for program in ["cargo", "rustc"] {
+        if let Some(path) = on_path(program, environment) {
+            hasher.optional(stamp(&path));
+        }
+    }
+    let explicit = environment.get("RUSTUP_HOME").map(Utf8PathBuf::from);
+    let Some(rustup) = explicit.or_else(|| home(environment).map(|home| home.join(".rustup"))) else {
+        return;
+    };
+    // The default toolchain and the overrides of folders.
+    hasher.optional(fs::read(rustup.join("settings.toml")).ok());
+    let entries = rustup.join("toolchains").read_dir_utf8().into_iter().flatten().flatten();
+    let mut toolchains = entries.map(|entry| entry.path().to_owned()).collect::<Vec<_>>();
+    toolchains.sort();
+    for toolchain in toolchains {
+        hasher.field(toolchain.as_str());
+        // rustup rewrites the manifest on every update; a linked toolchain only has a compiler.
+        hasher.optional(stamp(&toolchain.join("lib/rustlib/multirust-channel-manifest.toml")));
+        hasher.optional(stamp(&toolchain.join("bin/rustc")));
+    }
+}
+
+/// The patterns with wildcards in `workspace.members`.
 fn member_globs(root: &Utf8Path) -> Vec<String> {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
     let Ok(document) = manifest.parse::<toml_edit::DocumentMut>() else { return Vec::new() };

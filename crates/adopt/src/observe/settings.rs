@@ -142,8 +142,9 @@ pub(crate) fn list(comments: &[String], values: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask_units::FailedTarget;
-    use xtask_workspace::config::{Config, Members};
+    use xtask_units::{FailedTarget, TargetKind};
+    use xtask_workspace::Facts;
+    use xtask_workspace::config::Config;
 
     fn failure(member: &str, kind: TargetKind, why: &str) -> Failure {
         let target = FailedTarget { package: member.to_owned(), kind, unit_tests: false, name: None };
@@ -158,7 +159,7 @@ mod tests {
             (failure("a", TargetKind::Lib, "`a` (lib): no"), failure("b", TargetKind::Lib, "b is odd"));
         settings.exclude("test-fast", &[&a, &b]).unwrap();
         settings.exclude("lint", &[&a]).unwrap();
-        let tiers = Config::defaults(&Members::default()).tiers;
+        let tiers = Config::defaults(&Facts::default()).tiers;
         let lint = tiers.iter().find(|tier| tier.name == "lint").unwrap();
         let bench = failure("c", TargetKind::Bench, "`c` (bench \"x\"): no");
         settings.list_targets(lint, &[&bench]).unwrap();

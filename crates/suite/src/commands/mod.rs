@@ -14,8 +14,8 @@ use anyhow::Result;
 use camino::Utf8Path;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
-use xtask_workspace::config::{Config, Members, Tier, json_schema};
-use xtask_workspace::{Environment, WrongUsage};
+use xtask_workspace::config::{Config, Tier, json_schema};
+use xtask_workspace::{Environment, Facts, WrongUsage};
 
 use crate::cli::{self, LeadingFlags, OwnXtask, RESERVED, WORKSHOP};
 use crate::context::{Context, user_environment};
@@ -75,7 +75,7 @@ fn fail(error: &anyhow::Error, shell: &Shell) -> Exit {
 fn tiers(loaded: &Result<Context>) -> Vec<Tier> {
     match loaded {
         Ok(context) => context.config.tiers.clone(),
-        Err(_) => Config::defaults(&Members::default()).tiers,
+        Err(_) => Config::defaults(&Facts::default()).tiers,
     }
 }
 
@@ -94,7 +94,7 @@ fn for_own_xtask<'a, 's>(
         RESERVED.contains(&name.as_str()) || names.any(|known| known == name)
     };
     let dir = leading.directory();
-    if known(&Config::defaults(&Members::default()).tiers) || !own_xtask::exists(&dir, environment) {
+    if known(&Config::defaults(&Facts::default()).tiers) || !own_xtask::exists(&dir, environment) {
         return None;
     }
     // Where the workspace cannot be read, the word may be one of its tiers: then that is what is wrong.
@@ -142,7 +142,7 @@ fn dispatch(
     }
     match name {
         "schema" => {
-            shell.result(json_schema().trim_end());
+            shell.result(&json_schema());
             Ok(Exit::Done.into())
         }
         "completions" => {

@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Arg, Command};
-use xtask_workspace::WrongUsage;
-use xtask_workspace::config::{Config, Members};
+use xtask_workspace::config::Config;
+use xtask_workspace::{Facts, WrongUsage};
 
 use super::{SOURCE, Task};
 use crate::cli::{RESERVED, global_arguments};
 
 /// Fails with everything that is wrong with `tasks`.
 pub(crate) fn check(tasks: &[Task]) -> Result<(), WrongUsage> {
-    let tiers = Config::defaults(&Members::default()).tiers;
+    let tiers = Config::defaults(&Facts::default()).tiers;
     let mut taken = BTreeMap::new();
     taken.extend(tiers.iter().map(|tier| (tier.name.as_str(), "a default tier")));
     taken.extend(RESERVED.map(|name| (name, "a command of the suite")));

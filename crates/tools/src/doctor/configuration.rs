@@ -182,7 +182,7 @@ pub(super) fn wrapper(
     let variable = key.to_uppercase().replace('-', "_");
     for name in [format!("CARGO_BUILD_{variable}"), variable].iter().rev() {
         // Set but empty means none, whatever the files say.
-        if let Some(value) = environment.even_empty(name) {
+        if let Some(value) = environment.get_or_empty(name) {
             return (!value.is_empty()).then(|| (value.to_owned(), format!("the variable {name}")));
         }
     }

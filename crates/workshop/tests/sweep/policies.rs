@@ -156,7 +156,7 @@ fn a_plan_that_fails_protects_its_profile() {
     small.write("xtask.toml", &format!("{FEW_TIERS}keep = [\"make\"]\n"));
     let outcome = small.place.suite(&["clean-stale"]).expect_code(2);
     assert!(
-        outcome.stderr.contains("xtask.toml:8:9") && outcome.stderr.contains("is no cargo command"),
+        outcome.stderr.contains("xtask.toml:8:9") && outcome.stderr.contains("is not a cargo command"),
         "{}",
         outcome.stderr
     );

@@ -1,25 +1,18 @@
-//! Whether the sources of a package can name a file outside of its folder: for packages that were never built
-//! here, of which no compiler has said what they read.
+//! Whether the sources of a package can name a file outside its folder: for packages that were never built here, so that
+//! no compiler has said what they read.
 //!
-//! A search for a few words, not a parser: what it finds may be a comment, but what reads a file by a path into
-//! another folder while it compiles has one of the words in it. The exception is a macro from a registry that
-//! looks elsewhere by itself.
+//! A search for a few words, not a parser: what it finds may be a comment, but whatever reads a file in another folder
+//! while it compiles has one of the words in it. The exception is a macro from a registry that looks elsewhere.
 
 use std::cell::OnceCell;
 use std::fs;
 
 use camino::{Utf8Component, Utf8Path};
 
+use super::tested_with;
 use crate::Facts;
-use crate::affected::tested_with;
 
-/// Looks into each package at most once, and only when asked.
-pub struct MayReadOutside<'a> {
-    facts: &'a Facts,
-    found: Vec<OnceCell<Found>>,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Found {
     /// Its own code may read elsewhere.
     code: bool,
@@ -27,76 +20,71 @@ struct Found {
     macros: bool,
 }
 
-impl<'a> MayReadOutside<'a> {
-    /// Reads nothing yet.
-    pub fn new(facts: &'a Facts) -> Self {
-        Self { facts, found: vec![OnceCell::new(); facts.packages.len()] }
+/// Whether the package of a number may read a file outside its folder while it is compiled or tested. Looks into each
+/// package at most once, and only when asked.
+pub fn may_read_outside(facts: &Facts) -> impl Fn(usize) -> bool {
+    let found = vec![OnceCell::new(); facts.packages.len()];
+    move |package| {
+        let found = |at: usize| *found[at].get_or_init(|| look_into_package(facts, at));
+        found(package).code || tested_with(facts, package).into_iter().any(|other| found(other).macros)
     }
+}
 
-    /// Whether the package of this number may read a file outside of its folder while it is compiled or tested.
-    pub fn package(&self, package: usize) -> bool {
-        let dependencies = tested_with(self.facts, package);
-        self.found(package).code || dependencies.into_iter().any(|other| self.found(other).macros)
-    }
+fn look_into_package(facts: &Facts, package: usize) -> Found {
+    let package = &facts.packages[package];
+    // Cargo leaves `..` in the path of a target as the manifest has it.
+    let elsewhere = package.targets.iter().any(|target| {
+        let leaves = target.path.components().any(|part| part == Utf8Component::ParentDir);
+        leaves || !target.path.starts_with(&package.dir)
+    });
+    let mut found = Found { code: elsewhere || package.has_target("custom-build"), macros: false };
+    look_into(facts, &package.dir, package.has_target("proc-macro"), &mut found);
+    found
+}
 
-    fn found(&self, package: usize) -> Found {
-        *self.found[package].get_or_init(|| {
-            let facts = &self.facts.packages[package];
-            // Cargo leaves `..` in the path of a target as the manifest has it.
-            let elsewhere = facts.targets.iter().any(|target| {
-                let leaves = target.path.components().any(|part| part == Utf8Component::ParentDir);
-                leaves || !target.path.starts_with(&facts.dir)
-            });
-            let proc_macro =
-                facts.targets.iter().any(|target| target.kinds.iter().any(|kind| kind == "proc-macro"));
-            let mut found = Found { code: elsewhere || facts.has_build_script(), macros: false };
-            self.look_into(&facts.dir, proc_macro, &mut found);
-            found
-        })
-    }
-
-    fn look_into(&self, dir: &Utf8Path, proc_macro: bool, found: &mut Found) {
-        // What cannot be read may hold anything.
-        let Ok(entries) = dir.read_dir_utf8() else {
+/// What cannot be read may contain anything.
+fn look_into(facts: &Facts, dir: &Utf8Path, proc_macro: bool, found: &mut Found) {
+    let Ok(entries) = dir.read_dir_utf8() else {
+        found.code = true;
+        return;
+    };
+    for entry in entries {
+        let Ok((entry, kind)) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind))) else {
             found.code = true;
-            return;
+            continue;
         };
-        for entry in entries {
-            let Ok((entry, kind)) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind)))
-            else {
+        let path = entry.path();
+        if kind.is_symlink() {
+            found.code = true;
+        } else if kind.is_dir() {
+            let other = path == facts.target_dir
+                || path == facts.build_dir
+                || entry.file_name() == ".git"
+                || facts.packages.iter().any(|package| package.dir == path);
+            if !other {
+                look_into(facts, path, proc_macro, found);
+            }
+        } else if path.extension() == Some("rs") {
+            let source = fs::read(path).map(|source| String::from_utf8_lossy(&source).into_owned());
+            let Ok(source) = source else {
                 found.code = true;
                 continue;
             };
-            let path = entry.path();
-            if kind.is_symlink() {
-                found.code = true;
-            } else if kind.is_dir() {
-                let other = path == self.facts.target_dir
-                    || path == self.facts.build_dir
-                    || entry.file_name() == ".git"
-                    || self.facts.packages.iter().any(|package| package.dir == path);
-                if !other {
-                    self.look_into(path, proc_macro, found);
-                }
-            } else if path.extension() == Some("rs") {
-                let source = fs::read(path).map(|source| String::from_utf8_lossy(&source).into_owned());
-                let names = source.as_deref().map_or(true, names_outside);
-                found.code |= names;
-                let has_macros = |source: &str| source.contains("macro_rules!") || proc_macro;
-                let reads = |source: &str| names || (proc_macro && source.contains("fs"));
-                found.macros |= source.is_ok_and(|source| has_macros(&source) && reads(&source));
-            }
+            let names = names_outside(&source);
+            found.code |= names;
+            found.macros |= proc_macro && (names || source.contains("fs"));
+            found.macros |= names && source.contains("macro_rules!");
         }
     }
 }
 
-/// Whether a source file has anything in it that can name a file in another folder.
+/// Whether a source file contains anything that can name a file in another folder.
 fn names_outside(source: &str) -> bool {
-    // A path into a parent folder has `..` between quotes or separators. `current_dir` and the manifest folder
-    // lead there by way of `parent()`.
+    // A path into a parent folder has `..` between quotes or separators. `current_dir` and the manifest folder lead there
+    // through `parent()`.
     const WORDS: [&str; 9] =
         ["include!", "include_", "#[path", "current_dir", "CARGO_MANIFEST_", "../", "..\\", "\"..", "/.."];
-    // These say something about the package, never where another file is.
+    // These describe the package, never where another file is.
     const HARMLESS: [&str; 3] = ["\"CARGO_PKG_", "\"CARGO_BIN_", "\"CARGO_CRATE_NAME"];
     let mut variables = source.split("env!(").skip(1).map(str::trim_start);
     WORDS.iter().any(|word| source.contains(word))
@@ -161,8 +149,8 @@ mod tests {
         std::os::unix::fs::symlink("../../f/src/lib.rs", fixture.root().join("h/src/link.rs")).unwrap();
         let workspace = crate::Workspace::load(fixture.root(), crate::Environment::current()).unwrap();
         let facts = &workspace.facts;
-        let outside = MayReadOutside::new(facts);
-        let may = (0..facts.packages.len()).filter(|&package| outside.package(package));
+        let outside = may_read_outside(facts);
+        let may = (0..facts.packages.len()).filter(|&package| outside(package));
         let may = may.map(|package| facts.packages[package].name.as_str()).collect::<Vec<_>>();
         let linked: &[&str] = if cfg!(unix) { &["h"] } else { &[] };
         let expected = ["b", "c", "d", "e", "g"].iter().chain(linked).chain(&["inner"]);

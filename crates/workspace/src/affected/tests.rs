@@ -8,8 +8,7 @@ struct Case {
     facts: Facts,
     reads: BTreeMap<&'static str, Reads>,
     may_read: BTreeSet<&'static str>,
-    ignore: Vec<String>,
-    global: Vec<String>,
+    affected: Affected,
     unseen: Vec<Utf8PathBuf>,
     cargo_config: Vec<Utf8PathBuf>,
     lock: (Option<String>, Option<String>),
@@ -67,8 +66,7 @@ fn case(packages: &[&str]) -> Case {
         facts,
         reads: BTreeMap::new(),
         may_read: BTreeSet::new(),
-        ignore: Vec::new(),
-        global: Vec::new(),
+        affected: Affected::default(),
         unseen: Vec::new(),
         cargo_config: Vec::new(),
         lock: (Some(String::new()), Some(String::new())),
@@ -105,34 +103,27 @@ impl Case {
         let files = files.iter().map(|file| Utf8PathBuf::from("/r/w").join(file)).collect::<Vec<_>>();
         let name = |package: usize| self.facts.packages[package].name.as_str();
         let manifest = |path: &Utf8Path| self.manifests.get(path.strip_prefix("/r/w").ok()?.as_str());
-        reach(&Question {
-            facts: &self.facts,
+        let reads = (0..self.facts.packages.len()).map(|at| self.reads.get(name(at)).cloned());
+        let reads = reads.map(|reads| reads.unwrap_or(Reads::Known(BTreeSet::new()))).collect();
+        Files::new(&self.facts, reads, &self.affected, self.cargo_config.clone()).reach(&Change {
             files: &files,
             repository: "/r/w".into(),
             unseen: &self.unseen,
-            reads: &|at| self.reads.get(name(at)).cloned().unwrap_or(Reads::Known(BTreeSet::new())),
-            may_read_outside: &|at| self.may_read.contains(name(at)),
-            ignore: &Globs::parse(&self.ignore).unwrap(),
-            global: &Globs::parse(&self.global).unwrap(),
-            cargo_config: &self.cargo_config,
-            lock: "/r/w/Cargo.lock".into(),
-            lock_before: self.lock.0.as_deref(),
-            lock_after: self.lock.1.as_deref(),
+            lock: [self.lock.0.as_deref(), self.lock.1.as_deref()],
             manifest_before: &|path| manifest(path)?.0.clone(),
             manifest_after: &|path| manifest(path)?.1.clone(),
+            may_read_outside: &|at| self.may_read.contains(name(at)),
         })
     }
 
-    /// `name: reason; reason` for each member, or what selects all.
+    /// `name: reason` for each member, or what selects all.
     fn told(&self, files: &[&str]) -> Vec<String> {
         let reach = self.reach(files);
         if let Some(why) = reach.everything {
             assert_eq!(reach.members.len(), self.facts.members().count());
             return vec![format!("ALL {why}")];
         }
-        let reasons =
-            |reasons: &Vec<Reason>| reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        reach.members.iter().map(|(name, why)| format!("{name}: {}", reasons(why))).collect()
+        reach.members.iter().map(|(name, why)| format!("{name}: {why}")).collect()
     }
 
     fn names(&self, files: &[&str]) -> String {
@@ -198,9 +189,9 @@ fn the_innermost_package_owns_a_file_and_one_at_the_root_only_its_targets() {
 #[test]
 fn some_files_select_all() {
     let mut case = case(&["a crates/a", "b crates/b"]);
-    case.global = vec!["ci/**".into(), "*.sh".into(), "crates/a/schema/*".into(), "../up/*".into()];
+    case.affected.global = vec!["ci/**".into(), "*.sh".into(), "crates/a/schema/*".into(), "../up/*".into()];
     case.cargo_config = vec!["/r/w/crates/a/shared-config.toml".into()];
-    case.ignore = vec!["**".into()];
+    case.affected.ignore = vec!["**".into()];
     let all = [
         "Cargo.toml",
         "rust-toolchain",
@@ -246,13 +237,10 @@ fn a_file_in_no_folder_selects_its_readers_else_all_unless_ignored() {
     assert_eq!(case.names(&["data"]), "bcd", "a folder that holds what it reads");
     assert_eq!(case.names(&["schema/new.json"]), "f", "in a folder that a build script watches");
     assert_eq!(case.names(&["crates/a/data.json"]), "abcdf");
-    assert_eq!(
-        case.told(&["crates/f/x", "crates/a/data.json"])[4],
-        "f: crates/f/x changed; reads crates/a/data.json"
-    );
+    assert_eq!(case.told(&["crates/f/x", "crates/a/data.json"])[4], "f: crates/f/x changed");
     let own = self::case(&["f f"]).reads("f", &["f/x"]);
     assert_eq!(own.told(&["f/x"]), ["f: f/x changed"], "once, though it reads the file too");
-    case.ignore = vec!["data/*".into(), "docs/**".into(), "*.md".into(), "crates/**".into()];
+    case.affected.ignore = vec!["data/*".into(), "docs/**".into(), "*.md".into(), "crates/**".into()];
     assert_eq!(case.names(&["data/y.json", "docs/a/b", "README.md"]), "");
     assert_eq!(case.names(&["data/x.json"]), "bcd", "ignored, but read");
     assert_eq!(case.names(&["docs.txt"]), "ALL");
@@ -272,7 +260,7 @@ fn a_package_that_was_not_built_here_may_read_what_changed_elsewhere() {
     assert_eq!(may().names(&["data/x"]), "ALL", "nobody is known to read it");
     assert_eq!(may().reads("c", &["data/x"]).names(&["data/x"]), "cf");
     let mut ignored = may();
-    ignored.ignore = vec!["data/*".into()];
+    ignored.affected.ignore = vec!["data/*".into()];
     assert_eq!(ignored.names(&["data/x"]), "f");
     assert_eq!(case(&CHAIN).unknown("b", true).names(&["crates/f/x"]), "bcdf", "and who depends on it");
 }
@@ -290,7 +278,7 @@ fn where_git_sees_nothing_members_are_always_selected() {
         case.told(&[]),
         [
             "a: reads gen/x.rs, where git sees no changes",
-            "b: lies in b, where git sees no changes",
+            "b: is in b, where git sees no changes",
             "c: reads ../elsewhere.txt, where git sees no changes",
             "d: reads .git/HEAD, where git sees no changes",
         ]
@@ -321,7 +309,7 @@ fn the_lock_file_selects_whose_dependencies_changed() {
     assert_eq!(changed.reads("b", &["Cargo.lock"]).names(&["Cargo.lock"]), "ab");
     let mut unknown = members().lock("", &text("1.0.0"));
     unknown.lock.0 = None;
-    assert_eq!(unknown.told(&[]), ["ALL Cargo.lock may have changed: there is none to be read from before"]);
+    assert_eq!(unknown.told(&[]), ["ALL Cargo.lock may have changed: it cannot be read from before"]);
 }
 
 #[test]
@@ -347,11 +335,12 @@ fn a_manifest_reaches_those_who_share_what_it_asks_for_otherwise() {
         .names(&["a/Cargo.toml"])
     };
     let base = "[dependencies]\nx = '1'\n[features]\nf = []\n";
-    let table: [(&str, &str); 16] = [
+    let table: [(&str, &str); 17] = [
         (base, "a"),
-        ("# comment\n[dependencies]\nx = \"1\" # same\n[features]\nf = []\n", "a"),
+        ("# comment\n[dependencies]\n# same\nx = '1'\n\n[features]\nf = []\n", "a"),
+        ("[dependencies]\nx = \"1\" # compared as text\n[features]\nf = []\n", "ab"),
         (
-            "[package]\nversion = '2'\n[lints]\nworkspace = true\n[lib]\npath = 'x.rs'\n[dependencies]\nx='1'\n[features]\nf = []",
+            "[package]\nversion = '2'\n[lints]\nworkspace = true\n[lib]\npath = 'x.rs'\n[dependencies]\nx = '1'\n[features]\nf = []",
             "a",
         ),
         ("[dependencies]\nx = { version = '1', features = ['q'] }\n[features]\nf = []\n", "ab"),
@@ -364,7 +353,7 @@ fn a_manifest_reaches_those_who_share_what_it_asks_for_otherwise() {
         ("[dependencies]\nx = '1'\nz.workspace = true\n[features]\nf = []\n", "ace"),
         ("[dependencies]\nx = '1'\nc = { path = '../c' }\n[features]\nf = []\n", "ace"),
         ("[dependencies]\nx = '1'\n[features]\nf = ['g']\ng = ['x?/q']\n", "ab"),
-        ("[dependencies]\nx = '1'\n[features]\nf = []\ng = []\n", "a"),
+        ("[dependencies]\nx = '1'\n[features]\nf = []\ng = []\n", "ab"),
         ("[dependencies]\nx = '1'\nnot-locked = '1'\n[features]\nf = []\n", "ALL"),
         ("[dependencies]\nx = '1'\n[lib]\nproc-macro = true\n[features]\nf = []\n", "ab"),
     ];
@@ -387,4 +376,97 @@ fn a_manifest_of_no_package_is_a_fixture_unless_it_is_gone() {
     assert_eq!(members().manifest(fixture, asks, None).names(&[fixture]), "ab");
     // A member that is gone: its folder is no member's now.
     assert_eq!(members().manifest("gone/Cargo.toml", asks, None).names(&["gone/Cargo.toml"]), "ALL");
+}
+
+#[test]
+fn paths_are_shown_from_the_root() {
+    let table = [("/r/w/a/b", "a/b"), ("/r/x", "../x"), ("/r/w", ""), ("/other/x", "/other/x")];
+    for (path, expected) in table {
+        assert_eq!(relative("/r/w".into(), path.into()), expected);
+    }
+}
+
+/// b depends on a; c has b as a dev dependency; d depends on c.
+const INPUTS: [&str; 4] = ["a a", "b b a", "c c dev:b", "d d c"];
+
+const FILES: [&str; 13] = [
+    "a/x",
+    "b/x",
+    "c/x",
+    "d/x",
+    "Cargo.toml",
+    "Cargo.lock",
+    ".cargo/config.toml",
+    "data/a.json",
+    "data/nobody.json",
+    "docs/x.md",
+    "target/x",
+    "sub",
+    "b",
+];
+
+/// Which members' digests change with `edited`.
+fn moved(edited: &str) -> String {
+    let facts = facts(&INPUTS);
+    let digests = |edit: bool| {
+        let text = |path: &str| if edit && path == edited { "new" } else { "old" }.to_owned();
+        let files = FILES.iter().map(|path| (Utf8Path::new("/r/w").join(path), text(path))).collect();
+        let contents = Contents { files, ignored: vec!["/r/w/d/.env".into(), "/r/w/root.log".into()] };
+        let read = |paths: &[&str]| Reads::Known(paths.iter().map(Utf8PathBuf::from).collect());
+        let reads = vec![
+            read(&["/r/w/data/a.json", "/r/w/docs/read.md", "/r/w/target/gen.rs", "/r/w/a/x"]),
+            read(&[]),
+            read(&[]),
+            read(&["/outside/x", "/r/w/a/x"]),
+        ];
+        let affected = Affected {
+            ignore: vec!["docs/**".into(), "Cargo.toml".into(), "a/**".into()],
+            ..Affected::default()
+        };
+        let shown = |path: &Utf8Path| relative("/r/w".into(), path);
+        let files = Files::new(&facts, reads, &affected, Vec::new());
+        files.inputs(&contents, &|path| Some(text(&shown(path))))
+    };
+    let (before, after) = (digests(false), digests(true));
+    before.keys().filter(|name| before[*name] != after[*name]).cloned().collect()
+}
+
+#[test]
+fn a_file_is_an_input_of_those_it_can_reach() {
+    let table = [
+        ("none", ""),
+        ("a/x", "abcd"),
+        ("b/x", "bc"),
+        ("c/x", "cd"),
+        ("d/x", "d"),
+        ("Cargo.toml", "abcd"),
+        (".cargo/config.toml", "abcd"),
+        ("Cargo.lock", ""),
+        ("data/a.json", "abc"),
+        ("data/nobody.json", "abcd"),
+        ("docs/x.md", ""),
+        ("docs/read.md", "abc"),
+        ("target/x", ""),
+        ("target/gen.rs", ""),
+        ("d/.env", "d"),
+        ("root.log", ""),
+        ("sub", "abcd"),
+        // A submodule.
+        ("b", "abcd"),
+        ("/outside/x", "d"),
+    ];
+    for (edited, expected) in table {
+        assert_eq!(moved(edited), expected, "{edited}");
+    }
+}
+
+#[test]
+fn without_knowing_what_is_read_there_is_no_digest() {
+    let facts = facts(&INPUTS);
+    let read = || Reads::Known(BTreeSet::new());
+    let reads = vec![read(), Reads::Unknown, read(), read()];
+    let files = Files::new(&facts, reads, &Affected::default(), Vec::new());
+    let inputs = files.inputs(&Contents::default(), &|_| None);
+    let known = inputs.into_iter().filter(|(_, digest)| digest.is_some()).map(|(name, _)| name);
+    assert_eq!(known.collect::<Vec<_>>(), ["a", "d"], "b itself, and c tests with it");
 }

@@ -1,24 +1,22 @@
-//! What the value of a key may be: how it is checked, and how the JSON schema and the reference describe it.
+//! What the value of a key may be: how it is checked, and how it becomes the type of its field.
 //!
-//! [`Check`] and the schema accept the same values, as far as a schema can tell; a test compares them.
+//! [`Check`] and the JSON schema accept the same values, as far as a schema can tell; a test compares them.
 
-use super::problem::{Problems, did_you_mean, one_of};
-use super::quantity::{self, DURATION_HINT, DURATION_PATTERN, MAX_SECONDS, SIZE_HINT, SIZE_PATTERN};
-use super::section::{entries, type_name, value_offset};
-use super::value::elements;
+use super::section::{Problems, did_you_mean, entries, one_of, type_name, value_offset};
 use crate::CargoCommand;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use camino::Utf8Path;
+use std::collections::BTreeMap;
+use std::time::Duration;
 use toml_edit::Item;
 
-/// What a key's value is. Strings are neither empty nor hold control characters.
+/// The kind of a key's value. Strings are not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
     Glob,
     /// A cargo command as it is typed.
     Command,
-    /// A version requirement as cargo has it.
+    /// A version requirement as in `Cargo.toml`.
     Requirement,
     /// `https` only.
     Url,
@@ -28,20 +26,18 @@ pub(super) enum Kind {
     Bool,
     /// An integer that fits `u32`.
     Integer,
-    /// A string that [`quantity::duration`] reads, or a positive integer of seconds.
+    /// A string that [`duration`] reads, or a positive integer of seconds.
     Duration,
     /// As a duration, or 0, or one of these words.
     Age(&'static [&'static str]),
-    /// A string that [`quantity::size`] reads.
+    /// A string that [`size`] reads.
     Size,
     /// Values of that kind.
     List(&'static Kind),
-    /// Strings of that kind, none twice.
-    Set(&'static Kind),
     /// One of these words, or a list of that kind that is not empty.
     ChoiceOr(&'static [&'static str], &'static Kind),
-    /// A table of strings, each of which may be empty: environment variables.
-    Variables,
+    /// A table of strings, each of which may be empty.
+    Strings,
     /// A table with some of these keys.
     Table(&'static [Field]),
 }
@@ -54,110 +50,55 @@ pub(super) struct Field {
     pub(super) required: bool,
 }
 
-/// One or several comparisons; the whole grammar is the parser's to check.
-const REQUIREMENT_PATTERN: &str =
-    r"^ *(\*|(=|>=|<=|>|<|~|\^)? *[0-9][0-9A-Za-z.*+ -]*(, *(=|>=|<=|>|<|~|\^)? *[0-9][0-9A-Za-z.*+ -]*)*)$";
-
 impl Kind {
     /// The kind as the reference names it.
     pub(super) fn noun(self) -> String {
-        match self {
-            Self::Text => "string".to_owned(),
-            Self::Glob => "glob pattern".to_owned(),
-            Self::Command => "cargo command".to_owned(),
-            Self::Requirement => "version requirement".to_owned(),
-            Self::Url => "URL that begins with https://".to_owned(),
-            Self::Sha256 => "SHA-256 of 64 lowercase hexadecimal digits".to_owned(),
-            Self::Choice(words) => one_of(words),
-            Self::Bool => "boolean".to_owned(),
-            Self::Integer => "non-negative integer".to_owned(),
-            Self::Duration => "duration".to_owned(),
-            Self::Age([]) => "age".to_owned(),
-            Self::Age(words) => format!("age, or {}", one_of(words)),
-            Self::Size => "size".to_owned(),
-            Self::List(Self::Table(_)) => "list of tables".to_owned(),
-            Self::List(of) | Self::Set(of) => match of {
-                Self::Choice(words) => format!("list of {}", one_of(words).replace(" or ", " and ")),
-                _ => format!("list of {}s", of.noun()),
-            },
-            Self::ChoiceOr(words, other) => format!("{}, or a {}", one_of(words), other.noun()),
-            Self::Variables => "table of strings".to_owned(),
-            Self::Table(fields) => format!("table of strings under {}", one_of(&names(fields))),
-        }
+        let noun = match self {
+            Self::Text => "string",
+            Self::Glob => "glob pattern",
+            Self::Command => "cargo command",
+            Self::Requirement => "version requirement",
+            Self::Url => "URL that begins with https://",
+            Self::Sha256 => "SHA-256 of 64 lowercase hexadecimal digits",
+            Self::Bool => "boolean",
+            Self::Integer => "non-negative integer",
+            Self::Duration => "duration",
+            Self::Age([]) => "age",
+            Self::Size => "size",
+            Self::List(Self::Table(_)) => "list of tables",
+            Self::Strings => "table of strings",
+            Self::Choice(words) => return one_of(words),
+            Self::Age(words) => return format!("age, or {}", one_of(words)),
+            Self::List(Self::Choice(words)) => {
+                return format!("list of {}", one_of(words).replace(" or ", " and "));
+            }
+            Self::List(of) => return format!("list of {}s", of.noun()),
+            Self::ChoiceOr(words, other) => return format!("{}, or a {}", one_of(words), other.noun()),
+            Self::Table(fields) => return format!("table of strings under {}", one_of(&names(fields))),
+        };
+        noun.to_owned()
     }
 
     /// The kind as an error says what was expected.
     fn expected(self) -> String {
         let noun = self.noun();
-        match noun.chars().next() {
-            Some('`') => noun,
-            Some('a') => format!("an {noun}"),
+        match noun.as_bytes().first() {
+            Some(b'`') => noun,
+            Some(b'a') => format!("an {noun}"),
             _ => format!("a {noun}"),
         }
     }
 
-    /// The JSON schema of such a value.
-    pub(super) fn schema(self) -> Value {
-        let pattern = |pattern: &str| json!({ "type": "string", "pattern": pattern });
-        match self {
-            Self::Text | Self::Glob => pattern(r"^\P{Cc}+$"),
-            // The whole grammar of a shell's words is the parser's to check.
-            Self::Command => pattern(r"^(\P{Cc}* )?cargo \P{Cc}+$"),
-            Self::Requirement => pattern(REQUIREMENT_PATTERN),
-            Self::Url => pattern(r"^https://\P{Cc}*$"),
-            Self::Sha256 => pattern("^[0-9a-f]{64}$"),
-            Self::Choice(words) => json!({ "enum": words }),
-            Self::Bool => json!({ "type": "boolean" }),
-            Self::Integer => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
-            Self::Duration => json!({ "anyOf": [
-                pattern(DURATION_PATTERN),
-                { "type": "integer", "minimum": 1, "maximum": MAX_SECONDS },
-            ] }),
-            Self::Age(words) => json!({ "anyOf": [
-                { "enum": words },
-                pattern(DURATION_PATTERN),
-                { "type": "integer", "minimum": 0, "maximum": MAX_SECONDS },
-            ] }),
-            Self::Size => pattern(SIZE_PATTERN),
-            Self::List(of) => json!({ "type": "array", "items": of.schema() }),
-            Self::Set(of) => json!({ "type": "array", "items": of.schema(), "uniqueItems": true }),
-            Self::ChoiceOr(words, other) => {
-                let mut list = other.schema();
-                list["minItems"] = 1.into();
-                json!({ "anyOf": [{ "enum": words }, list] })
-            }
-            Self::Variables => json!({
-                "type": "object",
-                "propertyNames": { "pattern": r"^[^=\x00]+$" },
-                "additionalProperties": { "type": "string", "pattern": r"^[^\x00]*$" },
-            }),
-            Self::Table(fields) => {
-                let properties = fields
-                    .iter()
-                    .map(|field| (field.name.to_owned(), field.kind.schema()))
-                    .collect::<Map<_, _>>();
-                let required = fields.iter().filter(|field| field.required).map(|field| field.name);
-                let required = required.collect::<Vec<_>>();
-                json!({
-                    "type": "object",
-                    "properties": properties,
-                    "required": required,
-                    "additionalProperties": false,
-                })
-            }
-        }
-    }
-
-    /// Whether an item is of the TOML type, or one of the two, that such values have.
+    /// Whether an item has a TOML type that such values have.
     fn has_type_of(self, item: &Item) -> bool {
         match self {
             Self::Bool => item.is_bool(),
             Self::Integer => item.is_integer(),
             Self::Duration | Self::Age(_) => item.is_str() || item.is_integer(),
             Self::List(Self::Table(_)) => item.is_array() || item.is_array_of_tables(),
-            Self::List(_) | Self::Set(_) => item.is_array(),
+            Self::List(_) => item.is_array(),
             Self::ChoiceOr(_, other) => item.is_str() || other.has_type_of(item),
-            Self::Variables | Self::Table(_) => item.is_table_like(),
+            Self::Strings | Self::Table(_) => item.is_table_like(),
             _ => item.is_str(),
         }
     }
@@ -175,154 +116,329 @@ pub(super) struct Check<'c, 'p> {
 }
 
 impl Check<'_, '_> {
-    /// Whether the item is a value of that kind; reports what is wrong with it. The offset is the key's.
-    pub(super) fn value(&mut self, kind: Kind, item: &Item, key: usize) -> bool {
+    /// Reports what is wrong with the item as a value of that kind. The offset is the key's.
+    pub(super) fn value(&mut self, kind: Kind, item: &Item, key: usize) {
         let offset = value_offset(item, key);
         if !kind.has_type_of(item) {
-            return self.fail(
-                offset,
-                &format!("expected {}, found {}", kind.expected(), type_name(item)),
-                None,
-            );
+            let problem = format!("expected {}, found {}", kind.expected(), type_name(item));
+            return self.fail(offset, &problem);
         }
         match kind {
-            Kind::Bool => true,
-            Kind::Variables => self.variables(item),
-            Kind::Table(fields) => self.table(fields, item, offset),
-            Kind::List(of) => self.list(*of, item, offset, false),
-            Kind::Set(of) => self.list(*of, item, offset, true),
-            Kind::ChoiceOr(_, list) if !item.is_str() => {
-                if item.as_array().is_some_and(toml_edit::Array::is_empty) {
-                    return self.fail(offset, "the list is empty", None);
+            Kind::Bool => {}
+            Kind::Strings => {
+                for (name, key, item) in item.as_table_like().into_iter().flat_map(entries) {
+                    if !item.is_str() {
+                        let problem = format!("expected a string for `{name}`, found {}", type_name(item));
+                        self.fail(value_offset(item, key), &problem);
+                    }
                 }
-                self.value(*list, item, offset)
             }
-            _ => match item.as_integer() {
-                Some(integer) => self.integer(kind, integer, offset),
-                None => match wrong_text(kind, item.as_str().unwrap_or_default()) {
-                    Some((problem, hint)) => self.fail(offset, &problem, hint),
-                    None => true,
-                },
-            },
-        }
-    }
-
-    /// Reports a problem of the key's value; always false.
-    fn fail(&mut self, offset: usize, problem: &str, hint: Option<String>) -> bool {
-        self.problems.add(offset, format!("{}: {problem}", self.label), hint);
-        false
-    }
-
-    fn integer(&mut self, kind: Kind, integer: i64, offset: usize) -> bool {
-        let (least, most) = match kind {
-            Kind::Integer => (0, u32::MAX),
-            Kind::Age(_) => (0, MAX_SECONDS),
-            _ => (1, MAX_SECONDS),
-        };
-        let (before, after) = if kind == Kind::Integer { ("an integer from ", "") } else { ("", " seconds") };
-        (i64::from(least)..=i64::from(most)).contains(&integer) || {
-            let problem = format!("expected {before}{least} to {most}{after}, found {integer}");
-            self.fail(offset, &problem, None)
-        }
-    }
-
-    fn list(&mut self, of: Kind, list: &Item, offset: usize, none_twice: bool) -> bool {
-        let mut right = true;
-        let mut seen = BTreeSet::new();
-        for item in &elements(list) {
-            if !self.value(of, item, offset) {
-                right = false;
-            } else if let Some(text) = item.as_str().filter(|_| none_twice)
-                && !seen.insert(text)
-            {
-                right = self.fail(value_offset(item, offset), &format!("`{text}` is listed twice"), None);
+            Kind::Table(fields) => self.table(fields, item, offset),
+            Kind::List(of) => elements(item).iter().for_each(|item| self.value(*of, item, offset)),
+            Kind::ChoiceOr(_, list) if !item.is_str() => {
+                if elements(item).is_empty() {
+                    self.fail(offset, "the list is empty");
+                }
+                self.value(*list, item, offset);
+            }
+            _ => {
+                let problem = match item.as_integer() {
+                    Some(integer) => wrong_integer(kind, integer),
+                    None => wrong_text(kind, item.as_str().unwrap_or_default()),
+                };
+                if let Some(problem) = problem {
+                    self.fail(offset, &problem);
+                }
             }
         }
-        right
     }
 
-    fn table(&mut self, fields: &[Field], item: &Item, offset: usize) -> bool {
-        let Some(table) = item.as_table_like() else { return false };
-        let mut right = true;
+    fn fail(&mut self, offset: usize, problem: &str) {
+        self.problems.add(offset, format!("{}: {problem}", self.label));
+    }
+
+    fn table(&mut self, fields: &[Field], item: &Item, offset: usize) {
+        let Some(table) = item.as_table_like() else { return };
         for (name, key, item) in entries(table) {
             if let Some(field) = fields.iter().find(|field| field.name == name) {
                 let label = format!("`{name}` of {}", self.label);
-                right &= Check { label, problems: self.problems }.value(field.kind, item, key);
+                Check { label, problems: self.problems }.value(field.kind, item, key);
             } else {
                 let names = names(fields);
-                let problem = format!("unknown key `{}`, expected {}", name.escape_debug(), one_of(&names));
-                right = self.fail(key, &problem, did_you_mean(name, names));
+                let expected = one_of(&names);
+                let hint = did_you_mean(name, names).unwrap_or_default();
+                self.fail(key, &format!("unknown key `{name}`, expected {expected}{hint}"));
             }
         }
         for field in fields.iter().filter(|field| field.required && !table.contains_key(field.name)) {
-            right = self.fail(offset, &format!("`{}` is missing", field.name), None);
+            self.fail(offset, &format!("`{}` is missing", field.name));
         }
-        right
-    }
-
-    fn variables(&mut self, item: &Item) -> bool {
-        let mut right = true;
-        for (name, key, item) in item.as_table_like().into_iter().flat_map(entries) {
-            let shown = name.escape_debug();
-            let offset = value_offset(item, key);
-            if name.is_empty() || name.contains(['=', '\0']) {
-                right = self.fail(key, &format!("`{shown}` cannot name an environment variable"), None);
-            }
-            right &= match item.as_str() {
-                None => {
-                    let problem = format!("expected a string for `{shown}`, found {}", type_name(item));
-                    self.fail(offset, &problem, None)
-                }
-                Some(value) if value.contains('\0') => {
-                    self.fail(offset, &format!("the value of `{shown}` contains a NUL character"), None)
-                }
-                Some(_) => true,
-            };
-        }
-        right
     }
 }
 
-/// What is wrong with a string of that kind, if anything is, and what to do about it.
-fn wrong_text(kind: Kind, text: &str) -> Option<(String, Option<String>)> {
-    let expected = |hint: Option<String>| {
-        Some((format!("expected {}, found `{}`", kind.expected(), text.escape_debug()), hint))
+fn wrong_integer(kind: Kind, integer: i64) -> Option<String> {
+    let (least, most) = match kind {
+        Kind::Integer => (0, u32::MAX),
+        Kind::Age(_) => (0, MAX_SECONDS),
+        _ => (1, MAX_SECONDS),
     };
-    let is_digit = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+    let fits = (i64::from(least)..=i64::from(most)).contains(&integer);
+    (!fits).then(|| format!("expected an integer from {least} to {most}, found {integer}"))
+}
+
+/// What is wrong with a string of that kind, if anything is, with a hint.
+fn wrong_text(kind: Kind, text: &str) -> Option<String> {
+    let expected =
+        |hint: &str| Some(format!("expected {}, found `{}`{hint}", kind.expected(), text.escape_debug()));
+    let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
     match kind {
-        Kind::Choice(words) if !words.contains(&text) => expected(did_you_mean(text, words.iter().copied())),
+        Kind::Choice(words) if !words.contains(&text) => {
+            expected(&did_you_mean(text, words.iter().copied()).unwrap_or_default())
+        }
         Kind::ChoiceOr(words, _) if !words.contains(&text) => {
-            let list = || Some(format!("a list is written `[\"{}\"]`", text.escape_debug()));
-            expected(did_you_mean(text, words.iter().copied()).or_else(list))
+            let list = || format!("\n  a list is written `[\"{}\"]`", text.escape_debug());
+            expected(&did_you_mean(text, words.iter().copied()).unwrap_or_else(list))
         }
         Kind::Age(words) if words.contains(&text) => None,
-        Kind::Duration | Kind::Age(_) if quantity::duration(text).is_none() => {
-            expected(Some(DURATION_HINT.to_owned()))
+        Kind::Duration | Kind::Age(_) if duration(text).is_none() => {
+            expected("\n  write `500ms`, `30s`, `2min`, `1h`, `7d` or `1min 30s`")
         }
-        Kind::Size if quantity::size(text).is_none() => expected(Some(SIZE_HINT.to_owned())),
-        Kind::Url if !text.starts_with("https://") => expected(None),
-        Kind::Sha256 if text.len() != 64 || !text.bytes().all(is_digit) => expected(None),
-        _ if text.is_empty() => Some(("the string is empty".to_owned(), None)),
-        _ if text.chars().any(char::is_control) => {
-            Some(("the string contains a control character".to_owned(), None))
-        }
+        Kind::Size if size(text).is_none() => expected("\n  write `500 MB`, `20 GiB` or `1.5 TB`"),
+        Kind::Url if !text.starts_with("https://") => expected(""),
+        Kind::Sha256 if text.len() != 64 || !text.bytes().all(is_digit) => expected(""),
+        _ if text.is_empty() => Some("the string is empty".to_owned()),
+        Kind::Glob if ["/", "./", "../"].iter().any(|start| text.starts_with(start)) => Some(format!(
+            "`{text}` never matches\n  \
+             patterns are relative to the workspace root, without a leading `/` or `./`"
+        )),
         Kind::Glob => {
             let error = glob::Pattern::new(text).err()?;
-            let problem = format!("bad glob pattern `{text}` at character {}", error.pos + 1);
-            Some((problem, Some(error.msg.to_owned())))
+            Some(format!("bad glob pattern `{text}` at character {}\n  {}", error.pos + 1, error.msg))
         }
         Kind::Command => {
             let why = CargoCommand::parse(text, "".into()).err()?;
-            Some((
-                format!("`{text}` {why}"),
-                Some("write it as it is typed: `cargo +nightly check --workspace`".to_owned()),
-            ))
+            Some(format!("`{text}` {why}\n  write it as it is typed: `cargo +nightly check --workspace`"))
         }
         Kind::Requirement => {
             let error = semver::VersionReq::parse(text).err()?;
-            let problem = format!("expected a version requirement, found `{text}`: {error}");
-            Some((problem, Some("write it as in Cargo.toml: `>=1.2`, `=1.2.3`".to_owned())))
+            Some(format!(
+                "expected a version requirement, found `{text}`: {error}\n  \
+                 write it as in Cargo.toml: `>=1.2`, `=1.2.3`"
+            ))
         }
         _ => None,
+    }
+}
+
+/// A type that a key's value becomes.
+pub(super) trait Value: Sized {
+    /// The value of an item; `None` for one of the wrong kind, which [`Check`] reports, and for a word that means no
+    /// value, such as `never`.
+    fn of(item: &Item) -> Option<Self>;
+}
+
+/// Sets a field to the value of an item.
+pub(super) fn set<T: Value>(field: &mut T, item: &Item) {
+    if let Some(value) = T::of(item) {
+        *field = value;
+    }
+}
+
+impl Value for String {
+    fn of(item: &Item) -> Option<Self> {
+        item.as_str().map(str::to_owned)
+    }
+}
+
+impl Value for bool {
+    fn of(item: &Item) -> Option<Self> {
+        item.as_bool()
+    }
+}
+
+impl Value for u32 {
+    fn of(item: &Item) -> Option<Self> {
+        item.as_integer()?.try_into().ok()
+    }
+}
+
+/// A number of bytes.
+impl Value for u64 {
+    fn of(item: &Item) -> Option<Self> {
+        size(item.as_str()?)
+    }
+}
+
+impl Value for Duration {
+    fn of(item: &Item) -> Option<Self> {
+        match item.as_integer() {
+            Some(seconds) => Some(Self::from_secs(seconds.try_into().ok()?)),
+            None => duration(item.as_str()?),
+        }
+    }
+}
+
+/// The caller sets [`CargoCommand::dir`].
+impl Value for CargoCommand {
+    fn of(item: &Item) -> Option<Self> {
+        Self::parse(item.as_str()?, Utf8Path::new("")).ok()
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    fn of(item: &Item) -> Option<Self> {
+        Some(T::of(item))
+    }
+}
+
+impl<T: Value> Value for Vec<T> {
+    fn of(item: &Item) -> Option<Self> {
+        // A loop: collecting into an `Option` compiles 10 kB of code for each type, in every first build.
+        let mut values = Vec::new();
+        for item in &elements(item) {
+            values.push(T::of(item)?);
+        }
+        Some(values)
+    }
+}
+
+impl Value for BTreeMap<String, String> {
+    fn of(item: &Item) -> Option<Self> {
+        let entries = item.as_table_like()?.iter();
+        Some(entries.filter_map(|(name, item)| Some((name.to_owned(), String::of(item)?))).collect())
+    }
+}
+
+/// The elements of a list: `[[tools.x.archives]]` is an array of tables, `archives = [{ … }]` an array.
+fn elements(item: &Item) -> Vec<Item> {
+    match item {
+        Item::ArrayOfTables(tables) => tables.iter().map(|table| Item::Table(table.clone())).collect(),
+        _ => item.as_array().into_iter().flatten().map(|value| Item::Value(value.clone())).collect(),
+    }
+}
+
+/// The largest number before a unit of time, and the largest integer of seconds.
+pub(super) const MAX_SECONDS: u32 = 999_999_999;
+
+/// Units of time in milliseconds, longest first.
+const TIMES: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)];
+
+/// Units of size in bytes; each before those that it ends with.
+const SIZES: [(&str, u64); 9] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("B", 1),
+];
+
+/// The duration that the text means: `500ms`, `1min 30s`, `7d`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    text.split(' ').try_fold(Duration::ZERO, |sum, part| {
+        let (number, unit) = part.split_at(part.find(|character: char| !character.is_ascii_digit())?);
+        let (_, milliseconds) = TIMES.iter().find(|(name, _)| *name == unit)?;
+        let number: u32 = number.parse().ok().filter(|&number| number <= MAX_SECONDS)?;
+        let plain = !part.starts_with('0');
+        plain.then(|| sum + Duration::from_millis(u64::from(number) * milliseconds))
+    })
+}
+
+/// An age as the command line takes it: a duration or `0`.
+pub fn age(text: &str) -> Option<Duration> {
+    if text == "0" { Some(Duration::ZERO) } else { duration(text) }
+}
+
+/// The duration in the file's own notation, cut to whole milliseconds.
+pub(super) fn render(duration: Duration) -> String {
+    let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let mut parts = Vec::new();
+    for (name, milliseconds) in TIMES {
+        if rest >= milliseconds {
+            parts.push(format!("{}{name}", rest / milliseconds));
+            rest %= milliseconds;
+        }
+    }
+    parts.join(" ")
+}
+
+/// The number of bytes that the text means: `500 MB`, `1.5GB`.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let (number, unit) = SIZES.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?;
+    let number = number.strip_suffix(' ').unwrap_or(number);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = digits(whole) && digits(fraction) && (whole == "0" || !whole.starts_with('0'));
+    if !plain || whole.len() > 9 || !(1..=3).contains(&fraction.len()) {
+        return None;
+    }
+    let thousandths = format!("{fraction:0<3}").parse::<u64>().ok()?;
+    Some(whole.parse::<u64>().ok()?.checked_mul(*unit)?.saturating_add(unit * thousandths / 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_durations() {
+        for (text, milliseconds) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("2min", 120_000),
+            ("1h", 3_600_000),
+            ("7d", 604_800_000),
+            ("1min 30s", 90_000),
+            ("30s 1min", 90_000),
+            ("999999999h", 3_599_999_996_400_000),
+        ] {
+            assert_eq!(duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_duration() {
+        for text in
+            ["", " ", "30", "s", "0s", "030s", "-1s", "+1s", "1.5s", "1 s", "1m", "1S", "1s ", "1s  1s", "²s"]
+        {
+            assert_eq!(duration(text), None, "{text:?}");
+        }
+        assert_eq!(duration("1000000000s"), None);
+        assert_eq!(duration("99999999999999999999s"), None);
+    }
+
+    #[test]
+    fn renders_its_own_notation() {
+        for text in ["500ms", "30s", "2min", "1h", "1min 30s", "1h 1min 1s 1ms", "2d 1h"] {
+            assert_eq!(duration(text).map(render).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn reads_sizes_and_refuses_the_rest() {
+        let table = [
+            ("500 MB", Some(500_000_000)),
+            ("20GiB", Some(20 << 30)),
+            ("1.5 GB", Some(1_500_000_000)),
+            ("0 B", Some(0)),
+            ("0.5 KiB", Some(512)),
+            ("1.05kB", Some(1050)),
+            ("20", None),
+            ("20 gib", None),
+            ("20  GiB", None),
+            ("-1 GB", None),
+            ("1. GB", None),
+            (".5 GB", None),
+            ("01 GB", None),
+            ("GB", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(size(text), expected, "{text:?}");
+        }
     }
 }

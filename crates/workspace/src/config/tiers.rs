@@ -1,13 +1,10 @@
-//! `[tiers.NAME]`: the default tiers, the file's changes to them, and the file's own.
+//! `[tiers.NAME]`, `[presets.NAME]` and `[affected]`: the defaults, the file's changes to them, and its own.
+//!
+//! Only what the file sets is reported, never what a default tier has.
 
-use super::check;
-use super::kind::Kind;
-use super::presets::COMMON;
-use super::problem::Problems;
-use super::quantity::{milliseconds, render};
-use super::section::{Table, section};
-use super::value::choice;
-use super::{Members, Preset};
+use super::kind::{Kind, render};
+use super::section::{Problems, Table, choice, did_you_mean, one_of, section};
+use crate::Facts;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,12 +28,12 @@ section! {
     about: String,
 
     /// The packages: those that the current changes can break, all members, the default members, or a list of names.
-    #[key("packages", Kind::ChoiceOr(Packages::NAMES, &Kind::Set(&Kind::Text)),
+    #[key("packages", Kind::ChoiceOr(Packages::NAMES, &Kind::List(&Kind::Text)),
         default = r#""workspace""#, example = r#"["core", "cli"]"#)]
     packages: Packages = Packages::Workspace,
 
     /// Members to leave out of `packages`. Cannot be combined with a list of packages.
-    #[key("exclude", Kind::Set(&Kind::Text), default = "[]", example = r#"["cli"]"#)]
+    #[key("exclude", Kind::List(&Kind::Text), default = "[]", example = r#"["cli"]"#)]
     exclude: Vec<String>,
 
     /// The feature preset, built-in or from this file.
@@ -49,7 +46,7 @@ section! {
 
     /// The cargo targets: what cargo selects by default, all, or a list. `cargo doc` knows only `lib`, `bins` and
     /// `examples`.
-    #[key("targets", Kind::ChoiceOr(Targets::NAMES, &Kind::Set(&Kind::Choice(Target::NAMES))),
+    #[key("targets", Kind::ChoiceOr(Targets::NAMES, &Kind::List(&Kind::Choice(Target::NAMES))),
         default = r#""default""#, example = r#"["lib", "tests"]"#)]
     targets: Targets = Targets::Default,
 
@@ -72,7 +69,6 @@ section! {
 
     /// The longest a run may take: numbers with `ms`, `s`, `min` or `h`, or an integer of seconds.
     #[key("budget", Kind::Duration, otherwise = "no limit", example = r#""1min 30s""#)]
-    #[serde(rename = "budget-ms", serialize_with = "milliseconds")]
     budget: Option<Duration>,
 
     /// What a run that takes longer than its `budget` means.
@@ -80,7 +76,7 @@ section! {
     on_over_budget: OnOverBudget = OnOverBudget::Warn,
 
     /// Environment variables for cargo and what it runs.
-    #[key("env", Kind::Variables, default = "{}", example = r#"{ RUST_BACKTRACE = "1" }"#)]
+    #[key("env", Kind::Strings, default = "{}", example = r#"{ RUST_BACKTRACE = "1" }"#)]
     env: BTreeMap<String, String>,
 
     /// Further arguments, put at the end of cargo's command line.
@@ -88,75 +84,52 @@ section! {
     args: Vec<String>,
 
     /// The tools that the tier needs, by their names in the catalog (docs/setup.md) or in `[tools]`.
-    #[key("tools", Kind::Set(&Kind::Text), default = "[]", example = r#"["mold"]"#)]
+    #[key("tools", Kind::List(&Kind::Text), default = "[]", example = r#"["mold"]"#)]
     tools: Vec<String>,
 
     /// Where the tier is meant to run; `ci` marks one that is too slow for daily work.
     #[key("where", Kind::Choice(Place::NAMES), default = r#""anywhere""#, example = r#""ci""#)]
-    #[serde(rename = "where")]
     place: Place = Place::Anywhere,
 }
 
 choice! {
-    /// The cargo command that a tier runs.
     TierCommand {
-        /// `cargo check`
         Check = "check",
-        /// `cargo clippy`
         Clippy = "clippy",
-        /// `cargo build`
         Build = "build",
-        /// `cargo test` or `cargo nextest run`, see [`RunnerChoice`]
         Test = "test",
-        /// `cargo bench`
         Bench = "bench",
-        /// `cargo doc`
         Doc = "doc",
     }
 }
 
 choice! {
-    /// One kind of cargo target.
     Target {
-        /// `--lib`
         Lib = "lib",
-        /// `--bins`
         Bins = "bins",
-        /// `--tests`
         Tests = "tests",
-        /// `--examples`
         Examples = "examples",
-        /// `--benches`
         Benches = "benches",
     }
 }
 
 choice! {
-    /// What runs the tests.
     RunnerChoice {
-        /// cargo-nextest if it is installed, else `cargo test`.
         Auto = "auto",
-        /// cargo-nextest; without it the tier cannot run.
         Nextest = "nextest",
-        /// `cargo test`
         Cargo = "cargo",
     }
 }
 
 choice! {
-    /// What a run that took longer than its budget means.
     OnOverBudget {
-        /// A warning; the tier succeeds.
         Warn = "warn",
-        /// The tier fails.
         Fail = "fail",
     }
 }
 
 choice! {
-    /// Where a tier is meant to run.
     Place {
-        /// On every machine.
         Anywhere = "anywhere",
         /// In continuous integration; too slow for daily work.
         Ci = "ci",
@@ -164,13 +137,9 @@ choice! {
 }
 
 choice! {
-    /// The packages that a tier works on.
     Packages {
-        /// Those that the change under work can break.
         Affected = "affected",
-        /// Every member.
         Workspace = "workspace",
-        /// The workspace's default members.
         Default = "default",
     } else {
         /// The named members. Never empty; no name twice.
@@ -179,16 +148,55 @@ choice! {
 }
 
 choice! {
-    /// The targets that a tier selects.
     Targets {
-        /// What cargo selects when it is told nothing.
         Default = "default",
-        /// `--all-targets`
         All = "all",
     } else {
         /// Only these kinds. Never empty; no kind twice.
         List(Vec<Target>)
     }
+}
+
+section! {
+    /// A preset is a feature selection that tiers refer to by name. A table with the name of a built-in preset replaces
+    /// it.
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    "[presets.NAME]" Preset {
+        /// The name: lowercase letters, digits and `-`.
+        name: String;
+        /// Whether it is one of the suite's own, not the file's.
+        builtin: bool;
+    }
+
+    /// The features to turn on: `feature` for every member that has it, or `member/feature`.
+    #[key("features", Kind::List(&Kind::Text), default = "[]", example = r#"["core/serde", "cli"]"#)]
+    features: Vec<String>,
+
+    /// Whether default features are on.
+    #[key("default-features", Kind::Bool, default = "true", example = "false")]
+    default_features: bool = true,
+
+    /// Whether all features are on. Cannot be combined with `features` or `default-features = false`.
+    #[key("all-features", Kind::Bool, default = "false", example = "true")]
+    all_features: bool,
+}
+
+section! {
+    /// How the packages that a change affects are found.
+    "[affected]" Affected {}
+
+    /// The git revision that changes are counted from.
+    #[key("base", Kind::Text, otherwise = "found from the repository", example = r#""origin/main""#)]
+    base: Option<String>,
+
+    /// Glob patterns of files whose change affects no package, relative to the workspace root.
+    #[key("ignore", Kind::List(&Kind::Glob), default = "[]", example = r#"["docs/**", "**/*.md"]"#)]
+    ignore: Vec<String>,
+
+    /// Glob patterns of files whose change affects every package, relative to the workspace root.
+    #[key("global", Kind::List(&Kind::Glob), default = "[]", example = r#"["rust-toolchain.toml"]"#)]
+    global: Vec<String>,
 }
 
 impl Tier {
@@ -199,8 +207,8 @@ impl Tier {
     }
 }
 
-/// The tiers that need no file. `test-common` refers to a preset that a workspace may lack.
-pub(super) fn default_tiers() -> [Tier; 7] {
+/// The tiers of a workspace without a file. A workspace may lack the preset of `test-common`.
+pub fn default_tiers() -> [Tier; 7] {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let strings = |strings: &[&str]| strings.iter().map(|&string| string.to_owned()).collect();
     [
@@ -236,36 +244,133 @@ pub(super) fn default_tiers() -> [Tier; 7] {
     ]
 }
 
-/// The default tiers of a workspace with these presets.
-pub(super) fn defaults(presets: &[Preset]) -> Vec<Tier> {
-    let mut tiers = Vec::from(default_tiers());
-    for tier in &mut tiers {
-        tier.preset.take_if(|name| !presets.iter().any(|preset| preset.name == *name));
-    }
-    tiers
-}
-
 /// Applies a table to the tier of its name, which is added if there is none.
-pub(super) fn read(
-    table: &mut Table<'_>,
+pub(super) fn read_tier(
+    table: &Table<'_>,
     tiers: &mut Vec<Tier>,
     presets: &[Preset],
-    members: &Members<'_>,
-    reserved: &[&str],
+    (facts, reserved): (&Facts, &[&str]),
     problems: &mut Problems<'_>,
 ) {
     let index = tiers.iter().position(|tier| tier.name == table.name).unwrap_or_else(|| {
-        check::new_tier(table, reserved, problems);
+        check_new(table, reserved, problems);
         tiers.push(Tier::new(table.name, TierCommand::Test));
         tiers.len() - 1
     });
     let tier = &mut tiers[index];
-    // What a default tier has for its own command, another one does not understand.
-    if table.text("command").is_some_and(|(command, _)| command != tier.command.name()) {
+    // Another command does not understand what a default tier has for its own.
+    if table.strings("command").any(|(command, _)| command != tier.command.name()) {
         *tier = Tier { targets: Targets::Default, doctests: false, args: Vec::new(), ..tier.clone() };
     }
     table.read(tier, problems);
-    check::tier(tier, table, presets, members, problems);
+    check(tier, table, presets, facts, problems);
+}
+
+/// Checks a tier that the file adds.
+fn check_new(table: &Table<'_>, reserved: &[&str], problems: &mut Problems<'_>) {
+    let (name, header) = (table.name, table.header());
+    if reserved.contains(&name) {
+        let problem = format!("{header} takes the name of `cargo xtask {name}`\n  choose another name");
+        problems.add(table.offset, problem);
+    }
+    if !table.has("command") {
+        let hint = did_you_mean(name, default_tiers().iter().map(|tier| &*tier.name))
+            .unwrap_or_else(|| format!("\n  set `command` to {}", one_of(TierCommand::NAMES)));
+        problems.add(table.offset, format!("{header} has no `command`{hint}"));
+    }
+}
+
+/// Checks a tier after the table was applied to it: names that must exist, settings that exclude each other.
+fn check(tier: &Tier, table: &Table<'_>, presets: &[Preset], facts: &Facts, problems: &mut Problems<'_>) {
+    let names = presets.iter().map(|preset| preset.name.as_str()).collect::<Vec<_>>();
+    for (name, offset) in table.strings("preset").filter(|(name, _)| !names.contains(name)) {
+        let hint = did_you_mean(name, names.iter().copied())
+            .unwrap_or_else(|| format!("\n  write {} or define [presets.{name}]", one_of(&names)));
+        problems.add(offset, format!("{}: no preset is named `{name}`{hint}", table.label("preset")));
+    }
+    let listed = matches!(tier.packages, Packages::List(_));
+    for key in ["packages", "exclude"].into_iter().filter(|&key| listed || key == "exclude") {
+        for (name, offset) in table.strings(key).filter(|(name, _)| facts.member(name).is_none()) {
+            problems.add(offset, no_member(&table.label(key), name, facts));
+        }
+    }
+    if listed && table.has("exclude") {
+        table.fail("exclude", "contradicts a list of `packages`\n  shorten the list instead", problems);
+    }
+    for key in ["doctests", "runner", "nextest-profile", "retries"] {
+        let says_nothing = key == "doctests" && !tier.doctests;
+        if tier.command != TierCommand::Test && table.has(key) && !says_nothing {
+            let command = tier.command.name();
+            let problem = format!("is only for the command `test`, but the command is `{command}`");
+            table.fail(key, &problem, problems);
+        } else if tier.runner == RunnerChoice::Cargo
+            && ["nextest-profile", "retries"].contains(&key)
+            && table.has(key)
+        {
+            table.fail(key, "needs nextest, but `runner` is `cargo`", problems);
+        }
+    }
+}
+
+fn no_member(label: &str, name: &str, facts: &Facts) -> String {
+    let hint = did_you_mean(name, facts.members().map(|member| &*member.name)).unwrap_or_default();
+    format!("{label}: `{name}` is not a member of the workspace{hint}")
+}
+
+/// The preset that exists only if a member has a feature of that name.
+pub(super) const COMMON: &str = "common";
+
+/// The presets that need no file.
+pub(super) fn builtin_presets(facts: &Facts) -> Vec<Preset> {
+    let preset = |name: &str| Preset { name: name.to_owned(), builtin: true, ..Preset::default() };
+    let mut presets = vec![
+        Preset { default_features: false, ..preset("minimal") },
+        Preset { all_features: true, ..preset("full") },
+    ];
+    if facts.members().any(|member| member.features.contains_key(COMMON)) {
+        presets.insert(1, Preset { features: vec![COMMON.to_owned()], ..preset(COMMON) });
+    }
+    presets
+}
+
+/// Adds the preset of a table, or replaces the built-in one of that name.
+pub(super) fn read_preset(
+    table: &Table<'_>,
+    presets: &mut Vec<Preset>,
+    facts: &Facts,
+    problems: &mut Problems<'_>,
+) {
+    let mut preset = Preset { name: table.name.to_owned(), ..Preset::default() };
+    table.read(&mut preset, problems);
+    for (feature, offset) in table.strings("features") {
+        if let Some(problem) = unknown_feature(&table.label("features"), feature, facts) {
+            problems.add(offset, problem);
+        }
+    }
+    let contradicts =
+        [("features", !preset.features.is_empty()), ("default-features", !preset.default_features)];
+    for (key, _) in contradicts.into_iter().filter(|(_, contradicts)| preset.all_features && *contradicts) {
+        table.fail(key, "contradicts `all-features = true`\n  remove one of the two", problems);
+    }
+    match presets.iter_mut().find(|other| other.name == preset.name) {
+        Some(builtin) => *builtin = preset,
+        None => presets.push(preset),
+    }
+}
+
+fn unknown_feature(label: &str, text: &str, facts: &Facts) -> Option<String> {
+    let (who, feature, members) = match text.split_once('/') {
+        None => ("no member has a feature".to_owned(), text, facts.members().collect::<Vec<_>>()),
+        Some((name, feature)) => match facts.member(name) {
+            None => return Some(no_member(label, name, facts)),
+            Some(member) => (format!("member `{name}` has no feature"), feature, vec![member]),
+        },
+    };
+    if members.iter().any(|member| member.features.contains_key(feature)) {
+        return None;
+    }
+    let known = members.iter().flat_map(|member| member.features.keys().map(String::as_str));
+    Some(format!("{label}: {who} named `{feature}`{}", did_you_mean(feature, known).unwrap_or_default()))
 }
 
 /// The line for `--help`: "Test the packages that a change affects, within 30s".

@@ -1,13 +1,67 @@
-//! `[setup]` and `[tools.NAME]`.
+//! `[sweep]`, `[setup]` and `[tools.NAME]`.
 
-use super::kind::{Field, Kind};
-use super::problem::Problems;
-use super::section::{Table, section};
-use super::value::{Value, choice};
+use super::kind::{Field, Kind, Value};
+use super::section::{choice, section};
+use crate::CargoCommand;
 use semver::VersionReq;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use toml_edit::Item;
+
+choice! {
+    OtherToolchains {
+        Remove = "remove",
+        Keep = "keep",
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// `never` is an age that nothing reaches.
+const AGE_OR_NEVER: Kind = Kind::Age(&["never"]);
+
+section! {
+    /// What `cargo xtask clean-stale` keeps. An age is a duration, or `0`. What `cargo build`, `cargo check` and every
+    /// tier of daily work need is always kept.
+    "[sweep]" Sweep {}
+
+    /// Further cargo commands whose units are kept, as they are typed at the workspace root.
+    #[key("keep", Kind::List(&Kind::Command),
+        default = "[]", example = r#"["cargo +nightly check --workspace", "cargo build --release"]"#)]
+    keep: Vec<CargoCommand>,
+
+    /// Anything built more recently than this is kept, together with what it was built from.
+    #[key("grace", Kind::Age(&[]), default = r#""1d""#, example = r#""12h""#)]
+    grace: Duration = DAY,
+
+    /// The largest size that may remain. Beyond it, needed units are removed too, those first that are the cheapest to
+    /// rebuild for their size.
+    #[key("max-size", Kind::Size, otherwise = "no limit", example = r#""20 GiB""#)]
+    max_size: Option<u64>,
+
+    /// The maximum age of what `cargo package` leaves behind.
+    #[key("package", AGE_OR_NEVER, default = r#""7d""#, example = r#""1d""#)]
+    package: Option<Duration> = Some(DAY * 7),
+
+    /// The maximum age of documentation that no tier builds.
+    #[key("doc", AGE_OR_NEVER, default = r#""30d""#, example = r#""never""#)]
+    doc: Option<Duration> = Some(DAY * 30),
+
+    /// The maximum age of the reports of `--timings`.
+    #[key("timings", AGE_OR_NEVER, default = r#""30d""#, example = "0")]
+    timings: Option<Duration> = Some(DAY * 30),
+
+    /// What happens to units of a compiler that this workspace does not use.
+    #[key("other-toolchains", Kind::Choice(OtherToolchains::NAMES),
+        default = r#""remove""#, example = r#""keep""#)]
+    other_toolchains: OtherToolchains = OtherToolchains::Remove,
+
+    /// States that no other workspace uses this target dir. Without it, a target dir that is outside of the workspace,
+    /// or that is also set for a workspace below this one, is not swept.
+    #[key("sole-owner", Kind::Bool, default = "false", example = "true")]
+    sole_owner: bool,
+}
 
 section! {
     /// The settings of `cargo xtask setup`.
@@ -32,15 +86,15 @@ section! {
 }
 
 impl Setup {
-    /// The linker that proved to be the fastest.
     pub const MEASURED: &str = "measured";
-    /// The linker that is used without the suite.
     pub const DEFAULT: &str = "default";
 }
 
 section! {
     /// A tool that `cargo xtask setup` installs and proves. A table with the name of a tool of the built-in catalog
     /// (docs/setup.md) overrides that one key by key.
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
     "[tools.NAME]" Tool + over {
         /// The name: lowercase letters, digits and `-`.
         name: String;
@@ -58,7 +112,7 @@ section! {
     need: Need = Need::Wanted,
 
     /// The names of its program; the first one found is used.
-    #[key("programs", Kind::Set(&Kind::Text), otherwise = "the table's name", example = r#"["protoc"]"#)]
+    #[key("programs", Kind::List(&Kind::Text), otherwise = "the table's name", example = r#"["protoc"]"#)]
     programs: Vec<String>,
 
     /// The accepted versions, written as in `Cargo.toml`; `=1.2.3` pins one. A pre-release counts as its release.
@@ -70,11 +124,11 @@ section! {
     version_args: Vec<String> = vec!["--version".to_owned()],
 
     /// Glob patterns of the host triples that the tool is for.
-    #[key("hosts", Kind::Set(&Kind::Glob), otherwise = "every host", example = r#"["*-linux-*"]"#)]
+    #[key("hosts", Kind::List(&Kind::Glob), otherwise = "every host", example = r#"["*-linux-*"]"#)]
     hosts: Vec<String>,
 
     /// The ways to install it, in the order in which they are tried. A way that the tool has no data for is skipped.
-    #[key("install", Kind::Set(&Kind::Choice(Way::NAMES)),
+    #[key("install", Kind::List(&Kind::Choice(Way::NAMES)),
         default = r#"["archive", "packages", "cargo"]"#, example = r#"["packages"]"#)]
     install: Vec<Way> = vec![Way::Archive, Way::Packages, Way::Cargo],
 
@@ -103,7 +157,7 @@ section! {
     /// For a linker: the ways to use it. Each is a linker driver (`cc` is rustc's default) and its arguments; one that
     /// starts with `-C` is passed to rustc. `{path}` is the tool's program, `{rustlib}` the toolchain's folder
     /// `lib/rustlib/HOST`. The first that proves to work is used.
-    #[key("link-with", Kind::Set(&Kind::Text),
+    #[key("link-with", Kind::List(&Kind::Text),
         default = "[]", example = r#"["cc -fuse-ld=mold", "clang --ld-path={path}"]"#)]
     link_with: Vec<String>,
 
@@ -123,16 +177,7 @@ impl Tool {
     }
 }
 
-/// Reads a table of a tool.
-pub(super) fn read(table: &mut Table<'_>, problems: &mut Problems<'_>) -> Tool {
-    let mut tool = Tool { name: table.name.to_owned(), ..Tool::default() };
-    table.read(&mut tool, problems);
-    let keys = table.section.keys.iter().map(|key| key.name);
-    tool.given = keys.filter(|key| table.holds(key)).collect();
-    tool
-}
-
-/// The package managers that are known, in the order in which they are looked for.
+/// The known package managers, in the order in which they are tried.
 const MANAGERS: &[Field] = &[
     manager("apt"),
     manager("dnf"),
@@ -148,51 +193,42 @@ const fn manager(name: &'static str) -> Field {
 }
 
 choice! {
-    /// How much a tool is wanted.
     Need {
-        /// It is installed where that can be done; without it something else is used.
+        /// Installed if possible; without it something else is used.
         Wanted = "wanted",
-        /// Without it the setup fails.
+        /// Setup fails without it.
         Required = "required",
-        /// It is neither installed nor used.
+        /// Neither installed nor used.
         Unwanted = "unwanted",
     }
 }
 
 choice! {
-    /// A way of installing a tool that is not there.
     Way {
-        /// An official release archive, checked against its pinned SHA-256.
         Archive = "archive",
-        /// The package manager of the system.
         Packages = "packages",
-        /// `cargo install --locked`
         Cargo = "cargo",
     }
 }
 
 choice! {
-    /// Where what is downloaded is put.
     InstallTo {
-        /// The `bin` folder in cargo's home.
         CargoBin = "cargo-bin",
-        /// A folder of this workspace's own, below its target dir.
         Workspace = "workspace",
     }
 }
 
 choice! {
-    /// An effect by which a tool is proven.
+    /// An effect that proves a tool.
     Effect {
-        /// It links an executable, which says so and runs.
+        /// It links an executable that names it and runs.
         Link = "link",
-        /// It links an executable, which runs, by whatever linker it chooses.
+        /// It links an executable that runs, with any linker.
         Driver = "driver",
-        /// It answers the second of two equal compilations from its cache.
+        /// The second of two equal compilations comes from its cache.
         Cache = "cache",
         /// It lists and runs the tests of a package.
         Tests = "tests",
-        /// Its program says a version.
         Version = "version",
     }
 }
@@ -201,9 +237,8 @@ choice! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// By an effect that the suite knows to observe.
     Effect(Effect),
-    /// By a command that succeeds: a program and its arguments, `{path}` being the tool's. Never empty.
+    /// A program and its arguments, `{path}` being the tool's; it must succeed. Never empty.
     #[serde(untagged)]
     Command(Vec<String>),
 }
@@ -220,23 +255,21 @@ impl Value for Proof {
     }
 }
 
-/// A release archive: it is only unpacked when its SHA-256 is the pinned one.
+/// A release archive, unpacked only if its SHA-256 is the pinned one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Archive {
-    /// The host triple that it is for; a glob pattern.
+    /// A glob pattern of host triples.
     pub host: String,
-    /// The release.
     pub version: String,
     /// `https` only.
     pub url: String,
     /// 64 lowercase hexadecimal digits.
     pub sha256: String,
-    /// The path of the program inside; `None`: at the top, under its own name.
+    /// The path of the program inside; by default its name at the top.
     pub binary: Option<String>,
 }
 
-/// The keys of [`Archive`].
 const ARCHIVE: &[Field] = &[
     Field { name: "host", kind: Kind::Glob, required: true },
     Field { name: "version", kind: Kind::Text, required: true },

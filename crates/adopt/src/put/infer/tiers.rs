@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
-use xtask_workspace::config::{Config, Members, Packages, Targets, TierCommand};
+use xtask_workspace::config::{Packages, Targets, TierCommand, default_tiers};
 
 use super::manifest::Manifest;
 use super::{Member, Page, Workspace, entries, read};
@@ -23,7 +23,7 @@ pub(super) fn write(workspace: &Workspace<'_>, page: &mut Page, notes: &mut Vec<
     let benches = benches.collect::<BTreeSet<_>>();
     let told = notes.len();
     // As a workspace has them with a preset `common`.
-    for tier in Config::defaults(&Members::from_iter([("", ["common"])])).tiers {
+    for tier in default_tiers() {
         let mut entry = Page::default();
         let mut reasons = Vec::new();
         let mut exclude = unfit.clone();

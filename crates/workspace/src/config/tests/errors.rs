@@ -71,7 +71,6 @@ fn wrong_values() {
     for (setting, column, expected) in [
         ("about = ''", 9, "`about` in [tiers.test-fast]: the string is empty"),
         ("profile = ''", 11, "`profile` in [tiers.test-fast]: the string is empty"),
-        (r#"about = "a\nb""#, 9, "`about` in [tiers.test-fast]: the string contains a control character"),
         (
             "command = 'chek'",
             11,
@@ -90,7 +89,7 @@ fn wrong_values() {
             "`budget` in [tiers.test-fast]: expected a duration, found `5 m`\n  \
              write `500ms`, `30s`, `2min`, `1h`, `7d` or `1min 30s`",
         ),
-        ("budget = 0", 10, "`budget` in [tiers.test-fast]: expected 1 to 999999999 seconds, found 0"),
+        ("budget = 0", 10, "`budget` in [tiers.test-fast]: expected an integer from 1 to 999999999, found 0"),
         ("packages = []", 12, "`packages` in [tiers.test-fast]: the list is empty"),
         ("args = [1]", 9, "`args` in [tiers.test-fast]: expected a string, found integer"),
         ("args = ['ü', '']", 14, "`args` in [tiers.test-fast]: the string is empty"),
@@ -100,15 +99,7 @@ fn wrong_values() {
             "`targets` in [tiers.test-fast]: expected `lib`, `bins`, `tests`, `examples` or `benches`, \
              found `test`\n  did you mean `tests`?",
         ),
-        ("targets = ['lib', 'lib']", 19, "`targets` in [tiers.test-fast]: `lib` is listed twice"),
-        ("exclude = ['core', 'core']", 20, "`exclude` in [tiers.test-fast]: `core` is listed twice"),
         ("env = { A = 1 }", 13, "`env` in [tiers.test-fast]: expected a string for `A`, found integer"),
-        ("env = { 'A=B' = '1' }", 9, "`env` in [tiers.test-fast]: `A=B` cannot name an environment variable"),
-        (
-            r#"env = { A = "\u0000" }"#,
-            13,
-            "`env` in [tiers.test-fast]: the value of `A` contains a NUL character",
-        ),
     ] {
         reports(&format!("[tiers.test-fast]\n{setting}\n"), &[&format!("2:{column}: {expected}")]);
     }
@@ -121,10 +112,6 @@ fn wrong_values() {
         &["2:11: `ignore` in [affected]: `/docs` never matches\n  \
          patterns are relative to the workspace root, without a leading `/` or `./`"],
     );
-    reports(
-        "[affected]\nbase = '--output=x'\n",
-        &["2:8: `base` in [affected]: `--output=x` is no git revision"],
-    );
 }
 
 #[test]
@@ -132,7 +119,7 @@ fn wrong_values_in_other_sections() {
     reports(
         "[sweep]\nkeep = ['cargo check', 'make all', 'cargo']\n",
         &[
-            "2:24: `keep` in [sweep]: `make all` is no cargo command\n  \
+            "2:24: `keep` in [sweep]: `make all` is not a cargo command\n  \
              write it as it is typed: `cargo +nightly check --workspace`",
             "2:36: `keep` in [sweep]: `cargo` has no subcommand\n  \
              write it as it is typed: `cargo +nightly check --workspace`",
@@ -191,11 +178,11 @@ fn names_that_refer_to_nothing() {
     );
     reports(
         "[tiers.lint]\npackages = ['core', 'clii']\n",
-        &["2:21: `packages` in [tiers.lint]: `clii` is no member of the workspace\n  did you mean `cli`?"],
+        &["2:21: `packages` in [tiers.lint]: `clii` is not a member of the workspace\n  did you mean `cli`?"],
     );
     reports(
         "[tiers.lint]\nexclude = ['zebra']\n",
-        &["2:12: `exclude` in [tiers.lint]: `zebra` is no member of the workspace"],
+        &["2:12: `exclude` in [tiers.lint]: `zebra` is not a member of the workspace"],
     );
     reports(
         "[tiers.lint]\npackages = 'core'\n",
@@ -208,7 +195,7 @@ fn names_that_refer_to_nothing() {
         "[presets.x]\nfeatures = ['sered', 'cor/cli', 'cli/serde', 'core/sered']\n",
         &[
             "2:13: `features` in [presets.x]: no member has a feature named `sered`\n  did you mean `serde`?",
-            "2:22: `features` in [presets.x]: `cor` is no member of the workspace\n  did you mean `core`?",
+            "2:22: `features` in [presets.x]: `cor` is not a member of the workspace\n  did you mean `core`?",
             "2:33: `features` in [presets.x]: member `cli` has no feature named `serde`",
             "2:46: `features` in [presets.x]: member `core` has no feature named `sered`\n  did you mean `serde`?",
         ],
@@ -271,15 +258,6 @@ fn settings_that_contradict_each_other() {
         &["3:1: `exclude` in [tiers.lint] contradicts a list of `packages`\n  shorten the list instead"],
     );
     reports(
-        "[tiers.lint]\non-over-budget = 'fail'\n",
-        &["2:1: `on-over-budget` in [tiers.lint] has no `budget` to watch\n  set `budget`"],
-    );
-    reports(
-        "[tiers.docs]\ncommand = 'doc'\ntargets = ['lib', 'benches']\n",
-        &["3:1: `targets` in [tiers.docs] asks for targets that `cargo doc` does not know\n  \
-         list some of `lib`, `bins` and `examples`"],
-    );
-    reports(
         "[presets.x]\nall-features = true\nfeatures = ['cli']\ndefault-features = false\n",
         &[
             "3:1: `features` in [presets.x] contradicts `all-features = true`\n  remove one of the two",
@@ -291,15 +269,15 @@ fn settings_that_contradict_each_other() {
 #[test]
 fn all_problems_are_reported_once_and_in_file_order() {
     reports(
-        "[tiers.quick]\ncommand = 'chek'\nretries = -1\nrunner = 'cargo'\n[presets.x]\nfeatures = 1\n\
+        "[tiers.quick]\ncommand = 'chek'\nretries = -1\n[presets.x]\nfeatures = 1\n\
          [tiers.lint]\nzzz = 1\npreset = 'x'\n[bogus]\n",
         &[
             "2:11: `command` in [tiers.quick]: expected `check`, `clippy`, `build`, `test`, `bench` or `doc`, \
              found `chek`\n  did you mean `check`?",
             "3:11: `retries` in [tiers.quick]: expected an integer from 0 to 4294967295, found -1",
-            "6:12: `features` in [presets.x]: expected a list of strings, found integer",
-            "8:1: unknown key `zzz` in [tiers.lint]",
-            "10:2: unknown section `bogus`",
+            "5:12: `features` in [presets.x]: expected a list of strings, found integer",
+            "7:1: unknown key `zzz` in [tiers.lint]",
+            "9:2: unknown section `bogus`",
         ],
     );
 }

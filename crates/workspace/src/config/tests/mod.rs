@@ -1,22 +1,38 @@
 //! Tests of the whole module on the text of files.
 
 mod errors;
+mod generated;
 mod robust;
 #[cfg(feature = "heavy")]
 mod schema;
 mod values;
 
 use super::section::{Key, Section};
-use super::{Config, ConfigErrors, Members, SECTIONS};
+use super::{Config, SECTIONS};
+use crate::{Facts, LocalPackage, WrongUsage};
 use camino::Utf8Path;
 
-/// The members that all tests know: `core` with features `serde`, `core` and `cli`, and `cli` with `cli`.
-fn members() -> Members<'static> {
-    Members::from_iter([("core", vec!["serde", "core", "cli"]), ("cli", vec!["cli"])])
+/// An annotated file. It needs members `core` (feature `serde`) and `cli` (feature `cli`).
+const EXAMPLE: &str = include_str!("example.toml");
+
+/// A workspace with these members, each with its features.
+fn facts_of(members: &[(&str, &[&str])]) -> Facts {
+    let member = |(name, features): &(&str, &[&str])| LocalPackage {
+        name: (*name).to_owned(),
+        member: true,
+        features: features.iter().map(|feature| ((*feature).to_owned(), Vec::new())).collect(),
+        ..LocalPackage::default()
+    };
+    Facts { packages: members.iter().map(member).collect(), ..Facts::default() }
 }
 
-fn parse(text: &str) -> Result<Config, ConfigErrors> {
-    Config::parse(text, Utf8Path::new("xtask.toml"), &members(), &["setup", "clean-stale"])
+/// The members that all tests know.
+fn facts() -> Facts {
+    facts_of(&[("core", &["serde", "core", "cli"]), ("cli", &["cli"])])
+}
+
+fn parse(text: &str) -> Result<Config, WrongUsage> {
+    Config::parse(text, Utf8Path::new("xtask.toml"), &facts(), &["setup", "clean-stale"])
 }
 
 fn accept(text: &str) -> Config {

@@ -1,11 +1,9 @@
 //! What files mean: defaults, overrides and every way to write the same thing.
 
-use super::{accept, keys, members};
+use super::{EXAMPLE, accept, facts, facts_of, keys};
 use crate::config::{
-    Affected, Config, EXAMPLE, Members, OnOverBudget, Packages, Place, Preset, RunnerChoice, Target, Targets,
-    Tier, TierCommand, reference_markdown,
+    Affected, Config, OnOverBudget, Packages, Place, Preset, RunnerChoice, Target, Targets, Tier, TierCommand,
 };
-use serde_json::json;
 use std::time::Duration;
 
 fn abouts(config: &Config) -> Vec<(&str, &str)> {
@@ -18,7 +16,7 @@ fn preset(name: &str, builtin: bool) -> Preset {
 
 #[test]
 fn defaults_of_a_workspace_with_the_common_feature() {
-    let config = Config::defaults(&Members::from_iter([("core", ["common"])]));
+    let config = Config::defaults(&facts_of(&[("core", &["common"])]));
     assert_eq!(
         abouts(&config),
         [
@@ -48,7 +46,7 @@ fn defaults_of_a_workspace_with_the_common_feature() {
 
 #[test]
 fn without_the_common_feature_there_is_no_common_preset() {
-    let config = Config::defaults(&members());
+    let config = Config::defaults(&facts());
     assert_eq!(config.preset("common"), None);
     assert_eq!(config.tier("test-common").unwrap().preset, None);
     let config = accept("[presets.common]\nfeatures = ['cli']\n");
@@ -61,13 +59,13 @@ fn an_empty_file_means_the_defaults() {
     for text in ["", "\u{feff}", "\r\n# nothing\r\n", "[tiers]\n[presets]\n[affected]\n[tiers.lint]\n"] {
         let config = accept(text);
         assert_eq!(config.path.as_deref().unwrap(), "xtask.toml");
-        assert_eq!(Config { path: None, ..config }, Config::defaults(&members()), "{text:?}");
+        assert_eq!(Config { path: None, ..config }, Config::defaults(&facts()), "{text:?}");
     }
 }
 
 #[test]
 fn a_default_tier_is_overridden_key_by_key() {
-    let default = Config::defaults(&members()).tier("test-full").unwrap().clone();
+    let default = Config::defaults(&facts()).tier("test-full").unwrap().clone();
     let changed = accept("[tiers.test-full]\nretries = 1\nbudget = 90\n");
     let expected = Tier {
         retries: Some(1),
@@ -162,19 +160,6 @@ fn the_example_reads_as_it_says() {
 }
 
 #[test]
-fn the_reference_holds_the_example_and_every_key() {
-    let reference = reference_markdown();
-    let example = reference.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
-    accept(example);
-    for (_, key) in keys() {
-        assert!(reference.contains(&format!("\n| `{}` | {} |", key.name, key.doc)), "{}", key.name);
-    }
-    for line in reference.lines().filter(|line| line.starts_with('|')) {
-        assert!([3, 6].contains(&line.matches('|').count()), "{line}");
-    }
-}
-
-#[test]
 fn every_key_changes_the_configuration_unless_it_says_the_default() {
     for (section, key) in keys() {
         let others = match (section.name(), key.name) {
@@ -198,35 +183,4 @@ fn every_key_changes_the_configuration_unless_it_says_the_default() {
             assert_eq!(set(default), accept(&header), "`{}` is not {default} by itself", key.name);
         }
     }
-}
-
-#[test]
-fn json_uses_the_words_of_the_file() {
-    let config = accept("[tiers.test-full]\nbudget = '1s 500ms'\npackages = ['core']\ntargets = ['lib']\n");
-    let tier = serde_json::to_value(config.tier("test-full").unwrap()).unwrap();
-    let expected = [
-        ("name", json!("test-full")),
-        ("about", json!("Test core, preset full, lib, doctests, within 1s 500ms, for CI")),
-        ("command", json!("test")),
-        ("packages", json!(["core"])),
-        ("exclude", json!([])),
-        ("preset", json!("full")),
-        ("profile", json!(null)),
-        ("targets", json!(["lib"])),
-        ("doctests", json!(true)),
-        ("runner", json!("auto")),
-        ("nextest-profile", json!(null)),
-        ("retries", json!(null)),
-        ("budget-ms", json!(1500)),
-        ("on-over-budget", json!("warn")),
-        ("env", json!({})),
-        ("args", json!([])),
-        ("tools", json!([])),
-        ("where", json!("ci")),
-    ];
-    for (field, value) in expected {
-        assert_eq!(tier.get(field), Some(&value), "{field}");
-    }
-    let fast = serde_json::to_value(config.tier("test-fast").unwrap()).unwrap();
-    assert_eq!((&fast["packages"], &fast["targets"]), (&"affected".into(), &"default".into()));
 }

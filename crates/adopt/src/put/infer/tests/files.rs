@@ -20,11 +20,7 @@ pub(super) fn inferred(files: &[(&str, &str)], stable: bool) -> (String, Vec<Str
     }
     let facts = facts(dir.path());
     let inferred = xtask_toml(&facts, stable);
-    let members = facts
-        .members()
-        .map(|member| (member.name.as_str(), member.features.keys().map(String::as_str)))
-        .collect();
-    if let Err(errors) = Config::parse(&inferred.0, "xtask.toml".into(), &members, &RESERVED) {
+    if let Err(errors) = Config::parse(&inferred.0, "xtask.toml".into(), &facts, &RESERVED) {
         panic!("{errors}\n{}", inferred.0);
     }
     inferred

@@ -1,7 +1,7 @@
-//! Replacing a file in one step.
+//! Files that are written whole or not at all: replaced in one step, or appended to line by line.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
@@ -26,9 +26,9 @@ pub fn write_atomic(path: &Utf8Path, bytes: impl AsRef<[u8]>, durability: Durabi
     replacement.commit(durability)
 }
 
-/// A file in the making, beside the one whose place it is to take: for what is too large to be held in memory.
+/// A new version of a file, written beside it: for what is too large for memory.
 ///
-/// Nobody sees it under its name before [`Replacement::commit`]; dropped before that, it is removed.
+/// It gets its name in [`Replacement::commit`]; dropped before that, it is removed.
 #[derive(Debug)]
 pub struct Replacement {
     file: File,
@@ -37,17 +37,15 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// An empty one for `path`, creating missing parent folders. What `path` is by now does not matter: a link there
-    /// is replaced, not followed.
+    /// An empty one for `path`, creating missing parent folders. A link at `path` is replaced, not followed.
     pub fn of(path: &Utf8Path) -> Result<Self> {
-        let parent = path.parent().with_context(|| format!("{path} has no parent folder"))?;
-        fs::create_dir_all(parent).with_context(|| format!("failed to create folder {parent}"))?;
+        create_parent(path)?;
         let temporary = Temporary::beside(path);
         let file = temporary.create().with_context(|| format!("failed to create {}", temporary.0))?;
         Ok(Self { file, temporary, path: path.to_owned() })
     }
 
-    /// Writes `bytes` behind what was written before.
+    /// Appends `bytes`.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).with_context(|| format!("failed to write {}", self.temporary.0))
     }
@@ -64,7 +62,7 @@ impl Replacement {
         Ok(())
     }
 
-    /// Takes the place of the old file in one step.
+    /// Replaces the old file in one step.
     pub fn commit(self, durability: Durability) -> Result<()> {
         let Self { file, temporary, path } = self;
         if durability == Durability::Synced {
@@ -76,13 +74,16 @@ impl Replacement {
     }
 }
 
-/// Removes the temporary files that killed writers of `path` have left, those last written before `before`.
-///
-/// A name that no writer here gives is left alone. Returns how many were removed.
+pub(crate) fn create_parent(path: &Utf8Path) -> Result<()> {
+    let parent = path.parent().with_context(|| format!("{path} has no parent folder"))?;
+    fs::create_dir_all(parent).with_context(|| format!("failed to create folder {parent}"))
+}
+
+/// Removes the temporary files that killed writers of `path` have left, if last written before `before`. Returns how many.
 pub fn remove_abandoned(path: &Utf8Path, before: SystemTime) -> Result<usize> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(0) };
     let entries = match parent.read_dir_utf8() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
         entries => entries.with_context(|| format!("failed to read folder {parent}"))?,
     };
     let mut removed = 0;
@@ -98,12 +99,9 @@ pub fn remove_abandoned(path: &Utf8Path, before: SystemTime) -> Result<usize> {
 
 /// Whether [`Temporary::beside`] gives the name `temporary` for a file `name`.
 fn is_temporary(temporary: &str, name: &str) -> bool {
-    let rest = temporary.strip_prefix('.').and_then(|rest| rest.strip_prefix(name));
-    let numbers = rest.and_then(|rest| rest.strip_prefix('.')).and_then(|rest| rest.strip_suffix(".tmp"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    numbers
-        .and_then(|numbers| numbers.split_once('-'))
-        .is_some_and(|(process, number)| is_number(process) && is_number(number))
+    let rest = temporary.strip_prefix(&format!(".{name}."));
+    let numbers = rest.and_then(|rest| rest.strip_suffix(".tmp")?.split_once('-'));
+    numbers.is_some_and(|(process, number)| [process, number].iter().all(|text| text.parse::<u32>().is_ok()))
 }
 
 /// A temporary file that is removed when it is dropped before it was renamed.
@@ -122,7 +120,7 @@ impl Temporary {
     fn create(&self) -> io::Result<File> {
         match OpenOptions::new().write(true).create_new(true).open(&self.0) {
             // Left by a killed process that had our number: nobody else can be using it.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 fs::remove_file(&self.0)?;
                 OpenOptions::new().write(true).create_new(true).open(&self.0)
             }
@@ -135,6 +133,43 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         // After the rename there is nothing left to remove, and a failure here has no better handling.
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Appends `line` (without its newline) to `path` with one call, creating the file and its parents. So a kill costs at most the
+/// last line.
+///
+/// The torn line of a writer that was killed is ended first, so only that one is lost.
+pub fn append_line(path: &Utf8Path, line: &str) -> Result<()> {
+    debug_assert!(!line.contains('\n'), "a record is one line");
+    create_parent(path)?;
+    let append = || {
+        let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+        let mut bytes = Vec::with_capacity(line.len() + 2);
+        let mut last = *b"\n";
+        if file.metadata()?.len() > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        if last != *b"\n" {
+            bytes.push(b'\n');
+        }
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.push(b'\n');
+        file.write_all(&bytes)
+    };
+    append().with_context(|| format!("failed to append to {path}"))
+}
+
+/// The lines of `path`, oldest first; none when there is no such file. The caller skips lines that are
+/// torn or not its own.
+pub fn read_lines(path: &Utf8Path) -> Result<Vec<String>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
     }
 }
 
@@ -216,5 +251,39 @@ mod tests {
             assert_eq!(!dir.join(name).exists(), removed, "{name}");
         }
         assert_eq!(remove_abandoned(&dir.join("none/program"), soon).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_torn_last_line_costs_only_itself() {
+        let path = temp_dir("append").join("state/ledger.jsonl");
+        append_line(&path, r#"{"a":1}"#).unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(br#"{"a":"#).unwrap();
+        append_line(&path, r#"{"a":2}"#).unwrap();
+        assert_eq!(read_lines(&path).unwrap(), [r#"{"a":1}"#, r#"{"a":"#, r#"{"a":2}"#]);
+    }
+
+    #[test]
+    fn a_missing_file_has_no_lines() {
+        assert!(read_lines(&temp_dir("append-none").join("none")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn writers_at_once_never_mix_their_lines() {
+        let path = temp_dir("append-race").join("ledger");
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        append_line(path, &format!("{writer}").repeat(300)).unwrap();
+                    }
+                });
+            }
+        });
+        let lines = read_lines(&path).unwrap();
+        let whole = lines.iter().filter(|line| !line.is_empty()).collect::<Vec<_>>();
+        assert_eq!(whole.len(), 200);
+        assert!(whole.iter().all(|line| line.len() == 300 && line.bytes().all(|b| b == line.as_bytes()[0])));
     }
 }
