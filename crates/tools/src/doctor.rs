@@ -53,7 +53,6 @@ pub enum Status {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Fix {
     pub text: String,
     /// The same as a change that [`fix`] makes.
@@ -61,7 +60,6 @@ pub struct Fix {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Check {
     pub name: String,
     pub status: Status,
@@ -233,7 +231,7 @@ fn memory_for_jobs(subject: &Subject<'_>) -> Option<Check> {
 fn jobs(config: &CargoConfig, environment: &Environment, cores: usize) -> (usize, String) {
     // A negative number is counted from that of the cores.
     let read = |number: i64| match number {
-        ..0 => Some(cores.saturating_sub(usize::try_from(-number).ok()?).max(1)),
+        ..0 => Some(cores.saturating_sub(usize::try_from(number.unsigned_abs()).ok()?).max(1)),
         _ => usize::try_from(number).ok(),
     };
     let variable = environment.get("CARGO_BUILD_JOBS").and_then(|jobs| read(jobs.parse().ok()?));

@@ -80,8 +80,8 @@ impl Fetch<'_> {
     /// Downloads the archive unless a whole one is kept, checks it, and puts the program in place. Returns the program's
     /// path. A link there is replaced, not followed; a program that is running keeps its old file.
     pub(crate) fn fetch(&self) -> Result<Utf8PathBuf> {
-        self.fetched().map_err(|error| {
-        let kind = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+        let Err(error) = self.fetched() else { return Ok(self.folder.join(self.program)) };
+        let kind = error.chain().find_map(|cause| Some(cause.downcast_ref::<std::io::Error>()?.kind()));
         let next = match kind {
             Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
                 ": a disk is full; free some space, then run it again"
@@ -92,11 +92,10 @@ impl Fetch<'_> {
             }
             _ => "",
         };
-        error.context(format!("failed to install {} {}{next}", self.program, self.archive.version))
-    })
+        Err(error.context(format!("failed to install {} {}{next}", self.program, self.archive.version)))
     }
 
-    fn fetched(&self) -> Result<Utf8PathBuf> {
+    fn fetched(&self) -> Result<()> {
         let Fetch { archive: Archive { url, sha256, .. }, program, downloads, folder, .. } = self;
         if Utf8Path::new(program).file_name() != Some(program) || program.contains(['\\', ':']) {
             bail!("`{}` is not a program's name; give one without folders", program.escape_debug());
@@ -130,8 +129,7 @@ impl Fetch<'_> {
         let mut program = Replacement::of(&path)?;
         self.unpack(&archive, &mut program)?;
         program.make_executable()?;
-        program.commit(Durability::Synced)?;
-        Ok(path)
+        program.commit(Durability::Synced)
     }
 
     fn unpack(&self, archive: &Utf8Path, program: &mut Replacement) -> Result<()> {

@@ -25,7 +25,6 @@ const RUNS: Duration = Duration::from_secs(20);
 pub(crate) const LINKERS: [&str; 5] = ["ld", "ld.lld", "ld.mold", "ld.wild", "ld.gold"];
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct LinkSettings {
     /// The linker driver; `None` means rustc's own choice.
     pub linker: Option<String>,

@@ -101,14 +101,12 @@ pub(crate) fn fitting_jobs(cores: usize, memory_bytes: u64, memory_per_job: u64)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Found {
     pub path: Utf8PathBuf,
     pub version: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Unsuited {
     pub path: Utf8PathBuf,
     pub why: String,
@@ -116,7 +114,6 @@ pub struct Unsuited {
 
 /// What the programs of a tool print when they are asked for their version. That proves nothing yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Probed {
     /// Those that are accepted, the one that is used first.
     pub found: Vec<Found>,

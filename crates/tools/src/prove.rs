@@ -18,7 +18,6 @@ use crate::process::successful;
 const ENDS: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub(crate) struct Proven {
     /// What was seen, in a few words.
     pub evidence: String,

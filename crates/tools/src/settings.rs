@@ -145,7 +145,6 @@ impl FlagSources {
 
 /// A setting of this machine that does not count, because a stronger one says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Overruled {
     /// The key, such as `build.jobs`.
     pub key: String,

@@ -191,21 +191,17 @@ fn show_plan(shell: &Shell, plan: &SetupPlan<'_>, dry_run: bool) {
 
 /// What a plan would do about a tool.
 fn intent(planned: &PlannedTool) -> String {
-    let tool = &planned.tool;
-    if tool.need == Need::Unwanted {
+    if planned.tool.need == Need::Unwanted {
         return "unwanted".to_owned();
     }
-    let install = || match planned.steps.first() {
-        Some(step) => step.to_string(),
-        None if tool.without.is_empty() => "there is no way to install it here".to_owned(),
-        None => format!("there is no way to install it here; {} is used instead", tool.without),
-    };
+    let nowhere = || "there is no way to install it here".to_owned();
+    let install = planned.steps.first().map_or_else(nowhere, ToString::to_string);
     match (planned.probed.found.first(), planned.probed.unsuited.first()) {
         (Some(found), _) => {
             format!("{}: {}", found.path, planned.evidence.as_deref().unwrap_or("to be proven"))
         }
-        (None, Some(unsuited)) => format!("{}: {}; {}", unsuited.path, unsuited.why, install()),
-        (None, None) => install(),
+        (None, Some(unsuited)) => format!("{}: {}; {install}", unsuited.path, unsuited.why),
+        (None, None) => install,
     }
 }
 
