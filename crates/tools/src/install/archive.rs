@@ -97,12 +97,11 @@ fn fetched(fetch: &Fetch<'_>, environment: &Environment, progress: &dyn Progress
     let locks = fetch.downloads.join(format!("{}.lock", fetch.archive.sha256));
     std::fs::create_dir_all(fetch.downloads)
         .with_context(|| format!("failed to create folder {}", fetch.downloads))?;
-    let _lock = match try_lock(&locks)? {
-        Some(lock) => lock,
-        None => {
-            progress.note(&format!("waiting for another process that downloads {}", fetch.archive.url));
-            lock_exclusive(&locks)?
-        }
+    let _lock = if let Some(lock) = try_lock(&locks)? {
+        lock
+    } else {
+        progress.note(&format!("waiting for another process that downloads {}", fetch.archive.url));
+        lock_exclusive(&locks)?
     };
     // Fails here, before anything is downloaded, if the program cannot be placed.
     if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
