@@ -4,66 +4,60 @@ use std::time::Duration;
 
 use anstyle::AnsiColor;
 use anyhow::Result;
+use camino::Utf8Path;
 use serde::Serialize;
 use xtask_tiers::{LedgerLine, ledger};
 use xtask_units::inventory::occupied;
-use xtask_workspace::config::{Place, Tier};
+use xtask_workspace::config::{Place, Tier, TierCommand};
 
 use crate::context::Context;
-use crate::exit::Exit;
-use crate::shell::{count, seconds};
+use crate::shell::{Shell, bytes, count, seconds};
 
 /// A target dir of hundreds of gigabytes takes minutes to add up; an overview may not.
 const MEASURE: Duration = Duration::from_millis(800);
 
-/// The overview.
 #[derive(Serialize)]
-struct Overview {
-    root: String,
+struct Overview<'a> {
+    root: &'a Utf8Path,
     members: usize,
-    tiers: Vec<TierState>,
+    tiers: Vec<TierState<'a>>,
     target_bytes: u64,
-    /// Whether there was more to add up than time.
+    /// Whether the time ran out before all was added up.
     target_bytes_at_least: bool,
     next: String,
 }
 
 #[derive(Serialize)]
-struct TierState {
-    name: String,
-    about: String,
-    last: Option<LedgerLine>,
+struct TierState<'a> {
+    name: &'a str,
+    about: &'a str,
+    last: Option<&'a LedgerLine>,
 }
 
-/// Shows it.
-pub(super) fn run(context: &Context) -> Result<Exit> {
-    let runs = ledger(&context.workspace)?;
-    let last = |tier: &Tier| runs.iter().rev().find(|run| run.tier == tier.name).cloned();
-    let tiers = context
-        .config
-        .tiers
-        .iter()
-        .map(|tier| TierState { name: tier.name.clone(), about: tier.about.clone(), last: last(tier) })
-        .collect::<Vec<_>>();
-    let occupied = occupied(&context.workspace, MEASURE);
+pub(crate) fn run(context: &Context) -> Result<()> {
+    let (workspace, tiers) = (&context.workspace, &context.config.tiers);
+    let runs = ledger(workspace)?;
+    let last = |tier: &Tier| runs.iter().rev().find(|run| run.tier == tier.name);
+    let occupied = occupied(workspace, MEASURE);
     let overview = Overview {
-        root: context.workspace.root().to_string(),
-        members: context.workspace.facts.members().count(),
-        next: next(&context.config.tiers, &runs),
-        tiers,
+        root: workspace.root(),
+        members: workspace.facts.members().count(),
+        tiers: tiers
+            .iter()
+            .map(|tier| TierState { name: &tier.name, about: &tier.about, last: last(tier) })
+            .collect(),
         target_bytes: occupied.bytes,
         target_bytes_at_least: !occupied.whole,
+        next: next(tiers, last),
     };
     if context.shell.json() {
-        context.shell.document(&overview)?;
-    } else {
-        show(context, &overview);
+        return context.shell.document(&overview);
     }
-    Ok(Exit::Done)
+    show(context.shell, &overview);
+    Ok(())
 }
 
-fn show(context: &Context, overview: &Overview) {
-    let shell = context.shell;
+fn show(shell: &Shell, overview: &Overview) {
     shell.result(&format!("{} ({})", overview.root, count(overview.members, "member")));
     let width = overview.tiers.iter().map(|tier| tier.name.len()).max().unwrap_or(0);
     for tier in &overview.tiers {
@@ -80,28 +74,25 @@ fn show(context: &Context, overview: &Overview) {
         shell.result(&format!("  {:width$}  {state}", tier.name));
     }
     let at_least = if overview.target_bytes_at_least { "more than " } else { "" };
-    let size = crate::shell::bytes(overview.target_bytes);
+    let size = bytes(overview.target_bytes);
     shell.result(&format!("target dir: {at_least}{size}"));
     shell.result(&format!("next: {}", overview.next));
 }
 
-fn next(tiers: &[Tier], runs: &[LedgerLine]) -> String {
-    let daily = tiers
-        .iter()
-        .filter(|tier| tier.place != Place::Ci && matches!(tier.command.name(), "test"))
-        .collect::<Vec<_>>();
-    let last = |name: &str| runs.iter().rev().find(|run| run.tier == name);
-    let run = |tier: &Tier, why: &str| format!("cargo xtask {}  ({why})", tier.name);
-    if let Some(tier) = daily.iter().find(|tier| last(&tier.name).is_some_and(|run| !run.success)) {
-        return run(tier, "it failed last time");
-    }
-    if let Some(tier) = daily.iter().find(|tier| last(&tier.name).is_some_and(|run| run.over_budget)) {
-        return format!("cargo xtask {} --forecast  (it was over its budget)", tier.name);
-    }
-    let never = daily.iter().find(|tier| last(&tier.name).is_none());
-    match (never, daily.first()) {
-        (Some(tier), _) => run(tier, "it never ran here"),
-        (None, Some(tier)) => run(tier, "after the next edit"),
-        (None, None) => "cargo xtask --help".to_owned(),
-    }
+fn next<'a>(tiers: &'a [Tier], last: impl Fn(&Tier) -> Option<&'a LedgerLine>) -> String {
+    let daily = tiers.iter().filter(|tier| tier.place != Place::Ci && tier.command == TierCommand::Test);
+    let daily = daily.collect::<Vec<_>>();
+    let first = |is: &dyn Fn(&LedgerLine) -> bool| daily.iter().find(|tier| last(tier).is_some_and(is));
+    let (tier, options, why) = if let Some(tier) = first(&|run| !run.success) {
+        (tier, "", "it failed last time")
+    } else if let Some(tier) = first(&|run| run.over_budget) {
+        (tier, " --forecast", "it was over its budget")
+    } else if let Some(tier) = daily.iter().find(|tier| last(tier).is_none()) {
+        (tier, "", "it never ran here")
+    } else if let Some(tier) = daily.first() {
+        (tier, "", "after the next edit")
+    } else {
+        return "cargo xtask --help".to_owned();
+    };
+    format!("cargo xtask {}{options}  ({why})", tier.name)
 }

@@ -1,4 +1,4 @@
-//! An xtask from before the suite: what the suite does not know goes there as it was typed.
+//! An xtask that the workspace had before the suite: commands that the suite does not know go there as they were typed.
 
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -117,7 +117,7 @@ fn what_the_suite_knows_stays_here() {
         assert_eq!(outcome.stdout, "", "{args:?}");
     }
     let help = suite.run(&["--help"], 0).stdout;
-    let last = "Other commands go to `cargo xtask-own`, this workspace's xtask from before.\n";
+    let last = "Other commands go to `cargo xtask-own`, this workspace's earlier xtask.\n";
     assert!(help.ends_with(last), "{help}");
     assert!(!suite.run(&["quick", "--help"], 0).stdout.contains("xtask-own"));
 }
