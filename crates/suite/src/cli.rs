@@ -21,7 +21,7 @@ pub const RESERVED: [&str; 11] = [
     "version",
 ];
 
-/// Those in the workshop, the program that is built when one is first called. The launcher has the same list.
+/// Those in the workshop. The launcher has the same list.
 pub const WORKSHOP: [&str; 6] = ["setup", "doctor", "clean-stale", "disk", "adopt", "version"];
 
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
@@ -29,11 +29,10 @@ const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 pub(crate) const EXIT_CODES: &str =
     "Exit codes: 0 done, 1 the task failed, 2 wrong usage or configuration, 3 something required is missing.";
 
-/// The global flags, which may be anywhere before a `--`. They are read before clap reads the arguments, because the
-/// subcommands depend on the workspace.
+/// The global flags, anywhere before a `--`. They are read before clap's turn, because the subcommands depend on the
+/// workspace.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Globals {
-    /// The folder to work in.
     pub(crate) dir: Utf8PathBuf,
     /// Whether to colour; `None` depends on the terminal.
     pub(crate) colour: Option<bool>,
@@ -84,7 +83,6 @@ pub(crate) fn subcommand(args: &[String]) -> Option<usize> {
     }
 }
 
-/// The whole command line, with a subcommand for each of `tiers` and `tasks`.
 pub(crate) fn command(tiers: &[Tier], tasks: &[Task]) -> Command {
     Command::new("xtask")
         .bin_name("cargo xtask")
@@ -132,7 +130,6 @@ fn positional(name: &'static str, value: &'static str, help: &'static str) -> Ar
     Arg::new(name).value_name(value).required(true).help(help)
 }
 
-/// Arguments after `--`.
 fn trailing(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).value_name(value).help(help).num_args(1..).last(true).allow_hyphen_values(true)
 }

@@ -22,7 +22,6 @@ struct Overview<'a> {
     members: usize,
     tiers: Vec<TierState<'a>>,
     target_bytes: u64,
-    /// Whether the time ran out before all was added up.
     target_bytes_at_least: bool,
     next: String,
 }

@@ -16,7 +16,6 @@ pub const OWN_XTASK: &str = "xtask-own";
 /// Set to the call that was passed on: an alias that leads back to us would never end.
 pub(crate) const PASSED_ON: &str = "XTASK_SUITE_PASSED_ON";
 
-/// Whether cargo knows the alias in `dir`.
 pub(crate) fn exists(dir: &Utf8Path, environment: &Environment) -> bool {
     let dir = dir.canonicalize_utf8().unwrap_or_else(|_| dir.to_owned());
     let words = CargoConfig::load(&dir, environment).program(&["alias", OWN_XTASK]);

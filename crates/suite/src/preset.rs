@@ -16,7 +16,6 @@ use crate::shell::count;
 /// How many units and splits are listed for people; `--json` has all.
 const LISTED: usize = 10;
 
-/// Runs `cargo xtask preset`.
 pub(crate) fn run(context: &Context, arguments: &ArgMatches) -> Result<()> {
     let preset = |arguments: &ArgMatches, id: &str| {
         context.preset(arguments.get_one::<String>(id).map_or("", String::as_str))
@@ -91,7 +90,6 @@ fn describe(preset: &Preset) -> String {
     }
 }
 
-/// Shows the features of each member.
 fn show(context: &Context, preset: &Preset) -> Result<()> {
     let members = context.workspace.facts.members().map(|member| {
         let features = if preset.all_features {

@@ -23,7 +23,7 @@ pub use crate::context::{Context, nearest_settings};
 pub use crate::own_xtask::OWN_XTASK;
 pub use crate::shell::{bytes, count, seconds};
 
-/// How a command ended. The numbers are part of the interface.
+/// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// 0: done.
@@ -82,20 +82,16 @@ impl From<Exit> for Ended {
 /// The commands of the workshop: the first value is a name of [`WORKSHOP`].
 pub type MoreCommands = fn(&str, Call<'_>) -> Result<Ended>;
 
-/// A call of a command.
 #[derive(Debug)]
 pub struct Call<'a> {
     /// The workspace, or why it could not be read.
     pub loaded: Result<Context<'a>>,
     pub arguments: &'a ArgMatches,
-    /// The folder to work in.
     pub dir: Utf8PathBuf,
-    /// The user's environment.
     pub environment: &'a Environment,
     pub shell: &'a Shell,
 }
 
-/// Runs a program of the suite with this process's arguments.
 pub fn main(tasks: &[Task], more: Option<MoreCommands>) -> ExitCode {
     // Cargo starts this program hundreds of times as its compiler: nothing else may happen before.
     if let Ok(role) = std::env::var(ROLE) {
@@ -111,7 +107,6 @@ pub fn main(tasks: &[Task], more: Option<MoreCommands>) -> ExitCode {
     })
 }
 
-/// Takes a role in cargo's own run instead of running a command.
 fn act_as(role: &str) -> ExitCode {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
     let ended = match role {

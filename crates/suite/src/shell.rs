@@ -13,15 +13,11 @@ use xtask_workspace::{Environment, Progress};
 
 use crate::cli::Globals;
 
-/// Returns to the start of the line and clears it.
 const CLEAR: &str = "\r\u{1b}[K";
 
-/// What reads standard error.
 #[derive(Debug, PartialEq, Eq)]
 enum Reader {
-    /// Progress is drawn.
     Terminal,
-    /// A log that has groups and annotations.
     GitHubActions,
     Other,
 }
@@ -33,8 +29,8 @@ pub struct Shell {
     pub(crate) coloured: bool,
     json: bool,
     verbose: bool,
+    /// What reads standard error.
     reader: Reader,
-    /// The progress bar, as it is drawn.
     bar: Mutex<Option<String>>,
 }
 
@@ -84,7 +80,6 @@ impl Shell {
         self.labelled("error", AnsiColor::Red, &format!("{error:#}"));
     }
 
-    /// What is wrong with the command line, in clap's words.
     pub(crate) fn usage_error(&self, error: &clap::Error) {
         let text = error.to_string();
         match text.trim_end().strip_prefix("error: ") {
@@ -169,7 +164,6 @@ impl Shell {
         self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Clears the progress bar, because something else is about to print.
     pub(crate) fn end_progress(&self) {
         if self.bar().take().is_some() {
             write(&mut std::io::stderr(), CLEAR);
@@ -226,12 +220,11 @@ pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, thing: &str) -
     format!("{number} {thing}{plural}")
 }
 
-/// Ignores failures: the reader has closed the pipe.
 fn write(to: &mut dyn Write, text: &str) {
+    // A reader that is gone is not an error.
     let _ = to.write_all(text.as_bytes());
 }
 
-/// GitHub's escapes for the data of a workflow command.
 fn escape_workflow(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }

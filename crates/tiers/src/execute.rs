@@ -15,24 +15,17 @@ use crate::plan::{Kind, Step, TierPlan};
 use crate::runner_shim::{Counts, DOCTESTS, TestRun};
 use crate::select::{self, Chosen};
 
-/// How many of the slowest units and tests are named if the budget is exceeded.
-const SLOWEST: usize = 5;
-
 /// What happened in a run of a tier.
 #[derive(Debug, Serialize)]
 pub struct TierReport {
     pub tier: String,
-    /// The members it ran for.
     pub packages: Vec<String>,
-    /// How many members the workspace has.
     pub members: usize,
-    /// Why these packages.
     pub why: String,
     pub runner: Runner,
     /// Units of all its cargo calls.
     pub units: Units,
     pub tests: Counts,
-    /// Whether tests were selected by name and none matched.
     pub no_test_matched: bool,
     /// Test programs with a custom harness, each counted as one test.
     pub custom_harnesses: usize,
@@ -45,19 +38,15 @@ pub struct TierReport {
     /// The targets that did not compile, in cargo's words: "`app` (lib test)". Empty if cargo failed before it compiled
     /// any, `None` if everything was built.
     pub not_compiled: Option<Vec<String>>,
-    /// The names of the tests (or, under `cargo test`, of the test programs) that failed.
+    /// Tests, or under `cargo test` test programs.
     pub failures: Vec<String>,
-    /// The slowest units, if the budget was exceeded.
     pub slowest_units: Vec<Slow>,
-    /// The slowest tests, or test programs under `cargo test`, if the budget was exceeded.
+    /// If the budget was exceeded; under `cargo test`, test programs.
     pub slowest_tests: Vec<Slow>,
-    /// The commands that ran.
     pub commands: Vec<String>,
-    /// The command that failed, to be pasted.
     pub failed_command: Option<String>,
     /// Milliseconds since 1970.
     pub started_at_ms: u64,
-    /// The signal that ended it.
     pub signal: Option<i32>,
 }
 
@@ -73,7 +62,6 @@ pub struct Slow {
     pub ms: u64,
 }
 
-/// What the steps of a run did.
 #[derive(Default)]
 struct Outcome {
     records: Vec<Record>,
@@ -102,7 +90,6 @@ impl TierPlan {
         }
         let lines = read_lines(&self.log).unwrap_or_default();
         outcome.runs.extend(lines.iter().filter_map(|line| serde_json::from_str(line).ok()));
-        // If it could not be written, that was said above.
         let _ = remove_file(&self.log);
         let report = self.report(&outcome, started_at_ms);
         if report.signal.is_none() && !self.steps.is_empty() {
@@ -198,8 +185,8 @@ impl TierPlan {
                 && !no_test_matched
                 && !(over_budget && tier.on_over_budget == OnOverBudget::Fail),
             failures: outcome.failed().map(full_name).collect(),
-            slowest_units: if over_budget { slowest_units(records) } else { Vec::new() },
-            slowest_tests: if over_budget { slowest_tests(&outcome.runs) } else { Vec::new() },
+            slowest_units: if over_budget { slowest(unit_times(records)) } else { Vec::new() },
+            slowest_tests: if over_budget { slowest(test_times(&outcome.runs)) } else { Vec::new() },
             commands: outcome.commands.clone(),
             failed_command: outcome.failed_command.clone(),
             started_at_ms,
@@ -251,17 +238,15 @@ impl TierPlan {
     /// One that could not be started left none. nextest's report has every test.
     fn left_records(&self, workspace: &Workspace, outcome: &Outcome, member: &str) -> bool {
         let has_library = workspace.facts.member(member).is_some_and(LocalPackage::has_library);
-        let runs = |doctests: bool| {
-            let of_member = |run: &&TestRun| run.package == member && (run.name == DOCTESTS) == doctests;
-            outcome.runs.iter().filter(of_member).count()
-        };
+        let runs = outcome.runs.iter().filter(|run| run.package == member);
+        let (doctests, programs): (Vec<_>, Vec<_>) = runs.partition(|run| run.name == DOCTESTS);
+        let documented = !has_library || !doctests.is_empty();
         self.steps.iter().zip(&outcome.records).all(|(step, record)| {
-            let programs = record.units.iter().filter(|unit| unit.test && unit.package == member).count();
-            let documented = !has_library || runs(true) > 0;
+            let built = record.units.iter().filter(|unit| unit.test && unit.package == member);
             match step.kind {
                 Kind::Compile | Kind::Nextest => true,
-                Kind::Tests | Kind::Bench => runs(false) >= programs,
-                Kind::TestsAndDoctests => runs(false) >= programs && documented,
+                Kind::Tests | Kind::Bench => programs.len() >= built.count(),
+                Kind::TestsAndDoctests => programs.len() >= built.count() && documented,
                 Kind::Doctests => documented,
             }
         })
@@ -282,33 +267,31 @@ fn full_name(run: &TestRun) -> String {
     format!("{}: {}", run.package, run.name)
 }
 
-fn slowest_tests(runs: &[TestRun]) -> Vec<Slow> {
-    let mut times = BTreeMap::<String, u64>::new();
+fn test_times(runs: &[TestRun]) -> BTreeMap<String, u64> {
+    let mut times = BTreeMap::new();
     for run in runs {
         *times.entry(full_name(run)).or_default() += run.ms;
     }
-    slowest(times.into_iter().map(|(name, ms)| Slow { name, ms }))
+    times
 }
 
-fn slowest_units(records: &[Record]) -> Vec<Slow> {
-    let units = records.iter().flat_map(|record| &record.units);
-    slowest(units.filter_map(|unit| {
+fn unit_times(records: &[Record]) -> impl Iterator<Item = (String, u64)> {
+    records.iter().flat_map(|record| &record.units).filter_map(|unit| {
         let test = if unit.test { " (test)" } else { "" };
         let name = format!("{} {} {}{test}", unit.package, unit.version, unit.target);
-        Some(Slow { name, ms: unit.duration_ms? })
-    }))
+        Some((name, unit.duration_ms?))
+    })
 }
 
-fn slowest(all: impl Iterator<Item = Slow>) -> Vec<Slow> {
-    let mut all = all.collect::<Vec<_>>();
+fn slowest(times: impl IntoIterator<Item = (String, u64)>) -> Vec<Slow> {
+    let mut all = times.into_iter().map(|(name, ms)| Slow { name, ms }).collect::<Vec<_>>();
     all.sort_by(|a, b| b.ms.cmp(&a.ms).then_with(|| a.name.cmp(&b.name)));
-    all.truncate(SLOWEST);
+    all.truncate(5);
     all
 }
 
-/// Whether the arguments for the test runner seem to select tests by name, so that no match is a typo.
-fn names_tests(runner_args: &[String]) -> bool {
+/// Whether the arguments seem to select tests by name, so that no match is a typo.
+fn names_tests(args: &[String]) -> bool {
     let lists = ["--list", "--help", "-h", "--no-run"];
-    runner_args.iter().any(|arg| !arg.starts_with('-'))
-        && !runner_args.iter().any(|arg| lists.contains(&arg.as_str()))
+    args.iter().any(|arg| !arg.starts_with('-')) && !args.iter().any(|arg| lists.contains(&&**arg))
 }

@@ -1,5 +1,4 @@
-//! What is kept of a tier's runs: a ledger line for each, and how each member's last run ended and with which inputs,
-//! which lets a later run skip it.
+//! What is kept of a tier's runs: a ledger line for each, and each member's last verdict, which lets a later run skip it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,20 +12,18 @@ use xtask_workspace::{Digest, Workspace};
 use crate::execute::TierReport;
 use crate::runner_shim::Counts;
 
+const LEDGER: &str = "ledger.jsonl";
+
 /// One run of a tier.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LedgerLine {
-    /// Milliseconds since 1970.
     pub started_at_ms: u64,
     pub tier: String,
-    /// How many members it ran for.
     pub packages: usize,
     /// The members that were built, if they were fewer than the tier's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub narrow: Vec<String>,
-    /// Units that were fresh.
     pub fresh: usize,
-    /// Units that were compiled.
     pub compiled: usize,
     pub tests: Counts,
     pub compile_ms: u64,
@@ -49,17 +46,13 @@ pub(crate) fn append(workspace: &Workspace, report: &TierReport, narrow: &[Strin
         success: report.success,
         over_budget: report.over_budget,
     };
-    append_line(&ledger_path(workspace), &serde_json::to_string(&line)?)
+    append_line(&workspace.state_dir().join(LEDGER), &serde_json::to_string(&line)?)
 }
 
 /// All runs, the oldest first. Incomplete lines are left out.
 pub fn ledger(workspace: &Workspace) -> Result<Vec<LedgerLine>> {
-    let lines = read_lines(&ledger_path(workspace))?;
+    let lines = read_lines(&workspace.state_dir().join(LEDGER))?;
     Ok(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
-}
-
-fn ledger_path(workspace: &Workspace) -> Utf8PathBuf {
-    workspace.state_dir().join("ledger.jsonl")
 }
 
 /// How a member's last run ended.
@@ -73,7 +66,6 @@ pub(crate) struct Verdict {
 /// The last verdicts of a tier.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Results {
-    /// By the member's name.
     pub(crate) members: BTreeMap<String, Verdict>,
     /// The text of a lock file that git does not track, at the last run.
     pub(crate) lock: Option<String>,
@@ -86,7 +78,7 @@ impl Results {
         json.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
     }
 
-    /// Changes the verdicts of `tier` under a lock: of two runs that end at once, both count.
+    /// Under a lock: of two runs that end at once, both count.
     pub(crate) fn update(workspace: &Workspace, tier: &str, change: impl FnOnce(&mut Self)) -> Result<()> {
         let path = results_path(workspace, tier);
         let _lock = lock_exclusive(&path.with_extension("lock"))?;

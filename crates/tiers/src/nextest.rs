@@ -18,15 +18,13 @@ use crate::runner_shim::{Counts, TestRun};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Runner {
-    /// `cargo nextest run`.
     Nextest { version: String },
-    /// `cargo test`.
     Cargo,
 }
 
-/// What is known about a nextest binary; asked again only when the file changes.
 #[derive(Serialize, Deserialize)]
 struct Probe {
+    /// Of the binary: when it changes, it is asked again.
     stamp: String,
     /// Its version, or why it cannot be used.
     version: Result<String, String>,
@@ -86,7 +84,6 @@ fn probe(workspace: &Workspace, path: &Utf8Path) -> Result<String, String> {
     };
     let probe = Probe { stamp, version };
     if let Ok(json) = serde_json::to_vec(&probe) {
-        // If it cannot be written, the next run asks again.
         let _ = write_atomic(&cache, json, Durability::Cache);
     }
     probe.version
@@ -153,18 +150,16 @@ fn parse(xml: &str) -> Result<Vec<TestRun>> {
                 let binary = attribute(tag, "classname");
                 let package = binary.split("::").next().unwrap_or_default().to_owned();
                 let ms = milliseconds(attribute(tag, "time").parse().unwrap_or(0.0));
-                runs.push(TestRun { package, name: attribute(tag, "name"), ms, success: true, tests: None });
+                let (name, tests) = (attribute(tag, "name"), Some(Counts::one(true)));
+                runs.push(TestRun { package, name, ms, success: true, tests });
             }
             Some("failure" | "error") => {
                 if let Some(run) = runs.last_mut() {
-                    run.success = false;
+                    (run.success, run.tests) = (false, Some(Counts::one(false)));
                 }
             }
             _ => {}
         }
-    }
-    for run in &mut runs {
-        run.tests = Some(Counts::one(run.success));
     }
     Ok(runs)
 }

@@ -14,13 +14,10 @@ use crate::nextest::{Runner, choose_runner};
 use crate::runner_shim::through_us;
 use crate::select::{self, Chosen, InputsOf, Selected};
 
-/// What a tier is run with.
 #[derive(Debug, Clone)]
 pub struct TierOptions {
     pub tier: Tier,
-    /// The tier's preset.
     pub preset: Option<Preset>,
-    /// How affected packages are found.
     pub affected: Affected,
     /// The user's arguments for the test runner.
     pub runner_args: Vec<String>,
@@ -30,13 +27,11 @@ pub struct TierOptions {
     pub forecast: bool,
 }
 
-/// The plan of one run.
 #[derive(Debug, Serialize)]
 pub struct TierPlan {
     pub tier: String,
     /// Sorted by name.
     pub packages: Vec<Chosen>,
-    /// How many members the workspace has.
     pub members: usize,
     /// Why these packages, in one line.
     pub why: String,
@@ -51,7 +46,6 @@ pub struct TierPlan {
     pub(crate) steps: Vec<Step>,
     #[serde(skip)]
     pub(crate) narrow: Vec<String>,
-    /// Where the test runner logs what it ran.
     #[serde(skip)]
     pub(crate) log: Utf8PathBuf,
     #[serde(skip)]
@@ -61,7 +55,6 @@ pub struct TierPlan {
 }
 
 impl TierOptions {
-    /// Plans a run in `workspace`.
     pub fn plan(self, workspace: &Workspace, progress: &dyn Progress) -> Result<TierPlan> {
         let planning = Planning { workspace, options: &self, progress };
         let runner = match self.tier.command {
@@ -75,18 +68,23 @@ impl TierOptions {
             Packages::List(_) => planning.select_all("listed in the tier"),
         };
         let log = workspace.state_dir().join("runs").join(format!("{}.jsonl", std::process::id()));
-        let mut steps = match &chosen[..] {
-            [] => Vec::new(),
-            _ => planning.steps(&runner, &build.command, build.only.as_deref()),
-        };
+        let (mut steps, mut units) = (Vec::new(), self.forecast.then(Default::default));
+        if !chosen.is_empty() {
+            steps = planning.steps(&runner, &build.command, build.only.as_deref());
+            units = build.units.or_else(|| {
+                // A new plan takes seconds, so it is made only if asked for.
+                let units = if self.forecast {
+                    planning.planned(&build.command)?
+                } else {
+                    xtask_units::cached(workspace, &build.command, &self.exe)?
+                };
+                let states = states(workspace, &units);
+                Some((units, states))
+            });
+        }
         for step in steps.iter_mut().filter(|step| step.is_counted_by_us()) {
             step.command = through_us(workspace, step, &self.exe, &log, progress);
         }
-        let units = if chosen.is_empty() {
-            self.forecast.then(Default::default)
-        } else {
-            build.units.or_else(|| planning.units(&build.command))
-        };
         let jobs = workspace.environment.get("CARGO_BUILD_JOBS").and_then(|jobs| jobs.parse().ok());
         let jobs = jobs.unwrap_or_else(cores);
         let forecast = units.map(|(units, states)| forecast(&units, &states, &Times::load(workspace), jobs));
@@ -108,7 +106,6 @@ impl TierOptions {
     }
 }
 
-/// What every part of the planning needs.
 #[derive(Clone, Copy)]
 pub(crate) struct Planning<'a> {
     pub(crate) workspace: &'a Workspace,
@@ -117,13 +114,11 @@ pub(crate) struct Planning<'a> {
 }
 
 impl Planning<'_> {
-    /// All packages of the tier.
     pub(crate) fn select_all(self, why: &str) -> Selected {
         let command = self.build_command(&self.options.tier.packages);
         let members = command.members(&self.workspace.facts).into_iter();
-        let chosen =
-            members.map(|member| Chosen { name: member.name.clone(), reasons: vec![why.to_owned()] });
-        let chosen = chosen.collect();
+        let chosen = |name: &str| Chosen { name: name.to_owned(), reasons: vec![why.to_owned()] };
+        let chosen = members.map(|member| chosen(&member.name)).collect();
         let build_why = "what is selected".to_owned();
         let build = Build { command, narrow: Vec::new(), only: None, why: build_why, units: None };
         Selected { chosen, why: why.to_owned(), build, inputs: None }
@@ -131,17 +126,6 @@ impl Planning<'_> {
 
     pub(crate) fn build_command(self, packages: &Packages) -> CargoCommand {
         build_packages(self.workspace, &self.options.tier, self.options.preset.as_ref(), packages)
-    }
-
-    /// The units of `command` and their states on disk. A new plan takes seconds, so it is made only if asked for.
-    fn units(self, command: &CargoCommand) -> Option<(UnitSet, Vec<State>)> {
-        let units = if self.options.forecast {
-            self.planned(command)?
-        } else {
-            xtask_units::cached(self.workspace, command, &self.options.exe)?
-        };
-        let states = states(self.workspace, &units);
-        Some((units, states))
     }
 
     /// The shadow plan; `None` if cargo cannot make it: the build itself will then show why.
@@ -201,7 +185,6 @@ impl Planning<'_> {
     }
 }
 
-/// What is built for the chosen members.
 pub(crate) struct Build {
     pub(crate) command: CargoCommand,
     /// The members that are built, if they are fewer than the tier's.
@@ -209,11 +192,9 @@ pub(crate) struct Build {
     /// The members to test, if they are fewer than are built.
     pub(crate) only: Option<Vec<String>>,
     pub(crate) why: String,
-    /// Its units and their states on disk, if they were planned.
     pub(crate) units: Option<(UnitSet, Vec<State>)>,
 }
 
-/// One call of cargo in a tier.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) kind: Kind,
@@ -239,12 +220,10 @@ impl Step {
 pub(crate) enum Kind {
     /// Check, clippy, build, doc.
     Compile,
-    /// `cargo nextest run`.
     Nextest,
     /// `cargo test` without doc tests.
     Tests,
     TestsAndDoctests,
-    /// `cargo test --doc`.
     Doctests,
     Bench,
 }

@@ -22,13 +22,10 @@ use crate::plan::{Kind, Step};
 /// [`ROLE`] of the binary when it starts test programs and doc tests.
 pub const ROLE_TESTS: &str = "run-tests";
 
-/// The variable that has the [`Settings`].
 const SETTINGS: &str = "XTASK_SUITE_TESTS";
 
-/// Set for what rustdoc starts.
 const IN_RUSTDOC: &str = "XTASK_SUITE_IN_RUSTDOC";
 
-/// The name of a [`TestRun`] of a package's doc tests.
 pub(crate) const DOCTESTS: &str = "doctests";
 
 #[derive(Serialize, Deserialize)]
@@ -56,7 +53,6 @@ pub(crate) struct TestRun {
     pub(crate) tests: Option<Counts>,
 }
 
-/// Numbers of tests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub passed: u64,
@@ -130,7 +126,6 @@ fn runner_setting(workspace: &Workspace, triple: &str, exe: &Utf8Path) -> Option
     Some(format!("target.{}.runner={value}", Key::new(triple).display_repr()))
 }
 
-/// The triples that the tests are built for, and the host's.
 fn triples(workspace: &Workspace, command: &CargoCommand, environment: &Environment) -> BTreeSet<String> {
     let mut triples = command.values(Flag::Triple).map(str::to_owned).collect::<BTreeSet<_>>();
     if triples.is_empty() {
@@ -201,7 +196,6 @@ fn uncounted(mut command: Command) -> Result<i32> {
     Ok(exit_code(status))
 }
 
-/// Runs `command`, passes on its output, and logs what it reported.
 fn counted(settings: &Settings, package: String, name: &str, mut command: Command) -> Result<i32> {
     // In place of cargo's own line, which would name us and every argument.
     let _ = writeln!(std::io::stderr(), "     Running {name} ({package})");
@@ -225,7 +219,6 @@ fn pass_on(output: impl Read, several: bool) -> Result<Option<Counts>> {
     let mut line = Vec::new();
     let mut total = None::<Counts>;
     while reader.read_until(b'\n', &mut line).context("failed to read a test's output")? > 0 {
-        // A reader that is gone is not the test's failure.
         let _ = out.write_all(&line);
         if let Some(counts) = parse_result(&String::from_utf8_lossy(&line)) {
             match &mut total {
@@ -264,10 +257,10 @@ fn program_name(path: &str) -> String {
 
 /// The exit code; a program that a signal ended has none, so the signal is shown.
 fn exit_code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| {
+    if status.code().is_none() {
         let _ = writeln!(std::io::stderr(), "{status}");
-        101
-    })
+    }
+    status.code().unwrap_or(101)
 }
 
 #[cfg(test)]

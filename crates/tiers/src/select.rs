@@ -21,7 +21,6 @@ use xtask_workspace::{
 use crate::history::Results;
 use crate::plan::{Build, Planning, TierOptions, build_command};
 
-/// A member that the tier runs for.
 #[derive(Debug, Serialize)]
 pub struct Chosen {
     pub name: String,
@@ -30,7 +29,6 @@ pub struct Chosen {
 
 pub(crate) struct Selected {
     pub(crate) chosen: Vec<Chosen>,
-    /// In one line.
     pub(crate) why: String,
     pub(crate) build: Build,
     pub(crate) inputs: Option<InputsOf>,
@@ -47,7 +45,6 @@ pub(crate) struct InputsOf {
     pub(crate) lock: Option<String>,
 }
 
-/// The present state of a tier.
 struct Now<'a> {
     workspace: &'a Workspace,
     options: &'a TierOptions,
@@ -64,7 +61,6 @@ struct Now<'a> {
     lock: Utf8PathBuf,
 }
 
-/// Chooses the members that the current change can break.
 pub(crate) fn affected(planning: Planning) -> Result<Selected> {
     let Planning { workspace, options, progress } = planning;
     let changes = changes_of(options, workspace)?;
@@ -88,7 +84,6 @@ pub(crate) fn affected(planning: Planning) -> Result<Selected> {
     Ok(Selected { chosen, why, build, inputs: Some(inputs) })
 }
 
-/// What the members would be run with after a run.
 pub(crate) fn inputs_now(options: &TierOptions, workspace: &Workspace) -> Result<InputsOf> {
     let command = build_command(workspace, &options.tier, options.preset.as_ref());
     let wide = xtask_units::plan(workspace, &command, &options.exe)?.units;
@@ -196,7 +191,6 @@ impl<'a> Now<'a> {
         })
     }
 
-    /// The members to run for, and why in one line.
     fn choose(&self, results: &Results, inputs: &InputsOf) -> (Vec<Chosen>, String) {
         // As in a fresh clone: nothing ever passed here.
         let first_run = results.members.is_empty() && self.changes.files.is_empty();
