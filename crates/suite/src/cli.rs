@@ -97,7 +97,7 @@ pub(crate) fn command(tiers: &[Tier], tasks: &[Task]) -> Command {
         .subcommands([setup(), doctor(), clean_stale(), disk(), preset(), with(), adopt()])
         .subcommands([
             Command::new("version")
-                .about("Say which suite this is, where it came from, and what was changed in it"),
+                .about("Show the suite's version, where it came from, and what was changed in it"),
             Command::new("completions")
                 .about("Print completions of `cargo xtask` for a shell")
                 .arg(positional("shell", "SHELL", "The shell").value_parser(SHELLS)),
@@ -110,10 +110,10 @@ pub(crate) fn global_arguments() -> [Arg; 4] {
     let when = when.value_parser(["auto", "always", "never"]).hide_possible_values(true);
     let directory = Arg::new("directory").short('C').value_name("PATH");
     [
-        directory.help("Work on the workspace in PATH instead of the one here"),
+        directory.help("Work on the workspace in PATH instead of the current one"),
         when,
         flag("json", "Print one JSON document on standard output"),
-        flag("verbose", "Say why choices were made, and show each command").short('v'),
+        flag("verbose", "Explain choices, and show each command").short('v'),
     ]
     .map(|arg| arg.global(true))
 }
@@ -136,49 +136,49 @@ fn trailing(name: &'static str, value: &'static str, help: &'static str) -> Arg 
 
 fn tier(tier: &Tier) -> Command {
     let tests = matches!(tier.command.name(), "test" | "bench");
-    let yes = flag("yes", "Install the tools that it needs and that are missing, first");
+    let yes = flag("yes", "First install the tools that it needs and that are missing");
     let runner_args = trailing("runner-args", "ARGS", "Arguments for the test runner, after `--`");
     Command::new(tier.name.clone())
         .about(tier.about.clone())
-        .arg(flag("forecast", "Say what would be compiled and about how long that takes; run nothing"))
+        .arg(flag("forecast", "Show what would be compiled and about how long it takes; run nothing"))
         .arg(flag("dry-run", "Print the exact commands; run nothing"))
         .args((!tier.tools.is_empty()).then_some(yes))
         .args(tests.then(|| runner_args.num_args(0..)))
 }
 
 fn setup() -> Command {
-    let tier = option("for", "TIER", "Only the tools that TIER needs: install and prove them, set nothing");
+    let tier = option("for", "TIER", "Only install and prove the tools that TIER needs; change no settings");
     let install = [
-        flag("yes", "Let the system's package manager install without asking; with sudo it always asks"),
-        flag("offline", "Download nothing; use what is there"),
-        flag("no-measure", "Do not measure linkers, which builds the tests once; keep the one in use"),
+        flag("yes", "Let the system's package manager install without asking; sudo always asks"),
+        flag("offline", "Download nothing"),
+        flag("no-measure", "Do not measure linkers, which builds the tests once; keep the current one"),
         flag("again", "Repeat earlier proofs and measurements"),
         tier.conflicts_with_all(["offline", "no-measure", "again"]),
     ];
     Command::new("setup")
-        .about("Install and prove the tools that make builds fast, and set them for this machine")
-        .arg(flag("dry-run", "Say what would be done; change nothing"))
+        .about("Install and prove the tools that make builds fast, and configure them for this machine")
+        .arg(flag("dry-run", "Show what would be done; change nothing"))
         .args(install.map(|arg| arg.conflicts_with("undo")))
-        .arg(flag("undo", "Undo the settings of this machine; tools stay"))
+        .arg(flag("undo", "Undo the settings of this machine; keep the tools"))
 }
 
 fn doctor() -> Command {
     Command::new("doctor")
         .about("Check what slows down or breaks builds on this machine, and how to fix it")
-        .arg(flag("fix", "Make the safe fixes to this workspace's own files, and check again"))
+        .arg(flag("fix", "Make the safe fixes in this workspace's own files, and check again"))
 }
 
 fn clean_stale() -> Command {
-    let grace = option("grace", "AGE", "Keep what was built so recently: `12h`, `2d`, or `0` for nothing");
-    let save = option("save", "FILE", "With --dry-run: keep the plan in FILE, to be applied later");
+    let grace = option("grace", "AGE", "Keep what was built within AGE: `12h`, `2d`, or `0` for nothing");
+    let save = option("save", "FILE", "With --dry-run: save the plan to FILE, for --apply");
     let apply = option(
         "apply",
         "FILE",
-        "Remove only what the plan in FILE names, if it is still stale and unchanged",
+        "Remove only what is in the plan in FILE, if it is still stale and unchanged",
     );
     Command::new("clean-stale")
-        .about("Remove from the build dir what nothing needs any more; nothing recompiles after")
-        .arg(flag("dry-run", "Say what would go and why; remove nothing"))
+        .about("Remove from the build dir what nothing needs any more; nothing recompiles afterwards")
+        .arg(flag("dry-run", "Show what would be removed and why; remove nothing"))
         .arg(flag("verify", "Build the tiers afterwards, without running tests, and count what recompiled"))
         .arg(grace.value_parser(|text: &str| age(text).ok_or("write `0`, `30min`, `12h` or `2d`")))
         .arg(save.requires("dry-run"))
@@ -189,7 +189,7 @@ fn clean_stale() -> Command {
 fn disk() -> Command {
     let top = option("top", "N", "How many packages and crates to list").default_value("10");
     Command::new("disk")
-        .about("Show where the space in the build dir is")
+        .about("Show what takes up the space in the build dir")
         .arg(top.value_parser(clap::value_parser!(usize)))
 }
 
@@ -224,15 +224,15 @@ fn with() -> Command {
 }
 
 fn adopt() -> Command {
-    let path = positional("path", "PATH", "The workspace, or a folder in it; without it the one here");
+    let path = positional("path", "PATH", "The workspace, or a folder in it [default: the current one]");
     let path = path.required(false).default_value(".").hide_default_value(true);
     let how = [
         flag("vendor", "Copy the suite's sources there (the default)"),
-        flag("from-path", "Build it from this clone, for trying it on this machine").long("path"),
+        flag("from-path", "Build it from this clone, to try it on this machine").long("path"),
         option("git", "URL", "Let cargo fetch it from URL").requires("rev"),
     ];
-    let discard = "With --update: overwrite the suite's files that were changed there";
-    let observe = "Check the adopted workspace once; leave out in xtask.toml what does not build here";
+    let discard = "With --update: overwrite files of the suite that were changed there";
+    let observe = "Check the adopted workspace once, and exclude in xtask.toml what does not build here";
     let others = ["how", "rev", "merge", "update", "no-build"];
     Command::new("adopt")
         .about("Put the suite into another workspace")
@@ -240,12 +240,12 @@ fn adopt() -> Command {
         .arg(flag("dry-run", "Show every change; change nothing"))
         .args(how.map(|arg| arg.group("how")))
         .arg(option("rev", "REV", "The commit, tag or branch to fetch").requires("git"))
-        .arg(flag("merge", "Keep an `xtask` that the workspace has: `cargo xtask` goes on to it"))
-        .arg(flag("update", "Bring the suite there to the version of this clone"))
+        .arg(flag("merge", "Keep the workspace's own `xtask`: `cargo xtask` passes other commands on to it"))
+        .arg(flag("update", "Update the suite there to the version of this clone"))
         .arg(flag("discard-changes", discard).requires("update"))
-        .arg(flag("no-build", "Do not build it there to see that it starts, and what it costs"))
+        .arg(flag("no-build", "Skip the build there, which checks that it starts and what it costs"))
         .arg(flag("observe", observe).conflicts_with_all(others).conflicts_with("undo"))
-        .arg(flag("undo", "Take the suite out again: every file as it was before").conflicts_with_all(others))
+        .arg(flag("undo", "Remove the suite again, and restore every file").conflicts_with_all(others))
 }
 
 #[cfg(test)]

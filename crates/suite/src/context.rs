@@ -11,7 +11,6 @@ use xtask_workspace::{
     local_file, private_bin,
 };
 
-use crate::own_xtask::PASSED_ON;
 use crate::program::Exit;
 use crate::shell::Shell;
 
@@ -44,9 +43,7 @@ pub(crate) fn user_environment() -> Environment {
         .map(|root| CargoConfig::load(Utf8Path::new(root), &current).env())
         .unwrap_or_default();
     let exe_dir = std::env::current_exe().ok().and_then(|exe| exe.parent().map(ToOwned::to_owned));
-    let mut environment = current.without_cargo_run(&Launch { exe_dir, clone_env });
-    environment.remove(PASSED_ON);
-    environment
+    current.without_cargo_run(&Launch { exe_dir, clone_env })
 }
 
 impl<'a> Context<'a> {

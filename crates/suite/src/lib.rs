@@ -11,7 +11,6 @@ mod cli;
 mod completions;
 mod context;
 mod overview;
-mod own_xtask;
 mod preset;
 #[doc(hidden)]
 pub mod program;

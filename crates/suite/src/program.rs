@@ -4,24 +4,27 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ArgMatches;
 use clap::error::ErrorKind;
 use xtask_units::fake::{ROLE, ROLE_COMPILER};
 use xtask_workspace::config::{Config, ConfigErrors, Members, Tier, json_schema};
-use xtask_workspace::{Environment, EnvironmentLacks, WrongUsage};
+use xtask_workspace::{CargoConfig, Environment, EnvironmentLacks, WrongUsage};
 
 use crate::cli::{self, Globals};
-use crate::context::user_environment;
+use crate::context::{not_started, user_environment};
 use crate::shell::Shell;
 use crate::task::{self, Task};
-use crate::{completions, overview, own_xtask, preset, tier};
+use crate::{completions, overview, preset, tier};
 
 pub use crate::cli::{RESERVED, WORKSHOP};
 pub use crate::context::{Context, nearest_settings};
-pub use crate::own_xtask::OWN_XTASK;
 pub use crate::shell::{bytes, count, seconds};
+
+/// The cargo alias of an `xtask` that the workspace had before, which `adopt --merge` makes. Commands that the suite does not
+/// know are passed on to it as they were typed.
+pub const OWN_XTASK: &str = "xtask-own";
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,11 +142,11 @@ fn run(
     // Flags after the command of another xtask are its own, so the workspace is that of the flags before it.
     let leading = &args[..subcommand.unwrap_or(1)];
     let leading_dir = Globals::read(leading).dir;
-    let has_own_xtask = own_xtask::exists(&leading_dir, environment);
+    let has_own_xtask = has_own_xtask(&leading_dir, environment);
     if let Some(at) = subcommand.filter(|_| has_own_xtask && !reserved.contains(&name)) {
         // In a workspace that cannot be read, the name may be that of a tier.
         if load(&leading_dir).is_ok_and(|context| context.config.tier(name).is_none()) {
-            return own_xtask::run(&leading_dir, &leading[1..], &args[at..], environment);
+            return become_own_xtask(&leading_dir, &leading[1..], &args[at..], environment);
         }
     }
     // `adopt` works on another workspace, and the one here may be broken.
@@ -207,6 +210,43 @@ fn dispatch(name: &str, call: Call<'_>, tasks: &[Task], more: Option<MoreCommand
     Ok(Exit::Done.into())
 }
 
+fn has_own_xtask(dir: &Utf8Path, environment: &Environment) -> bool {
+    let dir = dir.canonicalize_utf8().unwrap_or_else(|_| dir.to_owned());
+    let words = CargoConfig::load(&dir, environment).program(&["alias", OWN_XTASK]);
+    words.is_some_and(|words| !words.is_empty())
+}
+
+/// Becomes `cargo xtask-own FLAGS COMMAND` in `dir`, without `-C` among the `flags`. Returns only if that failed, or on
+/// Windows its exit code.
+fn become_own_xtask(
+    dir: &Utf8Path,
+    flags: &[String],
+    command: &[String],
+    environment: &Environment,
+) -> Result<ExitCode> {
+    let dir = dir.canonicalize_utf8().with_context(|| format!("failed to read folder {dir}"))?;
+    let mut words = vec![OWN_XTASK.to_owned()];
+    let mut flags = flags.iter();
+    while let Some(flag) = flags.next() {
+        match flag.strip_prefix("-C") {
+            Some("") => drop(flags.next()),
+            Some(_) => {}
+            None => words.push(flag.clone()),
+        }
+    }
+    words.extend_from_slice(command);
+    let call = xtask_workspace::Call::new(dir, "cargo", words);
+    let mut process = call.to_command(environment);
+    #[cfg(unix)]
+    return Err(not_started(std::os::unix::process::CommandExt::exec(&mut process), &call));
+    #[cfg(not(unix))]
+    {
+        let status = process.status().map_err(|error| not_started(error, &call))?;
+        // On Windows a code can be above 255.
+        Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+    }
+}
+
 /// The tiers that are subcommands: help and completions work without a workspace.
 fn tiers(loaded: &Result<Context>) -> Vec<Tier> {
     let config = loaded.as_ref().map(|context| context.config.tiers.clone());
@@ -216,7 +256,6 @@ fn tiers(loaded: &Result<Context>) -> Vec<Tier> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::Context as _;
 
     #[test]
     fn the_kind_is_found_below_any_context() {

@@ -133,17 +133,3 @@ fn without_the_alias_or_with_a_broken_file_it_is_an_error_here() {
     let outcome = suite.run(&["deploy"], 2);
     assert!(outcome.stderr.contains("xtask.toml:2:1"), "{}", outcome.stderr);
 }
-
-#[test]
-fn an_alias_that_leads_back_is_told_and_not_followed() {
-    let mut suite = suite("xtask-own = \"xtask\"", "");
-    let bin = suite.root().join("target/bin");
-    crate::support::script(
-        &bin.join("cargo-xtask"),
-        &format!("shift\nexec {} \"$@\"\n", crate::support::EXE),
-    );
-    suite.set("PATH", &format!("{bin}:{}", std::env::var("PATH").unwrap()));
-    let outcome = suite.run(&["deploy", "now"], 2);
-    assert!(outcome.stderr.contains("no `cargo xtask deploy`"), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("leads back here"), "{}", outcome.stderr);
-}
