@@ -1,19 +1,23 @@
-//! What a command works with: the workspace, its configuration, and where output goes.
+//! What a command works with: the workspace, its configuration, cargo, and where output goes.
 
-use anyhow::{Context as _, Result};
+use std::cell::Cell;
+
+use anyhow::{Context as _, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
+use xtask_units::{Record, RunOptions, UnitSet};
 use xtask_workspace::config::{Config, Preset, closest};
 use xtask_workspace::{
-    Call, CargoConfig, Environment, EnvironmentLacks, Launch, Workspace, WrongUsage, local_file, private_bin,
+    Call, CargoCommand, CargoConfig, Environment, EnvironmentLacks, Launch, Workspace, WrongUsage,
+    local_file, private_bin,
 };
 
-use crate::commands::PASSED_ON;
+use crate::program::Exit;
 use crate::shell::Shell;
 
-/// Everything a command needs.
+/// What a task works with.
 #[derive(Debug)]
 pub struct Context<'a> {
-    /// The workspace.
+    /// The workspace, read-only.
     pub workspace: Workspace,
     /// Its `xtask.toml`, or the defaults.
     pub config: Config,
@@ -21,15 +25,17 @@ pub struct Context<'a> {
     pub shell: &'a Shell,
     /// This program's file.
     pub exe: Utf8PathBuf,
+    /// A signal that came while [`build`](Self::build) ran.
+    pub(crate) signal: Cell<Option<i32>>,
 }
 
-/// The nearest folder around `dir` that has settings of this machine.
+/// The nearest folder at or above `dir` with settings of this machine.
 pub fn nearest_settings(dir: &Utf8Path) -> Option<Utf8PathBuf> {
     let dir = dir.canonicalize_utf8().ok()?;
     dir.ancestors().find(|folder| local_file(folder).is_file()).map(Utf8Path::to_owned)
 }
 
-/// The user's environment, freed of what `cargo run` added.
+/// The user's environment, without what `cargo run` added.
 pub(crate) fn user_environment() -> Environment {
     let current = Environment::current();
     let clone_env = current
@@ -37,13 +43,11 @@ pub(crate) fn user_environment() -> Environment {
         .map(|root| CargoConfig::load(Utf8Path::new(root), &current).env())
         .unwrap_or_default();
     let exe_dir = std::env::current_exe().ok().and_then(|exe| exe.parent().map(ToOwned::to_owned));
-    let mut environment = current.without_cargo_run(&Launch { exe_dir, clone_env });
-    environment.remove(PASSED_ON);
-    environment
+    current.without_cargo_run(&Launch { exe_dir, clone_env })
 }
 
 impl<'a> Context<'a> {
-    /// Finds the workspace around `dir` and reads its configuration, where no tier may have a name of `reserved`.
+    /// Finds the workspace around `dir` and reads its configuration, in which no tier may have a name of `reserved`.
     pub(crate) fn load(
         dir: &Utf8Path,
         mut environment: Environment,
@@ -51,29 +55,33 @@ impl<'a> Context<'a> {
         shell: &'a Shell,
     ) -> Result<Self> {
         if shell.coloured {
-            // What cargo prints passes through us, so it cannot see the terminal.
+            // Cargo does not see the terminal, because its output passes through us.
             environment.set("CARGO_TERM_COLOR", "always");
         }
-        let mut workspace =
-            Workspace::load(dir, environment).map_err(|error| match nearest_settings(dir) {
-                // A wrapper that was removed since, or an edit: cargo's own words do not name the file.
-                Some(root) => error.context(format!(
-                    "if {} is the reason: cargo xtask setup --undo, or delete that file",
-                    local_file(&root)
-                )),
-                None => error,
-            })?;
-        use_own_tools(&mut workspace);
+        let workspace = Workspace::load(dir, environment).map_err(|error| match nearest_settings(dir) {
+            // Perhaps a wrapper that was removed since, or an edit: cargo's own words do not name the file.
+            Some(root) => error.context(format!(
+                "if {} is the reason: cargo xtask setup --undo, or delete that file",
+                local_file(&root)
+            )),
+            None => error,
+        })?;
         let config = Config::load(workspace.root(), &workspace.facts, reserved)?;
         let exe = std::env::current_exe().context("failed to find this program's file")?;
         let exe = Utf8PathBuf::from_path_buf(exe)
-            .map_err(|path| anyhow::anyhow!("this program's path is not UTF-8: {}", path.display()))?;
-        Ok(Self { workspace, config, shell, exe })
+            .map_err(|path| anyhow!("this program's path is not UTF-8: {}", path.display()))?;
+        let mut context = Self { workspace, config, shell, exe, signal: Cell::new(None) };
+        context.use_own_tools();
+        Ok(context)
     }
 
-    /// Has cargo and what it starts find the tools that were installed for this workspace alone.
+    /// Lets cargo find the tools that were installed for this workspace only, such as `cargo-nextest`.
     pub(crate) fn use_own_tools(&mut self) {
-        use_own_tools(&mut self.workspace);
+        let own_tools = private_bin(self.workspace.root());
+        if own_tools.is_dir() {
+            // At the end, so that the user's own tools come first.
+            self.workspace.environment.append_path(&own_tools);
+        }
     }
 
     /// The preset of this name. Fails as wrong usage, with the nearest name.
@@ -87,13 +95,54 @@ impl<'a> Context<'a> {
             WrongUsage(format!("there is no preset `{name}`: {hint}")).into()
         })
     }
-}
 
-fn use_own_tools(workspace: &mut Workspace) {
-    let own_tools = private_bin(workspace.root());
-    // At the end, so that nothing of the user's is hidden: cargo looks there for `cargo-nextest`.
-    if own_tools.is_dir() {
-        workspace.environment.append_path(&own_tools);
+    /// `cargo ARGS` in the root folder, as a value: for [`run`](Self::run), [`plan`](Self::plan) and
+    /// [`build`](Self::build).
+    pub fn cargo_command<S: Into<String>>(&self, args: impl IntoIterator<Item = S>) -> CargoCommand {
+        CargoCommand::new(self.workspace.root(), args)
+    }
+
+    /// Runs `cargo ARGS` in the root folder: [`run`](Self::run) of [`cargo_command`](Self::cargo_command).
+    pub fn cargo<S: Into<String>>(&self, args: impl IntoIterator<Item = S>) -> Result<Exit> {
+        self.run(&self.cargo_command(args))
+    }
+
+    /// Runs `command` on the terminal, in the user's own environment, so that it shares every artifact with plain cargo.
+    ///
+    /// If it fails, the answer is [`Exit::Failed`], and the command is shown, to be pasted. With `--json` all its output
+    /// goes to standard error.
+    pub fn run(&self, command: &CargoCommand) -> Result<Exit> {
+        self.shell.end_progress();
+        self.shell.detail(&format!("running `{command}`"));
+        let mut process = command.to_command(&self.workspace.environment);
+        if self.shell.json() {
+            process.stdout(std::io::stderr());
+        }
+        let status = process.status().map_err(|error| not_started(error, &command.into()))?;
+        if !status.success() {
+            self.shell.note(&format!("failed: {command}"));
+        }
+        Ok(Exit::from_success(status.success()))
+    }
+
+    /// The units that `command` would need, without compiling any. It must be a cargo command that builds: `check`,
+    /// `clippy`, `build`, `test`, `bench` or `doc`.
+    pub fn plan(&self, command: &CargoCommand) -> Result<UnitSet> {
+        let shadow = xtask_units::plan(&self.workspace, command, &self.exe);
+        Ok(shadow.with_context(|| format!("failed to plan `{command}`"))?.units)
+    }
+
+    /// Runs `command`, which builds, without standard input, shows its output on standard error, and returns what it
+    /// built, how long each unit took, and how it ended.
+    pub fn build(&self, command: &CargoCommand) -> Result<Record> {
+        let options = RunOptions { timings: true, ..RunOptions::default() };
+        let record = xtask_units::run(&self.workspace, command, options, self.shell, &mut |_| {})?;
+        if record.signal.is_some() {
+            self.signal.set(record.signal);
+        } else if record.exit_code != Some(0) {
+            self.shell.note(&format!("failed: {command}"));
+        }
+        Ok(record)
     }
 }
 

@@ -7,20 +7,23 @@
 
 #![warn(missing_docs)]
 
-mod bar;
 mod cli;
-mod commands;
+mod completions;
 mod context;
-mod exit;
+mod overview;
+mod preset;
+#[doc(hidden)]
 pub mod program;
 mod shell;
 mod task;
+mod tier;
 
 use std::process::ExitCode;
 
-pub use exit::Exit;
+pub use context::Context as TaskContext;
+pub use program::Exit;
 pub use shell::Shell;
-pub use task::{Task, TaskContext};
+pub use task::Task;
 
 pub use xtask_units as units;
 pub use xtask_workspace as workspace;
@@ -35,7 +38,7 @@ pub fn main() -> ExitCode {
 
 /// Runs the suite with this process's arguments and a project's own `tasks` beside the suite's commands.
 ///
-/// A task that takes a name which is not its own is wrong usage (exit code 2), whatever was asked for.
+/// If a task has a name that is taken, every call is wrong usage (exit code 2).
 pub fn main_with(tasks: impl IntoIterator<Item = Task>) -> ExitCode {
     program::main(&tasks.into_iter().collect::<Vec<_>>(), None)
 }

@@ -1,5 +1,5 @@
-//! All output goes through here: results to standard output, everything else for people to standard error,
-//! and with `--json` exactly one document to standard output.
+//! All output: results go to standard output, everything else for people to standard error, and with `--json` exactly
+//! one document to standard output.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -11,38 +11,14 @@ use humansize::{FileSize as _, file_size_opts};
 use serde::Serialize;
 use xtask_workspace::{Environment, Progress};
 
-use crate::bar::{Bar, CLEAR};
+use crate::cli::Globals;
 
-/// Whether to colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Colour {
-    /// On a terminal, unless `NO_COLOR` is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
+const CLEAR: &str = "\r\u{1b}[K";
 
-/// The options that are about output.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OutputOptions {
-    /// Whether to colour.
-    pub colour: Colour,
-    /// Print one JSON document instead of text.
-    pub json: bool,
-    /// Say why choices were made.
-    pub verbose: bool,
-}
-
-/// What reads standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Reader {
-    /// A person at a terminal: progress is drawn.
     Terminal,
-    /// GitHub Actions, which reads groups and annotations.
-    GitHub,
-    /// A file or a pipe.
+    GitHubActions,
     Other,
 }
 
@@ -51,36 +27,36 @@ enum Reader {
 pub struct Shell {
     /// Whether standard error is coloured.
     pub(crate) coloured: bool,
-    options: OutputOptions,
+    json: bool,
+    verbose: bool,
+    /// What reads standard error.
     reader: Reader,
-    bar: Mutex<Option<Bar>>,
+    bar: Mutex<Option<String>>,
 }
 
 impl Shell {
-    /// The shell of this process.
-    pub(crate) fn new(options: OutputOptions, environment: &Environment) -> Self {
+    pub(crate) fn new(globals: &Globals, environment: &Environment) -> Self {
         let terminal = std::io::stderr().is_terminal() && environment.get("TERM") != Some("dumb");
-        let coloured = match options.colour {
-            Colour::Always => true,
-            Colour::Never => false,
-            Colour::Auto => terminal && environment.get("NO_COLOR").is_none(),
+        let reader = match environment.get("GITHUB_ACTIONS") {
+            Some("true") => Reader::GitHubActions,
+            _ if terminal => Reader::Terminal,
+            _ => Reader::Other,
         };
-        let reader = if environment.get("GITHUB_ACTIONS") == Some("true") {
-            Reader::GitHub
-        } else if terminal {
-            Reader::Terminal
-        } else {
-            Reader::Other
-        };
-        Self { coloured, options, reader, bar: Mutex::new(None) }
+        Self {
+            coloured: globals.colour.unwrap_or(terminal && environment.get("NO_COLOR").is_none()),
+            json: globals.json,
+            verbose: globals.verbose,
+            reader,
+            bar: Mutex::new(None),
+        }
     }
 
-    /// Whether one JSON document is wanted on standard output, and nothing else.
+    /// Whether to print one JSON document on standard output, and nothing else.
     pub fn json(&self) -> bool {
-        self.options.json
+        self.json
     }
 
-    /// Prints `value` as the one JSON document. Fails where it has no form in JSON.
+    /// Prints `value` as the one JSON document.
     pub fn document(&self, value: &impl Serialize) -> Result<()> {
         self.end_progress();
         let json = serde_json::to_string_pretty(value).context("failed to write JSON")?;
@@ -88,11 +64,11 @@ impl Shell {
         Ok(())
     }
 
-    /// A line of the result: to standard output, or to standard error beside a JSON document.
+    /// A line of the result: on standard output, or on standard error beside a JSON document.
     pub fn result(&self, line: &str) {
         self.end_progress();
-        if self.options.json {
-            self.err(line);
+        if self.json {
+            self.output(line);
         } else {
             write(&mut std::io::stdout(), &format!("{line}\n"));
         }
@@ -101,57 +77,62 @@ impl Shell {
     /// `error: …` with all its causes.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         self.end_progress();
-        self.err(&format!("{}: {error:#}", self.paint("error", AnsiColor::Red)));
+        self.labelled("error", AnsiColor::Red, &format!("{error:#}"));
     }
 
-    /// What is wrong with the command line, in clap's words.
     pub(crate) fn usage_error(&self, error: &clap::Error) {
         let text = error.to_string();
         match text.trim_end().strip_prefix("error: ") {
-            Some(rest) => self.err(&format!("{}: {rest}", self.paint("error", AnsiColor::Red))),
-            None => self.err(text.trim_end()),
+            Some(rest) => self.labelled("error", AnsiColor::Red, rest),
+            None => self.output(text.trim_end()),
         }
     }
 
     /// `warning: …`
     pub fn warning(&self, text: &str) {
-        self.err(&format!("{}: {text}", self.paint("warning", AnsiColor::Yellow)));
+        self.labelled("warning", AnsiColor::Yellow, text);
     }
 
-    /// `note: …`: something worth saying once, such as a fallback taken.
+    /// `note: …`: something worth saying once, such as a fallback.
     pub fn note(&self, text: &str) {
-        self.err(&format!("{}: {text}", self.paint("note", AnsiColor::Cyan)));
+        self.labelled("note", AnsiColor::Cyan, text);
     }
 
-    /// Something only `-v` shows: why a choice was made, the exact command.
+    fn labelled(&self, label: &str, colour: AnsiColor, text: &str) {
+        self.output(&format!("{}: {text}", self.paint(label, colour)));
+    }
+
+    /// A line that only `-v` shows: why a choice was made, the exact command.
     pub fn detail(&self, text: &str) {
-        if self.options.verbose {
-            self.err(&format!("  {text}"));
+        if self.verbose {
+            self.output(&format!("  {text}"));
         }
     }
 
-    /// A line for people as it is, such as one of a tool's own output.
+    /// A line for people, such as one of a tool's own output.
     pub fn output(&self, line: &str) {
-        self.err(line);
+        let text = match &*self.bar() {
+            // Above the bar, in one write: nothing else comes between.
+            Some(bar) => format!("{CLEAR}{line}\n{bar}"),
+            None => format!("{line}\n"),
+        };
+        write(&mut std::io::stderr(), &text);
     }
 
-    /// A bar on a terminal, nothing elsewhere: `done` of `of` are done, now comes `what`. It goes when all are
-    /// done, or with the next result.
+    /// Draws a progress bar on a terminal: `done` of `of` steps are done, and `what` is next. It disappears with the last
+    /// step or the next result.
     pub fn progress(&self, done: usize, of: usize, what: &str) {
-        if self.reader != Reader::Terminal {
-            return;
-        }
         if done >= of {
             self.end_progress();
-            return;
+        } else if self.reader == Reader::Terminal {
+            let bar = bar(done, of, what);
+            let mut drawn = self.bar();
+            write(&mut std::io::stderr(), &bar);
+            *drawn = Some(bar);
         }
-        let bar = Bar { done, of, what: what.lines().next().unwrap_or_default().to_owned() };
-        let mut drawn = self.bar();
-        write(&mut std::io::stderr(), &bar.draw());
-        *drawn = Some(bar);
     }
 
-    /// `word` in bold colour, where colours are on.
+    /// `word` in bold and in `colour`, if output is coloured.
     pub fn paint(&self, word: &str, colour: AnsiColor) -> String {
         if !self.coloured {
             return word.to_owned();
@@ -160,47 +141,31 @@ impl Shell {
         format!("{style}{word}{style:#}")
     }
 
-    /// Opens a group of lines in a GitHub log; nothing elsewhere.
-    pub(crate) fn group(&self, title: &str) {
-        if self.reader == Reader::GitHub {
-            self.err(&format!("::group::{}", escape_workflow(title)));
+    /// Runs `work`, with its output as a group in a GitHub log.
+    pub(crate) fn grouped<T>(&self, title: &str, work: impl FnOnce() -> T) -> T {
+        if self.reader != Reader::GitHubActions {
+            return work();
         }
+        self.output(&format!("::group::{}", escape_workflow(title)));
+        let done = work();
+        self.output("::endgroup::");
+        done
     }
 
-    /// Closes the group.
-    pub(crate) fn end_group(&self) {
-        if self.reader == Reader::GitHub {
-            self.err("::endgroup::");
-        }
-    }
-
-    /// A failure as an annotation in a GitHub log; nothing elsewhere.
+    /// Shows a failure as an annotation in a GitHub log; elsewhere nothing.
     pub fn annotate(&self, title: &str, text: &str) {
-        if self.reader == Reader::GitHub {
+        if self.reader == Reader::GitHubActions {
             let title = escape_workflow(title).replace(',', "%2C").replace(':', "%3A");
-            self.err(&format!("::error title={title}::{}", escape_workflow(text)));
+            self.output(&format!("::error title={title}::{}", escape_workflow(text)));
         }
     }
 
-    /// The bar that is drawn.
-    fn bar(&self) -> MutexGuard<'_, Option<Bar>> {
+    fn bar(&self) -> MutexGuard<'_, Option<String>> {
         self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn err(&self, line: &str) {
-        let bar = self.bar();
-        let text = match bar.as_ref() {
-            // Above the bar, in one write: nothing else comes between.
-            Some(bar) => format!("{CLEAR}{line}\n{}", bar.draw()),
-            None => format!("{line}\n"),
-        };
-        write(&mut std::io::stderr(), &text);
-    }
-
-    /// Clears the bar: somebody else is about to print.
     pub(crate) fn end_progress(&self) {
-        let mut bar = self.bar();
-        if bar.take().is_some() {
+        if self.bar().take().is_some() {
             write(&mut std::io::stderr(), CLEAR);
         }
     }
@@ -220,36 +185,46 @@ impl Progress for Shell {
     }
 
     fn units(&self, done: usize, of: Option<usize>, unit: &str) {
-        // Without a plan cargo's own `Compiling` lines are the line per step.
+        // Without a plan, cargo's own `Compiling` lines show the progress.
         if let Some(of) = of {
             self.progress(done, of, &format!("units  {unit}"));
         }
     }
 }
 
-/// Milliseconds as people read them.
+/// A progress bar over what is in its line now. It takes one line however narrow the terminal is: line wrapping is off
+/// while it is drawn.
+fn bar(done: usize, of: usize, what: &str) -> String {
+    const COLUMNS: usize = 30;
+    let filled = COLUMNS * done.min(of) / of.max(1);
+    let (filled, rest) = ("█".repeat(filled), "░".repeat(COLUMNS - filled));
+    let what = what.lines().next().unwrap_or_default();
+    // The rest of the line is cleared last, so that nothing flickers.
+    format!("\r\u{1b}[?7l  {filled}{rest} {done}/{of} {what}\u{1b}[K\u{1b}[?7h")
+}
+
+/// Milliseconds for people: `1.2 s`, `12 min`.
 pub fn seconds(ms: u64) -> String {
     if ms >= 600_000 { format!("{} min", ms / 60_000) } else { format!("{:.1} s", ms as f64 / 1000.0) }
 }
 
-/// Bytes as people read them: `1.2 GiB`.
+/// Bytes for people: `1.2 GiB`.
 pub fn bytes(bytes: u64) -> String {
     // It fails for negative numbers only.
     bytes.file_size(file_size_opts::BINARY).unwrap_or_default()
 }
 
-/// `number` things, as in "1 unit" and "2 units".
+/// "1 unit", "2 units".
 pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
     let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }
 
-/// Where the reader has closed the pipe, there is nobody left to tell.
 fn write(to: &mut dyn Write, text: &str) {
+    // A reader that is gone is not an error.
     let _ = to.write_all(text.as_bytes());
 }
 
-/// GitHub's escapes for the data of a workflow command.
 fn escape_workflow(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
@@ -273,5 +248,25 @@ mod tests {
         for (size, expected) in table {
             assert_eq!(bytes(size), expected, "{size}");
         }
+    }
+
+    #[test]
+    fn the_bar_grows_from_empty_to_full() {
+        // done, of, filled columns
+        for (done, of, filled) in
+            [(0, 40, 0), (1, 40, 0), (20, 40, 15), (39, 40, 29), (40, 40, 30), (0, 0, 0)]
+        {
+            let drawn = bar(done, of, "serde");
+            assert_eq!(drawn.matches('█').count(), filled, "{drawn:?}");
+            assert_eq!(drawn.matches(['█', '░']).count(), 30, "{drawn:?}");
+            assert!(drawn.contains(&format!(" {done}/{of} serde")), "{drawn:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_drawn_in_one_line_and_wrapping_is_on_again_after_it() {
+        let drawn = bar(1, 2, &"x".repeat(500));
+        assert!(drawn.starts_with("\r\u{1b}[?7l") && drawn.ends_with("\u{1b}[?7h"), "{drawn:?}");
+        assert!(!drawn.contains('\n'));
     }
 }

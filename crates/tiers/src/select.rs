@@ -1,7 +1,7 @@
 //! Which members an affected tier runs for, and what is built for them.
 //!
-//! Invariant: a member is left out only when it last passed here with the same inputs, or when nothing
-//! since a base that is not HEAD itself reaches it. Whatever cannot be told selects.
+//! Invariant: a member is left out only if it last passed here with the same inputs, or if nothing since a base that is
+//! not HEAD itself reaches it. Whatever cannot be told selects.
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,30 +10,24 @@ use std::fs;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
-use xtask_units::{State, Unit, UnitSet, reads, states};
+use xtask_units::{State, UnitSet, reads, states};
 use xtask_workspace::config::{Packages, TierCommand};
 use xtask_workspace::{
     Base, CargoCommand, Change, Changes, Digest, Files, Hasher, LocalPackage, Reach, Reads, Workspace,
     changes, config_candidates, may_read_outside, stamp,
 };
 
-use crate::commands::Shape;
 use crate::history::Results;
-use crate::plan::{Build, Planning, TierOptions};
+use crate::plan::{Build, Planning, TierOptions, build_command};
 
-/// A member that the tier runs for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Chosen {
-    /// Its name.
     pub name: String,
-    /// Why.
     pub reasons: Vec<String>,
 }
 
-/// Members and build, chosen.
 pub(crate) struct Selected {
     pub(crate) chosen: Vec<Chosen>,
-    /// In one line.
     pub(crate) why: String,
     pub(crate) build: Build,
     pub(crate) inputs: Option<InputsOf>,
@@ -42,53 +36,36 @@ pub(crate) struct Selected {
 /// What the members would be run with now.
 #[derive(Debug)]
 pub(crate) struct InputsOf {
-    /// By member; `None` where it is not known what its tests are made from.
+    /// By member; `None` if it is not known what its tests are built from.
     pub(crate) members: BTreeMap<String, Option<Digest>>,
-    /// What every file of the work tree holds.
+    /// A digest of every file in the work tree.
     pub(crate) contents: BTreeMap<Utf8PathBuf, String>,
-    /// The text of the lock file, where git does not know it.
+    /// The text of the lock file, if git does not track it.
     pub(crate) lock: Option<String>,
 }
 
-impl Selected {
-    /// All members of the tier, built and run as they are.
-    pub(crate) fn all_of(workspace: &Workspace, shape: &Shape, why: impl Into<String>) -> Self {
-        let why = why.into();
-        let command = shape.build(workspace, &shape.tier.packages);
-        let reasons = vec![why.clone()];
-        let chosen = command.members(&workspace.facts).into_iter();
-        let chosen = chosen.map(|member| Chosen { name: member.name.clone(), reasons: reasons.clone() });
-        let why_built = "what is selected".to_owned();
-        let build = Build { command, narrow: Vec::new(), only: None, why: why_built, units: None };
-        Self { chosen: chosen.collect(), why, build, inputs: None }
-    }
-}
-
-/// Everything known about the present state of a workspace's tier.
 struct Now<'a> {
     workspace: &'a Workspace,
     options: &'a TierOptions,
-    /// The members of the tier.
     members: Vec<&'a LocalPackage>,
     changes: Changes,
-    /// What the workspace-wide build needs.
+    /// What the build of the whole workspace needs.
     wide: UnitSet,
     states: Vec<State>,
     files: Files<'a>,
     lock: Utf8PathBuf,
 }
 
-/// Chooses the members that the change under work can break.
-pub(crate) fn affected(planning: &mut Planning, shape: &Shape) -> Result<Selected> {
-    let (workspace, options, progress) = (planning.workspace, planning.options, planning.progress);
+pub(crate) fn affected(planning: Planning) -> Result<Selected> {
+    let Planning { workspace, options, progress } = planning;
     let changes = changes_of(options, workspace)?;
     if let Base::Unknown { why } = &changes.base {
-        planning.notes.push(format!("{why}: taking the whole workspace"));
-        return Ok(Selected::all_of(workspace, shape, why));
+        progress.note(&format!("{why}: taking the whole workspace"));
+        return Ok(planning.select_all(why));
     }
-    let command = shape.build(workspace, &options.tier.packages);
+    let command = planning.build_command(&options.tier.packages);
     let Some(wide) = planning.planned(&command) else {
-        return Ok(Selected::all_of(workspace, shape, "the units are not known"));
+        return Ok(planning.select_all("the units are not known"));
     };
     let now = Now::new(workspace, options, &command, changes, wide);
     let inputs = now.inputs(&command)?;
@@ -97,27 +74,18 @@ pub(crate) fn affected(planning: &mut Planning, shape: &Shape) -> Result<Selecte
     for member in &chosen {
         progress.detail(&format!("{}: {}", member.name, member.reasons.join(", ")));
     }
-    let build = now.build(planning, shape, command, &chosen);
+    let build = now.build(planning, command, &chosen);
     progress.detail(&format!("building {}", build.why));
     Ok(Selected { chosen, why, build, inputs: Some(inputs) })
 }
 
-/// What the members would be run with now, asked again after a run.
 pub(crate) fn inputs_now(options: &TierOptions, workspace: &Workspace) -> Result<InputsOf> {
-    let command = crate::commands::build_command(workspace, &options.tier, options.preset.as_ref());
+    let command = build_command(workspace, &options.tier, options.preset.as_ref());
     let wide = xtask_units::plan(workspace, &command, &options.exe)?.units;
     Now::new(workspace, options, &command, changes_of(options, workspace)?, wide).inputs(&command)
 }
 
-/// What every file of the work tree holds now.
-pub(crate) fn contents_now(
-    options: &TierOptions,
-    workspace: &Workspace,
-) -> Result<BTreeMap<Utf8PathBuf, String>> {
-    Ok(changes_of(options, workspace)?.contents()?.map(|contents| contents.files).unwrap_or_default())
-}
-
-fn changes_of(options: &TierOptions, workspace: &Workspace) -> Result<Changes> {
+pub(crate) fn changes_of(options: &TierOptions, workspace: &Workspace) -> Result<Changes> {
     changes(workspace.root(), options.affected.base.as_deref(), &workspace.environment)
 }
 
@@ -167,12 +135,11 @@ impl<'a> Now<'a> {
         let files = self.files.inputs(&contents, &stamp);
         let members = files.into_iter().map(|(name, digest)| {
             let dir = facts.member(&name).map(|member| &member.dir);
-            let ids = self.wide.iter().filter(|unit| unit.local_dir.as_ref() == dir).map(|unit| &unit.id);
             let digest = digest.map(|digest| {
                 let mut hasher = Hasher::new();
                 hasher.field(digest.to_string()).field(command.to_string());
-                for id in ids {
-                    hasher.field(id);
+                for unit in self.wide.iter().filter(|unit| unit.local_dir.as_ref() == dir) {
+                    hasher.field(&unit.id);
                 }
                 hasher.finish()
             });
@@ -195,15 +162,14 @@ impl<'a> Now<'a> {
         })
     }
 
-    /// The members to run for, and why in one line.
     fn choose(&self, results: &Results, inputs: &InputsOf) -> (Vec<Chosen>, String) {
+        // As in a fresh clone: nothing ever passed here.
+        let first_run = results.members.is_empty() && self.changes.files.is_empty();
         let base = match &self.changes.base {
-            Base::Commit { name, .. } => Some(name.clone()),
+            Base::Commit { name, .. } => Some(name),
             Base::Head { .. } | Base::Unknown { .. } => None,
         };
-        // A fresh clone: nothing ever passed here, so nothing is known to.
-        let first_run = results.members.is_empty() && self.changes.files.is_empty();
-        let reached = base.as_ref().filter(|_| !first_run).map(|_| self.reach(results));
+        let reached = base.filter(|_| !first_run).map(|_| self.reach(results));
         let uncommitted = LazyCell::new(|| self.reach(results).members);
         let mut chosen = Vec::new();
         for member in &self.members {
@@ -226,7 +192,7 @@ impl<'a> Now<'a> {
             };
             chosen.push(Chosen { name: name.clone(), reasons });
         }
-        let why = match (&base, reached.and_then(|reached| reached.everything)) {
+        let why = match (base, reached.and_then(|reached| reached.everything)) {
             _ if chosen.is_empty() => "nothing changed since the last run that passed".to_owned(),
             _ if first_run => "nothing was run here yet".to_owned(),
             (_, Some(everything)) => everything,
@@ -236,67 +202,52 @@ impl<'a> Now<'a> {
         (chosen, why)
     }
 
-    /// What to build for `chosen`: the whole workspace with only their tests run, or a narrow selection where it
-    /// needs no other units and has less to compile now. Daily runs then share their units, and a verdict is
-    /// always one on what the workspace is built from.
-    fn build(
-        &self,
-        planning: &mut Planning,
-        shape: &Shape,
-        command: CargoCommand,
-        chosen: &[Chosen],
-    ) -> Build {
+    /// What to build for `chosen`: the whole workspace, of which only their tests run, or a narrow selection if it needs
+    /// no other units and has less to compile. So daily runs share their units, and every verdict is on what the
+    /// workspace is built from.
+    fn build(&self, planning: Planning, command: CargoCommand, chosen: &[Chosen]) -> Build {
         let names = chosen.iter().map(|member| member.name.clone()).collect::<Vec<_>>();
         let everything = self.members.len() == names.len();
         let runs = matches!(self.options.tier.command, TierCommand::Test | TierCommand::Bench);
         let only = (runs && !everything).then(|| names.clone());
-        let wide = |why: String| Build {
-            command,
-            narrow: Vec::new(),
-            only,
-            why,
-            units: Some((self.wide.clone(), self.states.clone())),
-        };
+        let units = Some((self.wide.clone(), self.states.clone()));
+        let wide = |why: String| Build { command, narrow: Vec::new(), only, why, units };
         if everything || names.is_empty() {
             return wide("the workspace".to_owned());
         }
         let stale = self.wide.iter().zip(&self.states).filter(|(_, state)| **state != State::Fresh);
         let stale = stale.map(|(unit, _)| unit).collect::<Vec<_>>();
-        let of_chosen = |unit: &&Unit| {
-            let owner =
-                self.workspace.facts.members().find(|member| Some(&member.dir) == unit.local_dir.as_ref());
-            owner.is_some_and(|owner| names.contains(&owner.name))
-        };
-        if stale.iter().all(of_chosen) {
-            // A narrow selection has at least these to compile, and perhaps other forms of what is built.
-            let why = format!("the workspace ({} units to compile, all of the packages chosen)", stale.len());
-            return wide(why);
+        let dirs = names.iter().filter_map(|name| self.workspace.facts.member(name));
+        let dirs = dirs.map(|member| &member.dir).collect::<BTreeSet<_>>();
+        if stale.iter().all(|unit| unit.local_dir.as_ref().is_some_and(|dir| dirs.contains(dir))) {
+            // A narrow selection has at least these to compile.
+            return wide(format!(
+                "the workspace ({} units to compile, all of the packages chosen)",
+                stale.len()
+            ));
         }
-        let narrow = shape.build(self.workspace, &Packages::List(names.clone()));
+        let narrow = planning.build_command(&Packages::List(names.clone()));
         let Some(units) = planning.planned(&narrow) else {
             return wide("the workspace (the narrow selection cannot be planned)".to_owned());
         };
-        // Other features or other flags: its verdict would be on other code than the workspace's, and daily runs
-        // would build both.
-        let wide_ids = self.wide.iter().map(|unit| &unit.id).collect::<BTreeSet<_>>();
-        let different = units.iter().filter(|unit| !wide_ids.contains(&unit.id)).count();
+        // With other features or flags its verdict would be on other code, and daily runs would build both.
+        let ids = self.wide.iter().map(|unit| &unit.id).collect::<BTreeSet<_>>();
+        let different = units.iter().filter(|unit| !ids.contains(&unit.id)).count();
         if different > 0 {
             return wide(format!(
-                "the workspace ({different} units would be others for the packages chosen alone: other features)"
+                "the workspace (the packages chosen alone need {different} other units: other features)"
             ));
         }
         let states = states(self.workspace, &units);
         let narrow_stale = states.iter().filter(|state| **state != State::Fresh).count();
-        if narrow_stale < stale.len() {
-            let why = format!(
-                "only the packages chosen ({narrow_stale} units to compile; {} for the workspace)",
-                stale.len()
-            );
-            return Build { command: narrow, narrow: names, only: None, why, units: Some((units, states)) };
+        let stale = stale.len();
+        if narrow_stale >= stale {
+            return wide(format!(
+                "the workspace ({stale} units to compile; {narrow_stale} for the packages chosen alone)"
+            ));
         }
-        wide(format!(
-            "the workspace ({} units to compile; {narrow_stale} for the packages chosen alone)",
-            stale.len()
-        ))
+        let why =
+            format!("only the packages chosen ({narrow_stale} units to compile; {stale} for the workspace)");
+        Build { command: narrow, narrow: names, only: None, why, units: Some((units, states)) }
     }
 }

@@ -120,7 +120,7 @@ fn every_link_leads_somewhere() {
 fn every_file_that_is_named_is_there() {
     // Names that a reader fills in, files of a workspace that adopted the suite, and crates that do not exist yet.
     let to_come = [
-        "crates/suite/src/commands/NAME.rs",
+        "crates/suite/src/NAME.rs",
         "crates/workshop/src/NAME.rs",
         ".cargo/xtask.local.toml",
         ".cargo/xtask-tools",

@@ -96,7 +96,7 @@ fn from_a_clone_to_the_first_green_test_fast_and_back() {
     let task = user.workspace().join("xtask/tasks/src/main.rs");
     let own = fs::read_to_string(&task).unwrap() + "// Ours.\n";
     user.dir.write("my-workspace/xtask/tasks/src/main.rs", &own);
-    user.type_in(&commands("docs/adopt.md", "Bring it up to date")).expect_code(0);
+    user.type_in(&commands("docs/adopt.md", "Update it")).expect_code(0);
     assert_eq!(fs::read_to_string(&task).unwrap(), own, "the tasks are the workspace's own");
 
     user.dir.write("my-workspace/xtask/tasks/src/main.rs", own.strip_suffix("// Ours.\n").unwrap());

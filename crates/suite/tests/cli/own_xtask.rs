@@ -1,4 +1,4 @@
-//! An xtask from before the suite: what the suite does not know goes there as it was typed.
+//! An xtask that the workspace had before the suite: commands that the suite does not know go there as they were typed.
 
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -117,7 +117,7 @@ fn what_the_suite_knows_stays_here() {
         assert_eq!(outcome.stdout, "", "{args:?}");
     }
     let help = suite.run(&["--help"], 0).stdout;
-    let last = "Other commands go to `cargo xtask-own`, this workspace's xtask from before.\n";
+    let last = "Other commands go to `cargo xtask-own`, this workspace's earlier xtask.\n";
     assert!(help.ends_with(last), "{help}");
     assert!(!suite.run(&["quick", "--help"], 0).stdout.contains("xtask-own"));
 }
@@ -132,18 +132,4 @@ fn without_the_alias_or_with_a_broken_file_it_is_an_error_here() {
     suite.fixture.write("xtask.toml", "[tiers.deploy]\ncomand = \"check\"\n");
     let outcome = suite.run(&["deploy"], 2);
     assert!(outcome.stderr.contains("xtask.toml:2:1"), "{}", outcome.stderr);
-}
-
-#[test]
-fn an_alias_that_leads_back_is_told_and_not_followed() {
-    let mut suite = suite("xtask-own = \"xtask\"", "");
-    let bin = suite.root().join("target/bin");
-    crate::support::script(
-        &bin.join("cargo-xtask"),
-        &format!("shift\nexec {} \"$@\"\n", crate::support::EXE),
-    );
-    suite.set("PATH", &format!("{bin}:{}", std::env::var("PATH").unwrap()));
-    let outcome = suite.run(&["deploy", "now"], 2);
-    assert!(outcome.stderr.contains("no `cargo xtask deploy`"), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("leads back here"), "{}", outcome.stderr);
 }

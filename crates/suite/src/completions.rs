@@ -1,14 +1,14 @@
 //! Completions of `cargo xtask` for shells.
 //!
-//! The shells complete `cargo` through its own script, which knows nothing of an alias. So ours wraps it:
-//! behind `cargo xtask` it answers itself, elsewhere it passes the question on.
+//! Shells complete `cargo` with its own script, which does not know the alias. So ours wraps it: it answers after
+//! `cargo xtask`, and passes on the rest.
 
 use std::fmt::Write as _;
 
-use clap::{Arg, Command};
+use clap::Command;
 
-/// The script for `shell`, one of [`SHELLS`](crate::cli::SHELLS).
-pub(super) fn script(shell: &str, command: &Command) -> String {
+/// The script for `bash`, `zsh` or `fish`.
+pub(crate) fn script(shell: &str, command: &Command) -> String {
     match shell {
         "zsh" => zsh(command),
         "fish" => fish(command),
@@ -16,33 +16,8 @@ pub(super) fn script(shell: &str, command: &Command) -> String {
     }
 }
 
-/// The long and short flags of `command`, the global ones included.
-fn flags(root: &Command, command: &Command) -> Vec<String> {
-    let args = root.get_arguments().filter(|arg| arg.is_global_set()).chain(command.get_arguments());
-    let mut flags = args.flat_map(names).collect::<Vec<_>>();
-    flags.push("--help".to_owned());
-    flags.dedup();
-    flags
-}
-
-fn names(arg: &Arg) -> Vec<String> {
-    let long = arg.get_long().map(|long| format!("--{long}"));
-    let short = arg.get_short().map(|short| format!("-{short}"));
-    long.into_iter().chain(short).collect()
-}
-
-/// What may follow `path` (subcommands, values): the words after it.
-fn words(root: &Command, command: &Command) -> Vec<String> {
-    let mut words = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect::<Vec<_>>();
-    for arg in command.get_positionals() {
-        words.extend(arg.get_possible_values().iter().map(|value| value.get_name().to_owned()));
-    }
-    words.extend(flags(root, command));
-    words
-}
-
-/// Every command with the words that lead to it: `""`, `preset`, `preset show`.
-fn table(root: &Command) -> Vec<(String, Vec<String>)> {
+/// What may follow each command: `""`, `preset`, `preset show`.
+fn table(root: &Command) -> Vec<(String, String)> {
     let mut rows = vec![(String::new(), words(root, root))];
     for sub in root.get_subcommands() {
         rows.push((sub.get_name().to_owned(), words(root, sub)));
@@ -53,16 +28,31 @@ fn table(root: &Command) -> Vec<(String, Vec<String>)> {
     rows
 }
 
+/// Subcommands, values and flags.
+fn words(root: &Command, command: &Command) -> String {
+    let mut words = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect::<Vec<_>>();
+    for arg in command.get_positionals() {
+        words.extend(arg.get_possible_values().iter().map(|value| value.get_name().to_owned()));
+    }
+    let globals = root.get_arguments().filter(|arg| arg.is_global_set());
+    for arg in globals.chain(command.get_arguments()) {
+        words.extend(arg.get_long().map(|long| format!("--{long}")));
+        words.extend(arg.get_short().map(|short| format!("-{short}")));
+    }
+    words.push("--help".to_owned());
+    words.join(" ")
+}
+
 fn bash(root: &Command) -> String {
     let mut cases = String::new();
     for (path, words) in table(root) {
-        let _ = writeln!(cases, "    \"{path}\") words=\"{}\" ;;", words.join(" "));
+        let _ = writeln!(cases, "    \"{path}\") words=\"{words}\" ;;");
     }
     format!(
         r#"# bash completions of `cargo xtask`. In ~/.bashrc: source <(cargo xtask completions bash)
 _cargo_xtask() {{
   if [[ "${{COMP_WORDS[1]}}" != xtask ]]; then
-    # Everything else is cargo's own, which is loaded on demand where nobody else has registered for it.
+    # cargo's own completions are loaded on demand.
     if ! declare -F _cargo >/dev/null; then
       if declare -F _completion_loader >/dev/null; then _completion_loader cargo; fi
       declare -F _cargo >/dev/null || source "$(rustc --print sysroot)/etc/bash_completion.d/cargo"
@@ -87,13 +77,12 @@ complete -o bashdefault -o default -F _cargo_xtask cargo
 fn zsh(root: &Command) -> String {
     let mut cases = String::new();
     for (path, words) in table(root) {
-        let _ = writeln!(cases, "    \"{path}\") candidates=({}) ;;", words.join(" "));
+        let _ = writeln!(cases, "    \"{path}\") candidates=({words}) ;;");
     }
     format!(
         r#"# zsh completions of `cargo xtask`. In ~/.zshrc, after compinit: source <(cargo xtask completions zsh)
 _cargo_xtask() {{
   if [[ "${{words[2]}}" != xtask ]]; then
-    # Everything else is cargo's own.
     (( $+functions[_cargo] )) && _cargo "$@"
     return
   fi
@@ -128,11 +117,8 @@ end
 "#,
     );
     for (path, words) in table(root) {
-        let _ = writeln!(
-            lines,
-            "complete -c cargo -f -n 'set -l p (__xtask_path); and test \"$p\" = \"{path}\"' -a '{}'",
-            words.join(" ")
-        );
+        let condition = format!("set -l p (__xtask_path); and test \"$p\" = \"{path}\"");
+        let _ = writeln!(lines, "complete -c cargo -f -n '{condition}' -a '{words}'");
     }
     lines
 }

@@ -1,25 +1,26 @@
 //! `cargo xtask TIER`: plan it, show the plan or run it, show how it ended.
 
+use std::process::{Command, Stdio};
+
 use anstyle::AnsiColor;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use camino::Utf8PathBuf;
 use clap::ArgMatches;
 use xtask_tiers::{TierOptions, TierPlan, TierReport};
 use xtask_units::Forecast;
-use xtask_workspace::config::OnOverBudget;
+use xtask_workspace::config::{OnOverBudget, Tier};
+use xtask_workspace::on_path;
 
-use crate::commands::needs::{self, Missing};
 use crate::context::Context;
-use crate::exit::{Ended, Exit};
+use crate::program::{Ended, Exit};
 use crate::shell::{Shell, count, seconds};
 
-/// Runs the tier.
-pub(super) fn run(mut context: Context, name: &str, arguments: &ArgMatches) -> Result<Ended> {
+pub(crate) fn run(mut context: Context, name: &str, arguments: &ArgMatches) -> Result<Ended> {
     let tier = context.config.tier(name).with_context(|| format!("there is no tier `{name}`"))?.clone();
     let forecast = arguments.get_flag("forecast");
     let only_plan = arguments.get_flag("dry-run") || forecast;
     if !only_plan && !tier.tools.is_empty() {
-        let missing = if arguments.get_flag("yes") { Missing::Install } else { Missing::Say };
-        let exit = needs::ensure(&mut context, &tier, missing)?;
+        let exit = ensure_tools(&mut context, &tier, arguments.get_flag("yes"))?;
         if exit != Exit::Done {
             return Ok(exit.into());
         }
@@ -27,41 +28,61 @@ pub(super) fn run(mut context: Context, name: &str, arguments: &ArgMatches) -> R
     let runner_args = arguments.try_get_many::<String>("runner-args").ok().flatten();
     let options = TierOptions {
         preset: tier.preset.as_deref().map(|preset| context.preset(preset)).transpose()?.cloned(),
-        tier: tier.clone(),
         affected: context.config.affected.clone(),
         runner_args: runner_args.into_iter().flatten().cloned().collect(),
         exe: context.exe.clone(),
         forecast,
+        tier,
     };
-    let shell = context.shell;
-    let plan = options.plan(&context.workspace, shell)?;
-    for note in &plan.notes {
-        shell.note(note);
-    }
+    let on_over_budget = options.tier.on_over_budget;
+    let (shell, workspace) = (context.shell, &context.workspace);
+    let plan = options.plan(workspace, shell)?;
     if only_plan {
         show_plan(shell, &plan, forecast)?;
         return Ok(Exit::Done.into());
     }
-    shell.group(&plan.tier);
-    let report = plan.execute(&context.workspace, shell);
-    shell.end_group();
-    let report = report?;
-    show_report(shell, &report, tier.on_over_budget)?;
-    say_what_leaves_out(&context, &report);
+    let report = shell.grouped(name, || plan.execute(workspace, shell))?;
+    show_report(shell, &report, on_over_budget)?;
+    let adopted = workspace.facts.launcher().is_some();
+    if report.not_compiled.is_some() && report.signal.is_none() && adopted {
+        // Only while the tier has never succeeded here: later it is more likely an edit that does not compile.
+        let runs = xtask_tiers::ledger(workspace).unwrap_or_default();
+        if !runs.iter().any(|run| run.success && run.tier == name) {
+            shell.note("if a member does not build on this machine: cargo xtask adopt --observe");
+        }
+    }
     Ok(Ended::new(Exit::from_success(report.success), report.signal))
 }
 
-/// Says how a member that does not build on this machine is left out, as long as the tier has never succeeded here: later
-/// it is more likely an edit that does not compile.
-fn say_what_leaves_out(context: &Context, report: &TierReport) {
-    let adopted = context.workspace.facts.launcher().is_some();
-    if report.not_compiled.is_none() || report.signal.is_some() || !adopted {
-        return;
+/// Checks that the tools of `tier` are on `PATH`. Only if one is not, the workshop is asked: it knows how each is installed
+/// and proven, and what else it may be called. Returns [`Exit::Done`], or how the tier ends because of them.
+fn ensure_tools(context: &mut Context, tier: &Tier, install: bool) -> Result<Exit> {
+    let is_there = |name: &String| {
+        let configured = context.config.tools.iter().find(|tool| tool.name == *name);
+        let programs = configured.map(|tool| tool.programs.as_slice()).filter(|list| !list.is_empty());
+        let programs = programs.unwrap_or(std::slice::from_ref(name));
+        programs.iter().any(|program| on_path(program, &context.workspace.environment).is_some())
+    };
+    if tier.tools.iter().all(is_there) {
+        return Ok(Exit::Done);
     }
-    let runs = xtask_tiers::ledger(&context.workspace).unwrap_or_default();
-    if !runs.iter().any(|run| run.success && run.tier == report.tier) {
-        context.shell.note("if a member does not build on this machine: cargo xtask adopt --observe");
-    }
+    let workshop = format!("xtask-workshop{}", std::env::consts::EXE_SUFFIX);
+    // The launcher builds the workshop if needed. Without the launcher it is next to this program.
+    let program = std::env::var("XTASK_LAUNCHER")
+        .map_or_else(|_| context.exe.with_file_name(workshop), Utf8PathBuf::from);
+    let mut setup = Command::new(&program);
+    setup.args(["-C", context.workspace.root().as_str(), "setup", "--for", &tier.name]);
+    setup.arg(if install { "--yes" } else { "--dry-run" });
+    // Standard output is the tier's own.
+    let status = setup.stdout(Stdio::from(std::io::stderr())).status();
+    let status = status.with_context(|| format!("failed to start {program}"))?;
+    context.use_own_tools();
+    Ok(match status.code() {
+        Some(0) => Exit::Done,
+        Some(2) => Exit::Usage,
+        Some(3) => Exit::Environment,
+        _ => Exit::Failed,
+    })
 }
 
 fn show_plan(shell: &Shell, plan: &TierPlan, forecast: bool) -> Result<()> {
@@ -78,7 +99,7 @@ fn show_plan(shell: &Shell, plan: &TierPlan, forecast: bool) -> Result<()> {
         return Ok(());
     }
     let Some(forecast) = &plan.forecast else {
-        anyhow::bail!("what {} would compile is not known (see above)", plan.tier);
+        bail!("what {} would compile is not known (see above)", plan.tier);
     };
     for planned in &forecast.units {
         let time =

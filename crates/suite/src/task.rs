@@ -1,16 +1,68 @@
-//! What can be wrong with a project's tasks, told before clap sees them: in the profile `xtask` it does not
-//! check a definition, and of two that are called alike it silently takes one.
+//! A project's own tasks: subcommands that a binary of the project adds to the suite's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use clap::{Arg, Command};
+use anyhow::{Result, anyhow};
+use clap::{Arg, ArgMatches, Command};
 use xtask_workspace::config::Config;
 use xtask_workspace::{Facts, WrongUsage};
 
-use super::{SOURCE, Task};
 use crate::cli::{RESERVED, global_arguments};
+use crate::context::Context;
+use crate::program::{Ended, Exit};
 
-/// Fails with everything that is wrong with `tasks`.
+/// Where a project's tasks are in a workspace that adopted the suite.
+const SOURCE: &str = "xtask/tasks/src/main.rs";
+
+type Run = dyn Fn(&Context<'_>, &ArgMatches) -> Result<Exit>;
+
+/// One of a project's own tasks: `cargo xtask NAME`.
+pub struct Task {
+    command: Command,
+    run: Box<Run>,
+}
+
+impl Task {
+    /// The task that `command` names and describes, and that `run` does.
+    ///
+    /// It also takes the suite's global flags (`-C`, `--color`, `--json`, `-v`). An error that `run` returns is shown with
+    /// all its causes, and the exit code is that of [`Exit::of_error`].
+    pub fn new(command: Command, run: impl Fn(&Context<'_>, &ArgMatches) -> Result<Exit> + 'static) -> Self {
+        Self { command, run: Box::new(run) }
+    }
+
+    pub(crate) fn command(&self) -> &Command {
+        &self.command
+    }
+
+    /// Its name and aliases.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.command.get_name()).chain(self.command.get_all_aliases())
+    }
+
+    pub(crate) fn run(&self, context: &Context, arguments: &ArgMatches) -> Result<Ended> {
+        // clap panics if a task reads an argument that it did not declare so.
+        let exit = catch_unwind(AssertUnwindSafe(|| (self.run)(context, arguments))).unwrap_or_else(|_| {
+            let name = self.command.get_name();
+            Err(anyhow!("the task `{name}` panicked (see above); its source is {SOURCE}"))
+        });
+        match context.signal.get() {
+            None => Ok(exit?.into()),
+            signal => Ok(Ended::new(Exit::Failed, signal)),
+        }
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("command", &self.command).finish_non_exhaustive()
+    }
+}
+
+/// Fails with all names and flags of `tasks` that are taken. clap itself checks none in the profile `xtask`, and takes
+/// one of two without a word.
 pub(crate) fn check(tasks: &[Task]) -> Result<(), WrongUsage> {
     let tiers = Config::defaults(&Facts::default()).tiers;
     let mut taken = BTreeMap::new();
@@ -22,11 +74,8 @@ pub(crate) fn check(tasks: &[Task]) -> Result<(), WrongUsage> {
             if let Some(by) = taken.insert(name, "another task") {
                 problems.push(format!("the task `{name}` has the name of {by}; choose another one"));
             }
-            if name.is_empty() || name.starts_with('-') || name.contains(char::is_whitespace) {
-                problems.push(format!("the task `{name}` has a name that is not one plain word"));
-            }
         }
-        arguments(task.command.get_name(), &task.command, &mut problems);
+        check_flags(task.command.get_name(), &task.command, &mut problems);
     }
     if problems.is_empty() {
         return Ok(());
@@ -34,48 +83,31 @@ pub(crate) fn check(tasks: &[Task]) -> Result<(), WrongUsage> {
     Err(WrongUsage(format!("{SOURCE} needs a change:\n  {}", problems.join("\n  "))))
 }
 
-/// Adds what is wrong with the arguments of `command` and of the commands below it.
-fn arguments(path: &str, command: &Command, problems: &mut Vec<String>) {
-    let globals = global_arguments();
-    let mut taken = globals.iter().flat_map(spellings).collect::<BTreeSet<_>>();
-    if !command.is_disable_help_flag_set() {
-        taken.extend(["--help".to_owned(), "-h".to_owned()]);
-    }
-    let mut ids = globals.iter().map(|arg| arg.get_id().as_str()).collect::<BTreeSet<_>>();
-    for arg in command.get_arguments() {
-        for spelling in spellings(arg) {
-            if taken.contains(&spelling) {
-                problems.push(format!("the task `{path}` has a flag `{spelling}`, which is taken"));
-            }
-            taken.insert(spelling);
+/// Adds the flags and ids of `command` and its subcommands that are taken.
+fn check_flags(path: &str, command: &Command, problems: &mut Vec<String>) {
+    let mut taken = global_arguments().iter().flat_map(spellings).collect::<BTreeSet<_>>();
+    for spelling in command.get_arguments().flat_map(spellings) {
+        if taken.contains(&spelling) {
+            problems.push(format!("the task `{path}` has {spelling}, which is taken"));
         }
-        let id = arg.get_id().as_str();
-        if !ids.insert(id) {
-            problems.push(format!("the task `{path}` has an argument with the id `{id}`, which is taken"));
-        }
+        taken.insert(spelling);
     }
-    let mut names = BTreeSet::new();
     for inner in command.get_subcommands() {
-        for name in std::iter::once(inner.get_name()).chain(inner.get_all_aliases()) {
-            if !names.insert(name) {
-                problems.push(format!("the task `{path}` has two subcommands `{name}`"));
-            }
-        }
-        arguments(&format!("{path} {}", inner.get_name()), inner, problems);
+        check_flags(&format!("{path} {}", inner.get_name()), inner, problems);
     }
 }
 
-/// The forms in which a flag is typed.
 fn spellings(arg: &Arg) -> Vec<String> {
-    let long = arg.get_long_and_visible_aliases().into_iter().flatten().map(|long| format!("--{long}"));
-    let short = arg.get_short_and_visible_aliases().into_iter().flatten().map(|short| format!("-{short}"));
-    long.chain(short).collect()
+    let long = arg.get_long_and_visible_aliases().into_iter().flatten();
+    let short = arg.get_short_and_visible_aliases().into_iter().flatten();
+    let id = format!("an argument with the id `{}`", arg.get_id());
+    let long = long.map(|long| format!("a flag `--{long}`"));
+    long.chain(short.map(|short| format!("a flag `-{short}`"))).chain([id]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::Exit;
 
     fn problem(commands: impl IntoIterator<Item = Command>) -> String {
         let tasks = commands.into_iter().map(|command| Task::new(command, |_, _| Ok(Exit::Done)));
@@ -83,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_else_has_is_a_tasks_own() {
+    fn names_and_flags_that_are_free_are_fine() {
         let task = Command::new("members")
             .visible_alias("who")
             .arg(Arg::new("name"))
@@ -100,11 +132,9 @@ mod tests {
             (vec![Command::new("test-fast")], "the task `test-fast` has the name of a default tier"),
             (vec![command(), command()], "the task `x` has the name of another task"),
             (vec![command().alias("lint")], "the task `lint` has the name of a default tier"),
-            (vec![Command::new("a b")], "the task `a b` has a name that is not one plain word"),
             (vec![command().arg(Arg::new("j").long("json"))], "the task `x` has a flag `--json`"),
             (vec![command().arg(Arg::new("j").short('C'))], "the task `x` has a flag `-C`"),
             (vec![command().arg(Arg::new("json"))], "an argument with the id `json`"),
-            (vec![command().arg(Arg::new("h").short('h'))], "the task `x` has a flag `-h`"),
             (
                 vec![command().subcommand(Command::new("y").arg(Arg::new("c").long("color")))],
                 "the task `x y` has a flag `--color`",
@@ -112,10 +142,6 @@ mod tests {
             (
                 vec![command().arg(Arg::new("a").long("all")).arg(Arg::new("b").long("all"))],
                 "the task `x` has a flag `--all`",
-            ),
-            (
-                vec![command().subcommand(Command::new("y")).subcommand(Command::new("y"))],
-                "the task `x` has two subcommands `y`",
             ),
         ];
         for (commands, expected) in table {
