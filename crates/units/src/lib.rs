@@ -13,7 +13,6 @@ mod record;
 mod shadow;
 mod unit;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -40,19 +39,25 @@ pub fn cores() -> usize {
 }
 
 /// The results of `work` on each of `things`, in their order, with `jobs` threads including this one.
-pub fn parallel<T: Sync, R: Send>(jobs: usize, things: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(things.len()));
+pub fn parallel<I: IntoIterator<IntoIter: ExactSizeIterator + Send>, R: Send>(
+    jobs: usize,
+    things: I,
+    work: impl Fn(I::Item) -> R + Sync,
+) -> Vec<R> {
+    let things = things.into_iter();
+    let count = things.len();
+    let next = Mutex::new(things.enumerate());
+    let done = Mutex::new(Vec::with_capacity(count));
     let run = || {
         loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(thing) = things.get(index) else { break };
+            let taken = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((index, thing)) = taken else { break };
             let result = work(thing);
             done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..jobs.min(things.len()) {
+        for _ in 1..jobs.min(count) {
             scope.spawn(run);
         }
         run();

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Instant;
 
 use camino::Utf8Path;
@@ -29,12 +28,8 @@ pub(super) fn read(
 ) -> Inventory {
     let found = find(build_dir, target_dir, false);
     let mut inventory = found.inventory;
-    let pieces = found.batches.into_iter().flat_map(pieces);
-    let pieces = pieces.map(|piece| Mutex::new(Some(piece))).collect::<Vec<_>>();
-    // Each piece is taken once, so that its names need not be copied.
-    let take = |piece: &Mutex<Option<Vec<Item>>>| piece.lock().ok().and_then(|mut piece| piece.take());
-    let measured = parallel(jobs, &pieces, |piece| {
-        let items = take(piece)?;
+    let pieces = found.batches.into_iter().flat_map(pieces).collect::<Vec<_>>();
+    let measured = parallel(jobs, pieces, |items| {
         let folder = &inventory.folders[items.first()?.folder];
         Some(measure(folder, items, deadline))
     });
