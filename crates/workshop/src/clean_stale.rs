@@ -9,7 +9,9 @@ use anyhow::Result;
 use clap::ArgMatches;
 use xtask_suite::program::{Context, Ended, bytes, count, seconds};
 use xtask_suite::{Exit, Shell};
-use xtask_sweep::{Cost, LiveCommand, Skipped, SweepOptions, SweepPlan, SweepReport, unmarked, verify};
+use xtask_sweep::{
+    Cost, Failure, LiveCommand, Skipped, SweepOptions, SweepPlan, SweepReport, unmarked, verify,
+};
 use xtask_tiers::build_commands;
 use xtask_units::{cores, now_ms, whole_milliseconds};
 use xtask_workspace::CargoCommand;
@@ -55,10 +57,8 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
     let baseline = arguments.get_flag("verify").then(|| plan.baseline(workspace));
     let mut report = plan.execute(shell);
     xtask_units::forget_plans(workspace);
-    let signal = match &baseline {
-        Some(baseline) => verify(workspace, &commands, baseline, &mut report, shell)?,
-        None => None,
-    };
+    let verified = baseline.map(|baseline| verify(workspace, &commands, &baseline, &mut report, shell));
+    let signal = verified.transpose()?.flatten();
     show_report(shell, &report)?;
     Ok(Ended::new(Exit::from_success(report.success()), signal))
 }
@@ -163,13 +163,17 @@ fn show_reasons(shell: &Shell, plan: &SweepPlan, most: usize) {
     }
 }
 
+/// The first of a list, a line each.
+fn list<T>(things: &[T], show: impl Fn(&str), line: impl Fn(&T) -> String, what: &str) {
+    things.iter().take(LISTED).for_each(|thing| show(&line(thing)));
+    if things.len() > LISTED {
+        show(&format!("{} more {what} (--json lists all)", things.len() - LISTED));
+    }
+}
+
 fn show_left_alone(shell: &Shell, skipped: &[Skipped]) {
-    for skipped in skipped.iter().take(LISTED) {
-        shell.note(&format!("left alone: {}: {}", skipped.what, skipped.why));
-    }
-    if skipped.len() > LISTED {
-        shell.note(&format!("{} more left alone (--json lists all)", skipped.len() - LISTED));
-    }
+    let line = |Skipped { what, why }: &Skipped| format!("left alone: {what}: {why}");
+    list(skipped, |line| shell.note(line), line, "left alone");
 }
 
 fn show_cost(shell: &Shell, cost: Option<&Cost>) {
@@ -191,13 +195,8 @@ fn show_cost(shell: &Shell, cost: Option<&Cost>) {
 
 fn show_report(shell: &Shell, report: &SweepReport) -> Result<()> {
     show_left_alone(shell, &report.skipped);
-    for failure in report.errors.iter().take(LISTED) {
-        shell.warning(&format!("failed to remove {}: {}", failure.path.display(), failure.error));
-    }
-    if report.errors.len() > LISTED {
-        let more = report.errors.len() - LISTED;
-        shell.warning(&format!("{more} more could not be removed (--json lists all)"));
-    }
+    let line = |failure: &Failure| format!("failed to remove {}: {}", failure.path.display(), failure.error);
+    list(&report.errors, |line| shell.warning(line), line, "could not be removed");
     show_cost(shell, report.max_size.as_ref());
     let mut parts = vec![
         format!("{} freed, {} left", bytes(report.freed_bytes), bytes(report.left_bytes)),

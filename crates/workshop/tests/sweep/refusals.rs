@@ -94,7 +94,7 @@ fn the_workspace_itself_is_no_target_dir() {
     let mut small = Small::new("itself", FEW_TIERS);
     small.place.set("CARGO_TARGET_DIR", ".");
     small.run("cargo build");
-    refused(&small, small.root(), "is the workspace itself");
+    refused(&small, small.root(), "contains the workspace");
 }
 
 #[test]
