@@ -1,7 +1,6 @@
 //! `cargo xtask clean-stale`: removes what nothing needs.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
 use anstyle::AnsiColor;
@@ -9,9 +8,7 @@ use anyhow::Result;
 use clap::ArgMatches;
 use xtask_suite::program::{Context, Ended, bytes, count, seconds};
 use xtask_suite::{Exit, Shell};
-use xtask_sweep::{
-    Cost, Failure, LiveCommand, Skipped, SweepOptions, SweepPlan, SweepReport, unmarked, verify,
-};
+use xtask_sweep::{Cost, Failure, LiveCommand, Skipped, SweepOptions, SweepPlan, SweepReport, verify};
 use xtask_tiers::build_commands;
 use xtask_units::{cores, now_ms, whole_milliseconds};
 use xtask_workspace::CargoCommand;
@@ -44,7 +41,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
         apart,
         policy,
         exe: context.exe.clone(),
-        confirmed: arguments.get_flag("yes") || confirmed(context)?,
+        confirmed: arguments.get_flag("yes"),
         now_ms,
         jobs: cores(),
     };
@@ -96,25 +93,8 @@ fn needed(context: &Context, policy: &Sweep, since_ms: u64) -> Result<Vec<LiveCo
     Ok(commands)
 }
 
-/// Asks, on a terminal, whether a dir that cargo has not marked is cargo's.
-fn confirmed(context: &Context) -> Result<bool> {
-    let dirs = unmarked(&context.workspace);
-    let Some(dir) = dirs.first() else { return Ok(true) };
-    let mut stderr = std::io::stderr();
-    if !std::io::stdin().is_terminal() || !stderr.is_terminal() {
-        return Ok(false);
-    }
-    write!(stderr, "{dir} has no CACHEDIR.TAG of cargo's. Is everything in it cargo's? [y/N] ")?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
-}
-
 fn show_plan(shell: &Shell, plan: &SweepPlan) -> Result<()> {
-    if !plan.kinds.is_empty() {
-        shell.result(&format!("{:<20} {:>12} {:>12}", "", "there", "stale"));
-    }
+    shell.result(&format!("{:<20} {:>12} {:>12}", "", "there", "stale"));
     for share in &plan.kinds {
         let (total, stale) = (bytes(share.total_bytes), bytes(share.stale_bytes));
         shell.result(&format!("{:<20} {total:>12} {stale:>12}", share.kind.name()));
