@@ -11,7 +11,7 @@ use xtask_units::parallel;
 use xtask_workspace::Workspace;
 use xtask_workspace::config::{OtherToolchains, Sweep};
 
-use crate::disk::{DiskUnit, PIECE, units};
+use crate::disk::{DiskUnit, units};
 use crate::live::Live;
 use crate::why::Comparison;
 
@@ -99,12 +99,9 @@ impl Question<'_> {
         let comparison = Comparison::new(self.workspace, self.inventory, self.live, units, is_live);
         let keep_others = self.policy.other_toolchains == OtherToolchains::Keep;
         candidates.retain(|&index| !(keep_others && comparison.may_be_of_other_toolchain(&units[index])));
-        let pieces = candidates.chunks(PIECE).collect::<Vec<_>>();
-        let why = parallel(self.jobs, &pieces, |piece| {
-            piece.iter().map(|&index| comparison.why(&units[index])).collect::<Vec<_>>()
-        });
+        let why = parallel(self.jobs, &candidates, |&index| comparison.why(&units[index]));
         decision.recent = recent;
-        for (index, why) in candidates.into_iter().zip(why.into_iter().flatten()) {
+        for (index, why) in candidates.into_iter().zip(why) {
             let reason = decision.reason(&why);
             decision.stale_units.insert(index, reason);
             let items = decision.units[index].items.iter();

@@ -125,10 +125,7 @@ struct Shares(BTreeMap<String, (u64, usize)>);
 
 impl Shares {
     fn add(&mut self, name: &str, bytes: u64, units: usize) {
-        let share = match self.0.get_mut(name) {
-            Some(share) => share,
-            None => self.0.entry(name.to_owned()).or_default(),
-        };
+        let share = self.0.entry(name.to_owned()).or_default();
         *share = (share.0 + bytes, share.1 + units);
     }
 
@@ -212,8 +209,17 @@ pub(crate) fn target(fingerprint: &Fingerprint) -> String {
     }
 }
 
-/// How many units are processed at a time.
-pub(crate) const PIECE: usize = 256;
+/// The bytes of these items.
+pub(crate) fn sum_of<'a, 'b>(
+    inventory: &'a Inventory,
+    items: impl IntoIterator<Item = &'b usize>,
+) -> Sum<'a> {
+    let mut sum = Sum::new(&inventory.links);
+    for &item in items {
+        sum.add(&inventory.items[item].size);
+    }
+    sum
+}
 
 /// A unit on disk.
 #[derive(Debug, Clone)]
@@ -255,11 +261,7 @@ pub(crate) fn units(inventory: &Inventory, jobs: usize) -> Vec<DiskUnit> {
     let items = inventory.items_of_units();
     let of = |index: usize| (inventory.items[index].profile, &inventory.items[index].owner);
     let units = items.chunk_by(|a, b| of(*a) == of(*b)).collect::<Vec<_>>();
-    let pieces = units.chunks(PIECE).collect::<Vec<_>>();
-    let known = parallel(jobs, &pieces, |units| {
-        units.iter().filter_map(|items| unit(inventory, items)).collect::<Vec<_>>()
-    });
-    known.into_iter().flatten().collect()
+    parallel(jobs, &units, |items| unit(inventory, items)).into_iter().flatten().collect()
 }
 
 /// The unit that these items are of.
@@ -312,11 +314,7 @@ fn package(inventory: &Inventory, items: &[usize], layout: Layout) -> Option<Str
 }
 
 /// The starts of those of a unit's files that have this extension.
-fn starts<'a>(
-    inventory: &'a Inventory,
-    unit: &'a DiskUnit,
-    extension: &'a str,
-) -> impl Iterator<Item = String> + 'a {
+fn starts(inventory: &Inventory, unit: &DiskUnit, extension: &str) -> impl Iterator<Item = String> {
     let items = unit.items.iter().map(|&index| &inventory.items[index]);
     let items = items.filter(move |item| Path::new(&item.name).extension().is_some_and(|it| it == extension));
     items.filter_map(|item| {

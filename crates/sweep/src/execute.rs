@@ -9,11 +9,12 @@ use std::{fs, io};
 use anyhow::Result;
 use serde::Serialize;
 use xtask_files::{EntryKind, Folder};
-use xtask_units::inventory::{Item, ItemKind, Owner, Sum};
+use xtask_units::inventory::{Item, ItemKind, Owner};
 use xtask_units::{RunOptions, State, Unit, UnitSet, parallel, run, states, whole_milliseconds};
 use xtask_workspace::{Progress, Workspace};
 
 use crate::decide::{Stale, goes_last};
+use crate::disk::sum_of;
 use crate::live::LiveCommand;
 use crate::max_size::Cost;
 use crate::plan::{Skipped, SweepPlan};
@@ -91,11 +92,19 @@ impl SweepPlan {
         let mut errors = Vec::new();
         let mut still_noted = BTreeSet::new();
         for phase in [Phase::Notes, Phase::Others, Phase::Witnesses] {
-            let items = self.decision.stale.iter().filter(|stale| phase.has(self.item(stale)));
+            let items =
+                self.decision.stale.iter().filter(|stale| phase.has(&self.inventory.items[stale.item]));
             // A unit whose fingerprint stays keeps its outputs.
             let items = items.filter(|stale| !still_noted.contains(&self.unit(stale.item)));
             let batches = self.batches(items);
-            let results = parallel(self.jobs, &batches, |batch| self.remove_batch(batch, phase));
+            let results = parallel(self.jobs, &batches, |(folder, items)| {
+                let folder = self.open(folder);
+                let remove = |index: usize| match &folder {
+                    Ok(folder) => or_gone(remove(folder, &self.inventory.items[index], phase)),
+                    Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+                };
+                items.iter().map(|&index| (index, remove(index))).collect::<Vec<_>>()
+            });
             for (item, result) in results.into_iter().flatten() {
                 if let Err(error) = result {
                     if phase == Phase::Notes {
@@ -111,15 +120,14 @@ impl SweepPlan {
         self.tidy(&removed);
         drop(self.locks);
         let remove_ms = whole_milliseconds(started.elapsed());
-        let mut freed = Sum::new(&self.inventory.links);
-        removed.iter().for_each(|&index| freed.add(&self.inventory.items[index].size));
+        let freed = sum_of(&self.inventory, &removed).freed;
         let is_gone =
             |unit: &&usize| self.decision.units[**unit].items.iter().all(|item| removed.contains(item));
         let removed_units = self.decision.stale_units.keys().filter(is_gone).count();
         progress.detail(&format!("removed {} of {} items", removed.len(), self.decision.stale.len()));
         SweepReport {
-            freed_bytes: freed.freed,
-            left_bytes: self.total_bytes.saturating_sub(freed.freed),
+            freed_bytes: freed,
+            left_bytes: self.total_bytes.saturating_sub(freed),
             removed_units,
             kept_units: self.decision.units.len() - removed_units,
             skipped: self.skipped,
@@ -139,34 +147,17 @@ impl SweepPlan {
         (item.profile, &item.owner)
     }
 
-    fn item(&self, stale: &Stale) -> &Item {
-        &self.inventory.items[stale.item]
-    }
-
     /// The items by folder, in the order of the plan; large folders in pieces.
-    fn batches<'a>(&self, stale: impl Iterator<Item = &'a Stale>) -> Vec<(usize, Vec<usize>)> {
+    fn batches<'a>(&self, stale: impl Iterator<Item = &'a Stale>) -> Vec<(&Path, Vec<usize>)> {
         let mut by_folder = BTreeMap::<&Path, Vec<usize>>::new();
-        for stale in stale {
-            by_folder.entry(&self.inventory.folders[self.item(stale).folder]).or_default().push(stale.item);
+        for &Stale { item, .. } in stale {
+            let folder = self.inventory.items[item].folder;
+            by_folder.entry(&self.inventory.folders[folder]).or_default().push(item);
         }
-        let batches = by_folder.into_values().flat_map(|items| {
-            let folder = self.inventory.items[items[0]].folder;
+        let pieces = |(folder, items): (_, Vec<usize>)| {
             items.chunks(BATCH).map(|items| (folder, items.to_vec())).collect::<Vec<_>>()
-        });
-        batches.collect()
-    }
-
-    fn remove_batch(
-        &self,
-        (folder, items): &(usize, Vec<usize>),
-        phase: Phase,
-    ) -> Vec<(usize, io::Result<()>)> {
-        let folder = self.open(&self.inventory.folders[*folder]);
-        let remove = |index: usize| match &folder {
-            Ok(folder) => remove(folder, &self.inventory.items[index], phase),
-            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
         };
-        items.iter().map(|&index| (index, remove(index))).collect()
+        by_folder.into_iter().flat_map(pieces).collect()
     }
 
     /// Opens a folder below the build dir or the target dir step by step, none of them a link.
@@ -188,21 +179,18 @@ impl SweepPlan {
         let mut folders = BTreeSet::new();
         for (folder, profile) in held {
             let profile = self.inventory.profiles[profile].path.as_std_path();
-            let folder = &self.inventory.folders[folder];
-            let below = folder.ancestors().take_while(|folder| folder.starts_with(profile));
-            let depth = |folder: &Path| folder.components().count() - profile.components().count();
-            folders.extend(below.filter(|folder| depth(folder) >= 2).map(Path::to_owned));
+            let folders_below =
+                self.inventory.folders[folder].ancestors().take_while(|folder| folder.starts_with(profile));
+            folders.extend(
+                folders_below.filter(|folder| ![Some(*folder), folder.parent()].contains(&Some(profile))),
+            );
         }
         // The deepest first. One that is not empty is not removed, as intended.
         for folder in folders.iter().rev() {
-            let _ = self.remove_if_empty(folder);
+            if let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) {
+                let _ = self.open(parent).and_then(|parent| parent.remove_empty_folder(name));
+            }
         }
-    }
-
-    fn remove_if_empty(&self, folder: &Path) -> io::Result<()> {
-        let missing = || io::Error::from(io::ErrorKind::NotFound);
-        let parent = self.open(folder.parent().ok_or_else(missing)?)?;
-        parent.remove_empty_folder(folder.file_name().ok_or_else(missing)?)
     }
 }
 
@@ -216,16 +204,13 @@ impl Phase {
     }
 }
 
-/// Removes what goes of `item` in this phase from `folder`, if it is still the one that was seen. It is no error when
-/// it is already gone.
-fn remove(folder: &Folder, item: &Item, phase: Phase) -> io::Result<()> {
-    match remove_seen(folder, item, phase) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
+/// It is no error when something is already gone.
+fn or_gone(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-fn remove_seen(folder: &Folder, item: &Item, phase: Phase) -> io::Result<()> {
+/// Removes what goes of `item` in this phase from `folder`, if it is still the one that was seen.
+fn remove(folder: &Folder, item: &Item, phase: Phase) -> io::Result<()> {
     let changed = || io::Error::other("it changed since it was planned, so it was kept");
     if item.is_folder {
         let below = folder.folder(&item.name)?;
@@ -256,10 +241,7 @@ fn empty(folder: &Folder, depth: usize) -> io::Result<()> {
         } else {
             folder.remove_file(&entry.name)
         };
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => result?,
-        }
+        or_gone(result)?;
     }
     Ok(())
 }

@@ -49,7 +49,8 @@ impl Dirs {
                 dirs.target
             ));
         }
-        if let Some(dir) = unmarked(workspace).first().filter(|_| !confirmed) {
+        let unmarked = |dir: &&&Utf8PathBuf| !confirmed && dir.exists() && !is_marked(dir);
+        if let Some(dir) = [&dirs.build, &dirs.target].iter().find(unmarked) {
             return refuse(format!(
                 "{dir} has no CACHEDIR.TAG of cargo's, so it was not made by cargo; if nothing in it is yours, \
                  run again with --yes"
@@ -103,17 +104,10 @@ fn other_workspace(workspace: &Workspace) -> Option<Utf8PathBuf> {
     })
 }
 
-/// The dirs of this workspace that exist and do not have cargo's mark.
-pub fn unmarked(workspace: &Workspace) -> Vec<Utf8PathBuf> {
-    let mut dirs = vec![workspace.facts.build_dir.clone(), workspace.facts.target_dir.clone()];
-    let is_marked = |dir: &Utf8PathBuf| {
-        let tag = dir.join("CACHEDIR.TAG");
-        let is_file = fs::symlink_metadata(&tag).is_ok_and(|metadata| metadata.is_file());
-        is_file && fs::read_to_string(&tag).is_ok_and(|text| text.starts_with(SIGNATURE))
-    };
-    dirs.dedup();
-    dirs.retain(|dir| dir.exists() && !is_marked(dir));
-    dirs
+fn is_marked(dir: &Utf8Path) -> bool {
+    let tag = dir.join("CACHEDIR.TAG");
+    let is_file = fs::symlink_metadata(&tag).is_ok_and(|metadata| metadata.is_file());
+    is_file && fs::read_to_string(&tag).is_ok_and(|text| text.starts_with(SIGNATURE))
 }
 
 /// `path` without links; a missing path is taken as it is.

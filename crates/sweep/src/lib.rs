@@ -14,7 +14,6 @@ mod why;
 
 pub use disk::{DiskReport, Share, Variant, Variants, disk};
 pub use execute::{Baseline, Failure, SweepReport, Verified, verify};
-pub use guard::unmarked;
 pub use live::LiveCommand;
 pub use max_size::Cost;
 pub use plan::{KindShare, Largest, Planned, ReasonShare, Skipped, SweepOptions, SweepPlan};

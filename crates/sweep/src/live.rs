@@ -86,28 +86,20 @@ impl Live {
                     (0, Some(error))
                 }
             };
-            live.planned.push(Planned {
-                command: command.to_string(),
-                because: because.clone(),
-                units,
-                error,
-            });
+            let (command, because) = (command.to_string(), because.clone());
+            live.planned.push(Planned { command, because, units, error });
         }
         live.units = UnitSet::new(shadows.iter().flatten().flat_map(|shadow| shadow.units.iter().cloned()));
-        live.add_places(workspace, dirs);
-        live
-    }
-
-    fn add_places(&mut self, workspace: &Workspace, dirs: &Dirs) {
-        for (index, unit) in self.units.iter().enumerate() {
+        for (index, unit) in live.units.iter().enumerate() {
             let profile = dirs.real(workspace, unit.profile_path());
-            let layout =
-                if unit.fingerprint_dir.file_name() == Some("fingerprint") { Layout::V2 } else { Layout::V1 };
+            let is_v2 = unit.fingerprint_dir.file_name() == Some("fingerprint");
+            let layout = if is_v2 { Layout::V2 } else { Layout::V1 };
             if let Some(id) = unit_id(&unit.id) {
-                self.places.entry(profile.clone()).or_default().insert((layout, id), index);
+                live.places.entry(profile.clone()).or_default().insert((layout, id), index);
             }
-            self.incremental.entry(profile).or_default().extend(unit.incremental.clone());
+            live.incremental.entry(profile).or_default().extend(unit.incremental.clone());
         }
+        live
     }
 
     /// Returns which needed unit one on disk is, if it is needed.

@@ -11,6 +11,7 @@ use xtask_units::inventory::{Inventory, OutputName, Owner, Sum};
 use xtask_units::{Times, Unit};
 
 use crate::decide::{Decision, Question, Stale};
+use crate::disk::{DiskUnit, sum_of};
 use crate::live::Live;
 
 /// What keeping to `max-size` costs.
@@ -64,9 +65,8 @@ impl<'a> Limit<'a> {
     /// Adds to `decision` what has to go.
     pub(crate) fn keep(&self, question: &Question<'_>, decision: &mut Decision) -> Cost {
         let total = self.inventory.total_bytes();
-        let mut freed = Sum::new(&self.inventory.links);
         let mut gone = decision.stale.iter().map(|stale| stale.item).collect::<BTreeSet<_>>();
-        gone.iter().for_each(|&item| freed.add(&self.inventory.items[item].size));
+        let mut freed = sum_of(self.inventory, &gone);
         let mut rebuilt = BTreeSet::new();
         let mut units = 0;
         let is_over = |freed: &Sum<'_>| total.saturating_sub(freed.freed) > self.max_size;
@@ -128,7 +128,7 @@ impl<'a> Limit<'a> {
             }
         }
         let on_disk = self.live.on_disk(inventory);
-        let candidate = |(disk, unit): (usize, &crate::disk::DiskUnit)| {
+        let candidate = |(disk, unit): (usize, &DiskUnit)| {
             let at = on_disk(unit).filter(|_| !question.protected[unit.profile])?;
             let needed: &Unit = self.live.units.get(at)?;
             let mut items = unit.items.iter().copied().filter(|&item| stays(item)).collect::<BTreeSet<_>>();
@@ -142,9 +142,8 @@ impl<'a> Limit<'a> {
             let sessions = folder.and_then(|folder| by_folder.get(&(unit.profile, folder.as_str())));
             let beside = uplifted.chain(sessions.into_iter().flatten().copied()).collect::<Vec<_>>();
             items.extend(beside);
-            let mut sum = Sum::new(&inventory.links);
-            items.iter().for_each(|&item| sum.add(&inventory.items[item].size));
-            Some(Candidate { disk, rebuilt: self.rebuilt(at), bytes: sum.freed, items })
+            let bytes = sum_of(inventory, &items).freed;
+            Some(Candidate { disk, rebuilt: self.rebuilt(at), bytes, items })
         };
         let candidates = decision.units.iter().enumerate().filter_map(candidate);
         candidates.filter(|candidate| candidate.bytes > 0).collect()

@@ -1,7 +1,7 @@
 //! The plan of a sweep: what goes and why, what stays that might have gone, and what is needed.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use xtask_workspace::config::Sweep;
 use xtask_workspace::{Progress, Workspace};
 
 use crate::decide::{Decision, Question, Stale, incremental};
+use crate::disk::sum_of;
 use crate::guard::{Dirs, Locks};
 use crate::live::{Live, LiveCommand};
 use crate::max_size::{self, Cost};
@@ -156,10 +157,8 @@ impl SweepOptions {
         }
         let left_alone = inventory.items.iter().filter(|item| item.left_alone);
         let left_alone = left_alone.map(|item| inventory.path(item)).collect::<HashSet<_>>();
-        let unrecognised = inventory
-            .unrecognised
-            .iter()
-            .map(|not_read| (not_read, "its layout is not known here".to_owned()));
+        let unknown_layout = |not_read| (not_read, "its layout is not known here".to_owned());
+        let unrecognised = inventory.unrecognised.iter().map(unknown_layout);
         // Anything in an unreadable folder may belong to something beside it. A single item only concerns its own unit.
         let unreadable = inventory.unreadable.iter().filter(|not_read| !left_alone.contains(&not_read.path));
         let unreadable = unreadable.map(|not_read| {
@@ -173,10 +172,9 @@ impl SweepOptions {
         }
         let is_protected = inventory.profiles.iter().map(|profile| protected.contains_key(&profile.label()));
         let is_protected = is_protected.collect::<Vec<_>>();
-        let mut skipped = self.skipped(&inventory, &protected, &live);
+        let mut skipped = self.skipped(&inventory, &live, &protected);
         let mut incomplete = !live.unknown.is_empty() || !inventory.unrecognised.is_empty();
-        let wanted = live.incremental.values().flatten().cloned().collect();
-        let names = incremental::names(workspace, wanted, self.jobs);
+        let names = incremental::names(workspace, &inventory, &live, self.jobs);
         if let Err(error) = &names {
             skipped.push(Skipped { what: "incremental".to_owned(), why: format!("{error:#}") });
             incomplete = true;
@@ -227,17 +225,9 @@ impl SweepOptions {
     }
 
     /// What is left alone, and why.
-    fn skipped(
-        &self,
-        inventory: &Inventory,
-        protected: &BTreeMap<String, String>,
-        live: &Live,
-    ) -> Vec<Skipped> {
-        let labels = inventory.profiles.iter().map(|profile| profile.label()).collect::<BTreeSet<_>>();
-        let is_said = |(label, why): &(&String, &String)| {
-            labels.contains(*label) && !self.apart.values().any(|apart| apart == *why)
-        };
-        let said = protected.iter().filter(is_said).collect::<Vec<_>>();
+    fn skipped(&self, inventory: &Inventory, live: &Live, kept: &BTreeMap<String, String>) -> Vec<Skipped> {
+        let is_said = |(_, why): &(&String, &String)| !self.apart.values().any(|apart| apart == *why);
+        let said = kept.iter().filter(is_said).collect::<Vec<_>>();
         let profiles =
             said.iter().map(|(label, why)| Skipped { what: format!("profile {label}"), why: (*why).clone() });
         let unknown =
@@ -290,27 +280,21 @@ impl SweepPlan {
         }
         reasons.retain(|share| share.bytes > 0 || share.units > 0);
         reasons.sort_by(|a, b| (b.bytes, b.units, &a.why).cmp(&(a.bytes, a.units, &b.why)));
-        let mut recent = Sum::new(&inventory.links);
-        for &item in decision.recent.iter().flat_map(|&unit| &decision.units[unit].items) {
-            recent.add(&inventory.items[item].size);
-        }
+        let recent = decision.recent.iter().flat_map(|&unit| &decision.units[unit].items);
+        let recent_bytes = sum_of(inventory, recent).bytes;
         let kinds = kinds.into_iter();
         let share = |(kind, (total_bytes, stale_bytes))| KindShare { kind, total_bytes, stale_bytes };
         let mut kinds = kinds.map(share).collect::<Vec<_>>();
         kinds.sort_by_key(|share| Reverse((share.stale_bytes, share.total_bytes)));
-        let mut sized = decision
-            .stale
-            .iter()
-            .map(|stale| (inventory.bytes(&inventory.items[stale.item]), stale))
-            .collect::<Vec<_>>();
-        sized.sort_unstable_by_key(|(bytes, stale)| (Reverse(*bytes), stale.item));
-        let largest = |&(bytes, stale): &(u64, &Stale)| Largest {
-            path: inventory.path(&inventory.items[stale.item]),
-            bytes,
-            why: decision.reasons[stale.reason].clone(),
+        let mut sized = decision.stale.clone();
+        sized.sort_by_cached_key(|stale| Reverse(inventory.bytes(&inventory.items[stale.item])));
+        let largest = |stale: &Stale| {
+            let item = &inventory.items[stale.item];
+            let why = decision.reasons[stale.reason].clone();
+            Largest { path: inventory.path(item), bytes: inventory.bytes(item), why }
         };
         let largest = sized.iter().take(LARGEST).map(largest).collect();
-        (self.total_bytes, self.stale_bytes, self.recent_bytes) = (all.bytes, stale.freed, recent.bytes);
+        (self.total_bytes, self.stale_bytes, self.recent_bytes) = (all.bytes, stale.freed, recent_bytes);
         (self.kinds, self.reasons, self.largest) = (kinds, reasons, largest);
     }
 }

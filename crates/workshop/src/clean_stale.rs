@@ -1,7 +1,6 @@
 //! `cargo xtask clean-stale`: removes what nothing needs.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
 use anstyle::AnsiColor;
@@ -9,7 +8,7 @@ use anyhow::Result;
 use clap::ArgMatches;
 use xtask_suite::program::{Context, Ended, bytes, count, seconds};
 use xtask_suite::{Exit, Shell};
-use xtask_sweep::{Cost, LiveCommand, Skipped, SweepOptions, SweepPlan, SweepReport, unmarked, verify};
+use xtask_sweep::{Cost, Failure, LiveCommand, Skipped, SweepOptions, SweepPlan, SweepReport, verify};
 use xtask_tiers::build_commands;
 use xtask_units::{cores, now_ms, whole_milliseconds};
 use xtask_workspace::CargoCommand;
@@ -42,7 +41,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
         apart,
         policy,
         exe: context.exe.clone(),
-        confirmed: arguments.get_flag("yes") || confirmed(context)?,
+        confirmed: arguments.get_flag("yes"),
         now_ms,
         jobs: cores(),
     };
@@ -55,10 +54,8 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
     let baseline = arguments.get_flag("verify").then(|| plan.baseline(workspace));
     let mut report = plan.execute(shell);
     xtask_units::forget_plans(workspace);
-    let signal = match &baseline {
-        Some(baseline) => verify(workspace, &commands, baseline, &mut report, shell)?,
-        None => None,
-    };
+    let verified = baseline.map(|baseline| verify(workspace, &commands, &baseline, &mut report, shell));
+    let signal = verified.transpose()?.flatten();
     show_report(shell, &report)?;
     Ok(Ended::new(Exit::from_success(report.success()), signal))
 }
@@ -96,25 +93,8 @@ fn needed(context: &Context, policy: &Sweep, since_ms: u64) -> Result<Vec<LiveCo
     Ok(commands)
 }
 
-/// Asks, on a terminal, whether a dir that cargo has not marked is cargo's.
-fn confirmed(context: &Context) -> Result<bool> {
-    let dirs = unmarked(&context.workspace);
-    let Some(dir) = dirs.first() else { return Ok(true) };
-    let mut stderr = std::io::stderr();
-    if !std::io::stdin().is_terminal() || !stderr.is_terminal() {
-        return Ok(false);
-    }
-    write!(stderr, "{dir} has no CACHEDIR.TAG of cargo's. Is everything in it cargo's? [y/N] ")?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
-}
-
 fn show_plan(shell: &Shell, plan: &SweepPlan) -> Result<()> {
-    if !plan.kinds.is_empty() {
-        shell.result(&format!("{:<20} {:>12} {:>12}", "", "there", "stale"));
-    }
+    shell.result(&format!("{:<20} {:>12} {:>12}", "", "there", "stale"));
     for share in &plan.kinds {
         let (total, stale) = (bytes(share.total_bytes), bytes(share.stale_bytes));
         shell.result(&format!("{:<20} {total:>12} {stale:>12}", share.kind.name()));
@@ -163,13 +143,17 @@ fn show_reasons(shell: &Shell, plan: &SweepPlan, most: usize) {
     }
 }
 
+/// The first of a list, a line each.
+fn list<T>(things: &[T], show: impl Fn(&str), line: impl Fn(&T) -> String, what: &str) {
+    things.iter().take(LISTED).for_each(|thing| show(&line(thing)));
+    if things.len() > LISTED {
+        show(&format!("{} more {what} (--json lists all)", things.len() - LISTED));
+    }
+}
+
 fn show_left_alone(shell: &Shell, skipped: &[Skipped]) {
-    for skipped in skipped.iter().take(LISTED) {
-        shell.note(&format!("left alone: {}: {}", skipped.what, skipped.why));
-    }
-    if skipped.len() > LISTED {
-        shell.note(&format!("{} more left alone (--json lists all)", skipped.len() - LISTED));
-    }
+    let line = |Skipped { what, why }: &Skipped| format!("left alone: {what}: {why}");
+    list(skipped, |line| shell.note(line), line, "left alone");
 }
 
 fn show_cost(shell: &Shell, cost: Option<&Cost>) {
@@ -191,13 +175,8 @@ fn show_cost(shell: &Shell, cost: Option<&Cost>) {
 
 fn show_report(shell: &Shell, report: &SweepReport) -> Result<()> {
     show_left_alone(shell, &report.skipped);
-    for failure in report.errors.iter().take(LISTED) {
-        shell.warning(&format!("failed to remove {}: {}", failure.path.display(), failure.error));
-    }
-    if report.errors.len() > LISTED {
-        let more = report.errors.len() - LISTED;
-        shell.warning(&format!("{more} more could not be removed (--json lists all)"));
-    }
+    let line = |failure: &Failure| format!("failed to remove {}: {}", failure.path.display(), failure.error);
+    list(&report.errors, |line| shell.warning(line), line, "could not be removed");
     show_cost(shell, report.max_size.as_ref());
     let mut parts = vec![
         format!("{} freed, {} left", bytes(report.freed_bytes), bytes(report.left_bytes)),

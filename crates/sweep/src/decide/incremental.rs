@@ -14,18 +14,23 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustc_stable_hash::FromStableHash;
 use rustc_stable_hash::hashers::{SipHasher128Hash, StableSipHasher128};
 use xtask_files::{Durability, remove_dir, write_atomic};
-use xtask_units::inventory::{Owner, incremental_crate};
+use xtask_units::inventory::{Inventory, Owner, incremental_crate};
 use xtask_units::{Incremental, parallel, scratch_dir};
 use xtask_workspace::{Workspace, digest};
 
 use super::not_units::Crates;
 use super::{Decision, Question};
+use crate::live::Live;
 
 /// The incremental folder of each needed unit that has one.
 pub(crate) type Names = BTreeMap<Incremental, String>;
 
-/// The folders of `wanted`. Fails where a compiler could not be asked.
-pub(crate) fn names(workspace: &Workspace, wanted: BTreeSet<Incremental>, jobs: usize) -> Result<Names> {
+/// The folders of the needed units, if any such folder is on disk. Fails where a compiler could not be asked.
+pub(crate) fn names(workspace: &Workspace, inventory: &Inventory, live: &Live, jobs: usize) -> Result<Names> {
+    if !inventory.items.iter().any(|item| matches!(item.owner, Owner::Incremental { .. })) {
+        return Ok(Names::new());
+    }
+    let wanted = live.incremental.values().flatten().cloned().collect::<BTreeSet<_>>();
     let mut kinds = BTreeSet::new();
     let (samples, others): (Vec<_>, Vec<_>) = wanted
         .into_iter()

@@ -20,11 +20,9 @@ use super::{Decision, Question, Stale};
 /// The profiles and names of crates.
 pub(super) type Crates = HashSet<(usize, String)>;
 
-/// The ending of the objects that a compiler links at its end.
-const OBJECT: &str = ".rcgu.o";
-
 /// Why the leftovers of a killed compiler go.
 const KILLED: &str = "left by a compiler that was killed";
+const DOCS: &str = "documentation that no tier makes";
 
 /// The files of one unit, or of one crate without an id, in a profile.
 struct Pile {
@@ -98,7 +96,6 @@ impl Question<'_> {
             }
         }
         for (index, path) in dep_infos {
-            let reason = gone.get(&path).copied();
             // What it describes may be gone already; a needed one is among the needed files.
             let orphan = || {
                 let item = &self.inventory.items[index];
@@ -108,13 +105,13 @@ impl Question<'_> {
                     && !self.is_recent(item.modified_ms)
                     && !is_of(kept, item)
             };
-            let reason =
-                reason.or_else(|| orphan().then(|| decision.reason("describes an artifact that is gone")));
+            let why = "describes an artifact that is gone";
+            let reason = gone.get(&path).copied().or_else(|| orphan().then(|| decision.reason(why)));
             decision.stale.extend(reason.map(|reason| Stale { item: index, reason }));
         }
     }
 
-    /// Files of the compiler's that carry no unit id.
+    /// Files of compilers without a unit id in their names.
     pub(super) fn crates_without_id(&self, kept: &Crates, decision: &mut Decision) {
         let mut dep_infos = BTreeMap::<PathBuf, Vec<String>>::new();
         for (index, item) in self.of(&Owner::Crate) {
@@ -207,13 +204,13 @@ impl Question<'_> {
                 ItemKind::Package => old(self.policy.package).then_some("packaged long ago"),
                 ItemKind::Timings => old(self.policy.timings).then_some("timings of long ago"),
                 ItemKind::Doc if self.live.documentation_unknown || item.name == ".lock" => None,
-                ItemKind::Doc if needs_docs => {
-                    let of_crate = item.is_folder && self.inventory.path(item).join("index.html").is_file();
-                    (of_crate && !self.is_live_file(item) && old(self.policy.doc))
-                        .then_some("documentation that no tier makes")
+                ItemKind::Doc if !needs_docs => {
+                    (!self.is_younger(newest_doc, self.policy.doc)).then_some(DOCS)
                 }
-                ItemKind::Doc => (!self.is_younger(newest_doc, self.policy.doc))
-                    .then_some("documentation that no tier makes"),
+                ItemKind::Doc if self.is_live_file(item) || !old(self.policy.doc) => None,
+                ItemKind::Doc => {
+                    (item.is_folder && self.inventory.path(item).join("index.html").is_file()).then_some(DOCS)
+                }
                 _ => None,
             };
             if let Some(why) = why {
@@ -223,12 +220,12 @@ impl Question<'_> {
     }
 
     /// `lib.<codegen unit>.rcgu.dwo` beside a needed `lib.d`.
-    pub(super) fn is_part_of_live(&self, item: &Item) -> bool {
+    fn is_part_of_live(&self, item: &Item) -> bool {
         (item.kind == ItemKind::Dwo || is_object(item))
             && self.is_needed(&dep_info_of(&self.inventory.path(item)))
     }
 
-    pub(super) fn is_live_file(&self, item: &Item) -> bool {
+    fn is_live_file(&self, item: &Item) -> bool {
         self.is_needed(&self.inventory.path(item))
     }
 
@@ -242,13 +239,14 @@ fn is_dep_info(item: &Item) -> bool {
     Path::new(&item.name).extension().is_some_and(|extension| extension == "d")
 }
 
-/// Whether it says that other files are cargo's: it has to outlive them, for a sweep after a kill.
+/// Whether it proves that other files are cargo's: it has to outlive them, for a sweep after a kill.
 pub(crate) fn goes_last(item: &Item) -> bool {
     item.kind == ItemKind::Fingerprint || (item.owner != Owner::None && is_dep_info(item))
 }
 
-pub(super) fn is_object(item: &Item) -> bool {
-    item.name.to_str().is_some_and(|name| name.ends_with(OBJECT))
+/// Whether it is an object that a compiler links at its end.
+fn is_object(item: &Item) -> bool {
+    item.name.to_str().is_some_and(|name| name.ends_with(".rcgu.o"))
 }
 
 /// The name of a file that an artifact may have, or of a folder.
@@ -260,17 +258,15 @@ fn is_of(kept: &Crates, item: &Item) -> bool {
     let (Some(profile), Some(name)) = (item.profile, item.name.to_str()) else { return false };
     let stem = name.split('.').next().unwrap_or(name);
     // A library `x` is `libx.so`, and a crate may be called `libx`.
-    [Some(stem), stem.strip_prefix("lib")]
-        .into_iter()
-        .flatten()
-        .any(|stem| kept.contains(&(profile, crate_name(stem))))
+    let is_kept = |stem: &str| kept.contains(&(profile, crate_name(stem)));
+    is_kept(stem) || stem.strip_prefix("lib").is_some_and(is_kept)
 }
 
 fn crate_name(target: &str) -> String {
     target.replace('-', "_")
 }
 
-/// Where the dep-info of an artifact may lie: rustc's in `deps` is named by the crate, cargo's beside a final artifact
+/// Where the dep-info of an artifact may be: rustc's in `deps` is named by the crate, cargo's beside a final artifact
 /// by the artifact, whose debug info is named by the crate (`my_app.pdb` of `my-app.exe`).
 fn dep_infos_of(artifact: &Path) -> [PathBuf; 3] {
     let name = artifact.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -279,8 +275,8 @@ fn dep_infos_of(artifact: &Path) -> [PathBuf; 3] {
     [stem, crate_of_library, &stem.replace('_', "-")].map(|stem| artifact.with_file_name(format!("{stem}.d")))
 }
 
-/// Where the dep-info of an artifact lies.
-pub(super) fn dep_info_of(artifact: &Path) -> PathBuf {
+/// Where the dep-info of an artifact is.
+fn dep_info_of(artifact: &Path) -> PathBuf {
     let [first, second, third] = dep_infos_of(artifact);
     [second, third].into_iter().find(|path| !first.exists() && path.exists()).unwrap_or(first)
 }

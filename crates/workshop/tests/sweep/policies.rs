@@ -26,7 +26,7 @@ fn what_was_built_lately_stays_with_what_it_was_built_from() {
     assert!(flags("--cfg older") && !flags("`--cfg old`"), "{plan:#}");
     assert!(number(&plan, "recent_units") >= 3 && number(&plan, "recent_bytes") > 0, "{plan:#}");
     let outcome = small.place.suite(&["clean-stale"]).expect_code(0);
-    assert!(outcome.stderr.contains("stay because they were built lately"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("stay because they were built recently"), "{}", outcome.stderr);
     let outcome = small.run("RUSTFLAGS='--cfg old' cargo build");
     assert!(!outcome.stderr.contains("Compiling"), "{}", outcome.stderr);
     assert!(removed(&small, &["--grace", "0"]) >= 3);
@@ -172,10 +172,7 @@ fn a_size_that_must_not_be_exceeded_takes_the_cheapest_needed_units() {
     small.place.suite(&["test-fast"]).expect_code(0);
     let left = number(&small.place.sweep(&[], 0), "left_bytes");
     let most = left / 2;
-    small.place.sweep(&["--dry-run", "--save", "target/plan.json"], 0);
     small.write("xtask.toml", &format!("{toml}max-size = \"{} kB\"\n", most / 1000));
-    let applied = small.place.sweep(&["--apply", "target/plan.json"], 0);
-    assert_eq!(number(&applied["max_size"], "units"), 0, "the plan named none: {applied:#}");
     let plan = small.place.sweep(&["--dry-run"], 0);
     let cost = &plan["max_size"];
     assert!(number(cost, "units") > 0 && number(cost, "left_bytes") <= most, "{cost:#}");

@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use xtask_testkit::Outcome;
 
 use crate::files::files;
-use crate::support::{EXE, FEW_TIERS, Small, number};
+use crate::support::{FEW_TIERS, Small, number};
 
 /// Asks for a sweep, and checks that it is refused as wrong usage and changes nothing in `dir`.
 fn refused(small: &Small, dir: &Utf8Path, words: &str) -> Outcome {
@@ -71,30 +71,12 @@ fn a_dir_that_cargo_did_not_mark_needs_a_yes() {
     assert!(small.root().join("target/notes.txt").exists());
 }
 
-/// On a terminal it is asked, and everything but a yes is a no.
-#[test]
-fn a_dir_that_cargo_did_not_mark_is_asked_about_on_a_terminal() {
-    let small = Small::new("asked", FEW_TIERS);
-    small.write("target/notes.txt", "mine");
-    small.run("RUSTFLAGS='--cfg old' cargo build");
-    let answer = |answer: &str| {
-        let line = format!("printf '{answer}\\n' | script -qec '{EXE} clean-stale --color never' /dev/null");
-        small.place.shell(&line)
-    };
-    let no = answer("");
-    assert!(no.code == Some(2) && no.stdout.contains("Is everything in it cargo's? [y/N]"), "{no:?}");
-    assert!(small.root().join("target/debug/app").exists());
-    let yes = answer("y").expect_code(0);
-    assert!(yes.stdout.contains("clean-stale ok"), "{yes:?}");
-    assert!(!small.root().join("target/debug/app").exists());
-}
-
 #[test]
 fn the_workspace_itself_is_no_target_dir() {
     let mut small = Small::new("itself", FEW_TIERS);
     small.place.set("CARGO_TARGET_DIR", ".");
     small.run("cargo build");
-    refused(&small, small.root(), "is the workspace itself");
+    refused(&small, small.root(), "contains the workspace");
 }
 
 #[test]

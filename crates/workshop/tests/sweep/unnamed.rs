@@ -96,7 +96,7 @@ fn what_lies_where_the_build_dir_was_goes() {
     small.build_all();
     let swept = small.place.sweep(&["--dry-run"], 0);
     let why = texts(&swept, "reasons", "why");
-    assert!(why.contains(&"cargo's build dir lies elsewhere now".to_owned()), "{why:?}");
+    assert!(why.contains(&"cargo's build dir is elsewhere now".to_owned()), "{why:?}");
     // A dir in the other one counts once; the suite's own state has grown since.
     let (counted, there) = (number(&swept, "total_bytes"), small.disk_usage("target"));
     assert!(counted <= there && counted + 1_000_000 > there, "{counted} of {there}");
