@@ -42,7 +42,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// The store of this user; `None` where it is turned off, or where the key cannot be told.
+    /// The store of this user; `None` if it is turned off, or the key cannot be computed.
     pub(crate) fn open(place: &Place, environment: &Environment) -> Option<Self> {
         let root = root(environment)?;
         let covered = covered(place)?;
@@ -52,7 +52,7 @@ impl Store {
         Some(Self { root, entry, covered, launcher })
     }
 
-    /// Copies the program to `binary`, and returns its sources here; `None` where there is no entry that can be trusted.
+    /// Copies the program to `binary`, and returns its sources here; `None` if there is no entry that can be trusted.
     pub(crate) fn take(&self, binary: &Path) -> Option<Vec<PathBuf>> {
         let is_private = |path| fs::symlink_metadata(path).ok().filter(|found| self.is_private(found));
         if !is_private(&self.root)?.is_dir() || !is_private(&self.entry)?.is_file() {
@@ -125,7 +125,7 @@ impl Store {
     }
 }
 
-/// The folder of the store; `None` where it is turned off, or nobody knows where the user's cache is.
+/// The folder of the store; `None` if it is turned off, or the user's cache folder is unknown.
 fn root(environment: &Environment) -> Option<PathBuf> {
     let variable = |name| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if environment.get("XTASK_STORE").is_some() {
@@ -219,7 +219,7 @@ pub(crate) fn relevant_settings(text: &str) -> String {
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if line.starts_with('[') {
             table = line.split('#').next().unwrap_or_default().trim_end();
-            // Anything else may be a line of an array, which counts as it is.
+            // Anything else may be a line of an array, which counts too.
             if table.ends_with(']')
                 && table[1..table.len() - 1].chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
             {
@@ -248,8 +248,8 @@ pub(crate) fn knows_its_path(source: &str) -> bool {
     variables.iter().any(|name| paths.iter().any(|path| name.starts_with(path)))
 }
 
-/// Puts a program, an entry or a stamp in its place, whole or not at all. Never through the file that is there: cargo links
-/// a program to others. Only the user may write it, and anybody run it.
+/// Puts a program, an entry or a stamp in its place, whole or not at all. Never through an existing file: cargo links a
+/// program to others. Only the user may write it, and anybody run it.
 pub(crate) fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
     let making = path.with_extension(format!("{}.tmp", process::id()));
