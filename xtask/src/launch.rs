@@ -22,7 +22,7 @@ const EXIT_ENVIRONMENT: u8 = 3;
 /// All that the launcher does: its exit code is the suite's, or says that the suite could not be started.
 pub(crate) fn run() -> ExitCode {
     launch().unwrap_or_else(|problem| {
-        // With stderr closed there is nobody left to tell; the exit code still says it.
+        // If stderr is closed, the exit code still says it.
         let _ = writeln!(io::stderr(), "xtask: {problem}");
         ExitCode::from(EXIT_ENVIRONMENT)
     })

@@ -42,7 +42,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// The store of this user; `None` where it is turned off, or where the key cannot be told.
+    /// The store of this user; `None` if it is turned off, or the key cannot be computed.
     pub(crate) fn open(place: &Place, environment: &Environment) -> Option<Self> {
         let root = root(environment)?;
         let covered = covered(place)?;
@@ -120,7 +120,7 @@ impl Store {
     }
 }
 
-/// The folder of the store; `None` where it is turned off, or nobody knows where the user's cache is.
+/// The folder of the store; `None` if it is turned off, or the user's cache folder is unknown.
 fn root(environment: &Environment) -> Option<PathBuf> {
     let variable = |name| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if environment.get("XTASK_STORE").is_some() {
@@ -218,7 +218,7 @@ pub(crate) fn relevant_settings(text: &str, triples: &[&str]) -> String {
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if line.starts_with('[') {
             table = line.split('#').next().unwrap_or_default().trim_end();
-            // Anything else may be a line of an array, which counts as it is.
+            // Anything else may be a line of an array, which counts too.
             if table.ends_with(']')
                 && table[1..table.len() - 1].chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
             {
@@ -242,8 +242,8 @@ pub(crate) fn relevant_settings(text: &str, triples: &[&str]) -> String {
     kept
 }
 
-/// Puts a program, an entry or a stamp in its place, whole or not at all. Never through the file that is there: cargo links
-/// a program to others. Only the user may write it, and anybody run it.
+/// Puts a program, an entry or a stamp in its place, whole or not at all. Never through an existing file: cargo links a
+/// program to others. Only the user may write it, and anybody run it.
 pub(crate) fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
     // Two containers may share the folder, and the process id.

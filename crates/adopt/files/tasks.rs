@@ -2,7 +2,7 @@
 //!
 //! This folder is yours. Bringing the suite up to date (`adopt --update`) leaves it alone.
 //!
-//! A task that prints the names of the members would stand in the list below as:
+//! A task that prints the names of the members is this entry in the list below:
 //!
 //! ```text
 //! Task::new(Command::new("members").about("List the members"), |context, _matches| {

@@ -1,4 +1,4 @@
-//! Puts the suite into somebody else's workspace, keeps it up to date there, and takes it out again.
+//! Puts the suite into another workspace, keeps it up to date there, and takes it out again.
 //!
 //! What an adopted copy can do is always here: say what was adopted, take it back, and observe what does not build.
 //! Adopting and updating need a clone of the suite. They are behind the feature `put`, whose sources are not copied.

@@ -136,7 +136,7 @@ fn free_place(host: &Host, existing: Existing) -> Result<&'static str> {
     Ok(other)
 }
 
-/// A plan in the making.
+/// A plan under construction.
 struct Planner<'a> {
     host: &'a Host,
     environment: &'a Environment,
@@ -185,8 +185,9 @@ impl Planner<'_> {
             if !is_of(adopted, &launcher::own_files(source, self.launcher, how)?, self.launcher) {
                 let Adopted { version, how, .. } = adopted;
                 let how = how.describe();
-                self.notes
-                    .push(format!("xtask-suite {version} is there, {how}; --update makes it this clone's"));
+                self.notes.push(format!(
+                    "xtask-suite {version} is there, {how}; --update replaces it by this clone's"
+                ));
             }
             return Ok(adopted.how.clone());
         }

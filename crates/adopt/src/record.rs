@@ -165,7 +165,7 @@ pub fn find_adopted(root: &Utf8Path) -> Result<Option<(&'static str, Adopted)>> 
     Ok(None)
 }
 
-/// The text of `path` below `root`; `None` where there is none. Fails as wrong usage where it is not UTF-8.
+/// The text of `path` below `root`; `None` if there is no file. Fails as wrong usage if it is not UTF-8.
 pub(crate) fn read_text(root: &Utf8Path, path: &Utf8Path) -> Result<Option<String>> {
     let path = root.join(path);
     match std::fs::read(&path) {
@@ -187,7 +187,7 @@ pub fn plan_undo(root: &Utf8Path, launcher: &str, adopted: &Adopted) -> Result<U
     let record = Reversal::Created { path: record, digest: written, inverses: Vec::new() };
     let mut reversals = adopted.undo.iter().rev().cloned().chain([record]).collect::<Vec<_>>();
     let mut plan = xtask_edit::plan_undo(root, &reversals)?;
-    // It stays as long as a file that was there before could not be taken back.
+    // The record stays as long as a file that existed before cannot be taken back.
     let was_there = |path: &Utf8Path| {
         let made = |reversal: &Reversal| matches!(reversal, Reversal::Created { .. });
         reversals.iter().any(|reversal| reversal.path() == path && !made(reversal))
@@ -218,15 +218,14 @@ fn files_below(root: &Utf8Path, dir: &Utf8Path, files: &mut Vec<Utf8PathBuf>) {
     }
 }
 
-/// Removes the target dir that `cargo xtask` made inside of the suite's folder, if it was called there: it belongs to
-/// nobody else, and would keep the folder.
+/// Removes the target dir that cargo made in the suite's folder, if it was called there: it would keep the folder.
 pub fn remove_target_dir(root: &Utf8Path, launcher: &str) -> Result<()> {
     let target = root.join(launcher).join("suite/target");
     // Cargo's mark: the folder is a cache.
     if target.join("CACHEDIR.TAG").is_file() { xtask_files::remove_dir(&target) } else { Ok(()) }
 }
 
-/// Fails where cargo cannot read the workspace, or still sees the launcher in it.
+/// Fails if cargo cannot read the workspace, or still sees the launcher in it.
 pub fn without_launcher(root: &Utf8Path, launcher: &str, environment: &Environment) -> Result<()> {
     if Outline::of(root, environment)?.facts.launcher().is_some_and(|found| found.name == launcher) {
         bail!("cargo would still see the member `{launcher}`");

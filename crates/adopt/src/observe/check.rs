@@ -166,7 +166,8 @@ fn failures(facts: &Facts, members: &[&LocalPackage], record: &Record) -> Vec<Fa
         let target = FailedTarget { package: package.clone(), kind, name: None, unit_tests: false };
         seen.push(Failure { target, why: format!("`{package}`: its build script failed") });
     }
-    let mut found = Vec::new();
+    // What failed itself comes first: its reason is the one to tell.
+    let (mut found, mut not_begun) = (Vec::new(), Vec::new());
     for member in members {
         let own = seen.iter().filter(|failure| failure.target.package == member.name).collect::<Vec<_>>();
         found.extend(own.iter().copied().cloned());
@@ -179,8 +180,9 @@ fn failures(facts: &Facts, members: &[&LocalPackage], record: &Record) -> Vec<Fa
         let new = never_begun(member, record).into_iter();
         let new = new.filter(|target| own.iter().all(|failure| failure.target != *target));
         let why = format!("not built, since this failed: {cause}");
-        found.extend(new.map(|target| Failure { target, why: why.clone() }));
+        not_begun.extend(new.map(|target| Failure { target, why: why.clone() }));
     }
+    found.extend(not_begun);
     found
 }
 

@@ -74,14 +74,10 @@ impl Host {
 /// serves old and new cargos at once, it is the second.
 fn config_path(root: &Utf8Path) -> Utf8PathBuf {
     let [old, new] = ["config", "config.toml"].map(|name| Utf8Path::new(".cargo").join(name));
-    match root.join(&old).symlink_metadata() {
-        Ok(metadata) if metadata.is_symlink() => {
-            let same = root.join(&old).canonicalize_utf8().ok() == root.join(&new).canonicalize_utf8().ok();
-            if same { new } else { old }
-        }
-        Ok(_) => old,
-        Err(_) => new,
-    }
+    let real = |path: &Utf8Path| root.join(path).canonicalize_utf8().ok();
+    let is_there = root.join(&old).symlink_metadata().is_ok();
+    let is_link_to_new = root.join(&old).is_symlink() && real(&old) == real(&new);
+    if is_there && !is_link_to_new { old } else { new }
 }
 
 /// The TOML of a file, which may not exist. Fails as wrong usage with the place of a mistake.

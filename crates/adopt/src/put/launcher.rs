@@ -7,15 +7,16 @@ use toml_edit::Value;
 use xtask_files::{Durability, write_atomic};
 use xtask_workspace::{CargoCommand, Environment};
 
-use super::source::{Files, Source};
+use super::source::{Files, Source, collect};
 use crate::record::How;
 
-/// The launcher's version: it stands in the workspace's lock file.
+/// The launcher's version, which is in the workspace's lock file.
 pub(crate) const LAUNCHER_VERSION: &str = "0.1.0";
 
 /// The files that are the suite's, relative to the launcher's folder. `--update` replaces them.
 pub(crate) fn own_files(source: &Source, launcher: &str, how: &How) -> Result<Files> {
-    let mut files = source.launcher()?;
+    let mut files = Files::new();
+    collect(&source.root.join("xtask"), Utf8Path::new("src"), &mut files)?;
     let suite = match how {
         How::Vendored { .. } => source.suite()?,
         How::Path { path } => source.without_copy(|name| {

@@ -38,7 +38,7 @@ pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<
                 continue;
             }
             match std::fs::read_to_string(path.join("Cargo.toml")) {
-                // A copy that `cargo vendor` made is used where it lies, never worked in.
+                // Nobody works in a copy that `cargo vendor` made.
                 Ok(_) if path.join(".cargo-checksum.json").exists() => {}
                 Ok(text) if is_on_its_own(&text) => {
                     found.extend(path.strip_prefix(root).map(Utf8Path::to_owned));

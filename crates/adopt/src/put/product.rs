@@ -55,7 +55,7 @@ fn product(text: &str) -> String {
         if lines.by_ref().find(is_last).is_some_and(|line| line.trim_end() == TESTS) {
             lines.by_ref().for_each(drop);
         }
-        // The empty line before the item goes with it.
+        // The empty line before the item is left out too.
         if kept.ends_with("\n\n") {
             kept.pop();
         }

@@ -19,7 +19,7 @@ pub(crate) type Files = BTreeMap<Utf8PathBuf, Vec<u8>>;
 pub struct Source {
     /// Its root folder.
     pub root: Utf8PathBuf,
-    /// Where it can be had: its remote without a password, or the address in its manifest.
+    /// Its remote without a password, or the address in its manifest.
     pub url: String,
     /// The commit that is checked out; `None` without git.
     pub revision: Option<String>,
@@ -27,18 +27,18 @@ pub struct Source {
     pub edited: bool,
 }
 
-/// What of the clone is copied, for git's question whether that was edited.
+/// What is copied from the clone; git is asked whether it was edited.
 const COPIED: [&str; 4] = ["crates", "xtask", "Cargo.toml", "Cargo.lock"];
 
 impl Source {
-    /// The clone whose `cargo xtask` started this program. A workspace that has adopted the suite is none: what
-    /// it has is a copy, and was perhaps changed.
+    /// The clone whose `cargo xtask` started this program. A workspace that has adopted the suite is not one: what
+    /// it has is a copy, which may have been changed.
     pub fn find(environment: &Environment) -> Result<Self> {
         let is_clone = |root: &Utf8Path| {
             root.join("crates/suite/Cargo.toml").is_file() && root.join("xtask/src/main.rs").is_file()
         };
         // Not from `environment`, which is the user's own: the launcher sets it for this program alone. Without the
-        // launcher, this program lies in the clone's target dir.
+        // launcher, this program is in the clone's target dir.
         let started_by = Environment::current().get("XTASK_SUITE_ROOT").map(Utf8PathBuf::from);
         let root = started_by.unwrap_or_else(|| {
             let exe = std::env::current_exe().ok().and_then(|exe| Utf8PathBuf::from_path_buf(exe).ok());
@@ -59,7 +59,7 @@ impl Source {
             let output = git.output().ok().filter(|output| output.status.success())?;
             Some(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
         };
-        // The clone's own repository, not one that it merely lies in.
+        // The clone's own repository, not one around it.
         let own = git(&["rev-parse", "--show-toplevel"]).is_some_and(|top| Utf8Path::new(&top) == root);
         let revision = git(&["rev-parse", "HEAD"]).filter(|_| own);
         let status = git(&[&["status", "--porcelain", "--"][..], &COPIED].concat()).filter(|_| own);
@@ -68,14 +68,7 @@ impl Source {
         Ok(Self { root, url, revision, edited: status.is_some_and(|lines| !lines.is_empty()) })
     }
 
-    /// The launcher's sources, relative to its package.
-    pub fn launcher(&self) -> Result<Files> {
-        let mut files = Files::new();
-        collect(&self.root.join("xtask"), Utf8Path::new("src"), &mut files)?;
-        Ok(files)
-    }
-
-    /// The suite as a workspace of its own, relative to its root, but for its lock file: the crates without their
+    /// The suite as a workspace of its own, relative to its root, without its lock file: the crates without their
     /// tests and what only tests need, and the package at `tasks`, which has the binary.
     pub fn suite(&self) -> Result<Files> {
         let mut files = Files::new();
@@ -167,7 +160,7 @@ fn public_url(url: &str) -> Option<String> {
 }
 
 /// Adds the files below `dir` of `base`, without what editors leave. Fails for a link.
-fn collect(base: &Utf8Path, dir: &Utf8Path, files: &mut Files) -> Result<()> {
+pub(super) fn collect(base: &Utf8Path, dir: &Utf8Path, files: &mut Files) -> Result<()> {
     let is_wanted =
         |path: &Utf8Path| !path.as_str().ends_with('~') && !path.iter().any(|name| name.starts_with('.'));
     if let Some(Node::Folder(found)) = Node::read(&base.join(dir))? {

@@ -131,7 +131,8 @@ fn show(plan: &AdoptPlan, costs: Option<&Costs>, dry_run: bool, shell: &Shell) -
         ));
     }
     if matches!(how, How::Path { .. }) {
-        shell.note("the suite is built from a clone on this machine: nobody else's `cargo xtask` works");
+        shell
+            .note("the suite is built from a clone on this machine: `cargo xtask` works on no other machine");
     }
     shell.result(&format!("next: cd {} && cargo xtask test-fast", shell_quote(root.as_str())));
     Ok(())

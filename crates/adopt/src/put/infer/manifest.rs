@@ -6,7 +6,7 @@ use toml_edit::{Document, Item, TableLike};
 
 use super::read;
 
-/// A manifest, or a configuration file of cargo's or nextest's. One that cannot be read is as an empty one.
+/// A manifest, or a configuration file of cargo's. One that cannot be read counts as empty.
 pub(super) struct Manifest {
     document: Option<Document<String>>,
     /// Its path, relative to the workspace root.
@@ -19,9 +19,9 @@ pub(super) struct Dependency<'a> {
     pub(super) key: &'a str,
     /// The package's name.
     pub(super) package: &'a str,
-    /// The version that is asked for, as it is written; empty where there is none.
+    /// The version requirement as it is written; empty if there is none.
     pub(super) version: &'a str,
-    /// Where it stands.
+    /// `FILE:LINE`
     pub(super) place: String,
 }
 
@@ -49,14 +49,14 @@ impl Manifest {
         format!("{}:{}", self.shown, before.matches('\n').count() + 1)
     }
 
-    /// Where the benches with `harness = false` stand.
+    /// The places of the benches with `harness = false`.
     pub(super) fn benches_without_harness(&self) -> Vec<String> {
         let benches = self.get(&["bench"]).and_then(Item::as_array_of_tables).into_iter().flatten();
         let harness = benches.filter_map(|bench| bench.get("harness"));
         harness.filter(|value| value.as_bool() == Some(false)).map(|value| self.place(value)).collect()
     }
 
-    /// All dependencies. An entry with `workspace = true` has the rest in the manifest `root`.
+    /// All dependencies. The rest of an entry with `workspace = true` is in the manifest `root`.
     pub(super) fn dependencies<'a>(&'a self, root: &'a Self) -> Vec<Dependency<'a>> {
         let Some(document) = &self.document else { return Vec::new() };
         let mut tables: Vec<&dyn TableLike> = vec![document.as_table()];

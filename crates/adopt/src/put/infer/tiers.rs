@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8Path;
 use xtask_workspace::config::{Packages, Targets, TierCommand, default_tiers};
 
-use super::manifest::Manifest;
+use super::manifest::{Dependency, Manifest};
 use super::{Member, Page, Workspace, entries, read};
 
 /// Harnesses of benches that know a test run from a measurement.
@@ -100,14 +100,15 @@ fn unfit(workspace: &Workspace<'_>) -> ByReason {
     found
 }
 
-/// The members that `default-members` leaves out, and why, where the files for continuous integration test, and none of
-/// them takes the whole workspace.
+/// The members that `default-members` leaves out, and why, if the files for continuous integration run tests, but not
+/// for the whole workspace.
 fn outside_of_default_members(workspace: &Workspace<'_>) -> Option<(String, BTreeSet<String>)> {
     let key = workspace.root.get(&["workspace", "default-members"])?;
     let texts = ci_texts(&workspace.facts.root);
-    let has = |text: &str, wanted: &[&str]| text.split_whitespace().any(|word| wanted.contains(&word));
+    let takes_all =
+        |text: &String| text.split_whitespace().any(|word| ["--workspace", "--all"].contains(&word));
     let has_tests = texts.iter().any(|text| text.contains("cargo test") || text.contains("cargo nextest"));
-    if !has_tests || texts.iter().any(|text| has(text, &["--workspace", "--all"])) {
+    if !has_tests || texts.iter().any(takes_all) {
         return None;
     }
     let names = workspace.members.iter().map(|member| member.package.name.clone());
@@ -125,8 +126,8 @@ fn ci_texts(root: &Utf8Path) -> Vec<String> {
     folders.into_iter().flatten().chain(files).filter(|path| path.is_file()).map(|path| read(&path)).collect()
 }
 
-/// The benches of a member that a test run cannot take, each as the reason: they have no test harness, and none of the
-/// known ones for benches in a version that is fit for it.
+/// Why a test run cannot take benches of a member: they have no test harness, and no known harness for benches in a version
+/// that nextest can ask.
 fn benches_that_do_not_end(member: &Member<'_>, root: &Manifest) -> Vec<String> {
     let benches = member.manifest.benches_without_harness();
     if benches.is_empty() {
@@ -144,11 +145,9 @@ fn benches_that_do_not_end(member: &Member<'_>, root: &Manifest) -> Vec<String> 
         let old = ["0.1", "0.2", "0.3", "0.4"].iter().filter_map(|old| version.strip_prefix(old));
         old.into_iter().any(|rest| !rest.starts_with(char::is_numeric))
     };
-    let old = dependencies
-        .iter()
-        .filter(|dependency| dependency.package == "criterion" && is_old(dependency.version));
-    let why = |place: &str, version: &str| {
-        format!("{place}: criterion {version} cannot list its benchmarks to nextest")
+    let old = dependencies.iter().find(|found| found.package == "criterion" && is_old(found.version));
+    let why = |old: &Dependency<'_>| {
+        format!("{}: criterion {} cannot list its benchmarks to nextest", old.place, old.version)
     };
-    old.map(|criterion| why(&criterion.place, criterion.version)).take(1).collect()
+    old.map(why).into_iter().collect()
 }
