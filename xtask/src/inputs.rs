@@ -3,9 +3,11 @@
 //! Invariant: in any doubt there are no inputs, and only cargo can tell whether the program is current.
 
 use std::collections::BTreeSet;
+use std::convert::TryFrom;
 use std::env::consts::{DLL_PREFIX, EXE_EXTENSION, EXE_SUFFIX};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::place::Place;
 
@@ -14,9 +16,9 @@ use crate::place::Place;
 pub(crate) struct Inputs {
     /// Sources, files that they include, and the manifests of their packages.
     pub(crate) files: BTreeSet<PathBuf>,
-    /// Whether a path of this checkout is compiled in (`env!("CARGO_MANIFEST_DIR")`): in another checkout the program would
-    /// be wrong.
-    pub(crate) is_bound: bool,
+    /// Whether the program is for this checkout only: a path is compiled in (`env!("CARGO_MANIFEST_DIR")`), or a source was
+    /// replaced by one with an older time, which cargo takes for the one that it has compiled.
+    pub(crate) only_here: bool,
 }
 
 impl Inputs {
@@ -41,7 +43,8 @@ impl Inputs {
             let files = strings(message, "filenames")?.into_iter().map(PathBuf::from).collect::<Vec<_>>();
             let kind = strings(message, "kind")?;
             if kind == ["bin"] {
-                programs.push((strings(message, "name")?.first()?.replace('-', "_"), files.first()?.clone()));
+                let [name, source] = ["name", "src_path"].map(|key| strings(message, key)?.pop());
+                programs.push((name?.replace('-', "_"), PathBuf::from(source?), files.first()?.clone()));
             } else if kind != ["custom-build"] {
                 let dep_infos =
                     files.iter().filter_map(|file| dep_info_beside(file)).collect::<BTreeSet<_>>();
@@ -49,30 +52,30 @@ impl Inputs {
                     return None;
                 }
                 for dep_info in dep_infos {
-                    inputs.add(&fs::read_to_string(&dep_info).ok()?, place, can_change)?;
+                    inputs.add(&dep_info, place, can_change)?;
                     folders.extend(dep_info.parent().map(Path::to_owned));
                 }
             }
         }
-        for (name, program) in programs {
-            let dep_infos = folders.iter().flat_map(|folder| dep_infos_of_program(folder, &name));
-            let dep_infos: BTreeSet<_> = dep_infos.filter(|path| is_copy(path, &program)).collect();
-            if dep_infos.is_empty() {
+        for (name, source, program) in programs {
+            let mut dep_infos = folders.iter().flat_map(|folder| dep_infos_of_program(folder, &name));
+            inputs.add(&dep_infos.find(|path| is_copy(path, &program))?, place, true)?;
+            // Another checkout that builds into the same folder may have put its own there meanwhile.
+            if !inputs.files.contains(&source) {
                 return None;
-            }
-            for dep_info in dep_infos {
-                inputs.add(&fs::read_to_string(&dep_info).ok()?, place, true)?;
             }
         }
         Some(inputs)
     }
 
     /// Adds what rustc says about one crate.
-    fn add(&mut self, dep_info: &str, place: &Place, can_change: bool) -> Option<()> {
-        for name in variables(dep_info) {
+    fn add(&mut self, dep_info: &Path, place: &Place, can_change: bool) -> Option<()> {
+        let text = fs::read_to_string(dep_info).ok()?;
+        let compiled = fs::metadata(dep_info).and_then(|found| found.modified()).ok()?;
+        for name in variables(&text) {
             match name {
                 "CARGO_MANIFEST_DIR" | "CARGO_MANIFEST_PATH" | "CARGO_TARGET_TMPDIR" | "OUT_DIR" => {
-                    self.is_bound |= can_change;
+                    self.only_here |= can_change;
                 }
                 // From the manifest.
                 "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "CARGO_PRIMARY_PACKAGE" => {}
@@ -81,12 +84,11 @@ impl Inputs {
             }
         }
         if can_change {
-            for path in dep_info_paths(dep_info) {
+            for path in dep_info_paths(&text) {
                 // Relative ones are those of members, for which cargo starts rustc in the workspace's folder.
                 let path = normalized(&place.workspace.join(path));
-                if !path.is_file() {
-                    return None;
-                }
+                let found = fs::metadata(&path).ok().filter(Metadata::is_file)?;
+                self.only_here |= changed(&found).map_or(true, |changed| changed > compiled);
                 self.files.insert(path);
             }
         }
@@ -139,15 +141,30 @@ fn dep_infos_of_program(folder: &Path, name: &str) -> Vec<PathBuf> {
     folders.into_iter().flat_map(children).filter(is_its_own).collect()
 }
 
-/// Whether what this dep-info is about may be what cargo has put at `program`, by a link or a copy.
+/// When a file was last changed in any way; programs can set the time of modification, but not this one.
+#[cfg(unix)]
+fn changed(found: &Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    let since = Duration::new(u64::try_from(found.ctime()).ok()?, u32::try_from(found.ctime_nsec()).ok()?);
+    Some(UNIX_EPOCH + since)
+}
+
+#[cfg(not(unix))]
+fn changed(found: &Metadata) -> Option<SystemTime> {
+    found.modified().ok()
+}
+
+/// Whether what this dep-info is about is what cargo has put at `program`, by a link or a copy.
 fn is_copy(dep_info: &Path, program: &Path) -> bool {
-    let bytes = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
     let built = if EXE_SUFFIX.is_empty() {
         dep_info.with_extension("")
     } else {
         dep_info.with_extension(EXE_EXTENSION)
     };
-    bytes(&built).is_some_and(|built| Some(built) == bytes(program))
+    let bytes = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
+    bytes(&built).is_some()
+        && bytes(&built) == bytes(program)
+        && fs::read(built).ok() == fs::read(program).ok()
 }
 
 /// Without `..`, as cargo reads these paths: `src/../text`, for `include_str!("../text")`, is `text`.

@@ -49,7 +49,7 @@ fn launch() -> Result<ExitCode, String> {
         let taken = store.as_ref().and_then(|store| store.take(&place.binary));
         let is_taken = taken.is_some();
         let inputs = match taken {
-            Some(files) => Some(Inputs { files, is_bound: false }),
+            Some(files) => Some(Inputs { files, only_here: false }),
             None => build::run(&place, &environment)?,
         };
         let new = start
@@ -59,7 +59,7 @@ fn launch() -> Result<ExitCode, String> {
         // a build: neither is worth a word.
         let _ = put(&stamp, new.as_deref().unwrap_or(stamp::ONLY_CARGO_KNOWS).as_bytes());
         // Without a stamp something may have changed during the build.
-        if let (Some(_), Some(Inputs { files, is_bound: false }), false) = (new, inputs, is_taken) {
+        if let (Some(_), Some(Inputs { files, only_here: false }), false) = (new, inputs, is_taken) {
             if let Some(store) = store.or_else(|| Store::open(&place, &environment)) {
                 store.keep(&place.binary, &files);
             }

@@ -174,6 +174,50 @@ fn a_program_that_knows_where_it_was_built_is_not_kept() {
     assert_eq!(store.entries().len(), 2);
 }
 
+/// By `tar`, `rsync` or a clock that was set back: then cargo takes what it had compiled for current.
+#[test]
+fn a_source_with_an_older_time_is_not_taken_for_what_was_compiled() {
+    let (first, second) = (Clone::new(Form::Member), Clone::new(Form::Member));
+    let store = Store::beside(&first);
+    store.start(&first).expect(0, 1, "suite 1, dep 1", FIRST);
+    for clone in [&first, &second] {
+        clone.write_suite("crates/dep/src/lib.rs", "pub const TEXT: &str = \"dep 2\";\n");
+    }
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    set_modified(&first.suite.join("crates/dep/src/lib.rs"), std::time::SystemTime::now() - day);
+    store.start(&first).expect(0, 1, "suite 1, dep 1", "");
+    store.start(&second).expect(0, 1, "suite 1, dep 2", FIRST);
+    store.start_afresh(&first).expect(0, 0, "suite 1, dep 2", "");
+}
+
+/// A usual setting in the user's own configuration.
+#[test]
+fn two_checkouts_with_one_target_folder_have_each_their_own_program() {
+    // Cargo tells packages apart by their folders, but members only by their place in the workspace.
+    let (first, second) = (Clone::new(Form::Vendored), Clone::new(Form::Vendored));
+    second.edit_suite("app/src/main.rs", "suite 1", "suite 2");
+    let shared = first.dir.join("shared");
+    let start = |clone: &Clone, after: &str| {
+        let mut command = clone.command();
+        clone.start(command.env("CARGO_TARGET_DIR", &shared).env("AFTER_CARGO", after))
+    };
+    start(&first, "").expect(0, 1, "suite 1", FIRST);
+    start(&second, "").expect(0, 1, "suite 2", "");
+    start(&first, "").expect(0, 1, "suite 1", "");
+    start(&first, "").expect_warm("suite 1");
+    // The second builds just after cargo has built for the first.
+    let build = format!(
+        "cd '{}' && '{}' build --quiet --manifest-path ../tasks/Cargo.toml --profile xtask --target-dir '{}'",
+        second.suite.display(),
+        crate::clone::cargo().display(),
+        shared.join("xtask-suite/build").display()
+    );
+    start(&second, "").expect(0, 1, "suite 2", "");
+    assert_eq!(start(&first, &build).code, Some(0));
+    start(&first, "").expect(0, 1, "suite 1", "");
+    start(&first, "").expect_warm("suite 1");
+}
+
 #[test]
 fn what_was_not_used_for_long_goes_and_what_is_not_ours_stays() {
     let clone = Clone::new(Form::Member);
