@@ -61,7 +61,9 @@ fn ensure_tools(context: &mut Context, tier: &Tier, install: bool) -> Result<Exi
         let configured = context.config.tools.iter().find(|tool| tool.name == *name);
         let programs = configured.map(|tool| tool.programs.as_slice()).filter(|list| !list.is_empty());
         let programs = programs.unwrap_or(std::slice::from_ref(name));
-        programs.iter().any(|program| on_path(program, &context.workspace.environment).is_some())
+        // What version it is only the workshop finds out.
+        configured.is_none_or(|tool| tool.version.is_none())
+            && programs.iter().any(|program| on_path(program, &context.workspace.environment).is_some())
     };
     if tier.tools.iter().all(is_there) {
         return Ok(Exit::Done);

@@ -15,7 +15,9 @@ use toml_edit::{Key, Value};
 use xtask_files::append_line;
 use xtask_units::fake::ROLE;
 use xtask_units::user_rustdoc;
-use xtask_workspace::{CargoCommand, Environment, Flag, Progress, Workspace, cfg, target_variable};
+use xtask_workspace::{
+    CargoCommand, CargoConfig, Environment, Flag, Progress, Workspace, cfg, target_variable,
+};
 
 use crate::plan::{Kind, Step};
 
@@ -85,15 +87,16 @@ pub(crate) fn through_us(
     let mut command = step.command.clone();
     let environment = command.environment(&workspace.environment);
     let mut runners = BTreeMap::new();
-    for triple in triples(workspace, &command, &environment) {
-        match runner_setting(workspace, &triple, exe) {
+    let given = command.config();
+    for triple in triples(workspace, &command, &given, &environment) {
+        match runner_setting(workspace, &given, &triple, exe) {
             Some(setting) => command.add("--config", Some(&setting)),
             None => progress.note(&format!(
                 "`target.{triple}.runner` is a string and {exe} contains a space, so all tests of what is built \
                  run and are not counted: write the runner as a list in cargo's configuration"
             )),
         }
-        runners.insert(triple.clone(), user_runner(workspace, &environment, &triple));
+        runners.insert(triple.clone(), user_runner(workspace, &given, &environment, &triple));
     }
     let settings = Settings {
         log: log.to_owned(),
@@ -115,8 +118,14 @@ pub(crate) fn through_us(
 /// the triple: cargo starts the tests of proc-macros by the host's runner, others by their target's.
 ///
 /// A list, because cargo splits a string at spaces; but it refuses to merge a list with a file's string.
-fn runner_setting(workspace: &Workspace, triple: &str, exe: &Utf8Path) -> Option<String> {
-    let value = if workspace.cargo_config.string(&["target", triple, "runner"]).is_none() {
+fn runner_setting(
+    workspace: &Workspace,
+    given: &CargoConfig,
+    triple: &str,
+    exe: &Utf8Path,
+) -> Option<String> {
+    let mut configs = [given, &workspace.cargo_config].into_iter();
+    let value = if configs.all(|config| config.string(&["target", triple, "runner"]).is_none()) {
         [exe.as_str(), triple].into_iter().collect::<Value>()
     } else if exe.as_str().contains(char::is_whitespace) {
         return None;
@@ -126,8 +135,16 @@ fn runner_setting(workspace: &Workspace, triple: &str, exe: &Utf8Path) -> Option
     Some(format!("target.{}.runner={value}", Key::new(triple).display_repr()))
 }
 
-fn triples(workspace: &Workspace, command: &CargoCommand, environment: &Environment) -> BTreeSet<String> {
+fn triples(
+    workspace: &Workspace,
+    command: &CargoCommand,
+    given: &CargoConfig,
+    environment: &Environment,
+) -> BTreeSet<String> {
     let mut triples = command.values(Flag::Triple).map(str::to_owned).collect::<BTreeSet<_>>();
+    if triples.is_empty() {
+        triples.extend(given.build_targets());
+    }
     if triples.is_empty() {
         match environment.get("CARGO_BUILD_TARGET") {
             Some(triple) => triples.extend([triple.to_owned()]),
@@ -139,15 +156,25 @@ fn triples(workspace: &Workspace, command: &CargoCommand, environment: &Environm
     triples
 }
 
-/// The runner that cargo would use: the variable, then `target.<triple>`, then `target.'cfg(…)'`.
-fn user_runner(workspace: &Workspace, environment: &Environment, triple: &str) -> Vec<String> {
+/// The runner that cargo would use: for `target.<triple>` what arguments say, the variable, then files; then
+/// `target.'cfg(…)'`.
+fn user_runner(
+    workspace: &Workspace,
+    given: &CargoConfig,
+    environment: &Environment,
+    triple: &str,
+) -> Vec<String> {
+    if let Some(words) = given.program(&["target", triple, "runner"]) {
+        return words;
+    }
     if let Some(value) = environment.get(&target_variable(triple, "RUNNER")) {
         return value.split_whitespace().map(str::to_owned).collect();
     }
     if let Some(words) = workspace.cargo_config.program(&["target", triple, "runner"]) {
         return words;
     }
-    let conditional = workspace.cargo_config.conditional_runners();
+    let mut conditional = workspace.cargo_config.conditional_runners();
+    conditional.extend(given.conditional_runners());
     if conditional.is_empty() {
         return Vec::new();
     }

@@ -109,10 +109,8 @@ fn plan_path(workspace: &Workspace, command: &CargoCommand, fake: &Utf8Path) -> 
     for word in only_building(command).words() {
         hasher.field(word);
     }
-    for file in command.config_files() {
-        for path in CargoConfig::of_file(&file).paths() {
-            hasher.field(path.as_str()).optional(fs::read(path).ok());
-        }
+    for path in command.config().paths() {
+        hasher.field(path.as_str()).optional(fs::read(path).ok());
     }
     for (name, value) in &command.env {
         hasher.field(name).field(value);
@@ -275,14 +273,11 @@ fn only_building(command: &CargoCommand) -> CargoCommand {
 
 /// The `--config` that sets where to build: it overrides the variables with which a plan uses its own folder.
 fn moves_build_dir(command: &CargoCommand) -> Option<String> {
-    const DIRS: [&str; 2] = ["target-dir", "build-dir"];
-    let mut settings = command.values(Flag::Config).filter(|value| value.contains('='));
-    let setting = settings.find(|value| DIRS.iter().any(|dir| value.contains(dir)));
-    let in_file = |file: &Utf8PathBuf| {
-        let config = CargoConfig::of_file(file);
-        DIRS.iter().any(|dir| config.string(&["build", dir]).is_some())
+    let moves = |argument: &&str| {
+        let config = CargoConfig::of_arguments([*argument].into_iter(), &command.dir);
+        ["target-dir", "build-dir"].iter().any(|dir| config.string(&["build", dir]).is_some())
     };
-    setting.map(str::to_owned).or_else(|| command.config_files().into_iter().find(in_file).map(Into::into))
+    command.values(Flag::Config).find(moves).map(str::to_owned)
 }
 
 /// The compiler wrapper that the fake replaces.

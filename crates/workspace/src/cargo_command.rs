@@ -132,12 +132,6 @@ impl CargoCommand {
         self
     }
 
-    /// The files that `--config` names.
-    pub fn config_files(&self) -> Vec<Utf8PathBuf> {
-        let values = self.values(Flag::Config).filter(|value| !value.contains('='));
-        values.map(|file| self.dir.join(file)).collect()
-    }
-
     /// The folder of its profile (The Cargo Book, "Profiles"): `dev` and `test` share one, as `release` and `bench` do.
     /// `None` for a command that does not build.
     pub fn profile_dir(&self) -> Option<&str> {
@@ -149,6 +143,12 @@ impl CargoCommand {
             "bench" => "release",
             other => other,
         })
+    }
+
+    /// What its `--config` arguments set; nothing else that is in force.
+    pub fn config(&self) -> CargoConfig {
+        let arguments = self.values(Flag::Config).collect::<Vec<_>>();
+        CargoConfig::of_arguments(arguments.into_iter(), &self.dir)
     }
 
     /// The command that builds the same and runs nothing: for `run` it is `build`, for nextest `test`. Fails with the reason
@@ -190,6 +190,8 @@ impl CargoCommand {
 
     /// Tests and benches are only built.
     pub fn run_nothing(&mut self) {
+        let edits = ["fix", "allow-dirty", "allow-staged", "allow-no-vcs", "broken-code"];
+        self.args.retain(|arg| !edits.contains(&&*arg.name));
         if matches!(&*self.verb, "test" | "bench") {
             self.runner_args.clear();
             self.args.retain(|arg| !matches!(arg.flag, Flag::FailFast | Flag::Running));
@@ -411,6 +413,7 @@ mod tests {
             ("+nightly run -p a --release b -- c", "+nightly build -p a --release"),
             ("test -p a -- --exact", "test --no-run -p a"),
             ("clippy -- -D warnings", "clippy -- -D warnings"),
+            ("clippy --fix --allow-dirty -p a", "clippy -p a"),
         ];
         for (text, expected) in table {
             assert_eq!(build(text).as_deref(), Ok(expected), "{text}");

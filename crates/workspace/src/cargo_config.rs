@@ -62,6 +62,21 @@ impl CargoConfig {
         config
     }
 
+    /// Reads `--config` arguments, of which a later one is stronger: files, and `KEY=VALUE` with paths relative to `dir`.
+    pub fn of_arguments<'a>(arguments: impl DoubleEndedIterator<Item = &'a str>, dir: &Utf8Path) -> Self {
+        let mut config = Self::default();
+        for argument in arguments.rev() {
+            let path = dir.join(argument);
+            match argument.parse::<DocumentMut>() {
+                Ok(document) if !path.exists() => {
+                    config.files.push(ConfigFile { path, base: dir.to_owned(), document });
+                }
+                _ => config.add(&path, 0),
+            }
+        }
+        config
+    }
+
     /// Adds `path` and then what it includes, which is weaker. `depth` ends a circle of includes.
     fn add(&mut self, path: &Utf8Path, depth: u32) {
         self.looked_at.push(path.to_owned());

@@ -75,8 +75,14 @@ fn the_users_own_runner_is_chained_from_wherever_it_is_set() {
     let (variable, triple) = host();
     let list = |file: &str| format!("runner = [\"{file}\", \"--flag\"]\n");
     let variable = format!("CARGO_TARGET_{variable}_RUNNER");
-    // What it is called, cargo's configuration, the variable.
+    let argument = |value: &str| format!("[tiers.fast] args = [\"--config\", '{value}']");
+    let (as_list, as_string) = ("[\"tools/run\", \"--flag\"]", "\"tools/run --flag\"");
+    // What it is called, cargo's configuration or arguments of the tier, the variable.
     let table = [
+        ("a list in an argument", argument(&format!("target.{triple}.runner = {as_list}")), None),
+        ("a string in an argument", argument(&format!("target.{triple}.runner = {as_string}")), None),
+        ("a condition in an argument", argument(&format!("target.\"cfg(unix)\".runner = {as_list}")), None),
+        ("a file in an argument", argument("tools/config.toml"), None),
         ("a variable", String::new(), Some("tools/run --flag")),
         ("a string", format!("[target.{triple}]\nrunner = \"tools/run --flag\"\n"), None),
         ("a list", format!("[target.{triple}]\n{}", list("tools/run")), None),
@@ -88,10 +94,17 @@ fn the_users_own_runner_is_chained_from_wherever_it_is_set() {
         ),
     ];
     for (name, config, value) in table {
-        let mut suite = Suite::trio(FAST).without_nextest();
+        let (tier, config) = match config.strip_prefix("[tiers.fast] ") {
+            Some(args) => (format!("{FAST}{args}\n"), ""),
+            None => (FAST.to_owned(), config.as_str()),
+        };
+        let mut suite = Suite::trio(&tier).without_nextest();
         let tool = suite.root().join("tools/run");
+        // Paths in it are relative to the folder above.
+        let file = format!("[target.{triple}]\n{}", list("run"));
+        suite.fixture.write("tools/config.toml", &file.replace("\"run", "\"tools/run"));
         script(&tool, "echo \"$1 $2\" >> \"$MARKS/chained\"\nshift\nexec \"$@\"\n");
-        suite.fixture.write(".cargo/config.toml", &config);
+        suite.fixture.write(".cargo/config.toml", config);
         if let Some(value) = value {
             suite.set(&variable, &value.replace("tools", suite.root().join("tools").as_str()));
         }

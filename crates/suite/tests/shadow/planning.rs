@@ -46,6 +46,15 @@ fn a_plan_is_kept_until_something_it_depends_on_changes() {
 }
 
 #[test]
+fn planning_a_command_that_fixes_sources_edits_none() {
+    let fixture = kitchen_sink();
+    fixture.write("lib/src/lib.rs", "pub fn f() -> u32 { return 1; }\n");
+    let command = CargoCommand::new(fixture.root(), ["clippy", "--workspace", "--fix", "--allow-no-vcs"]);
+    assert!(!plan(&workspace(&fixture, &[]), &command, FAKE.into()).unwrap().units.is_empty());
+    assert_eq!(fixture.read("lib/src/lib.rs"), "pub fn f() -> u32 { return 1; }\n");
+}
+
+#[test]
 fn plans_that_are_kept_do_not_pile_up() {
     let fixture = kitchen_sink();
     let dir = fixture.root().join("target/xtask-suite/shadow");

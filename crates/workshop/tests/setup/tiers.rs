@@ -81,3 +81,16 @@ fn what_cannot_be_installed_and_what_is_no_tool_ends_the_tier() {
     let outcome = suite.run(&["setup", "--for", "tt", "--dry-run"]).expect_code(2);
     assert!(outcome.stderr.contains("there is no tier `tt`"), "{}", outcome.stderr);
 }
+
+#[test]
+fn a_tool_of_a_version_that_is_not_accepted_is_not_there() {
+    let config = CONFIG.replace("[tools.seal]\n", "[tools.seal]\nversion = \">=2\"\n");
+    let suite = Suite::new("tier-version", &[], &config);
+    suite.machine.install_script("stamp", "echo 1.2");
+    suite.machine.install_script("sealer", "echo 1.2");
+    let outcome = suite.run(&["t"]).expect_code(3);
+    assert!(outcome.stderr.contains("seal 1.2"), "{}", outcome.stderr);
+    assert!(!suite.root().join("target/debug").exists(), "something was compiled");
+    suite.machine.install_script("sealer", "echo 2.0");
+    suite.run(&["t"]).expect_code(0);
+}
