@@ -270,12 +270,14 @@ impl Installer<'_> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Missing {
     pub name: String,
+    /// `is not installed`, or why what is there is not accepted.
+    pub why: String,
     /// The command that installs it here, or a sentence if there is none.
     pub install: String,
 }
 
-/// Which of the tools called `names` in the catalog `tools` are missing. No tool is started: it is there if one of its
-/// programs is. Fails as wrong usage for a name that is not in the catalog, or not for this host.
+/// Which of the tools called `names` in the catalog `tools` are missing. A tool is there if one of its programs is; only if
+/// the catalog requires a version, they are asked for it. Fails as wrong usage for a name that is not in the catalog, or not for this host.
 pub fn missing(
     workspace: &Workspace,
     tools: &[Tool],
@@ -283,8 +285,22 @@ pub fn missing(
     setup: &Setup,
 ) -> Result<Vec<Missing>> {
     let (tools, machine) = (named(tools, names)?, Machine::of(workspace)?);
-    let missing = tools.into_iter().filter(|tool| places(tool, &machine).is_empty());
-    let missing = missing.map(|tool| {
+    let mut missing = Vec::new();
+    for tool in tools {
+        let is_there = !places(tool, &machine).is_empty();
+        let mut why = "is not installed".to_owned();
+        if is_there {
+            if tool.version.is_none() {
+                continue;
+            }
+            let probed = probe(tool, &machine)?;
+            match probed.unsuited.into_iter().next() {
+                Some(unsuited) if probed.found.is_empty() => {
+                    why = format!("is not accepted: {}", unsuited.why)
+                }
+                _ => continue,
+            }
+        }
         let install = match steps(tool, &machine, setup.install_to).first() {
             Some(Step::Archive { .. }) if tool.need != Need::Unwanted => "cargo xtask setup".to_owned(),
             Some(step) => step.to_string(),
@@ -294,9 +310,9 @@ pub fn missing(
                 tool.name
             ),
         };
-        Missing { name: tool.name.clone(), install }
-    });
-    Ok(missing.collect())
+        missing.push(Missing { name: tool.name.clone(), why, install });
+    }
+    Ok(missing)
 }
 
 /// Installs those of the tools called `names` that are missing, and proves all of them, as a setup does.

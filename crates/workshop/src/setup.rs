@@ -53,7 +53,7 @@ fn for_tier(context: &Context, name: &str, arguments: &ArgMatches) -> Result<End
     let lacks = if arguments.get_flag("dry-run") {
         let missing = missing(workspace, &tools, &tier.tools, &config.setup)?;
         for tool in &missing {
-            shell.result(&format!("{} is not installed: {}", tool.name, tool.install));
+            shell.result(&format!("{} {}: {}", tool.name, tool.why, tool.install));
         }
         if shell.json() {
             shell.document(&missing)?;

@@ -191,7 +191,7 @@ impl CargoCommand {
     /// Tests and benches are only built.
     pub fn run_nothing(&mut self) {
         let edits = ["fix", "allow-dirty", "allow-staged", "allow-no-vcs", "broken-code"];
-        self.args.retain(|arg| !edits.contains(&&*arg.name));
+        self.args.retain(|arg| !edits.contains(&arg.name.trim_start_matches("-")));
         if matches!(&*self.verb, "test" | "bench") {
             self.runner_args.clear();
             self.args.retain(|arg| !matches!(arg.flag, Flag::FailFast | Flag::Running));
