@@ -194,6 +194,7 @@ impl<'a> Now<'a> {
         }
         let why = match (base, reached.and_then(|reached| reached.everything)) {
             _ if chosen.is_empty() => "nothing changed since the last run that passed".to_owned(),
+            (None, _) if results.members.is_empty() => "nothing was run here yet".to_owned(),
             _ if first_run => "nothing was run here yet".to_owned(),
             (_, Some(everything)) => everything,
             (Some(base), None) => format!("changed since {base}, or failed last time"),
