@@ -48,8 +48,13 @@ pub(crate) fn add(
         }
     }
     if !config.contains(&["profile", "xtask"]) {
-        config.set(&["profile", "xtask", "inherits"], "\"dev\"")?;
-        config.set(&["profile", "xtask", "debug"], "false")?;
+        if config.value(&["profile"]).is_some() {
+            // In braces, where dotted keys are not added one after the other.
+            config.set(&["profile", "xtask"], "{ inherits = \"dev\", debug = false }")?;
+        } else {
+            config.set(&["profile", "xtask", "inherits"], "\"dev\"")?;
+            config.set(&["profile", "xtask", "debug"], "false")?;
+        }
     }
     Ok(notes)
 }
