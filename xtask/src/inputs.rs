@@ -57,6 +57,10 @@ impl Inputs {
                 }
             }
         }
+        // Cargo said nothing of what it was asked for.
+        if programs.is_empty() {
+            return None;
+        }
         for (name, source, program) in programs {
             let mut dep_infos = folders.iter().flat_map(|folder| dep_infos_of_program(folder, &name));
             inputs.add(&dep_infos.find(|path| is_copy(path, &program))?, place, true)?;

@@ -1,6 +1,9 @@
 //! What is read from dep-info, sources and manifests.
 
-use crate::inputs::dep_info_paths;
+use std::path::Path;
+
+use crate::inputs::{Inputs, dep_info_paths};
+use crate::place::{Place, Program};
 use crate::stamp::workspace_in;
 
 #[test]
@@ -31,5 +34,17 @@ fn the_workspace_that_a_manifest_names_is_found_in_each_spelling() {
     ];
     for (manifest, dir) in table {
         assert_eq!(workspace_in(manifest), dir, "{manifest}");
+    }
+}
+
+#[test]
+fn messages_that_do_not_say_everything_say_nothing() {
+    let place =
+        Place::find(Path::new("/c/xtask"), Path::new("/c/target/xtask/xtask"), Program::Daily).unwrap();
+    let finished = "{\"reason\":\"build-finished\",\"success\":true}\n";
+    let library = "{\"reason\":\"compiler-artifact\",\"package_id\":\"registry+a#b@1.0.0\",\"manifest_path\":\"/b/Cargo.toml\",\
+                   \"target\":{\"kind\":[\"lib\"],\"name\":\"b\"},\"filenames\":[\"/nowhere/deps/libb-0.rlib\"]}\n";
+    for messages in ["", finished, library, "not JSON"] {
+        assert_eq!(Inputs::read(messages, &place), None, "{messages}");
     }
 }
