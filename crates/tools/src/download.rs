@@ -109,12 +109,11 @@ impl Fetch<'_> {
         let path = folder.join(program);
         let locks = downloads.join(format!("{sha256}.lock"));
         std::fs::create_dir_all(downloads).with_context(|| format!("failed to create folder {downloads}"))?;
-        let _lock = match try_lock(&locks)? {
-            Some(lock) => lock,
-            None => {
-                self.progress.note(&format!("waiting for another process that downloads {url}"));
-                lock_exclusive(&locks)?
-            }
+        let _lock = if let Some(lock) = try_lock(&locks)? {
+            lock
+        } else {
+            self.progress.note(&format!("waiting for another process that downloads {url}"));
+            lock_exclusive(&locks)?
         };
         // Fails here, before anything is downloaded, if the program cannot be placed.
         if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {

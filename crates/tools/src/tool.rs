@@ -296,7 +296,7 @@ pub fn missing(
             let probed = probe(tool, &machine)?;
             match probed.unsuited.into_iter().next() {
                 Some(unsuited) if probed.found.is_empty() => {
-                    why = format!("is not accepted: {}", unsuited.why)
+                    why = format!("is not accepted: {}", unsuited.why);
                 }
                 _ => continue,
             }

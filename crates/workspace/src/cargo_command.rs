@@ -40,7 +40,7 @@ pub struct Arg {
     joined: bool,
 }
 
-/// The purpose of an argument, see [`OPTIONS`]. Those up to [`Flag::Resolve`] choose what is built.
+/// The purpose of an argument, see `OPTIONS`. Those up to [`Flag::Resolve`] choose what is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Flag {
     Package,
@@ -191,7 +191,7 @@ impl CargoCommand {
     /// Tests and benches are only built.
     pub fn run_nothing(&mut self) {
         let edits = ["fix", "allow-dirty", "allow-staged", "allow-no-vcs", "broken-code"];
-        self.args.retain(|arg| !edits.contains(&arg.name.trim_start_matches("-")));
+        self.args.retain(|arg| !edits.contains(&arg.name.trim_start_matches('-')));
         if matches!(&*self.verb, "test" | "bench") {
             self.runner_args.clear();
             self.args.retain(|arg| !matches!(arg.flag, Flag::FailFast | Flag::Running));

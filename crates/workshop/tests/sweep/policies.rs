@@ -150,7 +150,7 @@ fn a_plan_that_fails_protects_its_profile() {
     small.write("xtask.toml", &format!("{FEW_TIERS}keep = [\"cargo no-such-command\"]\n"));
     let swept = small.place.sweep(&[], 1);
     assert!(
-        texts(&swept, "skipped", "why").join("\n").contains("no command of cargo's that builds"),
+        texts(&swept, "skipped", "why").join("\n").contains("is not a cargo command that builds"),
         "{swept:#}"
     );
     small.write("xtask.toml", &format!("{FEW_TIERS}keep = [\"make\"]\n"));
