@@ -3,6 +3,7 @@
 //! What an adopted copy can do is always here: say what was adopted, take it back, and observe what does not build.
 //! Adopting and updating need a clone of the suite. They are behind the feature `put`, whose sources are not copied.
 
+mod format_1;
 mod observe;
 #[cfg(feature = "put")]
 mod put;

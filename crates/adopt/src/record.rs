@@ -7,8 +7,11 @@ use std::io::ErrorKind;
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use xtask_edit::{Kept, Reversal, UndoPlan};
 use xtask_workspace::{Digest, Environment, Outline, WrongUsage, digest};
+
+use crate::format_1::upgrade;
 
 /// The launcher's folder and package; the second is for a workspace that has an `xtask` of its own.
 pub(crate) const LAUNCHERS: [&str; 2] = ["xtask", "xtask-launcher"];
@@ -148,7 +151,13 @@ pub fn find_adopted(root: &Utf8Path) -> Result<Option<(&'static str, Adopted)>> 
     for launcher in LAUNCHERS {
         let path = Utf8Path::new(launcher).join(FILE_NAME);
         let Some(text) = read_text(root, &path)? else { continue };
-        let stored: Stored = serde_json::from_str(&text).map_err(|error| {
+        let stored = serde_json::from_str::<Value>(&text).and_then(|mut record| {
+            if record["format"] == 1 {
+                upgrade(&mut record);
+            }
+            serde_json::from_value::<Stored>(record)
+        });
+        let stored = stored.map_err(|error| {
             let path = root.join(&path);
             WrongUsage(format!(
                 "{path} cannot be read: {error}\n  next: restore it from your version control"
