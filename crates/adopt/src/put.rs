@@ -45,7 +45,7 @@ pub struct AdoptOptions {
 pub enum Existing {
     /// Nothing is changed, and the user is told what to do.
     Refuse,
-    /// It can still be called: `cargo xtask NAME` goes on to it for names that the suite does not know.
+    /// It can still be called: `cargo xtask NAME` is passed on to it for names that the suite does not know.
     Merge,
 }
 
@@ -126,7 +126,7 @@ fn free_place(host: &Host, existing: Existing) -> Result<&'static str> {
     }
     if existing == Existing::Refuse {
         bail!(WrongUsage(format!(
-            "{root} has an `{usual}` of its own: {found}\n  next: with --merge it stays, `cargo {usual} NAME` goes on to it where \
+            "{root} has an `{usual}` of its own: {found}\n  next: with --merge it stays, `cargo {usual} NAME` is passed on to it where \
              the suite has no NAME, and `cargo {OWN_ALIAS}` is what `cargo {usual}` was; or rename yours"
         )));
     }

@@ -216,7 +216,7 @@ fn judge_tool(tool: &Tool, probed: &Probed, proof: Option<&str>) -> Check {
     }
     match proof {
         Some(evidence) => Check::ok(&name, format!("{here}: {evidence}")),
-        None => Check::warn(&name, format!("{here}: not proven to work as it is now"), SETUP),
+        None => Check::warn(&name, format!("{here}: not proven yet in this version"), SETUP),
     }
 }
 

@@ -281,7 +281,7 @@ fn link_by_rustc(compiler: &CallIn, scratch: &Utf8Path, progress: &dyn Progress)
     progress.detail(&format!("running `{call}`"));
     let ran = output(&call, &compiler.environment, COMPILE_LIMIT)?;
     if ran.code != Some(0) {
-        bail!("failed to link again as it is linked now: {}", last_lines(&ran.stderr, &ran.stdout));
+        bail!("failed to repeat the current link command: {}", last_lines(&ran.stderr, &ran.stdout));
     }
     let text = fs::read_to_string(&link_line).with_context(|| format!("failed to read {link_line}"))?;
     linker_call(&text, &call.dir, call.environment(&compiler.environment))
@@ -380,7 +380,7 @@ fn run(contestants: &mut [Contestant], rounds: usize, progress: &dyn Progress) -
                     }
                 }
                 Err(error) if index == 0 => {
-                    let failed = format!("failed to link again as it is linked now ({})", entry.name);
+                    let failed = format!("failed to repeat the current link command ({})", entry.name);
                     return Err(error.context(failed));
                 }
                 Err(error) => entry.failed = Some(format!("{error:#}")),
@@ -677,7 +677,7 @@ mod tests {
             assert!(contestants[1].entry.failed.is_some(), "{script}");
             let mut contestants = [contestant("now", &dir, script)];
             let error = run(&mut contestants, 1, &Silent).unwrap_err();
-            assert_eq!(error.to_string(), "failed to link again as it is linked now (now)");
+            assert_eq!(error.to_string(), "failed to repeat the current link command (now)");
         }
     }
 }

@@ -197,7 +197,7 @@ fn show_report(shell: &Shell, report: &SweepReport) -> Result<()> {
         }
         parts.push(format!("{} recompiled", count(verified.recompiled.len(), "unit")));
         if verified.built_units > 0 {
-            parts.push(format!("{} were not current before", verified.built_units));
+            parts.push(format!("{} more compiled, which were not up to date before", verified.built_units));
         }
     }
     let (word, colour) = if report.success() { ("ok", AnsiColor::Green) } else { ("failed", AnsiColor::Red) };

@@ -226,7 +226,7 @@ impl<'a> Files<'a> {
             let (owner, readers) = (self.owner(file), self.readers(file));
             if self.may_be_anybodys(file, owner, &readers) {
                 return Some(format!(
-                    "{shown} changed, which is in no member's folder and has no known reader"
+                    "{shown} changed, which is outside of all members, and it is unknown who reads it"
                 ));
             }
             if let Some(owner) = owner {

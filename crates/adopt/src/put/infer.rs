@@ -49,7 +49,7 @@ pub(crate) fn xtask_toml(facts: &Facts, stable: bool) -> (String, Vec<String>) {
     if !ignorable.is_empty() {
         page.table("affected");
         page.comment(
-            "No compiler reads these, and no source here has their names and a way to them. A change to any other file \
+            "No compiled code and no test seems to read these files. A change to any other file \
              outside of the members selects every member.",
         );
         page.list("ignore", &ignorable);
