@@ -166,7 +166,15 @@ impl Changes {
         has_commits
     }
 
-    /// The text of a file at the base; `None` when there was none. Takes 2 ms.
+    /// Whether a tracked file is the same as at the base, which needs no further question to git.
+    pub fn is_as_at_base(&self, path: &Utf8Path) -> bool {
+        let is_tracked = || self.tree.iter().flat_map(|tree| &tree.tracked).any(|file| file.path == path);
+        !matches!(self.base, Base::Unknown { .. })
+            && self.files.iter().all(|file| file != path)
+            && is_tracked()
+    }
+
+    /// The text of a file at the base; `None` when there was none. Starts git.
     pub fn at_base(&self, path: &Utf8Path) -> Option<String> {
         let commit = match &self.base {
             Base::Unknown { .. } => return None,
