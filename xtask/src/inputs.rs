@@ -153,6 +153,17 @@ fn changed(found: &Metadata) -> Option<SystemTime> {
     Some(UNIX_EPOCH + since)
 }
 
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    false
+}
+
 #[cfg(not(unix))]
 fn changed(found: &Metadata) -> Option<SystemTime> {
     found.modified().ok()
@@ -165,10 +176,9 @@ fn is_copy(dep_info: &Path, program: &Path) -> bool {
     } else {
         dep_info.with_extension(EXE_EXTENSION)
     };
-    let bytes = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
-    bytes(&built).is_some()
-        && bytes(&built) == bytes(program)
-        && fs::read(built).ok() == fs::read(program).ok()
+    let (Ok(one), Ok(other)) = (fs::metadata(&built), fs::metadata(program)) else { return false };
+    // Usually a link: 30 MB need not be read.
+    is_same(&one, &other) || one.len() == other.len() && fs::read(built).ok() == fs::read(program).ok()
 }
 
 /// Without `..`, as cargo reads these paths: `src/../text`, for `include_str!("../text")`, is `text`.

@@ -85,3 +85,32 @@ fn only_our_names_are_those_of_entries() {
         assert_eq!(after_key(name), rest, "{name}");
     }
 }
+
+/// Otherwise the store would not keep them.
+#[test]
+fn our_own_programs_do_not_know_their_place() {
+    fn check(folder: &Path, checked: &mut usize) {
+        for path in folder.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() && name != "tests" {
+                check(&path, checked);
+            } else if path.extension().is_some_and(|end| end == "rs") && name != "tests.rs" {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for variable in
+                    ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_TARGET_TMPDIR", "OUT_DIR"]
+                {
+                    assert!(!text.contains(&format!("env!(\"{}\"", variable)), "{}", path.display());
+                }
+                *checked += 1;
+            }
+        }
+    }
+    let mut checked = 0;
+    for package in Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").read_dir().unwrap() {
+        let package = package.unwrap().path();
+        if !package.ends_with("testkit") {
+            check(&package.join("src"), &mut checked);
+        }
+    }
+    assert!(checked > 80, "only {} files", checked);
+}
