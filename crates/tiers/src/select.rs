@@ -125,8 +125,10 @@ impl<'a> Now<'a> {
     /// locked versions, features, flags and the toolchain), and the command.
     fn inputs(&self, command: &CargoCommand) -> Result<InputsOf> {
         let facts = &self.workspace.facts;
-        let is_known = self.changes.is_as_at_base(&self.lock) || self.changes.at_base(&self.lock).is_some();
-        let lock = if is_known { None } else { fs::read_to_string(&self.lock).ok() };
+        let lock = match self.changes.at_base(&self.lock) {
+            None => fs::read_to_string(&self.lock).ok(),
+            Some(_) => None,
+        };
         let Some(contents) = self.changes.contents()? else {
             return Ok(InputsOf { members: BTreeMap::new(), contents: BTreeMap::new(), lock });
         };
@@ -147,12 +149,8 @@ impl<'a> Now<'a> {
     }
 
     fn reach(&self, results: &Results) -> Reach {
+        let lock_before = self.changes.at_base(&self.lock).or_else(|| results.lock.clone());
         let lock_after = fs::read_to_string(&self.lock).ok();
-        let lock_before = if self.changes.is_as_at_base(&self.lock) {
-            lock_after.clone()
-        } else {
-            self.changes.at_base(&self.lock).or_else(|| results.lock.clone())
-        };
         self.files.reach(&Change {
             files: &self.changes.files,
             repository: self.changes.repository.as_deref().unwrap_or(self.workspace.root()),

@@ -166,21 +166,19 @@ impl Changes {
         has_commits
     }
 
-    /// Whether a tracked file is the same as at the base, which needs no further question to git.
-    pub fn is_as_at_base(&self, path: &Utf8Path) -> bool {
-        let is_tracked = || self.tree.iter().flat_map(|tree| &tree.tracked).any(|file| file.path == path);
-        !matches!(self.base, Base::Unknown { .. })
-            && self.files.iter().all(|file| file != path)
-            && is_tracked()
-    }
-
-    /// The text of a file at the base; `None` when there was none. Starts git.
+    /// The text of a file at the base; `None` when there was none. Git is asked only if the file may have changed since.
     pub fn at_base(&self, path: &Utf8Path) -> Option<String> {
         let commit = match &self.base {
             Base::Unknown { .. } => return None,
             Base::Head { .. } => "HEAD",
             Base::Commit { id, .. } => id,
         };
+        let mut tracked = self.tree.iter().flat_map(|tree| &tree.tracked);
+        let is_plain =
+            |file: &Tracked| file.path == path && !file.unwatched && !file.content.starts_with(LINK_MODE);
+        if self.files.iter().all(|changed| changed != path) && tracked.any(is_plain) {
+            return fs::read_to_string(path).ok();
+        }
         let path = path.strip_prefix(self.repository.as_ref()?).ok()?;
         let blob = self.tree.as_ref()?.git.run(&["cat-file", "blob", &format!("{commit}:{path}")]).ok()?;
         String::from_utf8(blob).ok()

@@ -52,6 +52,30 @@ fn on_a_clean_base_branch_nothing_changed() {
     assert_eq!(changes.at_base(&fixture.root().join("none")), None);
 }
 
+/// It is read from disk where nothing changed, which must not be seen.
+#[test]
+fn a_file_at_the_base_is_what_it_was_there() {
+    let fixture = fixture();
+    fixture.write("real.lock", "old");
+    std::os::unix::fs::symlink("real.lock", fixture.root().join("link.lock")).unwrap();
+    fixture.commit("link");
+    fixture.write("real.lock", "new");
+    fixture.write("a/src/lib.rs", "edited\n");
+    fixture.write("untracked", "new");
+    let changes = ask(fixture.root(), None);
+    let table = [
+        ("b/src/lib.rs", Some("two\n")),
+        ("a/src/lib.rs", Some("one\n")),
+        ("real.lock", Some("old")),
+        // What the link leads to has changed since.
+        ("link.lock", Some("real.lock")),
+        ("untracked", None),
+    ];
+    for (path, text) in table {
+        assert_eq!(changes.at_base(&fixture.root().join(path)).as_deref(), text, "{path}");
+    }
+}
+
 #[test]
 fn each_way_to_change_a_file_is_seen() {
     type Edit = fn(&Fixture);
