@@ -99,7 +99,7 @@ fn our_own_programs_do_not_know_their_place() {
                 for variable in
                     ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_TARGET_TMPDIR", "OUT_DIR"]
                 {
-                    assert!(!text.contains(&format!("env!(\"{}\"", variable)), "{}", path.display());
+                    assert!(!text.contains(&format!("env!(\"{variable}\"")), "{}", path.display());
                 }
                 *checked += 1;
             }
