@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Age(&'static [&'static str]),
     /// A string that [`size`] reads.
     Size,
+    /// `0%` to `100%`.
+    Percent,
     /// Values of that kind.
     List(&'static Kind),
     /// One of these words, or a list of that kind that is not empty.
@@ -65,6 +67,7 @@ impl Kind {
             Self::Duration => "duration",
             Self::Age([]) => "age",
             Self::Size => "size",
+            Self::Percent => "percentage",
             Self::List(Self::Table(_)) => "list of tables",
             Self::Strings => "table of strings",
             Self::Choice(words) => return one_of(words),
@@ -204,6 +207,7 @@ fn wrong_text(kind: Kind, text: &str) -> Option<String> {
             expected("\n  write `500ms`, `30s`, `2min`, `1h`, `7d` or `1min 30s`")
         }
         Kind::Size if size(text).is_none() => expected("\n  write `500 MB`, `20 GiB` or `1.5 TB`"),
+        Kind::Percent if percent(text).is_none() => expected("\n  write `2%`"),
         Kind::Url if !text.starts_with("https://") => expected(""),
         Kind::Sha256 if text.len() != 64 || !text.bytes().all(is_digit) => expected(""),
         _ if text.is_empty() => Some("the string is empty".to_owned()),
@@ -258,7 +262,10 @@ impl Value for bool {
 
 impl Value for u32 {
     fn of(item: &Item) -> Option<Self> {
-        item.as_integer()?.try_into().ok()
+        match item.as_integer() {
+            Some(integer) => integer.try_into().ok(),
+            None => percent(item.as_str()?),
+        }
     }
 }
 
@@ -380,9 +387,27 @@ pub(super) fn size(text: &str) -> Option<u64> {
     Some(whole.parse::<u64>().ok()?.checked_mul(*unit)?.saturating_add(unit * thousandths / 1000))
 }
 
+/// The number in `2%`.
+pub(super) fn percent(text: &str) -> Option<u32> {
+    let number = text.strip_suffix('%')?;
+    let plain =
+        number.bytes().all(|byte| byte.is_ascii_digit()) && (number == "0" || !number.starts_with('0'));
+    number.parse().ok().filter(|&number| plain && number <= 100)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_percentages() {
+        for (text, expected) in [("2%", Some(2)), ("0%", Some(0)), ("100%", Some(100))] {
+            assert_eq!(percent(text), expected, "{text}");
+        }
+        for text in ["", "%", "2", "101%", "02%", "2.5%", "+2%", "2 %", "-1%"] {
+            assert_eq!(percent(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn reads_durations() {

@@ -9,6 +9,7 @@ mod kind;
 mod section;
 mod tiers;
 mod tools;
+mod verdicts;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use tiers::{
     default_tiers,
 };
 pub use tools::{Archive, Effect, InstallTo, Need, OtherToolchains, Proof, Setup, Sweep, Tool, Way};
+pub use verdicts::{TestInputs, Verdicts};
 
 use crate::{Facts, WrongUsage};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -28,8 +30,16 @@ use std::fs;
 use std::io::ErrorKind;
 
 /// Every section of the file, in the order of the reference.
-const SECTIONS: [&Section; 6] =
-    [Tier::SECTION, Preset::SECTION, Affected::SECTION, Sweep::SECTION, Setup::SECTION, Tool::SECTION];
+const SECTIONS: [&Section; 8] = [
+    Tier::SECTION,
+    Preset::SECTION,
+    Affected::SECTION,
+    Verdicts::SECTION,
+    TestInputs::SECTION,
+    Sweep::SECTION,
+    Setup::SECTION,
+    Tool::SECTION,
+];
 
 /// The file's name, at the workspace root.
 pub const FILE_NAME: &str = "xtask.toml";
@@ -51,6 +61,9 @@ pub struct Config {
     /// The built-in presets, then the file's own in file order. No name twice.
     pub presets: Vec<Preset>,
     pub affected: Affected,
+    pub verdicts: Verdicts,
+    /// In file order, each of a member.
+    pub test_inputs: Vec<TestInputs>,
     pub sweep: Sweep,
     pub setup: Setup,
     /// What the file says of tools, in file order.
@@ -119,11 +132,20 @@ impl Config {
             tier.preset.take_if(|name| !presets.iter().any(|preset| preset.name == *name));
         }
         let (mut affected, mut sweep, mut setup) = (Affected::default(), Sweep::default(), Setup::default());
-        let mut tools = Vec::new();
+        let (mut verdicts, mut test_inputs, mut tools) = (Verdicts::default(), Vec::new(), Vec::new());
         for table in tables {
             match table.section.name() {
                 "tiers" => tiers::read_tier(table, &mut tiers, &presets, (facts, reserved), problems),
                 "affected" => table.read(&mut affected, problems),
+                "verdicts" => table.read(&mut verdicts, problems),
+                "test-inputs" => {
+                    if facts.member(table.name).is_none() {
+                        problems.add(table.offset, tiers::no_member(&table.header(), table.name, facts));
+                    }
+                    let mut inputs = TestInputs { name: table.name.to_owned(), ..TestInputs::default() };
+                    table.read(&mut inputs, problems);
+                    test_inputs.push(inputs);
+                }
                 "sweep" => table.read(&mut sweep, problems),
                 "setup" => table.read(&mut setup, problems),
                 "tools" => {
@@ -144,6 +166,6 @@ impl Config {
         for command in &mut sweep.keep {
             root.clone_into(&mut command.dir);
         }
-        Self { path, tiers, presets, affected, sweep, setup, tools }
+        Self { path, tiers, presets, affected, verdicts, test_inputs, sweep, setup, tools }
     }
 }

@@ -71,7 +71,13 @@ section! {
     #[key("budget", Kind::Duration, otherwise = "no limit", example = r#""1min 30s""#)]
     budget: Option<Duration>,
 
-    /// What a run that takes longer than its `budget` means.
+    /// Whether a test program that passed before with the same inputs is not run again (docs/verdicts.md). Only for the
+    /// command `test`.
+    #[key("remember", Kind::Bool, otherwise = "on where `packages` is `affected`", example = "true")]
+    remember: Option<bool>,
+
+    /// What a run that takes longer than its `budget` means. With `defer`, test programs that will not fit are left for
+    /// `--deferred`.
     #[key("on-over-budget", Kind::Choice(OnOverBudget::NAMES), default = r#""warn""#, example = r#""fail""#)]
     on_over_budget: OnOverBudget = OnOverBudget::Warn,
 
@@ -125,6 +131,7 @@ choice! {
     OnOverBudget {
         Warn = "warn",
         Fail = "fail",
+        Defer = "defer",
     }
 }
 
@@ -194,6 +201,10 @@ section! {
     #[key("ignore", Kind::List(&Kind::Glob), default = "[]", example = r#"["docs/**", "**/*.md"]"#)]
     ignore: Vec<String>,
 
+    /// Whether, on a branch, test programs that never ran here and that nothing since the base can reach are left out.
+    #[key("trust-base", Kind::Bool, default = "true", example = "false")]
+    trust_base: bool = true,
+
     /// Glob patterns of files whose change affects every package, relative to the workspace root.
     #[key("global", Kind::List(&Kind::Glob), default = "[]", example = r#"["rust-toolchain.toml"]"#)]
     global: Vec<String>,
@@ -204,6 +215,12 @@ impl Tier {
     #[must_use]
     pub fn new(name: &str, command: TierCommand) -> Self {
         Self { name: name.to_owned(), command, ..Self::default() }
+    }
+
+    /// Whether passes are looked up.
+    #[must_use]
+    pub fn remembers(&self) -> bool {
+        self.remember.unwrap_or(self.packages == Packages::Affected)
     }
 }
 
@@ -297,8 +314,9 @@ fn check(tier: &Tier, table: &Table<'_>, presets: &[Preset], facts: &Facts, prob
     if listed && table.has("exclude") {
         table.fail("exclude", "contradicts a list of `packages`\n  shorten the list instead", problems);
     }
-    for key in ["doctests", "runner", "nextest-profile", "retries"] {
-        let says_nothing = key == "doctests" && !tier.doctests;
+    for key in ["doctests", "runner", "nextest-profile", "retries", "remember"] {
+        let says_nothing =
+            key == "doctests" && !tier.doctests || key == "remember" && tier.remember == Some(false);
         if tier.command != TierCommand::Test && table.has(key) && !says_nothing {
             let command = tier.command.name();
             let problem = format!("is only for the command `test`, but the command is `{command}`");
@@ -312,7 +330,7 @@ fn check(tier: &Tier, table: &Table<'_>, presets: &[Preset], facts: &Facts, prob
     }
 }
 
-fn no_member(label: &str, name: &str, facts: &Facts) -> String {
+pub(super) fn no_member(label: &str, name: &str, facts: &Facts) -> String {
     let hint = did_you_mean(name, facts.members().map(|member| &*member.name)).unwrap_or_default();
     format!("{label}: `{name}` is not a member of the workspace{hint}")
 }

@@ -179,6 +179,7 @@ fn kind_schema(kind: Kind) -> Value {
             { "type": "integer", "minimum": 0, "maximum": MAX_SECONDS },
         ] }),
         Kind::Size => pattern(SIZE),
+        Kind::Percent => pattern("^(0|[1-9][0-9]?|100)%$"),
         Kind::List(of) => json!({ "type": "array", "items": kind_schema(*of) }),
         Kind::ChoiceOr(words, other) => {
             let mut list = kind_schema(*other);

@@ -64,7 +64,11 @@ fn file(section: &Section, key: &Key, value: &str) -> String {
         _ => ("", Vec::new()),
     };
     let context = context.into_iter().filter(|line| !line.starts_with(key.name)).collect::<String>();
-    format!("{before}{}\n{context}{} = {value}\n", section.header.replace("NAME", "quick"), key.name)
+    format!(
+        "{before}{}\n{context}{} = {value}\n",
+        section.header.replace("NAME", if section.name() == "test-inputs" { "core" } else { "quick" }),
+        key.name
+    )
 }
 
 fn quoted(words: &[&str]) -> Vec<String> {
@@ -102,6 +106,7 @@ fn valid(kind: Kind) -> Vec<String> {
             valid
         }
         Kind::Size => quoted(&["500 MB", "20GiB", "1.5 TB", "0 B", "0.125 KiB", "999999999 kB"]),
+        Kind::Percent => quoted(&["0%", "2%", "100%"]),
         Kind::List(_) => lists(kind).into_iter().chain(["[]".to_owned()]).collect(),
         Kind::Strings => vec!["{}".into(), "{ A = '' }".into(), "{ A = '1', 'b c' = \"\\n\" }".into()],
         Kind::Table(fields) => {
@@ -155,6 +160,7 @@ fn invalid(kind: Kind) -> Vec<String> {
         Kind::Size => {
             invalid.extend(["'20'", "'20 gib'", "'-1 GB'", "'01 GB'", "'1. GB'", "'1.2345 GB'", "' 1 GB'"]);
         }
+        Kind::Percent => invalid.extend(["'2'", "'101%'", "'02%'", "'2.5%'", "'%'", "'2 %'"]),
         Kind::Duration => invalid.extend([
             "0",
             "1000000000",

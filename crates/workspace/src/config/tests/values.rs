@@ -37,7 +37,7 @@ fn defaults_of_a_workspace_with_the_common_feature() {
             Preset { all_features: true, ..preset("full", true) },
         ]
     );
-    assert_eq!(config.affected, Affected { base: None, ignore: vec![], global: vec![] });
+    assert_eq!(config.affected, Affected { base: None, trust_base: true, ignore: vec![], global: vec![] });
     assert_eq!(config.path, None);
     assert_eq!(config.tier("lint").unwrap().args, ["--", "-D", "warnings"]);
     let doctests = config.tiers.iter().filter(|tier| tier.doctests).map(|tier| &*tier.name);
@@ -168,7 +168,9 @@ fn every_key_changes_the_configuration_unless_it_says_the_default() {
             ("tiers", _) => "command = 'test'\nbudget = 1\n",
             _ => "",
         };
-        let header = format!("{}\n{others}", section.header.replace("NAME", "quick"));
+        // Only a member has inputs of its tests.
+        let name = if section.name() == "test-inputs" { "core" } else { "quick" };
+        let header = format!("{}\n{others}", section.header.replace("NAME", name));
         let set = |value: &str| accept(&format!("{header}{} = {value}\n", key.name));
         if key.name == "command" {
             // A tier of one's own has to have it.
