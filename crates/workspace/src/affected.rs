@@ -1,20 +1,19 @@
-//! Which members a change can break, and a digest of all files that can reach a member's tests.
+//! Which members a change can break: on a branch, where a test program never ran here, what the branch cannot reach since
+//! its base is left out.
 //!
-//! Invariants: where it cannot be told whether a change reaches a member, it does; and a file for which a member would be
-//! selected is in that member's digest. Two limits: no compiler says what a test reads while it runs, so such a file
-//! outside the test's own folder counts only while nobody is known to read it; and a file that git does not see counts
-//! only if a compiler or build script read it.
+//! Invariant: where it cannot be told whether a change reaches a member, it does. Two limits: files that git ignores count
+//! as unchanged, unless a whole package is among them; and whether a package reads files outside its folder is told by its
+//! sources ([`may_read_outside`]).
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use camino::{Utf8Path, Utf8PathBuf};
 use glob::{MatchOptions, Pattern};
 
+use crate::Facts;
 use crate::config::Affected;
 use crate::dependencies::{LockGraph, changed_members, different_dependencies, sharing};
-use crate::git::Contents;
-use crate::{Digest, Facts, Hasher};
 
 mod outside;
 #[cfg(test)]
@@ -22,21 +21,9 @@ mod tests;
 
 pub use outside::may_read_outside;
 
-/// The files that the compiler and build scripts read for a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reads {
-    /// Absolute paths; where a path leads through a link, the resolved one too. A folder stands for all that it holds.
-    Known(BTreeSet<Utf8PathBuf>),
-    /// Never built here, or its dep-info is out of date: it may read anything.
-    Unknown,
-}
-
-/// Who owns and who reads which files. Package numbers are indices into [`Facts::packages`]; all paths are absolute.
+/// Who owns which files. Package numbers are indices into [`Facts::packages`]; all paths are absolute.
 pub struct Files<'a> {
     facts: &'a Facts,
-    reads: Vec<Reads>,
-    /// The packages that read each file or folder.
-    readers: BTreeMap<Utf8PathBuf, BTreeSet<usize>>,
     /// The package at the root with its own files and folders, in a workspace with further members.
     root_package: Option<(usize, Vec<Utf8PathBuf>)>,
     /// Files outside all packages that no member reads.
@@ -56,14 +43,13 @@ pub struct Change<'a> {
     pub repository: &'a Utf8Path,
     /// Files and folders that git ignores: nothing is known of changes there.
     pub unseen: &'a [Utf8PathBuf],
-    /// The text of the lock file at the base (of the last run where git ignores it), and now.
+    /// The text of the lock file at the base, and now; `None` where there is none, as at the base if git ignores it.
     pub lock: [Option<&'a str>; 2],
     /// The text of a manifest at the base.
     pub manifest_before: &'a dyn Fn(&Utf8Path) -> Option<String>,
     /// The text of a manifest now.
     pub manifest_after: &'a dyn Fn(&Utf8Path) -> Option<String>,
-    /// Whether the sources of a package can name a file outside its folder ([`may_read_outside`]); asked only of packages
-    /// with [`Reads::Unknown`].
+    /// Whether a package may read files outside its folder ([`may_read_outside`]).
     pub may_read_outside: &'a dyn Fn(usize) -> bool,
 }
 
@@ -80,24 +66,8 @@ pub struct Reach {
 type Selected = BTreeMap<usize, String>;
 
 impl<'a> Files<'a> {
-    /// `reads` in the order of the packages; `cargo_config` are cargo's configuration files in force.
-    pub fn new(
-        facts: &'a Facts,
-        reads: Vec<Reads>,
-        affected: &Affected,
-        cargo_config: Vec<Utf8PathBuf>,
-    ) -> Self {
-        let mut readers = BTreeMap::<_, BTreeSet<usize>>::new();
-        for (package, reads) in reads.iter().enumerate() {
-            let Reads::Known(paths) = reads else { continue };
-            for path in paths {
-                readers.entry(path.clone()).or_default().insert(package);
-                // Dep-info has `crates/a/../b/x` where the source has `../b/x`.
-                if path.components().any(|part| part == Utf8Component::ParentDir) {
-                    readers.entry(without_parents(path)).or_default().insert(package);
-                }
-            }
-        }
+    /// `cargo_config` are cargo's configuration files in force.
+    pub fn new(facts: &'a Facts, affected: &Affected, cargo_config: Vec<Utf8PathBuf>) -> Self {
         let shared = facts.members().count() > 1;
         let at_root = facts.packages.iter().position(|package| shared && package.dir == facts.root);
         let root_package = at_root.map(|package| {
@@ -113,8 +83,6 @@ impl<'a> Files<'a> {
         let patterns = |list: &[String]| list.iter().filter_map(|text| Pattern::new(text).ok()).collect();
         Self {
             facts,
-            reads,
-            readers,
             root_package,
             ignore: patterns(&affected.ignore),
             global: patterns(&affected.global),
@@ -127,33 +95,20 @@ impl<'a> Files<'a> {
         relative(&self.facts.root, path)
     }
 
-    /// The package that `file` belongs to: the innermost whose folder holds it. A package at the root of a workspace with
-    /// further members owns only the folders of its targets: the rest there is shared.
-    fn owner(&self, file: &Utf8Path) -> Option<usize> {
-        let owner = self.facts.owner_of(file)?;
-        match &self.root_package {
-            Some((package, own)) if *package == owner => {
-                own.iter().any(|path| file.starts_with(path)).then_some(owner)
-            }
-            _ => Some(owner),
+    /// The packages whose folder holds `file`: the innermost, which owns it, and those around it, whose tests may read it as
+    /// part of their own folder. None for a file that is shared: a package at the root of a workspace with further members
+    /// owns only the folders of its targets.
+    fn holders(&self, file: &Utf8Path) -> Vec<usize> {
+        let packages = &self.facts.packages;
+        let mut holders =
+            (0..packages.len()).filter(|&at| file.starts_with(&packages[at].dir)).collect::<Vec<_>>();
+        if let ([only], Some((package, own))) = (&holders[..], &self.root_package)
+            && only == package
+            && !own.iter().any(|path| file.starts_with(path))
+        {
+            holders.clear();
         }
-    }
-
-    /// The packages that read `path`, a folder above it (a build script may watch one) or, where `path` is a folder,
-    /// anything in it.
-    fn readers(&self, path: &Utf8Path) -> BTreeSet<usize> {
-        let above = path.ancestors().filter_map(|ancestor| self.readers.get(ancestor));
-        // Paths are ordered by component, so the content of a folder follows it.
-        let below = self.readers.range(path.to_owned()..).take_while(|(read, _)| read.starts_with(path));
-        above.chain(below.map(|(_, packages)| packages)).flatten().copied().collect()
-    }
-
-    /// Whether nobody owns or reads `file`, and so every member may. The lock file is compared apart.
-    fn may_be_anybodys(&self, file: &Utf8Path, owner: Option<usize>, readers: &BTreeSet<usize>) -> bool {
-        owner.is_none()
-            && readers.is_empty()
-            && file != self.lock
-            && !matches(&self.ignore, &self.shown(file))
+        holders
     }
 
     /// Why every member depends on `file`, if they do. Files such as `clippy.toml` are not listed: a file outside all
@@ -205,7 +160,7 @@ impl<'a> Files<'a> {
             return Reach { members: members.collect(), everything: Some(why) };
         }
         self.select_unseen(change, &mut selected);
-        self.select_unknown(change, &mut selected);
+        self.select_readers(change, &mut selected);
         self.select_dependents(&mut selected);
         let members = selected.into_iter().filter(|(package, _)| packages[*package].member);
         let members = members.map(|(package, why)| (packages[package].name.clone(), why)).collect();
@@ -216,24 +171,22 @@ impl<'a> Files<'a> {
         change.files.iter().filter(|file| !self.is_build_output(file))
     }
 
-    /// Owners and known readers of each file. Returns why all are selected, if they are.
+    /// The packages that hold each file. Returns why all are selected, if they are.
     fn select_by_files(&self, change: &Change<'_>, selected: &mut Selected) -> Option<String> {
         for file in self.changed(change) {
             let shown = self.shown(file);
             if let Some(why) = self.selects_all(file) {
                 return Some(format!("{shown} changed, {why}"));
             }
-            let (owner, readers) = (self.owner(file), self.readers(file));
-            if self.may_be_anybodys(file, owner, &readers) {
+            let holders = self.holders(file);
+            // The lock file is compared apart.
+            if holders.is_empty() && file != &self.lock && !matches(&self.ignore, &shown) {
                 return Some(format!(
                     "{shown} changed, which is outside of all members, and it is unknown who reads it"
                 ));
             }
-            if let Some(owner) = owner {
-                selected.entry(owner).or_insert_with(|| format!("{shown} changed"));
-            }
-            for reader in readers {
-                selected.entry(reader).or_insert_with(|| format!("reads {shown}"));
+            for package in holders {
+                selected.entry(package).or_insert_with(|| format!("{shown} changed"));
             }
         }
         None
@@ -292,35 +245,25 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Packages in places where git sees no changes, and packages that read there.
+    /// Packages in places where git sees no changes.
     fn select_unseen(&self, change: &Change<'_>, selected: &mut Selected) {
-        let is_unseen = |path: &Utf8Path| {
-            !path.starts_with(change.repository)
-                || change.unseen.iter().any(|folder| path.starts_with(folder))
-                || path.components().any(|part| part.as_str() == ".git")
-        };
-        for (package, (facts, reads)) in self.facts.packages.iter().zip(&self.reads).enumerate() {
-            let read = match reads {
-                _ if is_unseen(&facts.dir) => Some(format!("is in {}", self.shown(&facts.dir))),
-                Reads::Known(paths) => {
-                    let unseen = |path: &&Utf8PathBuf| is_unseen(path) && !self.is_build_output(path);
-                    paths.iter().find(unseen).map(|path| format!("reads {}", self.shown(path)))
-                }
-                Reads::Unknown => None,
-            };
-            if let Some(read) = read {
-                selected.entry(package).or_insert_with(|| format!("{read}, where git sees no changes"));
+        for (package, facts) in self.facts.packages.iter().enumerate() {
+            let dir = &facts.dir;
+            let ignored = change.unseen.iter().any(|folder| dir.starts_with(folder));
+            if ignored || !dir.starts_with(change.repository) {
+                let why = || format!("is in {}, where git sees no changes", self.shown(dir));
+                selected.entry(package).or_insert_with(why);
             }
         }
     }
 
-    /// Packages that may read something that changed outside their folder.
-    fn select_unknown(&self, change: &Change<'_>, selected: &mut Selected) {
-        for package in (0..self.reads.len()).filter(|&package| self.reads[package] == Reads::Unknown) {
-            let outside = self.changed(change).find(|file| self.owner(file) != Some(package));
-            if let Some(file) = outside.filter(|_| (change.may_read_outside)(package)) {
-                let why = || format!("may read {} (not built here yet)", self.shown(file));
-                selected.entry(package).or_insert_with(why);
+    /// Packages that may read what changed outside their folder. Even a file that `ignore` matches counts, as a test may
+    /// include the sources of another package.
+    fn select_readers(&self, change: &Change<'_>, selected: &mut Selected) {
+        let Some(file) = self.changed(change).next() else { return };
+        for package in 0..self.facts.packages.len() {
+            if !selected.contains_key(&package) && (change.may_read_outside)(package) {
+                selected.insert(package, format!("may read {}", self.shown(file)));
             }
         }
     }
@@ -344,70 +287,6 @@ impl<'a> Files<'a> {
             }
         }
     }
-
-    /// The digest of each member's inputs, by name; `None` where it is not known what its tests are built from. The lock
-    /// file and manifests also act through compile units, which the caller adds.
-    ///
-    /// `on_disk` is a digest of a file or folder that git does not know ([`stamp`](crate::stamp)).
-    pub fn inputs(
-        &self,
-        contents: &Contents,
-        on_disk: &dyn Fn(&Utf8Path) -> Option<String>,
-    ) -> BTreeMap<String, Option<Digest>> {
-        let mut shared = Hasher::new();
-        let mut packages = self.reads.iter().map(|_| Hasher::new()).collect::<Vec<_>>();
-        for (path, content) in contents.files.iter().filter(|(path, _)| !self.is_build_output(path)) {
-            let shown = self.shown(path);
-            let (owner, mut readers) = (self.owner(path), self.readers(path));
-            if self.selects_all(path).is_some() || self.may_be_anybodys(path, owner, &readers) {
-                shared.field(&shown).field(content);
-            }
-            readers.extend(owner);
-            for package in readers {
-                packages[package].field(&shown).field(content);
-            }
-        }
-        for path in contents.ignored.iter().filter(|path| !self.is_build_output(path)) {
-            if let Some(owner) = self.owner(path) {
-                packages[owner].field(self.shown(path)).optional(on_disk(path));
-            }
-        }
-        let shared = shared.finish();
-        let packages = packages.into_iter().zip(&self.reads).map(|(mut hasher, reads)| {
-            let Reads::Known(paths) = reads else { return None };
-            let unknown_to_git =
-                |path: &&Utf8PathBuf| !contents.files.contains_key(*path) && !self.is_build_output(path);
-            for path in paths.iter().filter(unknown_to_git) {
-                hasher.field(self.shown(path)).optional(on_disk(path));
-            }
-            Some(hasher.finish())
-        });
-        let packages = packages.collect::<Vec<_>>();
-        let digest = |member| {
-            let mut hasher = Hasher::new();
-            hasher.field(shared.to_string());
-            for package in tested_with(self.facts, member) {
-                let part = packages[package].as_ref()?;
-                hasher.field(&self.facts.packages[package].name).field(part.to_string());
-            }
-            Some(hasher.finish())
-        };
-        let members = self.facts.packages.iter().enumerate().filter(|(_, package)| package.member);
-        members.map(|(at, member)| (member.name.clone(), digest(at))).collect()
-    }
-}
-
-/// The packages that the tests of `package` are built from, itself among them.
-fn tested_with(facts: &Facts, package: usize) -> BTreeSet<usize> {
-    let mut found = BTreeSet::from([package]);
-    let mut open = facts.packages[package].dependencies.iter().map(|edge| edge.package).collect::<Vec<_>>();
-    while let Some(next) = open.pop() {
-        if found.insert(next) {
-            let edges = facts.packages[next].dependencies.iter().filter(|edge| !edge.dev);
-            open.extend(edges.map(|edge| edge.package));
-        }
-    }
-    found
 }
 
 /// Whether a path, relative to the workspace root, matches a pattern: `*` stays within one folder, `**` does not.
@@ -424,17 +303,4 @@ pub(crate) fn relative(root: &Utf8Path, path: &Utf8Path) -> String {
         Some(format!("{}{rest}", "../".repeat(up)))
     });
     common.unwrap_or_else(|| path.to_string())
-}
-
-/// `path` with each `..` resolved together with the folder before it.
-fn without_parents(path: &Utf8Path) -> Utf8PathBuf {
-    let mut plain = Utf8PathBuf::new();
-    for part in path.components() {
-        if part == Utf8Component::ParentDir {
-            plain.pop();
-        } else {
-            plain.push(part);
-        }
-    }
-    plain
 }

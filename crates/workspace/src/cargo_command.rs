@@ -179,6 +179,48 @@ impl CargoCommand {
         self
     }
 
+    /// `cargo nextest list` in place of `cargo test`: builds the same, and prints the programs as one line of JSON.
+    #[must_use]
+    pub fn to_nextest_list(mut self) -> Self {
+        self.args.retain(|arg| arg.flag <= Flag::Timings || matches!(arg.flag, Flag::Verbose | Flag::Quiet));
+        self.runner_args.clear();
+        self = self.to_nextest();
+        "list".clone_into(&mut self.args[0].name);
+        self.insert_args(["--list-type", "binaries-only", "--message-format", "json"]);
+        self
+    }
+
+    /// Of `cargo nextest run`, what is still said when the programs are built already.
+    #[must_use]
+    pub fn without_build(mut self) -> Self {
+        self.args.retain(|arg| {
+            let of_cargo = matches!(arg.flag, Flag::Verbose | Flag::Quiet);
+            arg.flag == Flag::Config || arg.flag > Flag::Timings && !of_cargo
+        });
+        self
+    }
+
+    /// The option's values, which are taken out: nextest's `-E`.
+    pub fn take_values(&mut self, names: &[&str]) -> Vec<String> {
+        let mut taken = Vec::new();
+        let mut args = std::mem::take(&mut self.args).into_iter();
+        while let Some(arg) = args.next() {
+            let joined = names.iter().find_map(|name| {
+                let rest = arg.name.strip_prefix(name)?;
+                // `-Eall()`, `-E=all()`, `--filterset=all()`.
+                (!rest.is_empty()).then(|| rest.trim_start_matches('=').to_owned())
+            });
+            if names.contains(&&*arg.name) {
+                taken.extend(args.next().map(|value| value.name));
+            } else if let Some(value) = joined {
+                taken.push(value);
+            } else {
+                self.args.push(arg);
+            }
+        }
+        taken
+    }
+
     /// Only the doc tests of `cargo test`, without another selection of targets, and all of them after a failure.
     #[must_use]
     pub fn to_doctests(self) -> Self {
@@ -188,6 +230,13 @@ impl CargoCommand {
         command
     }
 
+    /// Without what cargo does not know, which is for another runner: its options, their values, names of tests.
+    #[must_use]
+    pub fn without_unknown(mut self) -> Self {
+        self.args.retain(|arg| arg.flag != Flag::Other || option(&arg.name).is_some());
+        self
+    }
+
     /// Tests and benches are only built.
     pub fn run_nothing(&mut self) {
         let edits = ["fix", "allow-dirty", "allow-staged", "allow-no-vcs", "broken-code"];
@@ -195,6 +244,8 @@ impl CargoCommand {
         if matches!(&*self.verb, "test" | "bench") {
             self.runner_args.clear();
             self.args.retain(|arg| !matches!(arg.flag, Flag::FailFast | Flag::Running));
+            // An option for nextest, or a name: which tests run is of no account.
+            self.args.retain(|arg| arg.flag != Flag::Other || option(&arg.name).is_some());
             self.add("--no-run", None);
             self.args.rotate_right(1);
         }
@@ -412,6 +463,7 @@ mod tests {
             ),
             ("+nightly run -p a --release b -- c", "+nightly build -p a --release"),
             ("test -p a -- --exact", "test --no-run -p a"),
+            ("test -p a --test-threads=1 -E all() name", "test --no-run -p a"),
             ("clippy -- -D warnings", "clippy -- -D warnings"),
             ("clippy --fix --allow-dirty -p a", "clippy -p a"),
         ];

@@ -1,12 +1,11 @@
-//! What git says: every file that differs between the merge base with the base branch and the work tree, and what the
-//! files hold now.
+//! What git says: every file that differs between the merge base with the base branch and the work tree.
 //!
 //! Invariant: nothing is written, not even git's index, and where git cannot tell, the answer says why instead of naming
 //! fewer files. Files that git ignores are listed as unseen: nothing is known of them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::thread;
 
@@ -14,7 +13,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::config::closest;
-use crate::{Call, Environment, WrongUsage, digest, on_path};
+use crate::{Call, Environment, WrongUsage, on_path};
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +30,8 @@ pub struct Changes {
     pub repository: Option<Utf8PathBuf>,
     /// Files and folders that git ignores: their changes are not among [`Changes::files`].
     pub unseen: Vec<Utf8PathBuf>,
-    tree: Option<Tree>,
+    tracked: Vec<Utf8PathBuf>,
+    git: Option<Git>,
 }
 
 /// The commit that the work tree was compared with.
@@ -43,34 +43,6 @@ pub enum Base {
     Head { name: String },
     /// An earlier commit.
     Commit { name: String, id: String },
-}
-
-/// Index and work tree.
-#[derive(Debug)]
-struct Tree {
-    git: Git,
-    tracked: Vec<Tracked>,
-    /// What differs between index and work tree, and untracked files.
-    not_as_index: Vec<Utf8PathBuf>,
-}
-
-#[derive(Debug)]
-struct Tracked {
-    path: Utf8PathBuf,
-    /// Mode and blob id, `100644 ID`: the same for the same content.
-    content: String,
-    /// Git was told not to look for edits (`--assume-unchanged`, `--skip-worktree`).
-    unwatched: bool,
-}
-
-/// What the files of a work tree hold. Paths are absolute.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Contents {
-    /// Tracked and untracked files that exist, and a digest of each: its mode, and git's id of its bytes. An edited file
-    /// has the same digest before and after `git add` and `git commit`, unless git converts it (line endings, LFS).
-    pub files: BTreeMap<Utf8PathBuf, String>,
-    /// Ignored files, without those in folders that are ignored as a whole.
-    pub ignored: Vec<Utf8PathBuf>,
 }
 
 /// Whether git leaves `path` out of `dir`'s repository. Also true without git or a repository: then nobody commits it.
@@ -86,14 +58,100 @@ pub fn tracked(dir: &Utf8Path, environment: &Environment) -> Option<Vec<Utf8Path
     Some(records(&listed).map(Into::into).collect())
 }
 
+/// The commit that is checked out at `dir`, shortened.
+pub fn head_commit(dir: &Utf8Path, environment: &Environment) -> Option<String> {
+    Git::new(dir, environment)?.text(&["rev-parse", "--short", "HEAD"]).ok()
+}
+
+/// The files of a work tree by name.
+#[derive(Debug)]
+pub struct Listing {
+    /// The top folder of the work tree.
+    pub top: Utf8PathBuf,
+    /// Tracked files, deleted ones too; untracked files that are not ignored; both of checked-out submodules too. Another
+    /// repository or worktree inside this one, which git tracks nothing of, is not listed.
+    pub files: Vec<Listed>,
+}
+
+/// A file that git lists.
+#[derive(Debug)]
+pub struct Listed {
+    /// As seen from the folder that was asked for: `../x` is outside of it. Any bytes.
+    pub path: PathBuf,
+    pub tracked: bool,
+}
+
+/// Lists the whole work tree around `root`. `None` without git or a repository. Fails when git cannot read it.
+pub fn listing(root: &Utf8Path, environment: &Environment) -> Result<Option<Listing>> {
+    // `-s` tells submodules from files, `-t` tracked files from untracked ones; `:/` for the whole repository.
+    const ARGS: [&str; 8] =
+        ["ls-files", "-z", "-t", "-s", "--cached", "--others", "--exclude-standard", ":/"];
+    fn add(git: &Git, below: &Path, files: &mut Vec<Listed>) -> Result<()> {
+        let mut last: &[u8] = b"";
+        for record in git.run(&ARGS)?.split(|&byte| byte == 0) {
+            // `? path`, `H 100644 ID STAGE\tpath`; a path that ends in a slash is another repository.
+            let (path, tracked) = match record {
+                [b'?', b' ', path @ ..] if !path.ends_with(b"/") => (path, false),
+                [b'?', ..] | [] => continue,
+                _ => match record.iter().position(|&byte| byte == b'\t') {
+                    // In a conflict a file is listed up to three times.
+                    Some(tab) if record[tab + 1..] != *last => (&record[tab + 1..], true),
+                    _ => continue,
+                },
+            };
+            last = path;
+            let here = to_path(path);
+            let path = if below.as_os_str().is_empty() { here.clone() } else { below.join(&here) };
+            if tracked && record[1..].starts_with(b" 160000 ") {
+                let dir = Utf8PathBuf::try_from(here).ok().map(|here| git.dir.join(here));
+                if let Some(dir) = dir.filter(|dir| dir.join(".git").exists()) {
+                    let git = Git { dir, program: git.program.clone(), environment: git.environment.clone() };
+                    add(&git, &path, files)?;
+                }
+            } else {
+                files.push(Listed { path, tracked });
+            }
+        }
+        Ok(())
+    }
+    let Some(top) = root.ancestors().find(|folder| is_top(folder)) else { return Ok(None) };
+    let Some(git) = Git::new(root, environment) else { return Ok(None) };
+    let mut files = Vec::new();
+    add(&git, Path::new(""), &mut files)?;
+    Ok(Some(Listing { top: top.to_owned(), files }))
+}
+
+/// Whether git takes `folder` for the top of a work tree: in a submodule or linked worktree `.git` is a file.
+fn is_top(folder: &Utf8Path) -> bool {
+    let git = folder.join(".git");
+    git.is_file() || git.join("HEAD").symlink_metadata().is_ok()
+}
+
+#[cfg(unix)]
+fn to_path(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(bytes).into()
+}
+
+#[cfg(not(unix))]
+fn to_path(bytes: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}
+
 /// Compares the work tree around `root` with its merge base with `base`, by default the first base branch that exists.
 ///
 /// Fails as [`WrongUsage`] when `base` names no commit. Whatever else keeps git from telling is a [`Base::Unknown`].
 pub fn changes(root: &Utf8Path, base: Option<&str>, environment: &Environment) -> Result<Changes> {
     let unknown = Base::Unknown { why: String::new() };
-    let mut changes =
-        Changes { base: unknown, files: Vec::new(), repository: None, unseen: Vec::new(), tree: None };
-    changes.base = match changes.look(root, base, environment) {
+    let mut changes = Changes {
+        base: unknown,
+        files: Vec::new(),
+        repository: None,
+        unseen: Vec::new(),
+        tracked: Vec::new(),
+        git: Git::new(root, environment),
+    };
+    changes.base = match changes.look(root, base) {
         Ok(base) => base,
         Err(error) if error.is::<WrongUsage>() => return Err(error),
         Err(error) => Base::Unknown { why: error.to_string() },
@@ -102,68 +160,69 @@ pub fn changes(root: &Utf8Path, base: Option<&str>, environment: &Environment) -
 }
 
 impl Changes {
-    fn look(&mut self, root: &Utf8Path, base: Option<&str>, environment: &Environment) -> Result<Base> {
-        let git = Git::new(root, environment).context("git is not on PATH")?;
+    fn look(&mut self, root: &Utf8Path, base: Option<&str>) -> Result<Base> {
+        let git = self.git.as_ref().context("git is not on PATH")?;
         // At once: each process takes 2 to 15 ms.
         let (place, status, index, since) = thread::scope(|scope| {
-            let place =
-                scope.spawn(|| git.text(&["rev-parse", "--is-shallow-repository", "--show-toplevel"]));
+            let place = scope.spawn(|| git.text(&["rev-parse", "--show-toplevel"]));
             let status = scope.spawn(|| git.run(&STATUS_ARGS));
             let index = scope.spawn(|| git.run(&INDEX_ARGS));
-            let since = since(&git, base);
+            let since = since(git, base);
             (join(place), join(status), join(index), since)
         });
         let inside = root.ancestors().any(|folder| folder.join(".git").exists());
         let place =
             place.map_err(|error| if inside { error } else { anyhow!("this is not a git repository") })?;
-        let (shallow, repository) = place.split_once('\n').context("this is not a git repository")?;
-        let repository = Utf8PathBuf::from(repository);
-        let tracked = tracked_files(&index?, &repository);
-        let mut tree = Tree { git, tracked, not_as_index: Vec::new() };
-        let has_commits = self.read_status(&status?, &repository, &mut tree);
-        let hidden = tree.tracked.iter().filter(|file| file.unwatched && file.path.exists());
-        self.files.extend(hidden.map(|file| file.path.clone()));
+        ensure!(!place.is_empty(), "this is not a git repository");
+        let repository = Utf8PathBuf::from(place);
+        self.read_index(&index?, &repository);
+        let head = self.read_status(&status?, &repository);
         self.repository = Some(repository.clone());
-        self.tree = Some(tree);
-        ensure!(has_commits, "there are no commits yet");
-        ensure!(shallow != "true", "this is a shallow clone");
+        let head = head.context("there are no commits yet")?;
         let ignored = self.unseen.iter().any(|ignored| root.starts_with(ignored));
         ensure!(!ignored, "git ignores the folder of this workspace");
-        let (base, committed) = since?;
+        let (name, id, committed) = since?;
         self.files.extend(records(&committed).map(|path| repository.join(path)));
         self.files.sort();
         self.files.dedup();
-        Ok(base)
+        Ok(if id == head { Base::Head { name } } else { Base::Commit { name, id } })
     }
 
-    /// Reads the output of [`STATUS_ARGS`]. Returns whether there is a commit.
-    fn read_status(&mut self, output: &[u8], repository: &Utf8Path, tree: &mut Tree) -> bool {
-        let mut has_commits = false;
+    /// Reads the output of [`STATUS_ARGS`]. Returns the commit that is HEAD.
+    fn read_status(&mut self, output: &[u8], repository: &Utf8Path) -> Option<String> {
+        let mut head = None;
         for record in records(output) {
             let (kind, rest) = record.split_once(' ').unwrap_or((&record, ""));
             let fields_before_path = match kind {
                 "#" => {
-                    has_commits |= rest.starts_with("branch.oid ") && rest != "branch.oid (initial)";
+                    let id = rest.strip_prefix("branch.oid ").filter(|id| *id != "(initial)");
+                    head = head.or(id.map(str::to_owned));
                     continue;
                 }
-                // `XY sub mH mI mW hH hI path`; X is HEAD against index, Y index against work tree.
+                // `XY sub mH mI mW hH hI path`
                 "1" => 7,
                 // `XY sub m1 m2 m3 mW h1 h2 h3 path`: unmerged.
                 "u" => 9,
                 _ => 0,
             };
             let path = rest.splitn(fields_before_path + 1, ' ').last().unwrap_or_default();
-            let path = absolute(path, repository);
-            if kind == "!" {
-                self.unseen.push(path);
-                continue;
-            }
-            if kind == "?" || rest.as_bytes().get(1) != Some(&b'.') {
-                tree.not_as_index.push(path.clone());
-            }
-            self.files.push(path);
+            let list = if kind == "!" { &mut self.unseen } else { &mut self.files };
+            list.push(absolute(path, repository));
         }
-        has_commits
+        head
+    }
+
+    /// Reads the output of [`INDEX_ARGS`]: `H path`. Files for whose edits git was told not to look may have changed: all that
+    /// are assumed to be unchanged (lower case), and of those left out of the work tree (`S`) what is there all the same.
+    fn read_index(&mut self, output: &[u8], repository: &Utf8Path) {
+        for record in records(output) {
+            let Some((tag, path)) = record.split_once(' ') else { continue };
+            let path = absolute(path, repository);
+            if tag.chars().all(char::is_lowercase) || tag == "S" && path.exists() {
+                self.files.push(path.clone());
+            }
+            self.tracked.push(path);
+        }
     }
 
     /// The text of a file at the base; `None` when there was none. Git is asked only if the file may have changed since.
@@ -173,46 +232,17 @@ impl Changes {
             Base::Head { .. } => "HEAD",
             Base::Commit { id, .. } => id,
         };
-        let mut tracked = self.tree.iter().flat_map(|tree| &tree.tracked);
-        let is_plain =
-            |file: &Tracked| file.path == path && !file.unwatched && !file.content.starts_with(LINK_MODE);
-        if self.files.iter().all(|changed| changed != path) && tracked.any(is_plain) {
+        // A link is not what it leads to.
+        let is_plain = || fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+        if !self.files.iter().any(|changed| changed == path)
+            && self.tracked.iter().any(|file| file == path)
+            && is_plain()
+        {
             return fs::read_to_string(path).ok();
         }
         let path = path.strip_prefix(self.repository.as_ref()?).ok()?;
-        let blob = self.tree.as_ref()?.git.run(&["cat-file", "blob", &format!("{commit}:{path}")]).ok()?;
+        let blob = self.git.as_ref()?.run(&["cat-file", "blob", &format!("{commit}:{path}")]).ok()?;
         String::from_utf8(blob).ok()
-    }
-
-    /// What every file of the work tree holds now: git's blob ids where the index is right, and for other files what git
-    /// would call them. `None` without git. Fails when a file that differs from the index cannot be read.
-    pub fn contents(&self) -> Result<Option<Contents>> {
-        let Some(Tree { git, tracked, not_as_index }) = &self.tree else { return Ok(None) };
-        let mut files =
-            tracked.iter().map(|file| (file.path.clone(), file.content.clone())).collect::<BTreeMap<_, _>>();
-        // Links are read from disk, because git would take the content of what they lead to.
-        let from_disk = tracked.iter().filter(|file| file.unwatched || file.content.starts_with(LINK_MODE));
-        let mut edited = BTreeMap::new();
-        for path in not_as_index.iter().chain(from_disk.map(|file| &file.path)) {
-            files.remove(path);
-            read_modes(path, &mut edited).with_context(|| format!("failed to read {path}"))?;
-        }
-        let (links, plain) =
-            edited.into_iter().partition::<Vec<_>, _>(|(_, mode)| mode.starts_with(LINK_MODE));
-        files.extend(links);
-        // In parts, because the length of a command line is limited.
-        for part in plain.chunks(100) {
-            // Without filters: no program of the user's configuration is started.
-            let mut args = vec!["hash-object", "--no-filters", "--"];
-            args.extend(part.iter().map(|(path, _)| path.as_str()));
-            let ids = git.text(&args)?;
-            ensure!(ids.lines().count() == part.len(), "`git hash-object` did not answer for every file");
-            let with_id =
-                |((path, mode), id): (&(Utf8PathBuf, String), _)| (path.clone(), format!("{mode} {id}"));
-            files.extend(part.iter().zip(ids.lines()).map(with_id));
-        }
-        let ignored = self.unseen.iter().filter(|path| path.is_file()).cloned().collect();
-        Ok(Some(Contents { files, ignored }))
     }
 }
 
@@ -234,22 +264,8 @@ const STATUS_ARGS: [&str; 9] = [
     "--ignore-submodules=none",
 ];
 
-/// `-s` for modes and blob ids, `-v` for the flags that hide edits; `:/` for the whole repository.
-const INDEX_ARGS: [&str; 6] = ["ls-files", "-s", "-v", "-z", "--full-name", ":/"];
-
-/// Reads the output of [`INDEX_ARGS`]: `H 100644 ID 0\tpath`.
-fn tracked_files(output: &[u8], repository: &Utf8Path) -> Vec<Tracked> {
-    let entry = |record: String| {
-        let (facts, path) = record.split_once('\t')?;
-        let (tag, rest) = facts.split_once(' ')?;
-        // The stage is not 0 only in a conflict, and then the file on disk counts.
-        let (content, _stage) = rest.rsplit_once(' ')?;
-        // Lower case: assume-unchanged; `S`: skip-worktree.
-        let unwatched = tag == "S" || tag.chars().all(char::is_lowercase);
-        Some(Tracked { path: absolute(path, repository), content: content.to_owned(), unwatched })
-    };
-    records(output).filter_map(entry).collect()
-}
+/// `-v` for the flags that hide edits; `:/` for the whole repository.
+const INDEX_ARGS: [&str; 5] = ["ls-files", "-v", "-z", "--full-name", ":/"];
 
 /// NUL-separated output. A name that is not Unicode is read with replacement characters: its folder, which decides what it
 /// selects, is right.
@@ -263,44 +279,6 @@ fn absolute(path: &str, repository: &Utf8Path) -> Utf8PathBuf {
     repository.join(path.trim_end_matches('/'))
 }
 
-/// The mode that git gives a symbolic link.
-const LINK_MODE: &str = "120000 ";
-
-/// Adds the mode that git would give the file, or each file in the folder (a submodule, a repository inside this one); for
-/// a link, also a digest of its target. Follows no link. A missing file adds nothing.
-fn read_modes(path: &Utf8Path, modes: &mut BTreeMap<Utf8PathBuf, String>) -> std::io::Result<()> {
-    let metadata = match fs::symlink_metadata(path) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
-        metadata => metadata?,
-    };
-    if metadata.is_dir() {
-        for entry in path.read_dir_utf8()? {
-            let entry = entry?;
-            if entry.file_name() != ".git" {
-                read_modes(entry.path(), modes)?;
-            }
-        }
-    } else if metadata.is_symlink() {
-        let target = fs::read_link(path)?;
-        let content = format!("{LINK_MODE}{}", digest(target.to_string_lossy().as_bytes()));
-        modes.insert(path.to_owned(), content);
-    } else if metadata.is_file() {
-        modes.insert(path.to_owned(), if is_executable(&metadata) { "100755" } else { "100644" }.to_owned());
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn is_executable(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o100 != 0
-}
-
-#[cfg(not(unix))]
-fn is_executable(_: &Metadata) -> bool {
-    false
-}
-
 /// The base branches that are tried when none is configured, in this order.
 const CANDIDATES: [&str; 5] = [
     "refs/remotes/origin/HEAD",
@@ -310,9 +288,13 @@ const CANDIDATES: [&str; 5] = [
     "refs/heads/master",
 ];
 
-/// The merge base of HEAD and the base branch, and the NUL-separated paths that commits since then changed, relative to the
-/// top of the work tree.
-fn since(git: &Git, configured: Option<&str>) -> Result<(Base, Vec<u8>)> {
+/// The merge base of HEAD and the base branch (name and commit), and the NUL-separated paths that commits since then changed,
+/// relative to the top of the work tree.
+///
+/// In a shallow clone git may answer with an older commit that both have in common, as the history of the merge base is cut.
+/// That is as good a base: it too is in the history of the base branch, and the files that differ from it are compared
+/// all the same.
+fn since(git: &Git, configured: Option<&str>) -> Result<(String, String, Vec<u8>)> {
     let (name, tip) = match configured {
         Some(name) => (name.to_owned(), configured_base(git, name)?),
         None => first_candidate(git)?,
@@ -326,16 +308,17 @@ fn since(git: &Git, configured: Option<&str>) -> Result<(Base, Vec<u8>)> {
             let message = String::from_utf8_lossy(&output.stderr);
             bail!("`git merge-base HEAD {name}` failed: {}", message.trim());
         }
-        [] => bail!("HEAD and {name} have no commit in common"),
+        [] => {
+            let is_shallow = git.text(&["rev-parse", "--is-shallow-repository"])? == "true";
+            let shallow = if is_shallow { " in this shallow clone" } else { "" };
+            bail!("HEAD and {name} have no commit in common{shallow}")
+        }
         // After criss-cross merges, each base lacks changes that the other has.
         _ => bail!("HEAD and {name} have more than one merge base"),
     };
-    if git.text(&["rev-parse", "HEAD"])? == id {
-        return Ok((Base::Head { name }, Vec::new()));
-    }
     let flags = ["-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none"];
     let diff = git.run(&[&["diff-tree"][..], &flags, &[&id, "HEAD"]].concat())?;
-    Ok((Base::Commit { name, id }, diff))
+    Ok((name, id, diff))
 }
 
 /// The commit that `name` is. Fails as [`WrongUsage`] when it is none.

@@ -17,6 +17,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Digest(String);
 
+impl Digest {
+    /// The digest that is written as `text`; `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 32 && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -109,7 +117,9 @@ mod tests {
             hasher.finish()
         };
         assert_ne!(optional(None), optional(Some("")));
-        assert_eq!(digest("x").to_string().len(), 32);
+        let written = digest("x").to_string();
+        assert_eq!(Digest::parse(&written), Some(digest("x")));
+        assert_eq!([&written[1..], &written.replace(|_| true, "g")].map(Digest::parse), [None, None]);
     }
 
     #[test]

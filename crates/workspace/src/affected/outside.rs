@@ -1,89 +1,101 @@
-//! Whether the sources of a package can name a file outside its folder: for packages that were never built here, so that
-//! no compiler has said what they read.
+//! Whether a package may read files outside its folder, by its sources.
 //!
-//! A search for a few words, not a parser: what it finds may be a comment, but whatever reads a file in another folder
-//! while it compiles has one of the words in it. The exception is a macro from a registry that looks elsewhere.
+//! A search for a few words, not a parser: what it finds may be a comment, but whatever leads to another folder has one of
+//! the words in it. The exceptions are a macro or function from a registry that looks elsewhere, and a program or script that
+//! a test starts.
 
-use std::cell::OnceCell;
 use std::fs;
 
 use camino::{Utf8Component, Utf8Path};
 
-use super::tested_with;
-use crate::Facts;
+use crate::{Facts, Workspace};
 
-#[derive(Debug, Default, Clone, Copy)]
-struct Found {
-    /// Its own code may read elsewhere.
-    code: bool,
-    /// Its macros may, on behalf of the packages that use them.
-    macros: bool,
-}
-
-/// Whether the package of a number may read a file outside its folder while it is compiled or tested. Looks into each
-/// package at most once, and only when asked.
-pub fn may_read_outside(facts: &Facts) -> impl Fn(usize) -> bool {
-    let found = vec![OnceCell::new(); facts.packages.len()];
+/// Whether the package of a number may read a file outside its folder while it is compiled or tested. What its macros and
+/// functions read for others is found in it: whoever depends on it is reached with it.
+pub fn may_read_outside(workspace: &Workspace) -> impl Fn(usize) -> bool {
+    let facts = &workspace.facts;
+    // Each may hold the path of a folder.
+    let variables = workspace.cargo_config.env().into_keys().map(|name| format!("\"{name}\""));
+    let variables = variables.collect::<Vec<_>>();
     move |package| {
-        let found = |at: usize| *found[at].get_or_init(|| look_into_package(facts, at));
-        found(package).code || tested_with(facts, package).into_iter().any(|other| found(other).macros)
+        let package = &facts.packages[package];
+        // Cargo leaves `..` in the path of a target as the manifest has it.
+        let elsewhere = package.targets.iter().any(|target| {
+            let leaves = target.path.components().any(|part| part == Utf8Component::ParentDir);
+            leaves || !target.path.starts_with(&package.dir)
+        });
+        // Git knows its files by another path.
+        let behind_a_link = package.dir.ancestors().any(Utf8Path::is_symlink);
+        let is_proc_macro = package.has_target("proc-macro");
+        let found = |source: &str| {
+            names_outside(source)
+                || variables.iter().any(|name| source.contains(name))
+                || is_proc_macro && source.contains("fs")
+        };
+        elsewhere
+            || behind_a_link
+            || package.has_target("custom-build")
+            || leads_outside(facts, &package.dir, &found)
     }
 }
 
-fn look_into_package(facts: &Facts, package: usize) -> Found {
-    let package = &facts.packages[package];
-    // Cargo leaves `..` in the path of a target as the manifest has it.
-    let elsewhere = package.targets.iter().any(|target| {
-        let leaves = target.path.components().any(|part| part == Utf8Component::ParentDir);
-        leaves || !target.path.starts_with(&package.dir)
-    });
-    let mut found = Found { code: elsewhere || package.has_target("custom-build"), macros: false };
-    look_into(facts, &package.dir, package.has_target("proc-macro"), &mut found);
-    found
-}
-
-/// What cannot be read may contain anything.
-fn look_into(facts: &Facts, dir: &Utf8Path, proc_macro: bool, found: &mut Found) {
-    let Ok(entries) = dir.read_dir_utf8() else {
-        found.code = true;
-        return;
-    };
-    for entry in entries {
+/// Whether a link in `dir` leads out of it, or `found` says so of a source file. What cannot be read may contain anything.
+fn leads_outside(facts: &Facts, dir: &Utf8Path, found: &dyn Fn(&str) -> bool) -> bool {
+    let Ok(mut entries) = dir.read_dir_utf8() else { return true };
+    entries.any(|entry| {
         let Ok((entry, kind)) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind))) else {
-            found.code = true;
-            continue;
+            return true;
         };
         let path = entry.path();
         if kind.is_symlink() {
-            found.code = true;
+            !leads_to_a_shared_file(facts, path)
         } else if kind.is_dir() {
             let other = path == facts.target_dir
                 || path == facts.build_dir
                 || entry.file_name() == ".git"
                 || facts.packages.iter().any(|package| package.dir == path);
-            if !other {
-                look_into(facts, path, proc_macro, found);
-            }
-        } else if path.extension() == Some("rs") {
-            let source = fs::read(path).map(|source| String::from_utf8_lossy(&source).into_owned());
-            let Ok(source) = source else {
-                found.code = true;
-                continue;
-            };
-            let names = names_outside(&source);
-            found.code |= names;
-            found.macros |= proc_macro && (names || source.contains("fs"));
-            found.macros |= names && source.contains("macro_rules!");
+            !other && leads_outside(facts, path, found)
+        } else {
+            path.extension() == Some("rs")
+                && fs::read(path).map_or(true, |source| found(&String::from_utf8_lossy(&source)))
         }
-    }
+    })
+}
+
+/// Whether `link` leads straight to a file in the root folder that belongs to no package, as a crate's `LICENSE` often does:
+/// a change of that reaches everybody, unless `ignore` says that no test reads it.
+fn leads_to_a_shared_file(facts: &Facts, link: &Utf8Path) -> bool {
+    let Ok(text) = link.read_link_utf8() else { return false };
+    let (Some(up), Some(name)) = (text.parent(), text.file_name()) else { return false };
+    up.components().all(|part| part == Utf8Component::ParentDir)
+        && link.ancestors().nth(1 + up.components().count()) == Some(&facts.root)
+        && text.extension() != Some("rs")
+        && fs::symlink_metadata(facts.root.join(name)).is_ok_and(|found| found.is_file())
 }
 
 /// Whether a source file contains anything that can name a file in another folder.
 fn names_outside(source: &str) -> bool {
-    // A path into a parent folder has `..` between quotes or separators. `current_dir` and the manifest folder lead there
-    // through `parent()`.
-    const WORDS: [&str; 9] =
-        ["include!", "include_", "#[path", "current_dir", "CARGO_MANIFEST_", "../", "..\\", "\"..", "/.."];
+    // A path into a parent folder has `..` between quotes or separators. An absolute path leads there through `parent()`, and
+    // beside the own program lie those of other packages, as for a cargo that is called.
+    const WORDS: [&str; 17] = [
+        "include!",
+        "include_",
+        "#[path",
+        "current_dir",
+        "CARGO_MANIFEST_",
+        "../",
+        "..\\",
+        "\"..",
+        "/..",
+        "ParentDir",
+        "canonicalize",
+        "path::absolute",
+        "\"PWD\"",
+        "show-toplevel",
+        "current_exe",
+        "cargo_bin",
+        "\"cargo\"",
+    ];
     // These describe the package, never where another file is.
     const HARMLESS: [&str; 3] = ["\"CARGO_PKG_", "\"CARGO_BIN_", "\"CARGO_CRATE_NAME"];
     let mut variables = source.split("env!(").skip(1).map(str::trim_start);
@@ -110,6 +122,15 @@ mod tests {
             ("fn f() { read(\"a/..\"); }", true),
             ("fn f() { current_dir(); }", true),
             ("fn f() { var(\"CARGO_MANIFEST_DIR\"); }", true),
+            ("fn f() { env!(\"CARGO_BIN_EXE_x\"); }", false),
+            ("fn f() { canonicalize(\".\"); }", true),
+            ("fn f() { path::absolute(\".\"); }", true),
+            ("fn f() { path.join(Component::ParentDir); }", true),
+            ("fn f() { var(\"PWD\"); }", true),
+            ("fn f() { Command::new(\"git\").args([\"rev-parse\", \"--show-toplevel\"]); }", true),
+            ("fn f() { current_exe(); }", true),
+            ("fn f() { Command::cargo_bin(\"other\"); }", true),
+            ("fn f() { Command::new(\"cargo\"); }", true),
         ];
         for (source, expected) in table {
             assert_eq!(names_outside(source), expected, "{source}");
@@ -117,14 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_looked_into_with_the_macros_they_use_but_not_into_each_other() {
+    fn packages_are_looked_into_but_not_into_each_other() {
         let files = [
             ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"[a-z]\", \"a/inner\"]\n"),
+            (".cargo/config.toml", "[env]\nDATA = { value = \"a\", relative = true }\n"),
             ("a/src/lib.rs", "pub fn plain() {}"),
             ("a/target.txt", "../"),
             ("a/inner/src/lib.rs", "const X: &str = include_str!(\"x\");"),
             ("b/src/lib.rs", "#[macro_export] macro_rules! load { () => { include_str!(\"../x\") } }"),
-            ("c/src/lib.rs", ""),
+            ("c/src/lib.rs", "#[proc_macro] fn f() { fs::read(\"a/x\"); }"),
             ("d/src/lib.rs", ""),
             ("d/build.rs", "fn main() {}"),
             ("e/src/lib.rs", ""),
@@ -132,11 +154,19 @@ mod tests {
             ("f/src/lib.rs", ""),
             ("g/shared.rs", ""),
             ("h/src/lib.rs", ""),
+            ("i/src/lib.rs", "fn f() { var(\"DATA\"); }"),
+            ("a/j/src/lib.rs", "// DATA"),
+            ("k/src/lib.rs", ""),
+            ("l/src/lib.rs", ""),
+            ("m/src/lib.rs", ""),
+            ("n/src/lib.rs", ""),
+            ("LICENSE", ""),
+            ("build.rs", ""),
         ];
         let fixture = xtask_testkit::Fixture::new("outside", &files);
-        for name in ["a", "a/inner", "b", "c", "d", "e", "f", "g", "h"] {
+        for name in ["a", "a/inner", "b", "c", "d", "e", "f", "g", "h", "i", "a/j", "k", "l", "m", "n"] {
             let more = match name {
-                "c" => "[dependencies]\nb = { path = \"../b\" }\n",
+                "c" => "[lib]\nproc-macro = true\n",
                 "f" => "[dependencies]\ninner = { path = \"../a/inner\" }\n",
                 "g" => "[lib]\npath = \"../f/src/lib.rs\"\n",
                 _ => "",
@@ -145,15 +175,24 @@ mod tests {
             let manifest = format!("[package]\nname = \"{package}\"\nedition = \"2024\"\n{more}");
             fixture.write(&format!("{name}/Cargo.toml"), &manifest);
         }
-        #[cfg(unix)]
-        std::os::unix::fs::symlink("../../f/src/lib.rs", fixture.root().join("h/src/link.rs")).unwrap();
+        for (to, link) in [
+            ("../f/data", "h/data"),
+            ("a/j", "j"),
+            ("../LICENSE", "a/LICENSE"),
+            ("../../LICENSE", "f/src/LICENSE"),
+            ("LICENSE", "LINKED"),
+            ("../LINKED", "k/LICENSE"),
+            ("../LICENSE", "l/src/wrong"),
+            ("src/LICENSE", "m/LICENSE"),
+            ("../build.rs", "n/build"),
+        ] {
+            std::os::unix::fs::symlink(to, fixture.root().join(link)).unwrap();
+        }
         let workspace = crate::Workspace::load(fixture.root(), crate::Environment::current()).unwrap();
-        let facts = &workspace.facts;
-        let outside = may_read_outside(facts);
-        let may = (0..facts.packages.len()).filter(|&package| outside(package));
-        let may = may.map(|package| facts.packages[package].name.as_str()).collect::<Vec<_>>();
-        let linked: &[&str] = if cfg!(unix) { &["h"] } else { &[] };
-        let expected = ["b", "c", "d", "e", "g"].iter().chain(linked).chain(&["inner"]);
-        assert_eq!(may, expected.copied().collect::<Vec<_>>());
+        let packages = &workspace.facts.packages;
+        let outside = may_read_outside(&workspace);
+        let may = (0..packages.len()).filter(|&package| outside(package));
+        let may = may.map(|package| packages[package].name.as_str()).collect::<Vec<_>>();
+        assert_eq!(may, ["b", "c", "d", "e", "g", "h", "i", "inner", "j", "k", "l", "m", "n"]);
     }
 }

@@ -6,7 +6,6 @@ use crate::{LocalDependency, LocalPackage, TargetFacts};
 /// What a test changes of the usual question.
 struct Case {
     facts: Facts,
-    reads: BTreeMap<&'static str, Reads>,
     may_read: BTreeSet<&'static str>,
     affected: Affected,
     unseen: Vec<Utf8PathBuf>,
@@ -64,7 +63,6 @@ fn case(packages: &[&str]) -> Case {
     let facts = facts(packages);
     Case {
         facts,
-        reads: BTreeMap::new(),
         may_read: BTreeSet::new(),
         affected: Affected::default(),
         unseen: Vec::new(),
@@ -75,17 +73,8 @@ fn case(packages: &[&str]) -> Case {
 }
 
 impl Case {
-    fn reads(mut self, package: &'static str, paths: &[&str]) -> Self {
-        let paths = paths.iter().map(|path| Utf8PathBuf::from("/r/w").join(path)).collect();
-        self.reads.insert(package, Reads::Known(paths));
-        self
-    }
-
-    fn unknown(mut self, package: &'static str, may_read: bool) -> Self {
-        self.reads.insert(package, Reads::Unknown);
-        if may_read {
-            self.may_read.insert(package);
-        }
+    fn may_read(mut self, package: &'static str) -> Self {
+        self.may_read.insert(package);
         self
     }
 
@@ -103,9 +92,7 @@ impl Case {
         let files = files.iter().map(|file| Utf8PathBuf::from("/r/w").join(file)).collect::<Vec<_>>();
         let name = |package: usize| self.facts.packages[package].name.as_str();
         let manifest = |path: &Utf8Path| self.manifests.get(path.strip_prefix("/r/w").ok()?.as_str());
-        let reads = (0..self.facts.packages.len()).map(|at| self.reads.get(name(at)).cloned());
-        let reads = reads.map(|reads| reads.unwrap_or(Reads::Known(BTreeSet::new()))).collect();
-        Files::new(&self.facts, reads, &self.affected, self.cargo_config.clone()).reach(&Change {
+        Files::new(&self.facts, &self.affected, self.cargo_config.clone()).reach(&Change {
             files: &files,
             repository: "/r/w".into(),
             unseen: &self.unseen,
@@ -157,9 +144,14 @@ fn dependents_follow_but_past_a_dev_edge_only_its_tests() {
 }
 
 #[test]
-fn the_innermost_package_owns_a_file_and_one_at_the_root_only_its_targets() {
+fn a_file_belongs_to_all_packages_around_it_and_to_one_at_the_root_only_in_its_targets() {
     let nested = case(&["a crates/a", "m crates/a/macros"]);
-    assert_eq!(nested.names(&["crates/a/macros/src/lib.rs"]), "m");
+    assert_eq!(
+        nested.told(&["crates/a/macros/src/lib.rs"]),
+        ["a: crates/a/macros/src/lib.rs changed", "m: crates/a/macros/src/lib.rs changed"],
+        "a test of the outer package may read there"
+    );
+    assert_eq!(nested.names(&["crates/a/src/lib.rs"]), "a");
     assert_eq!(nested.names(&["crates/a/macros2/lib.rs"]), "a");
     assert_eq!(nested.names(&["crates/ab/lib.rs"]), "ALL", "a folder whose name only begins alike");
 
@@ -182,7 +174,10 @@ fn the_innermost_package_owns_a_file_and_one_at_the_root_only_its_targets() {
     for file in ["data.json", "docs/x", "tools/other.rs", "crates/x", "build.rs.bak"] {
         assert_eq!(at_root.names(&[file]), "ALL", "{file}");
     }
-    assert_eq!(at_root.names(&["crates/a/x"]), "a");
+    assert_eq!(at_root.names(&["crates/a/x"]), "aroot");
+    at_root.affected.ignore = vec!["**".into()];
+    assert_eq!(at_root.names(&["data.json"]), "", "ignored");
+    assert_eq!(at_root.names(&["crates/a/x"]), "aroot", "ignored, but in a member's folder");
     assert_eq!(case(&["root "]).names(&["data.json"]), "root", "the only member owns all of its folder");
 }
 
@@ -228,63 +223,45 @@ fn some_files_select_all() {
 }
 
 #[test]
-fn a_file_in_no_folder_selects_its_readers_else_all_unless_ignored() {
-    let mut case =
-        case(&CHAIN).reads("b", &["data/x.json"]).reads("f", &["crates/f/../a/data.json", "schema"]);
-    assert_eq!(case.told(&["data/x.json"])[..1], ["b: reads data/x.json"]);
-    assert_eq!(case.names(&["data/x.json"]), "bcd");
+fn a_file_in_no_folder_selects_all_unless_ignored() {
+    let mut case = case(&CHAIN);
     assert_eq!(case.names(&["data/y.json"]), "ALL");
-    assert_eq!(case.names(&["data"]), "bcd", "a folder that holds what it reads");
-    assert_eq!(case.names(&["schema/new.json"]), "f", "in a folder that a build script watches");
-    assert_eq!(case.names(&["crates/a/data.json"]), "abcdf");
-    assert_eq!(case.told(&["crates/f/x", "crates/a/data.json"])[4], "f: crates/f/x changed");
-    let own = self::case(&["f f"]).reads("f", &["f/x"]);
-    assert_eq!(own.told(&["f/x"]), ["f: f/x changed"], "once, though it reads the file too");
+    assert_eq!(case.names(&["data"]), "ALL", "a folder");
     case.affected.ignore = vec!["data/*".into(), "docs/**".into(), "*.md".into(), "crates/**".into()];
     assert_eq!(case.names(&["data/y.json", "docs/a/b", "README.md"]), "");
-    assert_eq!(case.names(&["data/x.json"]), "bcd", "ignored, but read");
     assert_eq!(case.names(&["docs.txt"]), "ALL");
     assert_eq!(case.names(&["crates/c/x"]), "c", "ignored, but in a member's folder");
 }
 
 #[test]
-fn a_package_that_was_not_built_here_may_read_what_changed_elsewhere() {
-    let may = || case(&CHAIN).unknown("f", true).unknown("e", false);
+fn a_package_that_may_read_outside_is_reached_by_any_change() {
+    let may = || case(&CHAIN).may_read("f");
     assert_eq!(may().names(&[]), "");
-    assert_eq!(
-        may().told(&["crates/c/x"]),
-        ["c: crates/c/x changed", "f: may read crates/c/x (not built here yet)"]
-    );
-    assert_eq!(may().names(&["crates/f/x"]), "f");
+    assert_eq!(may().told(&["crates/c/x"]), ["c: crates/c/x changed", "f: may read crates/c/x"]);
     assert_eq!(may().told(&["crates/f/x"]), ["f: crates/f/x changed"]);
     assert_eq!(may().names(&["data/x"]), "ALL", "nobody is known to read it");
-    assert_eq!(may().reads("c", &["data/x"]).names(&["data/x"]), "cf");
+    assert_eq!(may().names(&["Cargo.lock"]), "f");
+    assert_eq!(may().names(&["target/x"]), "", "cargo's own output");
     let mut ignored = may();
     ignored.affected.ignore = vec!["data/*".into()];
     assert_eq!(ignored.names(&["data/x"]), "f");
-    assert_eq!(case(&CHAIN).unknown("b", true).names(&["crates/f/x"]), "bcdf", "and who depends on it");
+    assert_eq!(case(&CHAIN).may_read("b").names(&["crates/f/x"]), "bcdf", "and who depends on it");
 }
 
 #[test]
 fn where_git_sees_nothing_members_are_always_selected() {
     let outside = case(&["a a p", "b b", "*p ../side"]);
     assert_eq!(outside.told(&[]), ["a: depends on p"]);
-    let mut case = case(&["a a", "b b", "c c", "d d"])
-        .reads("a", &["gen/x.rs", "target/out.rs"])
-        .reads("c", &["/r/elsewhere.txt"])
-        .reads("d", &[".git/HEAD"]);
-    case.unseen = vec!["/r/w/gen".into(), "/r/w/b".into(), "/r/w/target".into()];
+    let mut case = case(&["a gen/a", "b b", "c c b"]);
+    case.unseen = vec!["/r/w/gen".into(), "/r/w/b".into(), "/r/w/c/x".into(), "/r/w/target".into()];
     assert_eq!(
         case.told(&[]),
         [
-            "a: reads gen/x.rs, where git sees no changes",
+            "a: is in gen/a, where git sees no changes",
             "b: is in b, where git sees no changes",
-            "c: reads ../elsewhere.txt, where git sees no changes",
-            "d: reads .git/HEAD, where git sees no changes",
+            "c: depends on b"
         ]
     );
-    let only_output = self::case(&["a a"]).reads("a", &["target/out.rs"]);
-    assert_eq!(only_output.names(&[]), "");
 }
 
 fn lock(packages: &[(&str, &str, &str)]) -> String {
@@ -304,9 +281,7 @@ fn the_lock_file_selects_whose_dependencies_changed() {
     let members = || case(&["a a", "b b"]);
     let changed = members().lock(&text("1.0.0"), &text("1.0.1"));
     assert_eq!(changed.told(&["Cargo.lock"]), ["a: its locked dependencies changed"]);
-    assert_eq!(changed.names(&[]), "a", "git ignores the file, and the last run's copy differs");
     assert_eq!(members().lock(&text("1.0.0"), &text("1.0.0")).names(&["Cargo.lock"]), "");
-    assert_eq!(changed.reads("b", &["Cargo.lock"]).names(&["Cargo.lock"]), "ab");
     let mut unknown = members().lock("", &text("1.0.0"));
     unknown.lock.0 = None;
     assert_eq!(unknown.told(&[]), ["ALL Cargo.lock may have changed: it cannot be read from before"]);
@@ -386,87 +361,53 @@ fn paths_are_shown_from_the_root() {
     }
 }
 
-/// b depends on a; c has b as a dev dependency; d depends on c.
-const INPUTS: [&str; 4] = ["a a", "b b a", "c c dev:b", "d d c"];
-
-const FILES: [&str; 13] = [
-    "a/x",
-    "b/x",
-    "c/x",
-    "d/x",
-    "Cargo.toml",
-    "Cargo.lock",
-    ".cargo/config.toml",
-    "data/a.json",
-    "data/nobody.json",
-    "docs/x.md",
-    "target/x",
-    "sub",
-    "b",
-];
-
-/// Which members' digests change with `edited`.
-fn moved(edited: &str) -> String {
-    let facts = facts(&INPUTS);
-    let digests = |edit: bool| {
-        let text = |path: &str| if edit && path == edited { "new" } else { "old" }.to_owned();
-        let files = FILES.iter().map(|path| (Utf8Path::new("/r/w").join(path), text(path))).collect();
-        let contents = Contents { files, ignored: vec!["/r/w/d/.env".into(), "/r/w/root.log".into()] };
-        let read = |paths: &[&str]| Reads::Known(paths.iter().map(Utf8PathBuf::from).collect());
-        let reads = vec![
-            read(&["/r/w/data/a.json", "/r/w/docs/read.md", "/r/w/target/gen.rs", "/r/w/a/x"]),
-            read(&[]),
-            read(&[]),
-            read(&["/outside/x", "/r/w/a/x"]),
-        ];
-        let affected = Affected {
-            ignore: vec!["docs/**".into(), "Cargo.toml".into(), "a/**".into()],
-            ..Affected::default()
-        };
-        let shown = |path: &Utf8Path| relative("/r/w".into(), path);
-        let files = Files::new(&facts, reads, &affected, Vec::new());
-        files.inputs(&contents, &|path| Some(text(&shown(path))))
-    };
-    let (before, after) = (digests(false), digests(true));
-    before.keys().filter(|name| before[*name] != after[*name]).cloned().collect()
-}
-
+/// With git and cargo: what the branch cannot reach is left out, and links and folders within folders are followed.
 #[test]
-fn a_file_is_an_input_of_those_it_can_reach() {
-    let table = [
-        ("none", ""),
-        ("a/x", "abcd"),
-        ("b/x", "bc"),
-        ("c/x", "cd"),
-        ("d/x", "d"),
-        ("Cargo.toml", "abcd"),
-        (".cargo/config.toml", "abcd"),
-        ("Cargo.lock", ""),
-        ("data/a.json", "abc"),
-        ("data/nobody.json", "abcd"),
-        ("docs/x.md", ""),
-        ("docs/read.md", "abc"),
-        ("target/x", ""),
-        ("target/gen.rs", ""),
-        ("d/.env", "d"),
-        ("root.log", ""),
-        ("sub", "abcd"),
-        // A submodule.
-        ("b", "abcd"),
-        ("/outside/x", "d"),
+fn a_branch_reaches_what_is_behind_its_links_and_around_its_packages() {
+    let files = [
+        (
+            "Cargo.toml",
+            "[workspace]\nresolver = \"3\"\nmembers = [\"*\", \"outer/inner\"]\nexclude = [\"target\"]\n",
+        ),
+        (".gitignore", "/target\n"),
+        ("data/src/lib.rs", ""),
+        ("data/x.txt", "1"),
+        ("plain/src/lib.rs", "#[test] fn t() { std::fs::read(\"src/lib.rs\"); }"),
+        ("linked/src/lib.rs", "#[test] fn t() { std::fs::read(\"x/x.txt\"); }"),
+        ("user/src/lib.rs", ""),
+        ("outer/src/lib.rs", "#[test] fn t() { std::fs::read(\"inner/x.txt\"); }"),
+        ("outer/inner/src/lib.rs", ""),
     ];
-    for (edited, expected) in table {
-        assert_eq!(moved(edited), expected, "{edited}");
+    let fixture = xtask_testkit::Fixture::new("reach", &files);
+    for dir in ["data", "plain", "linked", "user", "outer", "outer/inner"] {
+        let name = dir.rsplit('/').next().unwrap();
+        let more = if dir == "user" { "[dependencies]\nlinked = { path = \"../linked\" }\n" } else { "" };
+        let manifest =
+            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{more}");
+        fixture.write(&format!("{dir}/Cargo.toml"), &manifest);
     }
-}
-
-#[test]
-fn without_knowing_what_is_read_there_is_no_digest() {
-    let facts = facts(&INPUTS);
-    let read = || Reads::Known(BTreeSet::new());
-    let reads = vec![read(), Reads::Unknown, read(), read()];
-    let files = Files::new(&facts, reads, &Affected::default(), Vec::new());
-    let inputs = files.inputs(&Contents::default(), &|_| None);
-    let known = inputs.into_iter().filter(|(_, digest)| digest.is_some()).map(|(name, _)| name);
-    assert_eq!(known.collect::<Vec<_>>(), ["a", "d"], "b itself, and c tests with it");
+    std::os::unix::fs::symlink("../data", fixture.root().join("linked/x")).unwrap();
+    let environment = crate::Environment::current();
+    let workspace = crate::Workspace::load(fixture.root(), environment.clone()).unwrap();
+    fixture.git_init();
+    fixture.git(&["switch", "--quiet", "-c", "feature"]);
+    let reached = |edited: &str| {
+        fixture.write(edited, "2");
+        fixture.commit("edit");
+        let changes = crate::changes(fixture.root(), None, &environment).unwrap();
+        fixture.git(&["reset", "--quiet", "--hard", "main"]);
+        let reach = Files::new(&workspace.facts, &Affected::default(), Vec::new()).reach(&Change {
+            files: &changes.files,
+            repository: changes.repository.as_deref().unwrap(),
+            unseen: &changes.unseen,
+            lock: [Some(""), Some("")],
+            manifest_before: &|path| changes.at_base(path),
+            manifest_after: &|path| std::fs::read_to_string(path).ok(),
+            may_read_outside: &may_read_outside(&workspace),
+        });
+        reach.members.into_keys().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(reached("data/x.txt"), "data linked user");
+    assert_eq!(reached("outer/inner/x.txt"), "inner linked outer user", "linked may read anything");
+    assert_eq!(reached("linked/src/lib.rs"), "linked user");
 }

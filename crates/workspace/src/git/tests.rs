@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use super::*;
 use xtask_testkit::{Fixture, TempDir};
 
@@ -79,7 +77,7 @@ fn a_file_at_the_base_is_what_it_was_there() {
 #[test]
 fn each_way_to_change_a_file_is_seen() {
     type Edit = fn(&Fixture);
-    let table: [(&str, Edit, &[&str]); 13] = [
+    let table: [(&str, Edit, &[&str]); 12] = [
         ("unstaged", |f| f.write("a/src/lib.rs", "x"), &["a/src/lib.rs"]),
         (
             "staged",
@@ -115,15 +113,6 @@ fn each_way_to_change_a_file_is_seen() {
         ),
         ("a mode", |f| _ = f.git(&["update-index", "--chmod=+x", "a/src/lib.rs"]), &["a/src/lib.rs"]),
         (
-            "an edit hidden from git",
-            |f| {
-                f.git(&["update-index", "--assume-unchanged", "a/src/lib.rs"]);
-                f.git(&["update-index", "--skip-worktree", "b/src/lib.rs"]);
-                f.write("a/src/lib.rs", "hidden");
-            },
-            &["a/src/lib.rs", "b/src/lib.rs"],
-        ),
-        (
             "unmerged",
             |f| {
                 f.git(&["switch", "--quiet", "-c", "other"]);
@@ -156,9 +145,7 @@ fn each_way_to_change_a_file_is_seen() {
         assert_eq!(std::fs::metadata(&index).unwrap().modified().unwrap(), before, "{name}");
 
         // Committed on a branch, the same files differ from the merge base, whatever happens on main.
-        if !["ignored", "unmerged", "an edit hidden from git", "staged, and back in the work tree"]
-            .contains(&name)
-        {
+        if !["ignored", "unmerged", "staged, and back in the work tree"].contains(&name) {
             fixture.git(&["switch", "--quiet", "-c", "feature"]);
             // Not `add -A`: the mode is set in the index only.
             fixture.git(&["add", "-A", "--ignore-errors", ":!a/src/lib.rs"]);
@@ -170,6 +157,23 @@ fn each_way_to_change_a_file_is_seen() {
             assert_eq!(base, "main");
         }
     }
+}
+
+#[test]
+fn where_git_was_told_not_to_look_files_may_have_changed() {
+    let fixture = fixture();
+    let changed = || files(&ask(fixture.root(), None), fixture.root());
+    fixture.git(&["update-index", "--assume-unchanged", "a/src/lib.rs"]);
+    fixture.git(&["update-index", "--skip-worktree", "b/src/lib.rs"]);
+    assert_eq!(changed(), ["a/src/lib.rs", "b/src/lib.rs"]);
+    for file in ["a/src/lib.rs", "b/src/lib.rs"] {
+        std::fs::remove_file(fixture.root().join(file)).unwrap();
+    }
+    assert_eq!(
+        changed(),
+        ["a/src/lib.rs"],
+        "the other is left out of the work tree, as in a sparse checkout"
+    );
 }
 
 #[test]
@@ -251,23 +255,12 @@ fn the_first_base_branch_that_exists_is_taken_and_a_configured_one_must_exist() 
 fn where_git_cannot_tell_it_says_why() {
     let fixture = fixture();
     let root = fixture.root();
-    fixture.commit("second");
-
-    let clone = TempDir::new("shallow");
-    fixture.git(&["clone", "--quiet", "--depth", "1", &format!("file://{root}"), clone.path().as_str()]);
-    assert_eq!(why(&ask(clone.path(), None)), "this is a shallow clone");
-    assert!(
-        ask(clone.path(), None).contents().unwrap().is_some(),
-        "what the files hold is known all the same"
-    );
-
     let fresh = TempDir::new("no-commits");
     fixture.git(&["init", "--quiet", fresh.path().as_str()]);
     assert_eq!(why(&ask(fresh.path(), None)), "there are no commits yet");
 
     let plain = TempDir::new("no-git");
     assert_eq!(why(&ask(plain.path(), None)), "this is not a git repository");
-    assert!(ask(plain.path(), None).contents().unwrap().is_none());
 
     fixture.write("target/inner/Cargo.toml", "");
     assert_eq!(why(&ask(&root.join("target/inner"), None)), "git ignores the folder of this workspace");
@@ -335,87 +328,13 @@ fn a_submodule_counts_as_its_folder() {
     fixture.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, "sub"]);
     fixture.commit("submodule");
     assert!(ask(fixture.root(), None).files.is_empty());
-    let clean = ask(fixture.root(), None).contents().unwrap().unwrap();
-    assert!(clean.files.contains_key(&fixture.root().join("sub")));
-
     fixture.git(&["config", "submodule.sub.ignore", "all"]);
     fixture.write("sub/x.rs", "edited");
     assert_eq!(files(&ask(fixture.root(), None), fixture.root()), ["sub"]);
-    let edited = ask(fixture.root(), None).contents().unwrap().unwrap();
-    assert!(edited.files.contains_key(&fixture.root().join("sub/x.rs")));
-    assert!(!edited.files.contains_key(&fixture.root().join("sub/.git")));
-
     fixture.git(&["switch", "--quiet", "-c", "feature"]);
     fixture.git(&["-C", "sub", "commit", "--quiet", "-am", "inside"]);
     fixture.commit("submodule moved");
     assert_eq!(files(&ask(fixture.root(), None), fixture.root()), ["sub"]);
-}
-
-#[test]
-fn contents_change_with_every_edit_and_only_for_the_file_edited() {
-    let fixture = fixture();
-    let contents = || ask(fixture.root(), None).contents().unwrap().unwrap();
-    let path = |name: &str| fixture.root().join(name);
-    let clean = contents();
-    assert_eq!(clean.files.len(), 5);
-    assert_eq!(clean, contents());
-
-    fixture.write("a/src/lib.rs", "edited");
-    let edited = contents();
-    let different = |a: &Contents, b: &Contents| {
-        let names = a.files.keys().chain(b.files.keys()).collect::<BTreeSet<_>>();
-        names.into_iter().filter(|name| a.files.get(*name) != b.files.get(*name)).cloned().collect::<Vec<_>>()
-    };
-    assert_eq!(different(&clean, &edited), [path("a/src/lib.rs")]);
-    fixture.write("a/src/lib.rs", "Edited");
-    assert_eq!(different(&contents(), &edited), [path("a/src/lib.rs")], "of the same size");
-    fixture.git(&["update-index", "--assume-unchanged", "b/src/lib.rs"]);
-    fixture.write("a/src/lib.rs", "edited");
-    let hidden = contents();
-    fixture.write("b/src/lib.rs", "hidden");
-    assert_eq!(different(&contents(), &hidden), [path("b/src/lib.rs")]);
-
-    fixture.write("new.rs", "");
-    fixture.write("note.tmp", "");
-    fixture.write("target/x", "");
-    std::fs::remove_file(path("Cargo.toml")).unwrap();
-    let now = contents();
-    assert!(now.files.contains_key(&path("new.rs")) && !now.files.contains_key(&path("Cargo.toml")));
-    assert_eq!(now.ignored, [path("note.tmp")]);
-}
-
-#[cfg(unix)]
-#[test]
-fn staging_and_committing_change_no_content() {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    let fixture = fixture();
-    let path = |name: &str| fixture.root().join(name);
-    let contents = || ask(fixture.root(), None).contents().unwrap().unwrap();
-    symlink("one", path("link")).unwrap();
-    fixture.commit("link");
-    fixture.write("a/src/lib.rs", "edited");
-    fixture.write("new.rs", "");
-    fixture.write("\"quoted\\.rs", "x");
-    fixture.write("two\nlines.rs", "x");
-    fixture.write("run.sh", "#!/bin/sh\n");
-    std::fs::set_permissions(path("run.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::remove_file(path("link")).unwrap();
-    symlink("two", path("link")).unwrap();
-    symlink("three", path("other")).unwrap();
-    std::fs::remove_file(path("b/src/lib.rs")).unwrap();
-    let edited = contents();
-    assert!(edited.files.contains_key(&path("two\nlines.rs")));
-    fixture.git(&["add", "--all"]);
-    let staged = contents();
-    assert_eq!(edited, staged);
-    assert!(staged.files.contains_key(&path("\"quoted\\.rs")));
-    fixture.commit("second");
-    let committed = contents();
-    assert_eq!(staged, committed);
-
-    std::fs::set_permissions(path("run.sh"), std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert_ne!(committed.files[&path("run.sh")], contents().files[&path("run.sh")]);
 }
 
 #[test]
@@ -437,10 +356,184 @@ fn a_head_that_is_no_branch_is_compared_as_one() {
 }
 
 #[test]
+fn a_shallow_clone_is_compared_if_the_base_is_there() {
+    let fixture = fixture();
+    fixture.commit("second");
+    fixture.git(&["switch", "--quiet", "-c", "feature"]);
+    fixture.write("a/src/lib.rs", "feature");
+    fixture.commit("feature");
+    fixture.git(&["switch", "--quiet", "main"]);
+    fixture.write("b/src/lib.rs", "main");
+    fixture.commit("main");
+    let clone = |depth| {
+        let clone = TempDir::new("shallow");
+        let url = format!("file://{}", fixture.root());
+        let flags = ["--quiet", "--no-single-branch", "--branch", "feature", "--depth", depth];
+        fixture.git(&[&["clone"][..], &flags, &[&url, clone.path().as_str()]].concat());
+        assert!(clone.path().join(".git/shallow").is_file());
+        clone
+    };
+    let with_base = clone("2");
+    let changes = ask(with_base.path(), None);
+    let base = fixture.git(&["merge-base", "main", "feature"]).trim().to_owned();
+    assert_eq!(changes.base, Base::Commit { name: "origin/HEAD".into(), id: base });
+    assert_eq!(files(&changes, with_base.path()), ["a/src/lib.rs"]);
+    assert_eq!(
+        why(&ask(clone("1").path(), None)),
+        "HEAD and origin/HEAD have no commit in common in this shallow clone"
+    );
+}
+
+/// The merge base lies beyond the cut of main; what git finds instead is older.
+#[test]
+fn in_a_shallow_clone_an_older_base_hides_nothing() {
+    let fixture = fixture();
+    fixture.git(&["branch", "old"]);
+    fixture.write("b/src/lib.rs", "second");
+    fixture.commit("second");
+    fixture.git(&["switch", "--quiet", "-c", "feature"]);
+    fixture.write("a/src/lib.rs", "feature");
+    fixture.commit("feature");
+    fixture.git(&["switch", "--quiet", "main"]);
+    fixture.commit("third");
+    fixture.git(&["switch", "--quiet", "old"]);
+    fixture.commit("old");
+    fixture.git(&["switch", "--quiet", "main"]);
+    fixture.git(&["merge", "--quiet", "--no-edit", "old"]);
+    fixture.git(&["switch", "--quiet", "feature"]);
+    let [first, third] = ["old~", "main^1"].map(|name| fixture.git(&["rev-parse", name]));
+    assert_eq!(files(&ask(fixture.root(), None), fixture.root()), ["a/src/lib.rs"]);
+    // As a clone does that fetched main with less of its history.
+    fixture.write(".git/shallow", &third);
+    let changes = ask(fixture.root(), None);
+    assert_eq!(changes.base, Base::Commit { name: "main".into(), id: first.trim().to_owned() });
+    assert_eq!(files(&changes, fixture.root()), ["a/src/lib.rs", "b/src/lib.rs"]);
+}
+
+#[test]
+fn a_branch_that_is_being_rebased_is_compared_as_before() {
+    let fixture = fixture();
+    fixture.git(&["switch", "--quiet", "-c", "feature"]);
+    fixture.write("a/src/lib.rs", "feature");
+    fixture.commit("feature");
+    fixture.write("c.rs", "");
+    fixture.commit("later");
+    fixture.git(&["switch", "--quiet", "main"]);
+    fixture.write("b/src/lib.rs", "main");
+    fixture.commit("main");
+    fixture.git(&["switch", "--quiet", "feature"]);
+    fixture.git(&[
+        "-c",
+        "sequence.editor=sed -i 1s/pick/edit/",
+        "rebase",
+        "--quiet",
+        "--interactive",
+        "main",
+    ]);
+    assert!(fixture.root().join(".git/rebase-merge").is_dir());
+    fixture.write("b/new.rs", "");
+    let changes = ask(fixture.root(), None);
+    let main = fixture.git(&["rev-parse", "main"]).trim().to_owned();
+    assert_eq!(changes.base, Base::Commit { name: "main".into(), id: main });
+    assert_eq!(files(&changes, fixture.root()), ["a/src/lib.rs", "b/new.rs"]);
+}
+
+/// Jujutsu in the same folder as git: HEAD is the parent of its working copy commit, and never a branch.
+#[test]
+fn a_repository_that_jj_works_in_is_compared_too() {
+    let fixture = fixture();
+    fixture.write(".jj/.gitignore", "/*\n");
+    fixture.write(".jj/repo/store/type", "git");
+    fixture.write("a/src/lib.rs", "described");
+    fixture.commit("described");
+    fixture.git(&["checkout", "--quiet", "--detach"]);
+    fixture.git(&["branch", "--quiet", "--force", "main", "HEAD~"]);
+    // The commit of the working copy, of which HEAD is the parent. Its new files are in the index as files to be added.
+    fixture.write("b/new.rs", "");
+    fixture.git(&["add", "--intent-to-add", "b/new.rs"]);
+    let tree = fixture.git(&["rev-parse", "HEAD^{tree}"]);
+    let working_copy = fixture.git(&["commit-tree", "-p", "HEAD", "-m", "", tree.trim()]);
+    fixture.git(&["update-ref", "refs/jj/keep/1", working_copy.trim()]);
+    let changes = ask(fixture.root(), None);
+    assert!(matches!(&changes.base, Base::Commit { name, .. } if name == "main"), "{:?}", changes.base);
+    assert_eq!(files(&changes, fixture.root()), ["a/src/lib.rs", "b/new.rs"]);
+}
+
+#[test]
 fn tracked_files_are_relative_to_the_folder() {
     let fixture = fixture();
     fixture.write("a/new.rs", "");
     let below = |dir: &Utf8Path| tracked(dir, &environment());
     assert_eq!(below(&fixture.root().join("a")), Some(vec!["src/lib.rs".into()]));
     assert_eq!(below(TempDir::new("no-git").path()), None);
+}
+
+#[test]
+fn a_listing_has_every_file_once() {
+    let fixture = fixture();
+    fixture.write("sub/x", "");
+    fixture.write("sub/.gitignore", "*.log\n");
+    xtask_testkit::git_init(&fixture.root().join("sub"));
+    fixture.git(&["add", "sub"]);
+    for path in ["sub/new", "sub/x.log", "new\nline", "x.tmp", "nested/x"] {
+        fixture.write(path, "");
+    }
+    xtask_testkit::git_init(&fixture.root().join("nested"));
+    std::fs::remove_file(fixture.root().join("b/src/lib.rs")).unwrap();
+    fixture.git(&["update-index", "--assume-unchanged", "a/src/lib.rs"]);
+    // A conflict.
+    let ids = ["1", "2", "3"].map(|stage| {
+        format!("100644 {} {stage}\tc\n", fixture.git(&["rev-parse", "HEAD:Cargo.lock"]).trim())
+    });
+    let mut command = std::process::Command::new("sh");
+    xtask_testkit::scrub(&mut command).current_dir(fixture.root());
+    command.args(["-c", &format!("printf '%s' '{}' | git update-index --index-info", ids.concat())]);
+    xtask_testkit::Outcome::of(&mut command).expect_code(0);
+    let tracked = [
+        ".gitignore",
+        "Cargo.lock",
+        "Cargo.toml",
+        "a/src/lib.rs",
+        "b/src/lib.rs",
+        "c",
+        "sub/.gitignore",
+        "sub/x",
+    ];
+    let list = |dir: &str| {
+        let listing = listing(&fixture.root().join(dir), &environment()).unwrap().unwrap();
+        assert_eq!(listing.top, fixture.root());
+        let name = |file: &Listed| file.path.to_str().unwrap().to_owned();
+        let (tracked, untracked) = listing.files.iter().partition::<Vec<_>, _>(|file| file.tracked);
+        [tracked, untracked].map(|files| {
+            let mut names = files.into_iter().map(name).collect::<Vec<_>>();
+            names.sort();
+            names
+        })
+    };
+    let untracked = ["new\nline", "sub/new"];
+    assert_eq!(list(""), [tracked.map(str::to_owned).to_vec(), untracked.map(str::to_owned).to_vec()]);
+    // From below, as seen from there.
+    let [below, _] = list("a");
+    let expected = [
+        "../.gitignore",
+        "../Cargo.lock",
+        "../Cargo.toml",
+        "../b/src/lib.rs",
+        "../c",
+        "../sub/.gitignore",
+        "../sub/x",
+        "src/lib.rs",
+    ];
+    assert_eq!(below, expected);
+}
+
+#[test]
+fn there_is_no_listing_without_git_and_an_error_where_git_fails() {
+    let fixture = fixture();
+    assert!(listing(fixture.root(), &Environment::default()).unwrap().is_none(), "no git on PATH");
+    fixture.write(".git/index", "damaged");
+    let error = listing(fixture.root(), &environment()).unwrap_err();
+    assert!(format!("{error:#}").contains("git ls-files"), "{error:#}");
+    let outside = TempDir::new("no-repository");
+    assert!(listing(outside.path(), &environment()).unwrap().is_none());
 }
