@@ -109,7 +109,7 @@ fn time_key(unit: &Unit) -> String {
     format!("{profile_dir} {package} {version}{named}{}", unit.mode_in_words())
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Forecast {
     /// Units that are fresh on disk, without runs of build scripts.
     pub fresh: usize,
@@ -118,6 +118,9 @@ pub struct Forecast {
     pub estimated_ms: Option<u64>,
     /// How many of the units to compile were never timed here, and are priced at the median.
     pub unpriced: usize,
+    /// Whether cargo may find more to compile: a local build script looks fresh, but may watch a variable whose value only
+    /// cargo compares.
+    pub estimate: bool,
     /// What is to be compiled and why, in the order of packages.
     pub units: Vec<Planned>,
 }
@@ -153,6 +156,10 @@ pub fn forecast(units: &UnitSet, states: &[State], times: &Times, jobs: usize) -
             estimate(&stale, &|unit| times.of(unit).unwrap_or_else(|| unknown(unit)), jobs)
         }),
         unpriced: planned.iter().filter(|planned| planned.recorded_ms.is_none()).count(),
+        estimate: units.iter().zip(states).any(|(unit, state)| {
+            let local_script = unit.mode == Mode::RunBuildScript && unit.local_dir.is_some();
+            local_script && *state == State::Fresh
+        }),
         units: planned,
     }
 }

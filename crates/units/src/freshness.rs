@@ -1,4 +1,4 @@
-//! Which planned units are fresh on disk, without starting cargo, and what they were made from.
+//! Which planned units are fresh on disk, without starting cargo.
 //!
 //! It follows cargo's rules as far as files show them: a unit exists when its fingerprint and outputs do, and is fresh when
 //! nothing it was made from is newer and every dependency is fresh. What only cargo sees (a change of lints, a variable that a
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use xtask_workspace::Workspace;
 
@@ -222,67 +222,6 @@ fn newest_below(dir: &Utf8Path, time: SystemTime) -> bool {
         }
     }
     false
-}
-
-/// The files that each local package was made from, by package folder: `None` when unknown, because a unit of it was never
-/// built or is out of date. A file that is a link is there together with the file that it leads to.
-pub fn reads(
-    workspace: &Workspace,
-    units: &UnitSet,
-    states: &[State],
-) -> BTreeMap<Utf8PathBuf, Option<BTreeSet<Utf8PathBuf>>> {
-    let mut known = BTreeMap::<Utf8PathBuf, Option<BTreeSet<Utf8PathBuf>>>::new();
-    let mut links = Links::default();
-    for (unit, state) in units.iter().zip(states) {
-        let Some(dir) = &unit.local_dir else { continue };
-        let files = known.entry(dir.clone()).or_insert_with(|| Some(BTreeSet::new()));
-        let current = matches!(state, State::Fresh | State::Outdated(_));
-        let own = if current { inputs(workspace, unit) } else { None };
-        match (own, files.as_mut()) {
-            (Some(inputs), Some(files)) => {
-                for file in inputs.files {
-                    let path = normalized(&file);
-                    if !files.contains(&path) {
-                        files.extend(links.resolved(&file));
-                        files.insert(path);
-                    }
-                }
-            }
-            _ => *files = None,
-        }
-    }
-    known
-}
-
-/// The real paths of folders, each resolved once: most files share theirs.
-#[derive(Default)]
-struct Links(BTreeMap<Utf8PathBuf, Option<Utf8PathBuf>>);
-
-impl Links {
-    /// The path of `file` without links in it; `None` when it is gone.
-    fn resolved(&mut self, file: &Utf8Path) -> Option<Utf8PathBuf> {
-        if fs::symlink_metadata(file).ok()?.is_symlink() {
-            return file.canonicalize_utf8().ok();
-        }
-        let folder = file.parent()?;
-        let real = self.0.entry(folder.to_owned()).or_insert_with(|| folder.canonicalize_utf8().ok());
-        Some(real.as_ref()?.join(file.file_name()?))
-    }
-}
-
-/// `path` without `.` and `..`, without looking at the disk: the file may be gone.
-fn normalized(path: &Utf8Path) -> Utf8PathBuf {
-    let mut parts = Utf8PathBuf::new();
-    for part in path.components() {
-        match part {
-            Utf8Component::ParentDir => {
-                parts.pop();
-            }
-            Utf8Component::CurDir => {}
-            part => parts.push(part),
-        }
-    }
-    parts
 }
 
 #[derive(Debug, Default)]

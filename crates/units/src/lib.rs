@@ -18,9 +18,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use fingerprint::Fingerprint;
 pub use forecast::{Forecast, Times, UnitTime, forecast, milliseconds};
-pub use freshness::{State, dep_info_outputs, reads, states};
+pub use freshness::{State, dep_info_outputs, states};
 pub use process::{end_by_signal, holding_signals};
-pub use record::{BuiltUnit, CompileError, FailedTarget, Record, RunOptions, run, without_colour};
+pub use record::{BuiltUnit, CompileError, FailedTarget, Record, RunOptions, ScriptRun, run, without_colour};
 pub use shadow::{Shadow, cached, forget_plans, plan, plan_all, scratch_dir, user_rustdoc};
 pub use unit::{Comparison, Incremental, Mode, Split, TargetKind, Unit, UnitSet, compare};
 

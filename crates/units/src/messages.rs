@@ -12,6 +12,8 @@ pub(crate) enum Message<'a> {
     CompilerArtifact(Artifact<'a>),
     #[serde(borrow, rename = "compiler-message")]
     Diagnostic(Diagnostic<'a>),
+    #[serde(borrow)]
+    BuildScriptExecuted(ScriptOutput<'a>),
     BuildFinished {
         success: bool,
     },
@@ -30,7 +32,19 @@ pub(crate) struct Artifact<'a> {
     pub(crate) profile: Profile,
     pub(crate) features: Vec<String>,
     pub(crate) filenames: Vec<String>,
+    #[serde(default)]
+    pub(crate) executable: Option<String>,
     pub(crate) fresh: bool,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ScriptOutput<'a> {
+    #[serde(borrow)]
+    pub(crate) package_id: Cow<'a, str>,
+    pub(crate) linked_paths: Vec<String>,
+    #[serde(default)]
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) out_dir: String,
 }
 
 #[derive(Deserialize)]

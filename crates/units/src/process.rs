@@ -47,6 +47,8 @@ pub struct Ended {
     pub signal: Option<i32>,
     /// Whether it was killed because it took longer than its limit.
     pub timed_out: bool,
+    /// Whether something that it started still held its output when it ended.
+    pub leaked: bool,
 }
 
 enum Output {
@@ -74,7 +76,7 @@ pub fn run(
     let mut tree = Tree { pid, descendants: Vec::new(), deadline: None };
     let mut ended: Option<Instant> = None;
     let latest = limit.map(|limit| Instant::now() + limit);
-    let mut timed_out = false;
+    let (mut timed_out, mut leaked) = (false, false);
     let mut failed = None;
     // Until both pipes are closed.
     loop {
@@ -94,6 +96,7 @@ pub fn run(
                     ended = Some(Instant::now());
                 }
                 if ended.is_some_and(|at| at.elapsed() > LINGER) {
+                    leaked = true;
                     break;
                 }
             }
@@ -117,7 +120,7 @@ pub fn run(
     if signal.is_some() {
         tree.kill();
     }
-    failed.map_or(Ok(Ended { status, signal, timed_out }), Err)
+    failed.map_or(Ok(Ended { status, signal, timed_out, leaked }), Err)
 }
 
 fn start(

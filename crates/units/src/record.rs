@@ -20,13 +20,28 @@ const STATUS_WIDTH: usize = 12;
 /// A unit that a cargo command compiled or found fresh. Runs of build scripts are not among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltUnit {
+    /// As in cargo's messages and metadata.
+    pub package_id: String,
     pub package: String,
     pub target: String,
     pub kind: TargetKind,
     /// Whether the test harness or `cfg(test)` is on.
     pub test: bool,
     pub files: Vec<Utf8PathBuf>,
+    /// The program, where it is one.
+    pub executable: Option<Utf8PathBuf>,
     pub fresh: bool,
+}
+
+/// What a build script left; its run may have been an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptRun {
+    pub package_id: String,
+    pub out_dir: Utf8PathBuf,
+    /// Where the linker looks for native libraries.
+    pub linked_paths: Vec<Utf8PathBuf>,
+    /// `cargo::rustc-env`: also set while the package's tests run.
+    pub variables: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,6 +82,7 @@ pub struct Record {
     /// Milliseconds after that.
     pub run_ms: u64,
     pub units: Vec<BuiltUnit>,
+    pub scripts: Vec<ScriptRun>,
     /// Only with [`RunOptions::timings`].
     pub times: Vec<UnitTime>,
 }
@@ -105,22 +121,21 @@ impl FailedTarget {
     }
 }
 
-/// Runs `command` and shows its output through `progress`. `on_line` gets every line that is shown, that is, all but
-/// cargo's JSON messages.
+/// Runs `command` and shows its output through `progress`. `on_line` gets every line but cargo's JSON messages, and says
+/// whether it is shown.
 pub fn run(
     workspace: &Workspace,
     command: &CargoCommand,
     options: RunOptions,
     progress: &dyn Progress,
-    on_line: &mut dyn FnMut(&str),
+    on_line: &mut dyn FnMut(&str) -> bool,
 ) -> Result<Record> {
     let full = with_reports(command, options);
     progress.detail(&format!("running `{full}`"));
     let mut build = Build::new(options, command.env.contains_key(ROLE));
     let ended =
         process::run(&Call::from(&full), &workspace.environment, None, Out::Lines, &mut |stream, line| {
-            if build.line(stream, line, progress) {
-                on_line(line);
+            if build.line(stream, line, progress) && on_line(line) {
                 progress.output(line);
             }
         })?;
@@ -210,11 +225,13 @@ impl Build {
         match message {
             Message::CompilerArtifact(artifact) => {
                 let unit = BuiltUnit {
+                    package_id: artifact.package_id.clone().into_owned(),
                     package: name_and_version(&artifact.package_id).0.to_owned(),
                     target: artifact.target.name.into_owned(),
                     kind: TargetKind::from_cargo(&artifact.target.kind),
                     test: artifact.profile.test,
                     files: artifact.filenames.into_iter().map(Utf8PathBuf::from).collect(),
+                    executable: artifact.executable.map(Utf8PathBuf::from),
                     fresh: artifact.fresh,
                 };
                 if !unit.fresh {
@@ -232,6 +249,16 @@ impl Build {
                     kind: TargetKind::from_cargo(&diagnostic.target.kind),
                     target: diagnostic.target.name.into_owned(),
                     message: diagnostic.message.message.into_owned(),
+                });
+            }
+            Message::BuildScriptExecuted(script) => {
+                // `native=/path` or `/path`.
+                let path = |text: &String| text.rsplit('=').next().unwrap_or(text).into();
+                self.record.scripts.push(ScriptRun {
+                    package_id: script.package_id.into_owned(),
+                    out_dir: script.out_dir.into(),
+                    linked_paths: script.linked_paths.iter().map(path).collect(),
+                    variables: script.env,
                 });
             }
             Message::BuildFinished { success } => {
