@@ -75,9 +75,21 @@ fn unless_missing(removed: io::Result<()>) -> io::Result<()> {
 /// For places that others can write to (`/dev/shm`, `/tmp`), where anybody could have made it first: an existing folder is
 /// taken only when it is a real folder (no link), ours, and closed to others.
 pub fn private_dir(path: &Utf8Path) -> Result<()> {
-    let mut builder = fs::DirBuilder::new();
+    make_ours(path, &mut fs::DirBuilder::new(), 0o077)
+}
+
+/// Makes `path` a folder that belongs to this user and that nobody else can write to, or fails; a link is refused.
+///
+/// What is made, missing parents included, gets mode 0700.
+pub fn own_dir(path: &Utf8Path) -> Result<()> {
+    make_ours(path, fs::DirBuilder::new().recursive(true), 0o022)
+}
+
+/// `closed` are the bits of the mode that an existing folder must not have.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "no modes here"))]
+fn make_ours(path: &Utf8Path, builder: &mut fs::DirBuilder, closed: u32) -> Result<()> {
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    std::os::unix::fs::DirBuilderExt::mode(builder, 0o700);
     match builder.create(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
             return Err(error).with_context(|| format!("failed to create folder {path}"));
@@ -96,8 +108,9 @@ pub fn private_dir(path: &Utf8Path) -> Result<()> {
         if metadata.uid() != ours {
             bail!("{path} belongs to user {}, not to {ours}", metadata.uid());
         }
-        if metadata.mode() & 0o077 != 0 {
-            bail!("{path} is open to others (mode {:o}); run chmod 700 on it", metadata.mode() & 0o777);
+        let mode = metadata.mode() & 0o777;
+        if mode & closed != 0 {
+            bail!("{path} is open to others (mode {mode:o}); run chmod {:o} on it", mode & !closed);
         }
     }
     Ok(())
@@ -441,5 +454,15 @@ mod tests {
         let link = dir.join("link");
         symlink(&fresh, &link).unwrap();
         assert!(format!("{:#}", private_dir(&link).unwrap_err()).contains("not a folder"));
+        assert!(format!("{:#}", own_dir(&link).unwrap_err()).contains("not a folder"));
+
+        own_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o775)).unwrap();
+        assert!(format!("{:#}", own_dir(&open).unwrap_err()).contains("run chmod 755"));
+        let deep = dir.join("some/deep");
+        assert!(private_dir(&deep).is_err());
+        own_dir(&deep).unwrap();
+        private_dir(&deep).unwrap();
+        private_dir(&dir.join("some")).unwrap();
     }
 }

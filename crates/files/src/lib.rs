@@ -7,7 +7,7 @@ mod folder;
 mod lock;
 mod write;
 
-pub use folder::{Entry, EntryKind, FileId, Folder, Status, private_dir, remove_dir, remove_file};
+pub use folder::{Entry, EntryKind, FileId, Folder, Status, own_dir, private_dir, remove_dir, remove_file};
 pub use lock::{FileLock, lock_exclusive, try_lock};
 pub use write::{Durability, Replacement, append_line, read_lines, remove_abandoned, write_atomic};
 

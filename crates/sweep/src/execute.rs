@@ -280,7 +280,7 @@ pub fn verify(
         if done.contains(&command) {
             continue;
         }
-        let record = run(workspace, &command, RunOptions::default(), progress, &mut |_| {})?;
+        let record = run(workspace, &command, RunOptions::default(), progress, &mut |_| true)?;
         if record.exit_code != Some(0) {
             verified.failed.push(command.to_string());
         }

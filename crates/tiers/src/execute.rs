@@ -1,31 +1,42 @@
-//! Runs a tier as planned, reports what happened, and remembers how each member ended.
+//! Runs a tier as planned and reports what happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde::Serialize;
-use xtask_files::{Durability, read_lines, remove_file, write_atomic};
-use xtask_units::{Record, RunOptions, now_ms, whole_milliseconds};
-use xtask_workspace::config::OnOverBudget;
-use xtask_workspace::{Flag, LocalPackage, Progress, Workspace};
+use xtask_units::{Forecast, Record, RunOptions, now_ms, whole_milliseconds};
+use xtask_workspace::config::{OnOverBudget, Packages};
+use xtask_workspace::{CargoCommand, Progress, Workspace};
 
-use crate::history::{self, Results, Verdict};
-use crate::nextest::{Report, Runner, summary_in};
-use crate::plan::{Kind, Step, TierPlan};
-use crate::runner_shim::{Counts, DOCTESTS, TestRun};
-use crate::select::{self, Chosen};
+use crate::history;
+use crate::nextest::Runner;
+use crate::plan::{TierPlan, Work};
+use crate::runner_shim::{Counts, TestRun};
+use crate::verdicts::store::{Mismatch, Pass};
 
 /// What happened in a run of a tier.
 #[derive(Debug, Serialize)]
 pub struct TierReport {
     pub tier: String,
+    /// The packages that were checked or built, or of which test programs ran.
     pub packages: Vec<String>,
     pub members: usize,
     pub why: String,
     pub runner: Runner,
     /// Units of all its cargo calls.
     pub units: Units,
+    /// Of what ran now.
     pub tests: Counts,
+    /// Every test program of the tier, by name.
+    pub programs: Vec<ProgramReport>,
+    /// What was not run again, because it passed before with everything the same.
+    pub remembered: Remembered,
+    /// Packages whose tests never ran here and that nothing since the base can reach.
+    pub left_out: Vec<String>,
+    /// How long the deferred programs would take to compile and run, in milliseconds.
+    pub deferred_ms: u64,
+    /// A remembered program that failed when it was run all the same: nothing is remembered any more.
+    pub mismatch: Option<Mismatch>,
     pub no_test_matched: bool,
     /// Test programs with a custom harness, each counted as one test.
     pub custom_harnesses: usize,
@@ -62,39 +73,95 @@ pub struct Slow {
     pub ms: u64,
 }
 
+/// A test program in a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProgramReport {
+    /// As nextest names it: `app`, `app::it`, `app::bin/app`.
+    pub name: String,
+    pub package: String,
+    pub verdict: Verdict,
+    /// Why it ran, or did not.
+    pub why: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Passed,
+    Failed,
+    /// It passed before with everything the same.
+    Remembered,
+    /// It will not fit into the budget.
+    Deferred,
+    /// It never ran here, and nothing since the base can reach it.
+    LeftOut,
+    /// It was to run and left no record: it could not be started, or the run was stopped.
+    NotRun,
+}
+
+/// What was not run again.
+#[derive(Debug, Default, Serialize)]
+pub struct Remembered {
+    pub programs: usize,
+    pub tests: Counts,
+    /// When the oldest of these passes was, in milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// The commit that was checked out then.
+    pub commit: Option<String>,
+    /// Why nothing was looked up, if so.
+    pub off: Option<String>,
+}
+
+impl Remembered {
+    pub(crate) fn add(&mut self, pass: &Pass) {
+        self.programs += 1;
+        self.tests.add(pass.tests);
+        if self.since_ms.is_none_or(|since| pass.at_ms < since) {
+            self.since_ms = Some(pass.at_ms);
+            self.commit.clone_from(&pass.commit);
+        }
+    }
+}
+
+/// What happened so far.
 #[derive(Default)]
-struct Outcome {
-    records: Vec<Record>,
-    commands: Vec<String>,
-    failed_command: Option<String>,
-    runs: Vec<TestRun>,
-    /// nextest's summary: all numbers if it wrote no report, else only the skipped tests.
-    summary: Counts,
-    signal: Option<i32>,
+pub(crate) struct Outcome {
+    pub(crate) records: Vec<Record>,
+    pub(crate) commands: Vec<String>,
+    pub(crate) failed_command: Option<String>,
+    pub(crate) runs: Vec<TestRun>,
+    /// Tests that nextest counted, if it wrote no report; else only the skipped ones.
+    pub(crate) summary: Counts,
+    pub(crate) run_ms: u64,
+    pub(crate) programs: Vec<ProgramReport>,
+    pub(crate) remembered: Remembered,
+    pub(crate) mismatch: Option<Mismatch>,
+    pub(crate) deferred_ms: u64,
+    pub(crate) signal: Option<i32>,
+    /// Whether the runner gave up before every test had run: after a failure, or at the end of its time.
+    pub(crate) gave_up: bool,
 }
 
 impl TierPlan {
     /// Runs the plan. Goes on after a failed step, unless a signal came or it did not compile.
     pub fn execute(self, workspace: &Workspace, progress: &dyn Progress) -> Result<TierReport> {
         let started_at_ms = now_ms();
-        let counted = self.steps.iter().any(Step::is_counted_by_us);
-        if counted && let Err(error) = write_atomic(&self.log, "", Durability::Cache) {
-            progress.note(&format!("tests that cargo starts will not be counted: {error:#}"));
-        }
         let mut outcome = Outcome::default();
-        for step in &self.steps {
-            self.step(workspace, step, progress, &mut outcome)?;
-            if outcome.signal.is_some() || !outcome.built() {
-                break;
+        match &self.work {
+            None => {}
+            Some(Work::Compile(command)) => {
+                let record =
+                    outcome.cargo(workspace, command, self.forecast.as_ref(), progress, &mut |_| true)?;
+                let ended_well = record.exit_code == Some(0);
+                if !ended_well {
+                    outcome.failed_command = Some(command.to_string());
+                }
             }
+            Some(Work::Test(work)) => self.test(work, workspace, progress, &mut outcome)?,
         }
-        let lines = read_lines(&self.log).unwrap_or_default();
-        outcome.runs.extend(lines.iter().filter_map(|line| serde_json::from_str(line).ok()));
-        let _ = remove_file(&self.log);
         let report = self.report(&outcome, started_at_ms);
-        if report.signal.is_none() && !self.steps.is_empty() {
-            let kept = history::append(workspace, &report, &self.narrow)
-                .and_then(|()| self.keep_verdicts(workspace, &outcome, &report));
+        if report.signal.is_none() && self.work.is_some() {
+            let kept = history::append(workspace, &report, &self.narrow);
             // A full disk must not fail a run that passed.
             if let Err(error) = kept {
                 progress.note(&format!("the result of this run was not kept: {error:#}"));
@@ -103,53 +170,10 @@ impl TierPlan {
         Ok(report)
     }
 
-    fn step(
-        &self,
-        workspace: &Workspace,
-        step: &Step,
-        progress: &dyn Progress,
-        outcome: &mut Outcome,
-    ) -> Result<()> {
-        let forecast = self.forecast.as_ref();
-        let options = RunOptions {
-            timings: forecast.is_none_or(|forecast| forecast.compile > 0),
-            expected: forecast.map(|forecast| forecast.fresh + forecast.compile),
-            collect_errors: false,
-        };
-        let mut command = step.command.clone();
-        let mut report = None;
-        if step.kind == Kind::Nextest {
-            let profile = self.options.tier.nextest_profile.as_deref().unwrap_or("default");
-            match Report::request(workspace, profile, &mut command) {
-                Ok(requested) => report = Some(requested),
-                Err(error) => progress.note(&format!("the times of tests will not be known: {error:#}")),
-            }
-        }
-        let mut summary = None;
-        let record = xtask_units::run(workspace, &command, options, progress, &mut |line| {
-            // The last one is nextest's own: a test may run a nextest.
-            summary = summary_in(line).or(summary);
-        })?;
-        if step.kind == Kind::Nextest {
-            outcome.summary = summary.unwrap_or_default();
-        }
-        if let Some(tests) = report.map(Report::read).transpose()?.flatten() {
-            outcome.runs.extend(tests);
-            outcome.summary = Counts { skipped: outcome.summary.skipped, ..Counts::default() };
-        }
-        if record.exit_code != Some(0) {
-            outcome.failed_command.get_or_insert_with(|| step.plain.clone());
-        }
-        outcome.commands.push(command.to_string());
-        outcome.signal = record.signal;
-        outcome.records.push(record);
-        Ok(())
-    }
-
     fn report(&self, outcome: &Outcome, started_at_ms: u64) -> TierReport {
         let (tier, records) = (&self.options.tier, &outcome.records);
         let compile_ms = records.iter().map(|record| record.compile_ms).sum::<u64>();
-        let run_ms = records.iter().map(|record| record.run_ms).sum::<u64>();
+        let run_ms = outcome.run_ms;
         let budget_ms = tier.budget.map(whole_milliseconds);
         let over_budget = budget_ms.is_some_and(|budget| compile_ms + run_ms > budget);
         let passed = outcome.failed_command.is_none() && outcome.signal.is_none();
@@ -158,21 +182,46 @@ impl TierPlan {
             tests.add(run.tests.unwrap_or_else(|| Counts::one(run.success)));
         }
         let no_test_matched = passed
-            && !self.steps.is_empty()
+            && self.work.is_some()
             && names_tests(&self.options.runner_args)
             && tests.passed + tests.failed == 0;
+        let ran = outcome.runs.iter().map(|run| &run.package);
+        let had_to = outcome
+            .programs
+            .iter()
+            .filter(|program| matches!(program.verdict, Verdict::Passed | Verdict::Failed | Verdict::NotRun));
+        let ran = ran.chain(had_to.map(|program| &program.package)).cloned().collect::<BTreeSet<_>>();
+        let chosen = self.packages.iter().map(|chosen| chosen.name.clone());
+        let compiled = records.iter().flat_map(|record| &record.units).filter(|unit| !unit.fresh);
+        let compiled = compiled.map(|unit| &unit.package).collect::<BTreeSet<_>>();
+        // Of affected packages that are only compiled, cargo says which had to be.
+        let is_affected = tier.packages == Packages::Affected;
+        let worked_on = |name: &String| match self.work {
+            _ if !outcome.built() => true,
+            Some(Work::Test(_)) => ran.contains(name),
+            _ => !is_affected || compiled.contains(name),
+        };
         TierReport {
             tier: self.tier.clone(),
-            packages: self.packages.iter().map(|chosen| chosen.name.clone()).collect(),
+            packages: chosen.filter(worked_on).collect(),
             members: self.members,
-            why: self.why.clone(),
+            why: self.why_these(outcome),
             runner: self.runner.clone(),
             units: Units {
-                // A second step (doc tests) finds the same units again.
+                // A second call (doc tests) finds the same units again.
                 fresh: records.iter().map(Record::fresh).max().unwrap_or(0),
                 compiled: records.iter().map(Record::compiled).sum(),
             },
             tests,
+            programs: outcome.programs.clone(),
+            remembered: Remembered {
+                commit: outcome.remembered.commit.clone(),
+                off: outcome.remembered.off.clone(),
+                ..outcome.remembered
+            },
+            left_out: self.left_out.clone(),
+            deferred_ms: outcome.deferred_ms,
+            mismatch: outcome.mismatch.clone(),
             no_test_matched,
             custom_harnesses: outcome.runs.iter().filter(|run| run.tests.is_none()).count(),
             compile_ms,
@@ -194,67 +243,50 @@ impl TierPlan {
         }
     }
 
-    fn keep_verdicts(&self, workspace: &Workspace, outcome: &Outcome, report: &TierReport) -> Result<()> {
-        let Some(before) = &self.inputs else { return Ok(()) };
-        let compiled = outcome.records.iter().any(|record| record.compiled() > 0);
-        let known = |chosen: &Chosen| before.members.get(&chosen.name).is_some_and(Option::is_some);
-        // What was compiled, by us or by another run at the same time, has new dep-info. Else the inputs are those of
-        // before.
-        let (after, current);
-        let (inputs, contents) = if compiled || !self.packages.iter().all(known) {
-            after = select::inputs_now(&self.options, workspace)?;
-            (&after.members, &after.contents)
+    /// Why these packages: for an affected tier, what was found out once it was built.
+    fn why_these(&self, outcome: &Outcome) -> String {
+        let all_known = !outcome.programs.is_empty()
+            && outcome
+                .programs
+                .iter()
+                .all(|program| matches!(program.verdict, Verdict::Remembered | Verdict::LeftOut));
+        if outcome.built() && all_known && outcome.runs.is_empty() {
+            "nothing changed since the last run that passed".to_owned()
+        } else if self.options.tier.packages == Packages::Affected
+            && matches!(self.work, Some(Work::Compile(_)))
+            && outcome.built()
+            && outcome.records.iter().all(|record| record.compiled() == 0)
+        {
+            "cargo found everything up to date".to_owned()
         } else {
-            let contents = select::changes_of(&self.options, workspace)?.contents()?;
-            current = contents.map(|contents| contents.files).unwrap_or_default();
-            (&before.members, &current)
-        };
-        // A file that was edited during the run may or may not have been compiled in.
-        let unchanged = *contents == before.contents;
-        let failing = outcome.failed().map(|run| &run.package).collect::<BTreeSet<_>>();
-        // The next run, with everything compiled, may keep the budget.
-        let exceeded = report.over_budget && self.options.tier.on_over_budget == OnOverBudget::Fail;
-        let all_green = outcome.failed_command.is_none();
-        // Else the failure may be that of any member: no test program reported it, or it kept others from running.
-        let told_apart =
-            !failing.is_empty() && !self.steps.iter().any(|step| step.command.has(Flag::FailFast));
-        Results::update(workspace, &self.tier, |results| {
-            results.lock.clone_from(&before.lock);
-            for Chosen { name, .. } in &self.packages {
-                let failed = failing.contains(name) || !outcome.built() || exceeded;
-                if !failed && !self.options.runner_args.is_empty() {
-                    // Only some of its tests ran.
-                    continue;
-                }
-                let passed =
-                    !failed && (all_green || (told_apart && self.left_records(workspace, outcome, name)));
-                let inputs = inputs.get(name).cloned().flatten().filter(|_| passed && unchanged);
-                results.members.insert(name.clone(), Verdict { passed, inputs });
-            }
-        })
-    }
-
-    /// Whether each test program of `member` that cargo was to start, and its doc tests, left a record of how it ended.
-    /// One that could not be started left none. nextest's report has every test.
-    fn left_records(&self, workspace: &Workspace, outcome: &Outcome, member: &str) -> bool {
-        let has_library = workspace.facts.member(member).is_some_and(LocalPackage::has_library);
-        let runs = outcome.runs.iter().filter(|run| run.package == member);
-        let (doctests, programs): (Vec<_>, Vec<_>) = runs.partition(|run| run.name == DOCTESTS);
-        let documented = !has_library || !doctests.is_empty();
-        self.steps.iter().zip(&outcome.records).all(|(step, record)| {
-            let built = record.units.iter().filter(|unit| unit.test && unit.package == member);
-            match step.kind {
-                Kind::Compile | Kind::Nextest => true,
-                Kind::Tests | Kind::Bench => programs.len() >= built.count(),
-                Kind::TestsAndDoctests => programs.len() >= built.count() && documented,
-                Kind::Doctests => documented,
-            }
-        })
+            self.why.clone()
+        }
     }
 }
 
 impl Outcome {
-    fn built(&self) -> bool {
+    /// Runs a cargo command and returns its record, which is also kept.
+    pub(crate) fn cargo(
+        &mut self,
+        workspace: &Workspace,
+        command: &CargoCommand,
+        forecast: Option<&Forecast>,
+        progress: &dyn Progress,
+        on_line: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<&Record> {
+        let options = RunOptions {
+            timings: forecast.is_none_or(|forecast| forecast.compile > 0),
+            expected: forecast.map(|forecast| forecast.fresh + forecast.compile),
+            collect_errors: false,
+        };
+        let record = xtask_units::run(workspace, command, options, progress, on_line)?;
+        self.commands.push(command.to_string());
+        self.signal = record.signal;
+        self.records.push(record);
+        Ok(&self.records[self.records.len() - 1])
+    }
+
+    pub(crate) fn built(&self) -> bool {
         self.records.iter().all(|record| record.build_succeeded == Some(true))
     }
 

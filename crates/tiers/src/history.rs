@@ -1,6 +1,6 @@
-//! What is kept of a tier's runs: a ledger line for each, and each member's last verdict, which lets a later run skip it.
+//! What is kept of a tier's runs: a ledger line for each, and how each test program last ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::Result;
@@ -11,6 +11,7 @@ use xtask_workspace::{Digest, Workspace};
 
 use crate::execute::TierReport;
 use crate::runner_shim::Counts;
+use crate::verdicts::Clauses;
 
 const LEDGER: &str = "ledger.jsonl";
 
@@ -55,39 +56,69 @@ pub fn ledger(workspace: &Workspace) -> Result<Vec<LedgerLine>> {
     Ok(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// How a member's last run ended.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Verdict {
+/// How a program ended when it last ran in this checkout.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub(crate) struct LastRun {
+    pub(crate) package: String,
     pub(crate) passed: bool,
-    /// What it was run with; `None` if that is not known, or changed during the run.
-    pub(crate) inputs: Option<Digest>,
+    pub(crate) ms: u64,
+    /// When it began, or was last known to pass, in milliseconds since 1970.
+    pub(crate) at_ms: u64,
+    /// What it passed with; `None` if it did not, or if that does not count.
+    pub(crate) passed_with: Option<Clauses>,
+    /// How often its pass was found, whether it ran all the same or not.
+    #[serde(default)]
+    pub(crate) found: u32,
 }
 
-/// The last verdicts of a tier.
-#[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Results {
-    pub(crate) members: BTreeMap<String, Verdict>,
-    /// The text of a lock file that git does not track, at the last run.
-    pub(crate) lock: Option<String>,
+/// What this checkout knows of its test programs, which says why one runs and in which order.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct History {
+    /// By name.
+    pub(crate) programs: BTreeMap<String, LastRun>,
+    /// The variables of the runs that [`LastRun::passed_with`] refers to.
+    pub(crate) environments: BTreeMap<Digest, BTreeMap<String, Digest>>,
+    /// By tier, [`Inputs::before_build`](crate::verdicts::Inputs::before_build) of a run after which nothing was left to run.
+    pub(crate) complete: BTreeMap<String, Digest>,
+    /// By tier, the programs that did not fit into its budget in its last run, each with its package.
+    #[serde(default)]
+    pub(crate) deferred: BTreeMap<String, BTreeMap<String, String>>,
+    /// By tier, the programs that had to run in its last run, each with the reason.
+    #[serde(default)]
+    pub(crate) ran: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-impl Results {
-    /// Empty if `tier` never ran here.
-    pub(crate) fn load(workspace: &Workspace, tier: &str) -> Self {
-        let json = fs::read(results_path(workspace, tier)).ok();
+/// By tier, the test programs that had to run in its last run here, each with the reason.
+pub fn last_ran(workspace: &Workspace) -> BTreeMap<String, BTreeMap<String, String>> {
+    History::load(workspace).ran
+}
+
+impl History {
+    /// Empty if nothing ever ran here.
+    pub(crate) fn load(workspace: &Workspace) -> Self {
+        let json = fs::read(path(workspace)).ok();
         json.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
     }
 
     /// Under a lock: of two runs that end at once, both count.
-    pub(crate) fn update(workspace: &Workspace, tier: &str, change: impl FnOnce(&mut Self)) -> Result<()> {
-        let path = results_path(workspace, tier);
+    pub(crate) fn update(workspace: &Workspace, change: impl FnOnce(&mut Self)) -> Result<()> {
+        let path = path(workspace);
         let _lock = lock_exclusive(&path.with_extension("lock"))?;
-        let mut results = Self::load(workspace, tier);
-        change(&mut results);
-        write_atomic(&path, serde_json::to_vec(&results)?, Durability::Cache)
+        let mut history = Self::load(workspace);
+        change(&mut history);
+        let used =
+            history.programs.values().filter_map(|last| Some(last.passed_with.as_ref()?.environment()));
+        let used = used.cloned().collect::<BTreeSet<_>>();
+        history.environments.retain(|environment, _| used.contains(environment));
+        write_atomic(&path, serde_json::to_vec(&history)?, Durability::Cache)
+    }
+
+    /// Whether any program of the package ran here.
+    pub(crate) fn knows(&self, package: &str) -> bool {
+        self.programs.values().any(|last| last.package == package)
     }
 }
 
-fn results_path(workspace: &Workspace, tier: &str) -> Utf8PathBuf {
-    workspace.state_dir().join("results").join(format!("{tier}.json"))
+fn path(workspace: &Workspace) -> Utf8PathBuf {
+    workspace.state_dir().join("verdicts").join("programs.json")
 }

@@ -3,22 +3,29 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use xtask_units::{Forecast, Shadow, State, Times, UnitSet, cores, forecast, states};
 use xtask_workspace::config::{Affected, Packages, Preset, Tier, TierCommand};
 use xtask_workspace::{CargoCommand, Flag, Progress, Workspace, feature_args, package_args, target_args};
 
-use crate::history::ledger;
+use crate::budget::Deferred;
+use crate::history::{History, ledger};
 use crate::nextest::{Runner, choose_runner};
-use crate::runner_shim::through_us;
-use crate::select::{self, Chosen, InputsOf, Selected};
+use crate::select::{self, Chosen, Selected};
+use crate::verdicts::files::Scope;
 
 #[derive(Debug, Clone)]
 pub struct TierOptions {
     pub tier: Tier,
     pub preset: Option<Preset>,
     pub affected: Affected,
+    /// What passes depend on.
+    pub scope: Scope,
+    /// Run everything, whatever is remembered.
+    pub fresh: bool,
+    /// Run what an earlier run deferred, and nothing else.
+    pub deferred: bool,
     /// The user's arguments for the test runner.
     pub runner_args: Vec<String>,
     /// The suite's own binary, which is also started as the compiler and as the test runner.
@@ -30,11 +37,15 @@ pub struct TierOptions {
 #[derive(Debug, Serialize)]
 pub struct TierPlan {
     pub tier: String,
-    /// Sorted by name.
+    /// Sorted by name. Which of their test programs run is decided once they are built.
     pub packages: Vec<Chosen>,
     pub members: usize,
     /// Why these packages, in one line.
     pub why: String,
+    /// Members whose tests never ran here and that nothing since the base can reach.
+    pub left_out: Vec<String>,
+    /// Test programs that will not fit into the budget: they are neither run nor, if possible, built.
+    pub deferred: Vec<Deferred>,
     /// What is built for them, and why.
     pub build: String,
     pub runner: Runner,
@@ -43,15 +54,37 @@ pub struct TierPlan {
     /// What will be compiled; `None` if it was not planned.
     pub forecast: Option<Forecast>,
     #[serde(skip)]
-    pub(crate) steps: Vec<Step>,
+    pub(crate) work: Option<Work>,
     #[serde(skip)]
     pub(crate) narrow: Vec<String>,
     #[serde(skip)]
-    pub(crate) log: Utf8PathBuf,
-    #[serde(skip)]
     pub(crate) options: TierOptions,
-    #[serde(skip)]
-    pub(crate) inputs: Option<InputsOf>,
+}
+
+/// What the tier's cargo command does.
+#[derive(Debug, Clone)]
+pub(crate) enum Work {
+    /// Check, clippy, build, doc.
+    Compile(CargoCommand),
+    Test(Box<TestWork>),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct TestWork {
+    /// `cargo test` or `cargo bench`.
+    pub(crate) command: CargoCommand,
+    /// `cargo nextest run`, if that is the runner.
+    pub(crate) nextest: Option<CargoCommand>,
+    pub(crate) doctests: Doctests,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Doctests {
+    No,
+    /// Cargo runs them in the same call.
+    Together,
+    /// They need a call of their own.
+    Apart(CargoCommand),
 }
 
 impl TierOptions {
@@ -61,49 +94,76 @@ impl TierOptions {
             TierCommand::Test => choose_runner(workspace, self.tier.runner, progress)?,
             _ => Runner::Cargo,
         };
-        let Selected { chosen, why, build, inputs } = match &self.tier.packages {
-            Packages::Affected => select::affected(planning)?,
-            Packages::Workspace => planning.select_all("the whole workspace"),
+        let history = History::load(workspace);
+        let selected = match &self.tier.packages {
+            Packages::Affected if self.tier.command == TierCommand::Test => {
+                select::affected(planning, &history)?
+            }
+            // Cargo itself knows what has to be compiled.
+            Packages::Affected | Packages::Workspace => planning.select_all("the whole workspace"),
             Packages::Default => planning.select_all("the default members"),
             Packages::List(_) => planning.select_all("listed in the tier"),
         };
-        let log = workspace.state_dir().join("runs").join(format!("{}.jsonl", std::process::id()));
-        let (mut steps, mut units) = (Vec::new(), self.forecast.then(Default::default));
-        if !chosen.is_empty() {
-            steps = planning.steps(&runner, &build.command, build.only.as_deref());
-            units = build.units.or_else(|| {
-                // A new plan takes seconds, so it is made only if asked for.
-                let units = if self.forecast {
-                    planning.planned(&build.command)?
-                } else {
-                    xtask_units::cached(workspace, &build.command, &self.exe)?
-                };
-                let states = states(workspace, &units);
-                Some((units, states))
-            });
-        }
-        for step in steps.iter_mut().filter(|step| step.is_counted_by_us()) {
-            step.command = through_us(workspace, step, &self.exe, &log, progress);
-        }
-        let jobs = workspace.environment.get("CARGO_BUILD_JOBS").and_then(|jobs| jobs.parse().ok());
-        let jobs = jobs.unwrap_or_else(cores);
-        let forecast = units.map(|(units, states)| forecast(&units, &states, &Times::load(workspace), jobs));
+        let (Selected { chosen, left_out, why, build }, deferred) =
+            select::within_budget(planning, selected, &history);
+        let work = (!chosen.is_empty()).then(|| planning.work(&runner, &build.command));
+        let units = build.units.or_else(|| {
+            // A new plan takes seconds, so it is made only if asked for.
+            let units = self.forecast.then(|| planning.planned(&build.command))?;
+            let units = units?;
+            let states = states(workspace, &units);
+            Some((units, states))
+        });
+        let forecast = units.map(|(units, states)| price(workspace, &units, &states));
         Ok(TierPlan {
             tier: self.tier.name.clone(),
             packages: chosen,
+            left_out,
+            deferred,
             members: workspace.facts.members().count(),
             why,
             build: build.why,
             runner,
-            commands: steps.iter().map(|step| step.command.to_string()).collect(),
+            commands: work.iter().flat_map(Work::commands).map(ToString::to_string).collect(),
             forecast,
-            steps,
+            work,
             narrow: build.narrow,
-            log,
-            inputs,
             options: self,
         })
     }
+}
+
+impl Work {
+    /// The commands as a user would type them.
+    pub(crate) fn commands(&self) -> Vec<&CargoCommand> {
+        match self {
+            Self::Compile(command) => vec![command],
+            Self::Test(work) => {
+                let TestWork { command, nextest, doctests } = &**work;
+                let doctests = match doctests {
+                    Doctests::Apart(command) => Some(command),
+                    Doctests::No | Doctests::Together => None,
+                };
+                std::iter::once(nextest.as_ref().unwrap_or(command)).chain(doctests).collect()
+            }
+        }
+    }
+}
+
+fn price(workspace: &Workspace, units: &UnitSet, states: &[State]) -> Forecast {
+    let jobs = workspace.environment.get("CARGO_BUILD_JOBS").and_then(|jobs| jobs.parse().ok());
+    forecast(units, states, &Times::load(workspace), jobs.unwrap_or_else(cores))
+}
+
+/// What `command` will compile, if its units were planned before.
+pub(crate) fn known_forecast(
+    workspace: &Workspace,
+    command: &CargoCommand,
+    exe: &Utf8Path,
+) -> Option<Forecast> {
+    let units = xtask_units::cached(workspace, command, exe)?;
+    let states = states(workspace, &units);
+    Some(price(workspace, &units, &states))
 }
 
 #[derive(Clone, Copy)]
@@ -120,8 +180,8 @@ impl Planning<'_> {
         let chosen = |name: &str| Chosen { name: name.to_owned(), reasons: vec![why.to_owned()] };
         let chosen = members.map(|member| chosen(&member.name)).collect();
         let build_why = "what is selected".to_owned();
-        let build = Build { command, narrow: Vec::new(), only: None, why: build_why, units: None };
-        Selected { chosen, why: why.to_owned(), build, inputs: None }
+        let build = Build { command, narrow: Vec::new(), why: build_why, units: None };
+        Selected { chosen, left_out: Vec::new(), why: why.to_owned(), build }
     }
 
     pub(crate) fn build_command(self, packages: &Packages) -> CargoCommand {
@@ -142,46 +202,42 @@ impl Planning<'_> {
         }
     }
 
-    /// The commands to run for the build `command`; `only` has the members to test if it builds more than those.
-    fn steps(self, runner: &Runner, command: &CargoCommand, only: Option<&[String]>) -> Vec<Step> {
+    /// What is done with the build `command`.
+    fn work(self, runner: &Runner, command: &CargoCommand) -> Work {
         let tier = &self.options.tier;
-        let nextest = matches!(runner, Runner::Nextest { .. });
+        if !matches!(tier.command, TierCommand::Test | TierCommand::Bench) {
+            return Work::Compile(command.clone());
+        }
+        let mut command = command.clone();
         // `cargo test --doc` is an error without a library.
         let members = command.members(&self.workspace.facts);
         let doctests = tier.doctests && members.iter().any(|member| member.has_library());
-        // Cargo runs doc tests in the same call, unless the targets are selected.
-        let separate = doctests && (nextest || command.has(Flag::Targets));
-        let kind = match tier.command {
-            TierCommand::Test if nextest => Kind::Nextest,
-            TierCommand::Test if doctests && !separate => Kind::TestsAndDoctests,
-            TierCommand::Test => Kind::Tests,
-            TierCommand::Bench => Kind::Bench,
-            _ => return vec![Step::new(Kind::Compile, command.clone(), None)],
-        };
-        let tests = if nextest { command.clone().to_nextest() } else { command.clone() };
-        let doctests = separate.then(|| self.step(Kind::Doctests, command.clone().to_doctests(), only));
-        std::iter::once(self.step(kind, tests, only)).chain(doctests).collect()
-    }
-
-    fn step(self, kind: Kind, mut command: CargoCommand, only: Option<&[String]>) -> Step {
-        let tier = &self.options.tier;
-        let nextest = kind == Kind::Nextest;
-        if nextest {
-            command.insert_args(tier.nextest_profile.iter().flat_map(|profile| ["--profile", profile]));
-            let retries = tier.retries.map(|retries| ["--retries".to_owned(), retries.to_string()]);
-            command.insert_args(retries.into_iter().flatten());
-            command.insert_args(["--no-tests", "pass"]);
-        }
+        let nextest = matches!(runner, Runner::Nextest { .. });
         // One failure must not hide the results of other members.
-        if kind != Kind::Bench && !command.has(Flag::FailFast) {
+        if tier.command == TierCommand::Test && !command.has(Flag::FailFast) {
             command.insert_args(["--no-fail-fast"]);
         }
-        if let Some(only) = only.filter(|_| nextest) {
-            let names = only.iter().map(|name| format!("package(={name})")).collect::<Vec<_>>();
-            command.insert_args(["-E".to_owned(), names.join(" | ")]);
-        }
         command.runner_args.extend_from_slice(&self.options.runner_args);
-        Step::new(kind, command, only.filter(|_| !nextest))
+        let nextest = nextest.then(|| {
+            let mut nextest = command.clone().to_nextest();
+            nextest.insert_args(tier.nextest_profile.iter().flat_map(|profile| ["--profile", profile]));
+            let retries = tier.retries.map(|retries| ["--retries".to_owned(), retries.to_string()]);
+            nextest.insert_args(retries.into_iter().flatten());
+            nextest.insert_args(["--no-tests", "pass"]);
+            nextest
+        });
+        if nextest.is_some() {
+            command = command.without_unknown();
+        }
+        let doctests = match doctests {
+            false => Doctests::No,
+            // Cargo runs doc tests in the same call, unless the targets are selected.
+            true if nextest.is_some() || command.has(Flag::Targets) => {
+                Doctests::Apart(command.clone().to_doctests())
+            }
+            true => Doctests::Together,
+        };
+        Work::Test(Box::new(TestWork { command, nextest, doctests }))
     }
 }
 
@@ -189,43 +245,8 @@ pub(crate) struct Build {
     pub(crate) command: CargoCommand,
     /// The members that are built, if they are fewer than the tier's.
     pub(crate) narrow: Vec<String>,
-    /// The members to test, if they are fewer than are built.
-    pub(crate) only: Option<Vec<String>>,
     pub(crate) why: String,
     pub(crate) units: Option<(UnitSet, Vec<State>)>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Step {
-    pub(crate) kind: Kind,
-    pub(crate) command: CargoCommand,
-    /// The members to test; `None` for all that the command builds.
-    pub(crate) only: Option<Vec<String>>,
-    /// The command without our own arguments and variables, to be shown if it fails. It may run more tests.
-    pub(crate) plain: String,
-}
-
-impl Step {
-    fn new(kind: Kind, command: CargoCommand, only: Option<&[String]>) -> Self {
-        Self { kind, plain: command.to_string(), command, only: only.map(<[String]>::to_vec) }
-    }
-
-    /// Whether our binary starts the tests and counts them.
-    pub(crate) fn is_counted_by_us(&self) -> bool {
-        !matches!(self.kind, Kind::Compile | Kind::Nextest)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Check, clippy, build, doc.
-    Compile,
-    Nextest,
-    /// `cargo test` without doc tests.
-    Tests,
-    TestsAndDoctests,
-    Doctests,
-    Bench,
 }
 
 /// The cargo command of `tier`, with all packages that it may work on and the features of `preset`.

@@ -109,7 +109,7 @@ fn largest(
     test_command: &CargoCommand,
     progress: &dyn Progress,
 ) -> Result<Option<Program>> {
-    let record = xtask_units::run(workspace, test_command, RunOptions::default(), progress, &mut |_| {})?;
+    let record = xtask_units::run(workspace, test_command, RunOptions::default(), progress, &mut |_| true)?;
     if let Some(signal) = record.signal {
         return Err(Interrupted { signal, call: test_command.to_string() }.into());
     }

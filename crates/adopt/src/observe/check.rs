@@ -67,7 +67,7 @@ impl Check<'_> {
         let command = CargoCommand::new(self.workspace.root(), args);
         let options = RunOptions { collect_errors: true, ..RunOptions::default() };
         self.progress.note(&format!("checking: {command}"));
-        let record = xtask_units::run(self.workspace, &command, options, self.progress, &mut |_| {})?;
+        let record = xtask_units::run(self.workspace, &command, options, self.progress, &mut |_| true)?;
         if let Some(signal) = record.signal {
             return Err(Interrupted(signal).into());
         }
