@@ -2,27 +2,29 @@
 
 use camino::Utf8PathBuf;
 use clap::{Arg, ArgAction, Command};
-use xtask_workspace::config::{Tier, age};
+use xtask_workspace::config::{OnOverBudget, Tier, age};
 
 use crate::task::Task;
 
 /// Subcommands that no tier may be named after.
-pub const RESERVED: [&str; 11] = [
+pub const RESERVED: [&str; 13] = [
     "setup",
     "doctor",
     "clean-stale",
     "disk",
     "preset",
     "with",
+    "verdicts",
     "completions",
     "schema",
     "help",
     "adopt",
     "version",
+    "test-inputs",
 ];
 
 /// Those in the workshop. The launcher has the same list.
-pub const WORKSHOP: [&str; 6] = ["setup", "doctor", "clean-stale", "disk", "adopt", "version"];
+pub const WORKSHOP: [&str; 7] = ["setup", "doctor", "clean-stale", "disk", "test-inputs", "adopt", "version"];
 
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
@@ -94,7 +96,8 @@ pub(crate) fn command(tiers: &[Tier], tasks: &[Task]) -> Command {
         .args(global_arguments())
         .subcommands(tiers.iter().map(tier))
         .subcommands(tasks.iter().map(|task| task.command().clone()))
-        .subcommands([setup(), doctor(), clean_stale(), disk(), preset(), with(), adopt()])
+        .subcommands([setup(), doctor(), clean_stale(), disk(), preset(), with()])
+        .subcommands([verdicts(), test_inputs(), adopt()])
         .subcommands([
             Command::new("version")
                 .about("Show the suite's version, where it came from, and what was changed in it"),
@@ -137,11 +140,15 @@ fn trailing(name: &'static str, value: &'static str, help: &'static str) -> Arg 
 fn tier(tier: &Tier) -> Command {
     let tests = matches!(tier.command.name(), "test" | "bench");
     let yes = flag("yes", "First install the tools that it needs and that are missing");
+    let fresh = flag("fresh", "Run every test program, whatever is remembered");
+    let deferred = flag("deferred", "Run what an earlier run deferred");
     let runner_args = trailing("runner-args", "ARGS", "Arguments for the test runner, after `--`");
     Command::new(tier.name.clone())
         .about(tier.about.clone())
         .arg(flag("forecast", "Show what would be compiled and about how long it takes; run nothing"))
         .arg(flag("dry-run", "Print the exact commands; run nothing"))
+        .args((tier.command.name() == "test").then_some(fresh))
+        .args((tier.on_over_budget == OnOverBudget::Defer).then_some(deferred))
         .args((!tier.tools.is_empty()).then_some(yes))
         .args(tests.then(|| runner_args.num_args(0..)))
 }
@@ -185,6 +192,17 @@ fn disk() -> Command {
         .arg(top.value_parser(clap::value_parser!(usize)))
 }
 
+fn test_inputs() -> Command {
+    let package = option("package", "NAME", "Observe the tests of NAME; may be repeated [default: all]");
+    let tier = option("tier", "TIER", "Build and run what TIER tests").default_value("test-fast");
+    Command::new("test-inputs")
+        .about("Observe what tests read and whether they use the network, for xtask.toml (Linux, strace)")
+        .arg(package.short('p').action(ArgAction::Append))
+        .arg(tier)
+        .arg(flag("apply", "Write what was seen into xtask.toml"))
+        .arg(flag("undo", "Undo what --apply wrote").conflicts_with_all(["apply", "package"]))
+}
+
 fn preset() -> Command {
     Command::new("preset")
         .about("Show named feature selections and compare what they compile")
@@ -213,6 +231,15 @@ fn with() -> Command {
         .arg(positional("preset", "PRESET", "The preset"))
         .arg(flag("dry-run", "Print the exact command; run nothing"))
         .arg(trailing("cargo-args", "CARGO COMMAND", command).required(true))
+}
+
+fn verdicts() -> Command {
+    Command::new("verdicts")
+        .about("Show which passes of test programs are remembered, and what stopped that")
+        .arg(flag(
+            "accept",
+            "After a mismatch: show it, forget the pass that it contradicts, and remember again",
+        ))
 }
 
 fn adopt() -> Command {

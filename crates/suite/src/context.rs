@@ -37,7 +37,15 @@ pub fn nearest_settings(dir: &Utf8Path) -> Option<Utf8PathBuf> {
 
 /// The user's environment, without what `cargo run` added.
 pub(crate) fn user_environment() -> Environment {
-    let current = Environment::current();
+    let mut current = Environment::current();
+    // Cargo takes them from the current folder, and we call it in the root folder of the workspace.
+    for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
+        let relative = current.get(name).filter(|dir| Utf8Path::new(dir).is_relative());
+        if let (Some(dir), Ok(here)) = (relative, std::env::current_dir()) {
+            let absolute = here.join(dir);
+            current.set(name, absolute);
+        }
+    }
     let clone_env = current
         .get("XTASK_SUITE_ROOT")
         .map(|root| CargoConfig::load(Utf8Path::new(root), &current).env())
@@ -136,7 +144,7 @@ impl<'a> Context<'a> {
     /// built, how long each unit took, and how it ended.
     pub fn build(&self, command: &CargoCommand) -> Result<Record> {
         let options = RunOptions { timings: true, ..RunOptions::default() };
-        let record = xtask_units::run(&self.workspace, command, options, self.shell, &mut |_| {})?;
+        let record = xtask_units::run(&self.workspace, command, options, self.shell, &mut |_| true)?;
         if record.signal.is_some() {
             self.signal.set(record.signal);
         } else if record.exit_code != Some(0) {

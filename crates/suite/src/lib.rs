@@ -17,6 +17,7 @@ pub mod program;
 mod shell;
 mod task;
 mod tier;
+mod verdicts;
 
 use std::process::ExitCode;
 

@@ -16,7 +16,7 @@ use crate::cli::{self, Globals};
 use crate::context::{not_started, user_environment};
 use crate::shell::Shell;
 use crate::task::{self, Task};
-use crate::{completions, overview, preset, tier};
+use crate::{completions, overview, preset, tier, verdicts};
 
 pub use crate::cli::{RESERVED, WORKSHOP};
 pub use crate::context::{Context, nearest_settings};
@@ -199,6 +199,7 @@ fn dispatch(name: &str, call: Call<'_>, tasks: &[Task], more: Option<MoreCommand
         }
         ("preset", _) => preset::run(&call.loaded?, arguments)?,
         ("with", _) => return Ok(preset::with(&call.loaded?, arguments, &call.dir)?.into()),
+        ("verdicts", _) => return Ok(verdicts::run(&call.loaded?, arguments)?.into()),
         (name, Some(more)) if WORKSHOP.contains(&name) => return more(name, call),
         (name, None) if WORKSHOP.contains(&name) => {
             // The launcher starts the right program; this one was started without it.

@@ -208,6 +208,16 @@ pub fn seconds(ms: u64) -> String {
     if ms >= 600_000 { format!("{} min", ms / 60_000) } else { format!("{:.1} s", ms as f64 / 1000.0) }
 }
 
+/// "5 min ago" for milliseconds since 1970.
+pub(crate) fn ago(time_ms: u64, now_ms: u64) -> String {
+    match now_ms.saturating_sub(time_ms) / 60_000 {
+        0 => "just now".to_owned(),
+        minutes @ 1..120 => format!("{minutes} min ago"),
+        minutes if minutes < 48 * 60 => format!("{} h ago", minutes / 60),
+        minutes => format!("{} days ago", minutes / (24 * 60)),
+    }
+}
+
 /// Bytes for people: `1.2 GiB`.
 pub fn bytes(bytes: u64) -> String {
     // It fails for negative numbers only.
@@ -268,5 +278,24 @@ mod tests {
         let drawn = bar(1, 2, &"x".repeat(500));
         assert!(drawn.starts_with("\r\u{1b}[?7l") && drawn.ends_with("\u{1b}[?7h"), "{drawn:?}");
         assert!(!drawn.contains('\n'));
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        const MINUTE: u64 = 60_000;
+        let table = [
+            (0, "just now"),
+            (MINUTE - 1, "just now"),
+            (MINUTE, "1 min ago"),
+            (119 * MINUTE, "119 min ago"),
+            (120 * MINUTE, "2 h ago"),
+            (47 * 60 * MINUTE, "47 h ago"),
+            (48 * 60 * MINUTE, "2 days ago"),
+        ];
+        let now = 1000 * 60 * MINUTE;
+        for (age, expected) in table {
+            assert_eq!(ago(now - age, now), expected, "{age}");
+        }
+        assert_eq!(ago(now + MINUTE, now), "just now", "another machine's clock");
     }
 }

@@ -6,14 +6,14 @@ use anstyle::AnsiColor;
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
 use clap::ArgMatches;
-use xtask_tiers::{TierOptions, TierPlan, TierReport};
+use xtask_tiers::{Scope, TierOptions, TierPlan, TierReport, Verdict};
 use xtask_units::Forecast;
 use xtask_workspace::config::{OnOverBudget, Tier};
 use xtask_workspace::on_path;
 
 use crate::context::Context;
 use crate::program::{Ended, Exit};
-use crate::shell::{Shell, count, seconds};
+use crate::shell::{Shell, ago, count, seconds};
 
 pub(crate) fn run(mut context: Context, name: &str, arguments: &ArgMatches) -> Result<Ended> {
     let tier = context.config.tier(name).with_context(|| format!("there is no tier `{name}`"))?.clone();
@@ -25,10 +25,18 @@ pub(crate) fn run(mut context: Context, name: &str, arguments: &ArgMatches) -> R
             return Ok(exit.into());
         }
     }
+    let flag = |name: &str| arguments.try_get_one::<bool>(name).ok().flatten().is_some_and(|given| *given);
     let runner_args = arguments.try_get_many::<String>("runner-args").ok().flatten();
     let options = TierOptions {
         preset: tier.preset.as_deref().map(|preset| context.preset(preset)).transpose()?.cloned(),
         affected: context.config.affected.clone(),
+        scope: Scope {
+            ignore: context.config.affected.ignore.clone(),
+            verdicts: context.config.verdicts.clone(),
+            test_inputs: context.config.test_inputs.clone(),
+        },
+        fresh: flag("fresh"),
+        deferred: flag("deferred"),
         runner_args: runner_args.into_iter().flatten().cloned().collect(),
         exe: context.exe.clone(),
         forecast,
@@ -114,6 +122,9 @@ fn show_plan(shell: &Shell, plan: &TierPlan, forecast: bool) -> Result<()> {
 
 fn forecast_line(plan: &TierPlan, forecast: &Forecast) -> String {
     let time = match forecast.estimated_ms {
+        _ if forecast.compile == 0 && forecast.estimate => {
+            "an estimate, because build scripts may watch variables".to_owned()
+        }
         _ if forecast.compile == 0 => "nothing to compile".to_owned(),
         None => "no times recorded here yet".to_owned(),
         Some(ms) if forecast.unpriced > 0 => {
@@ -121,8 +132,9 @@ fn forecast_line(plan: &TierPlan, forecast: &Forecast) -> String {
         }
         Some(ms) => format!("about {}", seconds(ms)),
     };
+    let at_least = if forecast.estimate { "at least " } else { "" };
     format!(
-        "{} forecast: {} of {}, {} fresh, {} to compile: {time}",
+        "{} forecast: {} of {}, {} fresh, {at_least}{} to compile: {time}",
         plan.tier,
         plan.packages.len(),
         count(plan.members, "package"),
@@ -136,8 +148,19 @@ fn show_report(shell: &Shell, report: &TierReport, on_over_budget: OnOverBudget)
     for failure in report.failures.iter().cloned().chain(errors) {
         shell.annotate(&format!("{} failed", report.tier), &failure);
     }
+    if let Some(mismatch) = &report.mismatch {
+        let text = format!(
+            "{} failed although its pass was remembered, so nothing is remembered any more: cargo xtask verdicts",
+            mismatch.program
+        );
+        shell.warning(&text);
+        shell.annotate(&format!("{}: a remembered pass was wrong", report.tier), &text);
+    }
     if let Some(command) = &report.failed_command {
         shell.note(&format!("failed: {command}"));
+    }
+    for program in report.programs.iter().filter(|program| program.verdict == Verdict::Deferred) {
+        shell.note(&format!("{} deferred: {}; run it with --deferred", program.name, program.why));
     }
     if report.over_budget {
         show_over_budget(shell, report, on_over_budget);
@@ -185,7 +208,12 @@ fn last_line(shell: &Shell, report: &TierReport) -> String {
     };
     let mut parts =
         vec![format!("{} of {} ({})", report.packages.len(), count(report.members, "package"), report.why)];
-    if !report.packages.is_empty() {
+    parts.extend(programs(report));
+    if report.packages.is_empty() {
+        if report.remembered.tests.passed > 0 {
+            parts.push(format!("0 passed, {} remembered", report.remembered.tests.passed));
+        }
+    } else {
         if let Some(targets) = report.not_compiled.as_ref().filter(|_| report.signal.is_none()) {
             parts.push(match &targets[..] {
                 [] => "nothing was built".to_owned(),
@@ -193,9 +221,14 @@ fn last_line(shell: &Shell, report: &TierReport) -> String {
             });
         }
         let tests = report.tests;
-        if tests.passed + tests.failed + tests.skipped > 0 {
-            parts
-                .push(format!("{} passed, {} failed, {} skipped", tests.passed, tests.failed, tests.skipped));
+        let remembered = report.remembered.tests.passed;
+        if tests.passed + tests.failed + tests.skipped + remembered > 0 {
+            let remembered =
+                if remembered > 0 { format!(", {remembered} remembered") } else { String::new() };
+            parts.push(format!(
+                "{} passed, {} failed, {} skipped{remembered}",
+                tests.passed, tests.failed, tests.skipped
+            ));
         }
         let compiled = count(report.units.compiled, "unit");
         let ran = report.not_compiled.is_none().then(|| format!(", ran {}", seconds(report.run_ms)));
@@ -209,6 +242,29 @@ fn last_line(shell: &Shell, report: &TierReport) -> String {
         }
     }
     format!("{} {}: {}", report.tier, shell.paint(word, colour), parts.join("; "))
+}
+
+/// How many test programs ran, and what became of the others.
+fn programs(report: &TierReport) -> Option<String> {
+    let of = |verdict| report.programs.iter().filter(|program| program.verdict == verdict).count();
+    let remembered = &report.remembered;
+    let others = [
+        remembered.since_ms.map(|since_ms| {
+            let ago = ago(since_ms, report.started_at_ms);
+            let commit =
+                remembered.commit.as_ref().map_or_else(String::new, |commit| format!(" at {commit}"));
+            format!("{} remembered (passed {ago}{commit})", remembered.programs)
+        }),
+        Some(of(Verdict::Deferred))
+            .filter(|count| *count > 0)
+            .map(|count| format!("{count} deferred, about {}", seconds(report.deferred_ms))),
+        (!report.left_out.is_empty())
+            .then(|| format!("{} left out", count(report.left_out.len(), "package"))),
+    ];
+    let others = others.into_iter().flatten().collect::<Vec<_>>();
+    let ran = of(Verdict::Passed) + of(Verdict::Failed);
+    let all = count(report.programs.len(), "test program");
+    (!others.is_empty()).then(|| format!("ran {ran} of {all}, {}", others.join(", ")))
 }
 
 /// The first of `names`, and how many more there are.
