@@ -17,7 +17,8 @@ pub(crate) enum Program {
 }
 
 /// The workshop's commands. The daily program refuses tiers and tasks with such a name.
-pub(crate) const WORKSHOP: [&str; 6] = ["setup", "doctor", "clean-stale", "disk", "adopt", "version"];
+pub(crate) const WORKSHOP: [&str; 7] =
+    ["setup", "doctor", "clean-stale", "disk", "test-inputs", "adopt", "version"];
 
 impl Program {
     /// The program that has the subcommand in `args`, which come without the launcher's own name.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use toml_edit::Value;
-use xtask_edit::{Edit, Kept, Node, Reversal, TomlText, Transaction, extend, pending, plan_undo};
+use xtask_edit::{Edit, Kept, Node, Reversal, TomlText, Transaction, UndoPlan, extend, pending, plan_undo};
 use xtask_files::{Durability, write_atomic};
 use xtask_workspace::{
     CargoConfig, CargoVersion, Environment, LOCAL_FILE, OWN_FOLDER, is_ignored, local_file,
@@ -15,7 +15,7 @@ use xtask_workspace::{
 
 use crate::settings::HEADER;
 
-/// The record of what is to be undone. It is in a folder of our own, which git ignores, and not below the target dir:
+/// The record of what `setup` is to undo. It is in a folder of our own, which git ignores, and not below the target dir:
 /// `cargo clean` must not remove it.
 const RECORD: &str = "undo.json";
 /// The `.gitignore` of that folder: git ignores it, and no file of the user's changes.
@@ -213,14 +213,25 @@ pub(crate) fn commit(
     edits: &[Edit],
     check: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    transaction.commit(&[edits.to_vec(), record(root, edits)?].concat(), check)
+    commit_recorded(transaction, root, RECORD, edits, check)
 }
 
-/// The record of how to undo `edits`, which are about to be made below `root`, as edits for the same transaction. Each file
+/// Makes `edits`, with a record of this name for [`plan_recorded_undo`]; takes them back if `check` fails.
+pub fn commit_recorded(
+    transaction: &Transaction,
+    root: &Utf8Path,
+    name: &str,
+    edits: &[Edit],
+    check: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    transaction.commit(&[edits.to_vec(), record(root, name, edits)?].concat(), check)
+}
+
+/// The record of this name of how to undo `edits`, which are about to be made below `root`, as edits for the same transaction. Each file
 /// is recorded once, with its first state; the local file is ours and needs no record.
-fn record(root: &Utf8Path, edits: &[Edit]) -> Result<Vec<Edit>> {
+fn record(root: &Utf8Path, name: &str, edits: &[Edit]) -> Result<Vec<Edit>> {
     let recorded = edits.iter().filter(|edit| edit.path != local_path()).cloned().collect::<Vec<_>>();
-    let record = extend(read(root)?, &recorded, root, |_| false)?;
+    let record = extend(read(root, name)?, &recorded, root, |_| false)?;
     if record.is_empty() {
         return Ok(Vec::new());
     }
@@ -229,17 +240,35 @@ fn record(root: &Utf8Path, edits: &[Edit]) -> Result<Vec<Edit>> {
         let path = Utf8Path::new(OWN_FOLDER).join(name);
         Ok(Edit { before: Node::read(&root.join(&path))?, path, after: Some(Node::file(text)) })
     };
-    [(".gitignore", IGNORES_ITSELF.to_owned()), (RECORD, json)].into_iter().map(own).collect()
+    [(".gitignore", IGNORES_ITSELF.to_owned()), (name, json)].into_iter().map(own).collect()
 }
 
-fn read(root: &Utf8Path) -> Result<Vec<Reversal>> {
-    let path = root.join(OWN_FOLDER).join(RECORD);
+fn read(root: &Utf8Path, name: &str) -> Result<Vec<Reversal>> {
+    let path = root.join(OWN_FOLDER).join(name);
     match Node::read(&path)? {
         Some(Node::File(json)) => serde_json::from_slice(&json).with_context(|| {
             format!("failed to read {path}, which says how changes are undone; remove it to continue without")
         }),
         _ => Ok(Vec::new()),
     }
+}
+
+/// How to undo what [`commit_recorded`] did under this name, the record itself included.
+pub fn plan_recorded_undo(root: &Utf8Path, name: &str) -> Result<UndoPlan> {
+    let mut plan = plan_undo(root, &read(root, name)?)?;
+    let own = Utf8Path::new(OWN_FOLDER);
+    plan.edits.push(removed(root, own.join(name))?);
+    // Git keeps ignoring tools that are beside it.
+    let entries = root.join(own).read_dir_utf8().into_iter().flatten().flatten();
+    if entries.into_iter().all(|entry| [name, ".gitignore"].contains(&entry.file_name())) {
+        plan.edits.push(removed(root, own.join(".gitignore"))?);
+    }
+    plan.edits.retain(|edit| !edit.is_empty());
+    Ok(plan)
+}
+
+fn removed(root: &Utf8Path, path: Utf8PathBuf) -> Result<Edit> {
+    Ok(Edit { before: Node::read(&root.join(&path))?, path, after: None })
 }
 
 /// What undoing a setup would do.
@@ -254,23 +283,13 @@ pub struct SetupUndo {
 
 impl SetupUndo {
     pub fn plan(root: &Utf8Path) -> Result<Self> {
-        let removed = |path: Utf8PathBuf| {
-            anyhow::Ok(Edit { before: Node::read(&root.join(&path))?, path, after: None })
-        };
-        let back = plan_undo(root, &read(root)?)?;
-        let (mut edits, mut kept) = (vec![removed(local_path())?], back.kept);
+        let back = plan_recorded_undo(root, RECORD)?;
+        let (mut edits, mut kept) = (vec![removed(root, local_path())?], back.kept);
         if edits[0].before.as_ref().is_some_and(|node| !is_ours(node)) {
             edits.clear();
             kept.push(Kept { path: local_path(), why: "was not written by `cargo xtask setup`".to_owned() });
         }
         edits.extend(back.edits);
-        let own = Utf8Path::new(OWN_FOLDER);
-        edits.push(removed(own.join(RECORD))?);
-        // Git keeps ignoring tools that are beside them.
-        let entries = root.join(own).read_dir_utf8().into_iter().flatten().flatten();
-        if entries.into_iter().all(|entry| matches!(entry.file_name(), RECORD | ".gitignore")) {
-            edits.push(removed(own.join(".gitignore"))?);
-        }
         edits.retain(|edit| !edit.is_empty());
         Ok(Self { edits, kept, interrupted: pending(root), root: root.to_owned() })
     }

@@ -19,7 +19,7 @@ mod setup;
 mod tool;
 
 pub use catalog::catalog;
-pub use edits::{SetupUndo, add_include, includes};
+pub use edits::{SetupUndo, add_include, commit_recorded, includes, plan_recorded_undo};
 pub use link::LinkSettings;
 pub use machine::Machine;
 pub use settings::{LocalSettings, Overruled};

@@ -158,7 +158,7 @@ fn adopted(root: &Utf8Path) -> Result<(&'static str, Adopted)> {
     find_adopted(root)?.ok_or_else(|| WrongUsage(format!("nothing was adopted in {root}")).into())
 }
 
-fn begin(root: &Utf8Path, shell: &Shell) -> Result<Transaction> {
+pub(super) fn begin(root: &Utf8Path, shell: &Shell) -> Result<Transaction> {
     let (transaction, recovered) = Transaction::begin(root)?;
     if let Some(recovered) = recovered {
         shell.note(&format!("an earlier change of {root} was interrupted; it was taken back"));
@@ -217,7 +217,7 @@ fn list(edits: &[Edit], shell: &Shell) {
 }
 
 /// The change as a diff. A new file is shown whole: it is the user's from then on.
-fn diff(edit: &Edit) -> String {
+pub(super) fn diff(edit: &Edit) -> String {
     match (&edit.before, &edit.after) {
         (None, Some(Node::File(after))) => unified_diff(&edit.path, &[], after),
         _ => describe(edit),

@@ -8,6 +8,7 @@ mod clean_stale;
 mod disk;
 mod doctor;
 mod setup;
+mod test_inputs;
 mod version;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn run(name: &str, call: Call<'_>) -> Result<Ended> {
             setup::undo(&root, arguments.get_flag("dry-run"), shell).map(Into::into)
         }
         "setup" => setup::run(&loaded?, arguments),
+        "test-inputs" => test_inputs::run(&loaded?, arguments),
         "doctor" => doctor::run(loaded, arguments, &dir, environment, shell),
         "disk" => disk::run(&loaded?, arguments).map(Into::into),
         other => Err(anyhow!("there is no command `{other}`")),
