@@ -1,11 +1,12 @@
 //! Random workspaces whose tests compute numbers from everything that a test can depend on: sources, files that
 //! are included, read by build scripts or read at run time, features, dependencies of every kind, profiles,
-//! flags, environment variables and locked versions.
+//! flags, environment variables, locked versions, programs that are started, and the runner's configuration.
 //!
 //! Every test writes its number to the file that `ORACLE_LOG` names, so whoever runs the tests twice sees which
-//! of them an edit can break, without knowing why. The workspace on disk is the only state: after a checkout the
+//! of them an edit can break, without knowing why. What lies on disk is the only state: after a checkout the
 //! next edit works on what lies there.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,30 +16,53 @@ use crate::temp_dir::TempDir;
 
 mod edit;
 mod package;
+mod reads;
+mod run_time_edits;
 
 use package::{Kind, Package};
+pub use run_time_edits::verdicts_toml;
 
 /// What a workspace has to have, apart from what is random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wishes {
-    /// Doc tests too: they take a compiler and a linker each.
-    pub doctests: bool,
     /// At most so many members; at least 2.
     pub most_members: usize,
     /// Git ignores the lock file.
     pub lock_ignored: bool,
+    /// Tests depend on more than what they are compiled from, and edits change that too.
+    pub run_time: bool,
+    /// Programs may have paths of this checkout in them. Not where two checkouts build into one target dir: cargo
+    /// takes the other's programs for fresh, and what these read is nothing of this checkout.
+    pub absolute_paths: bool,
+}
+
+impl Wishes {
+    /// How many packages of a hundred have a binary.
+    fn bins(self) -> usize {
+        match self {
+            Self { run_time: true, .. } => 35,
+            Self { most_members: 5.., .. } => 20,
+            Self { .. } => 10,
+        }
+    }
 }
 
 /// A random workspace in a folder of its own.
 #[derive(Debug)]
 pub struct Generated {
     dir: TempDir,
+    root: Utf8PathBuf,
+    wishes: Wishes,
+    /// What files held before they were written again.
+    past: RefCell<Vec<(String, String)>>,
 }
 
 impl Generated {
     /// Makes one. The text goes to `xtask.toml` where it is not empty.
     pub fn new(name: &str, random: &mut Random, wishes: Wishes, xtask_toml: &str) -> Self {
-        let generated = Self { dir: TempDir::new(name) };
+        let dir = TempDir::new(name);
+        let root = dir.path().join("workspace");
+        let generated = Self { dir, root, wishes, past: RefCell::default() };
         let mut files = BTreeMap::new();
         layout(random, wishes, &mut files);
         if !xtask_toml.is_empty() {
@@ -47,13 +71,23 @@ impl Generated {
         for (path, text) in files {
             generated.write(&path, &text);
         }
-        generated.link_shared_files();
+        for dir in generated.package_dirs() {
+            generated.make_links(&dir);
+        }
+        if wishes.run_time {
+            generated.make_tools();
+        }
         generated
     }
 
-    /// The workspace.
+    /// The workspace, or the checkout of it where edits are made now.
     pub fn root(&self) -> Utf8PathBuf {
-        self.dir.path().join("workspace")
+        self.root.clone()
+    }
+
+    /// From now on, edits are made in another checkout.
+    pub fn move_to(&mut self, root: &Utf8Path) {
+        root.clone_into(&mut self.root);
     }
 
     /// The folder that holds the workspace and what lies outside of it.
@@ -61,22 +95,41 @@ impl Generated {
         self.dir.path()
     }
 
-    /// Writes a file of the workspace.
+    /// Writes a file; the path is relative to the workspace.
+    ///
+    /// # Panics
+    /// When it cannot be written.
     pub fn write(&self, path: &str, text: &str) {
-        self.dir.write(&format!("workspace/{path}"), text);
+        self.past.borrow_mut().extend(self.read(path).map(|old| (path.to_owned(), old)));
+        let path = self.root.join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("parent folders");
+        #[expect(clippy::disallowed_methods, reason = "a fixture needs no atomic write")]
+        std::fs::write(&path, text).unwrap_or_else(|error| panic!("failed to write {path}: {error}"));
     }
 
-    fn link_shared_files(&self) {
-        for dir in self.package_dirs() {
-            if self.read(&format!("{dir}src/lib.rs")).is_some_and(|lib| lib.contains("files/link.txt")) {
-                let link = self.root().join(format!("{dir}files/link.txt"));
-                let target = format!("{}shared/s0.txt", "../".repeat(dir.matches('/').count() + 1));
-                #[cfg(unix)]
-                std::os::unix::fs::symlink(&target, &link).unwrap_or_else(|error| panic!("{link}: {error}"));
-                #[cfg(not(unix))]
-                self.write(&format!("{dir}files/link.txt"), &format!("{target}\n1\n"));
+    /// The links that the sources of a package mention.
+    fn make_links(&self, dir: &str) {
+        let sources = ["src/lib.rs", "tests/it.rs"].map(|source| self.read(&format!("{dir}{source}")));
+        let sources = sources.into_iter().flatten().collect::<String>();
+        let up = "../".repeat(dir.matches('/').count() + 1);
+        for (link, target) in
+            [("link.txt", "shared/s0.txt"), ("link.rs", "shared/code0.rs"), ("linked", "shared/folder0")]
+        {
+            let (path, target) = (format!("{dir}files/{link}"), format!("{up}{target}"));
+            if sources.contains(&format!("files/{link}")) && self.root.join(&path).symlink_metadata().is_err()
+            {
+                self.link(&path, &target);
             }
         }
+    }
+
+    /// Makes a link at `path`; where there are no links, a file.
+    fn link(&self, path: &str, target: &str) {
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(target, self.root.join(path))
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+        #[cfg(not(unix))]
+        self.write(path, &format!("{target}\n1\n"));
     }
 }
 
@@ -87,12 +140,15 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
     let globbed = random.chance(50);
     let pure = 1 + random.below(2);
     let with_macro = count > pure + 1 && random.chance(50);
+    let with_dylib = wishes.run_time && !with_macro && count > pure + 1 && random.chance(40);
     let mut packages = Vec::new();
     for index in 0..count {
         let (kind, name) = if index < pure {
             (Kind::Pure, format!("p{index}"))
         } else if with_macro && index == pure {
             (Kind::Macro, "x0".to_owned())
+        } else if with_dylib && index == pure {
+            (Kind::Dylib, "d0".to_owned())
         } else {
             (Kind::Plain, format!("m{index}"))
         };
@@ -118,6 +174,9 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
         others.push(other("o0", "../outside/o0/"));
     }
     shared_files(files);
+    if wishes.run_time {
+        run_time_files(files);
+    }
     registry(files);
     let inherited = packages.iter().filter(|_| random.chance(40)).map(|package| package.name.clone());
     let inherited = inherited.collect::<Vec<_>>();
@@ -141,7 +200,7 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
     }
     files.insert("Cargo.toml".to_owned(), root);
     let lock = if wishes.lock_ignored { "Cargo.lock\n" } else { "" };
-    files.insert(".gitignore".to_owned(), format!("/target\n{lock}"));
+    files.insert(".gitignore".to_owned(), format!("/target\n/local\n{lock}"));
 }
 
 fn root_manifest(packages: &[Package], inherited: &[String], globbed: bool) -> String {
@@ -170,6 +229,8 @@ fn root_manifest(packages: &[Package], inherited: &[String], globbed: bool) -> S
             "[profile.dev]",
             "debug = false",
             "debug-assertions = true",
+            "[profile.other]",
+            "inherits = \"dev\"",
             "[patch.crates-io]",
             "patched = { path = \"patches/patched\" }",
             "",
@@ -190,6 +251,26 @@ fn shared_files(files: &mut BTreeMap<String, String>) {
     let config = "[build]\n# rustflags = [\"--cfg\", \"oracle_flag\"]\n[env]\nORACLE_BUILD = \"1\"\nORACLE_RUN = \"1\"\n\
                   [source.crates-io]\nreplace-with = \"local\"\n[source.local]\ndirectory = \"../registry\"\n";
     files.insert(".cargo/config.toml".to_owned(), config.to_owned());
+}
+
+/// What tests read while they run, and what the runner is told.
+fn run_time_files(files: &mut BTreeMap<String, String>) {
+    let nextest = "[test-groups]\none = { max-threads = 4 }\ntwo = { max-threads = 4 }\n[profile.other]\n\
+                   [[profile.default.overrides]]\nfilter = \"all()\"\ntest-group = \"one\"\n";
+    let above = "[env]\nORACLE_ABOVE = \"1\"\n[target.\"cfg(all())\"]\n# runner = \"tools/run.sh\"\n";
+    for (path, text) in [
+        ("root.txt", "81\n"),
+        ("shared/code0.rs", "/*n*/82\n"),
+        ("shared/code1.rs", "/*n*/83\n"),
+        ("shared/folder0/code.rs", "/*n*/84\n"),
+        ("shared/folder1/code.rs", "/*n*/85\n"),
+        ("local/l0.txt", "86\n"),
+        ("local/build.txt", "87\n"),
+        (".config/nextest.toml", nextest),
+        ("../.cargo/config.toml", above),
+    ] {
+        files.insert(path.to_owned(), text.to_owned());
+    }
 }
 
 /// A registry with two versions of one crate, outside of the workspace.

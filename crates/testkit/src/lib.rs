@@ -19,7 +19,7 @@ mod temp_dir;
 pub use bare_machine::BareMachine;
 pub use faults::{Call, Fault, Faults, Injected, assert_all_fired, sample};
 pub use fixture::{Fixture, git_init};
-pub use generated::{Generated, Wishes};
+pub use generated::{Generated, Wishes, verdicts_toml};
 pub use harness::{played, run_tests};
 pub use https_server::HttpsServer;
 pub use process::{Outcome, cargo, scrub};

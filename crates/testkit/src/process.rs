@@ -46,6 +46,8 @@ pub fn scrub(command: &mut Command) -> &mut Command {
             command.env(name, value);
         }
     }
+    // Nothing of a test is remembered among the user's own passes.
+    command.env("XTASK_STORE", std::env::temp_dir().join("xtask-suite-test-store"));
     // No dependency of a fixture comes from anywhere but its own folder.
     command.env("CARGO_NET_OFFLINE", "true")
 }

@@ -2,48 +2,52 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
-use xtask_testkit::{Generated, Outcome, Random, Wishes};
+use xtask_testkit::{Generated, Outcome, Random, Wishes, verdicts_toml};
 
+use crate::checkout::{Checkout, Numbers, Truth, failed, failed_once, has_nextest, numbers};
 use crate::git_steps;
-use crate::tests_run::{Numbers, Said, Truth, failing, numbers, test_fast, truth};
+use crate::said::{Said, Subject};
 
 /// What histories added up to.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
     histories: usize,
     pub(crate) steps: usize,
-    members: usize,
-    pub(crate) skipped: usize,
-    /// Members whose numbers differed from those of the last run.
-    changed: usize,
-    /// Members chosen though nothing could have broken them, and they were green.
-    needless: usize,
-    /// Of these, where all members were chosen.
-    needless_in_full_runs: usize,
+    programs: usize,
+    pub(crate) remembered: usize,
+    left_out: usize,
+    deferred: usize,
     red: usize,
+    /// Programs that ran although they had passed with these very numbers.
+    needless: usize,
     broken_builds: usize,
-    /// Second runs without any change that chose more than what was red.
-    second_runs: BTreeMap<String, usize>,
+    /// Second runs without any change, what they ran although it had passed, and why.
+    second_runs: usize,
+    second_run_programs: usize,
+    again: BTreeMap<String, usize>,
 }
 
 impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         self.histories += other.histories;
         self.steps += other.steps;
-        self.members += other.members;
-        self.skipped += other.skipped;
-        self.changed += other.changed;
-        self.needless += other.needless;
-        self.needless_in_full_runs += other.needless_in_full_runs;
+        self.programs += other.programs;
+        self.remembered += other.remembered;
+        self.left_out += other.left_out;
+        self.deferred += other.deferred;
         self.red += other.red;
+        self.needless += other.needless;
         self.broken_builds += other.broken_builds;
-        for (why, count) in &other.second_runs {
-            *self.second_runs.entry(why.clone()).or_default() += count;
+        self.second_runs += other.second_runs;
+        self.second_run_programs += other.second_run_programs;
+        for (why, count) in &other.again {
+            *self.again.entry(why.clone()).or_default() += count;
         }
     }
 }
@@ -52,265 +56,389 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} histories, {} steps ({} did not build), {} members in all: {} changed, {} skipped, {} red",
+            "{} histories, {} steps ({} did not build), {} programs in all: {} remembered, {} left out, {} deferred, \
+             {} red, {} run with numbers that had passed",
             self.histories,
             self.steps,
             self.broken_builds,
-            self.members,
-            self.changed,
-            self.skipped,
-            self.red
+            self.programs,
+            self.remembered,
+            self.left_out,
+            self.deferred,
+            self.red,
+            self.needless
         )?;
         write!(
             f,
-            "chosen needlessly: {} ({} of them in runs of all members); second runs that chose anything green: {:?}",
-            self.needless, self.needless_in_full_runs, self.second_runs
+            "{} second runs without a change ran again, of {} programs that had passed: {:?}",
+            self.second_runs, self.second_run_programs, self.again
         )
     }
+}
+
+/// Which folder is the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repository {
+    None,
+    Workspace,
+    /// The folder above, with what lies beside the workspace.
+    Above,
 }
 
 pub(crate) struct History {
     seed: u64,
     random: Random,
     workspace: Generated,
-    doctests: bool,
-    with_git: bool,
-    /// The numbers of the last run of each member through `test-fast`.
-    last: Numbers,
-    /// The numbers that a run which was killed got to: perhaps it counts as the last one.
-    killed: Numbers,
-    /// By commit.
-    bases: BTreeMap<String, Option<Numbers>>,
+    subject: Subject,
+    repository: Repository,
+    /// The workspace roots of the first checkout and of the linked one, when there is one.
+    roots: Vec<Utf8PathBuf>,
+    shared_target: Option<Utf8PathBuf>,
+    /// By program, all numbers with which it ever passed.
+    passes: BTreeMap<String, BTreeSet<Vec<(String, u64)>>>,
+    /// Programs that failed when they last ran in a checkout, which nothing has made forget it.
+    red_here: BTreeSet<(Utf8PathBuf, String)>,
+    /// By commit and environment.
+    bases: BTreeMap<(String, String), Option<Numbers>>,
     story: Vec<String>,
     tally: Tally,
 }
 
 impl History {
-    pub(crate) fn new(seed: u64, most_members: usize) -> Self {
+    pub(crate) fn new(seed: u64, most_members: usize, subject: Subject) -> Self {
         let mut random = Random::new(seed);
-        let wishes = Wishes { doctests: random.chance(30), most_members, lock_ignored: random.chance(15) };
-        let runner = if random.chance(50) { "auto" } else { "cargo" };
-        let toml = format!(
-            "[tiers.test-fast]\nrunner = \"{runner}\"\ndoctests = {}\nbudget = \"1h\"\n",
-            wishes.doctests
-        );
-        let workspace = Generated::new(&format!("oracle-{seed}"), &mut random, wishes, &toml);
-        let mut story = vec![format!("seed {seed}, runner {runner}, {wishes:?}")];
-        let with_git = random.chance(95);
-        if with_git {
-            // So that the lock file is in the first commit, where it is not ignored.
-            xtask_testkit::cargo(&workspace.root())
-                .args(["generate-lockfile", "--quiet"])
-                .status()
-                .expect("cargo");
-            story.push(git_steps::start(&workspace.root(), &mut random));
+        let shared = random.chance(30);
+        let wishes = Wishes {
+            most_members,
+            lock_ignored: random.chance(15),
+            run_time: true,
+            absolute_paths: !shared && random.chance(50),
+        };
+        let nextest = has_nextest() && random.chance(50);
+        let runner = if !nextest {
+            "cargo"
+        } else if random.chance(50) {
+            "auto"
         } else {
-            story.push("no git".to_owned());
+            "nextest"
+        };
+        let repository = match random.below(20) {
+            0 => Repository::None,
+            1..=4 => Repository::Above,
+            _ => Repository::Workspace,
+        };
+        let mut toml = verdicts_toml(&mut random, runner);
+        if repository == Repository::None {
+            // Without git, only what a package's folder holds is known.
+            let all =
+                "inputs = [\"*\", \"shared/**\", \"local/**\", \"crates/**\", \".config/**\", \".cargo/**\"]";
+            toml = toml.replace("inputs = [\"local/l*.txt\"]", all);
         }
-        let (last, killed, bases) = (Numbers::new(), Numbers::new(), BTreeMap::new());
+        let workspace = Generated::new(&format!("oracle-{seed}"), &mut random, wishes, &toml);
+        let root = workspace.root();
+        let shared_target = shared.then(|| workspace.scratch().join("target"));
+        let story =
+            vec![format!("seed {seed}, runner {runner}, {repository:?}, shared {shared}, {wishes:?}")];
         let tally = Tally { histories: 1, ..Tally::default() };
-        Self {
+        let mut history = Self {
             seed,
             random,
             workspace,
-            doctests: wishes.doctests,
-            with_git,
-            last,
-            killed,
-            bases,
+            subject,
+            repository,
+            roots: vec![root],
+            shared_target,
+            passes: BTreeMap::new(),
+            red_here: BTreeSet::new(),
+            bases: BTreeMap::new(),
             story,
             tally,
+        };
+        history.start();
+        history
+    }
+
+    fn start(&mut self) {
+        // So that the lock file is in the first commit, where it is not ignored.
+        Outcome::of(self.checkout().command("cargo").args(["generate-lockfile", "--quiet"])).expect_code(0);
+        match self.repository {
+            Repository::None => {}
+            Repository::Above => {
+                self.workspace.write("../.gitignore", "/scratch\n");
+                git_steps::start(&self.top());
+            }
+            Repository::Workspace => {
+                git_steps::start(&self.top());
+                let how = git_steps::maybe_clone(&self.top(), &mut self.random);
+                self.story.push(how);
+            }
+        }
+        // The first run is that of a branch: what it cannot reach may be left out.
+        if self.repository != Repository::None && self.random.chance(35) {
+            git_steps::git(&self.top(), &["checkout", "--quiet", "-b", "first"]).expect_code(0);
+            let edit = self.edit_and_commit();
+            self.story.push(format!("git checkout -b first; {edit}"));
         }
     }
 
-    /// Goes through `steps` edits.
-    ///
-    /// # Panics
-    /// When the invariant does not hold, with the whole story.
-    pub(crate) fn run(mut self, steps: usize) -> Tally {
+    fn edit_and_commit(&mut self) -> String {
+        let edit = self.workspace.edit(&mut self.random);
+        git_steps::commit(&self.top());
+        format!("{edit}; git commit")
+    }
+
+    fn checkout(&self) -> Checkout {
+        Checkout {
+            root: self.workspace.root(),
+            scratch: self.workspace.scratch(),
+            environment: self.workspace.environment(),
+            target: self.shared_target.clone(),
+        }
+    }
+
+    /// The top of the repository, in the checkout where edits are made.
+    fn top(&self) -> Utf8PathBuf {
+        let root = self.workspace.root();
+        match self.repository {
+            Repository::Above => root.parent().expect("a parent").to_owned(),
+            Repository::None | Repository::Workspace => root,
+        }
+    }
+
+    /// Goes through `steps` edits. Fails when the invariant does not hold, with the whole story.
+    pub(crate) fn run(&mut self, steps: usize) -> Result<&Tally, String> {
         for step in 0..=steps {
-            if step > 0 {
-                self.change();
-            }
-            if !self.check() {
+            let go_on = self.step(step == 0).map_err(|what| {
+                let story = self.story.join("\n  ");
+                format!("seed {}: {what}\n  {story}\n  in {}", self.seed, self.workspace.root())
+            });
+            if !go_on? {
                 break;
             }
         }
-        self.tally
+        Ok(&self.tally)
     }
 
-    fn fail(&self, what: &str) -> ! {
-        let story = self.story.join("\n  ");
-        panic!("seed {}: {what}\n  {story}\n  in {}", self.seed, self.workspace.root())
+    /// False when the history ends because nothing builds any more.
+    fn step(&mut self, first: bool) -> Result<bool, String> {
+        if !first {
+            let what = self.change()?;
+            self.story.push(what);
+        }
+        self.check()
     }
 
-    fn log(&self) -> Utf8PathBuf {
-        self.workspace.dir().join("test-fast.log")
-    }
-
-    fn change(&mut self) {
-        let what = match self.random.below(100) {
-            0..=24 if self.with_git => git_steps::step(&self.workspace.root(), &mut self.random),
-            25..=29 => self.edit_during_a_run(),
-            30..=33 => self.kill_a_run(),
-            34..=36 => self.break_and_mend(),
+    fn change(&mut self) -> Result<String, String> {
+        let with_git = self.repository != Repository::None;
+        let suite = matches!(self.subject, Subject::Suite);
+        Ok(match self.random.below(100) {
+            0..=21 if with_git => git_steps::step(&self.top(), &mut self.random),
+            22..=27 if with_git => self.other_checkout(),
+            28..=31 if suite => self.edit_during_a_run(),
+            32..=34 if suite => self.kill_a_run(),
+            35 | 36 => self.break_and_mend()?,
             37 | 38 => self.plain_cargo(),
-            39 => {
-                let target = self.workspace.root().join("target");
-                xtask_files::remove_dir(&target).expect("a target dir to remove");
-                "target is removed".to_owned()
-            }
+            39..=41 => self.lose_something(),
             _ => {
-                let edits = if self.random.chance(25) { 3 } else { 1 };
+                let edits = if self.random.chance(20) { 2 } else { 1 };
                 let edits = (0..edits).map(|_| self.workspace.edit(&mut self.random)).collect::<Vec<_>>();
                 edits.join("; ")
             }
-        };
-        self.story.push(what);
+        })
     }
 
-    /// Runs both, and compares what they say. False when the history ends because nothing builds any more.
-    fn check(&mut self) -> bool {
-        let root = self.workspace.root();
-        let oracle_first = self.random.chance(50);
-        let early = oracle_first.then(|| self.truth());
-        let planned = self.random.chance(20).then(|| self.dry_run());
-        let said = Said::read(Outcome::of(&mut test_fast(&root, &self.log())));
-        let ran = numbers(&self.log());
-        let now = early.unwrap_or_else(|| self.truth());
+    /// Goes on in a linked worktree, or in the first checkout again.
+    fn other_checkout(&mut self) -> String {
+        let mut how = String::new();
+        if self.roots.len() == 1 {
+            let tree = match self.repository {
+                Repository::Above => self.workspace.scratch().join("tree"),
+                Repository::None | Repository::Workspace => self.workspace.dir().join("tree"),
+            };
+            how = git_steps::add_worktree(&self.top(), &tree, &mut self.random);
+            let root = if self.repository == Repository::Above { tree.join("workspace") } else { tree };
+            self.roots.push(root);
+        }
+        let here = self.workspace.root();
+        let other = self.roots.iter().find(|root| **root != here).expect("another checkout").clone();
+        self.workspace.move_to(&other);
+        if !how.is_empty() && self.random.chance(60) {
+            how = format!("{how}; {}", self.edit_and_commit());
+        }
+        format!("{how} on in {other}")
+    }
+
+    /// Runs both, and compares what they say.
+    fn check(&mut self) -> Result<bool, String> {
+        let checkout = self.checkout();
+        let early = self.random.chance(50).then(|| checkout.truth());
+        let said = self.subject.run(&checkout);
+        let truth = early.unwrap_or_else(|| checkout.truth());
         self.tally.steps += 1;
         if let Some(line) = self.story.last_mut() {
-            *line = format!("{line} -> {:?}", said.packages);
+            let remembered = said.with(&["remembered", "left-out"]).len();
+            *line = format!("{line} -> {remembered} of {}", said.programs.len());
         }
-        if let Some(planned) = planned.filter(|planned| planned.packages != said.packages) {
-            self.fail(&format!("--dry-run chose {:?}", planned.packages));
-        }
-        let Some(truth) = now.numbers else {
+        if truth.programs.is_none() {
             self.tally.broken_builds += 1;
             if said.outcome.code == Some(0) {
-                self.fail("it does not build, and test-fast is green");
+                return Err("it does not build, and test-fast is green".to_owned());
             }
-            return false;
-        };
-        self.compare(&truth, &said, &ran);
-        self.again(&truth);
-        true
+            return Ok(false);
+        }
+        self.compare(&truth, &said)?;
+        if self.random.chance(20) {
+            self.again(&truth)?;
+        }
+        Ok(true)
     }
 
-    fn truth(&self) -> Truth {
-        truth(&self.workspace.root(), self.workspace.dir(), self.doctests)
-    }
-
-    fn dry_run(&self) -> Said {
-        Said::read(Outcome::of(test_fast(&self.workspace.root(), &self.log()).arg("--dry-run")))
-    }
-
-    fn compare(&mut self, truth: &Numbers, said: &Said, ran: &Numbers) {
-        let red = failing(truth);
-        let members = truth.keys().chain(&said.packages).collect::<BTreeSet<_>>();
-        let everything = members.iter().all(|member| said.packages.contains(*member));
-        self.tally.members += members.len();
-        self.tally.red += red.len();
-        let at_base = members
-            .iter()
-            .any(|&member| !said.packages.contains(member) && truth.get(member) != self.last.get(member))
-            .then(|| git_steps::merge_base(&self.workspace.root()).filter(|_| self.with_git))
-            .flatten()
-            .and_then(|base| self.at_base(&base));
-        for member in members {
-            let (now, last) = (truth.get(member), self.last.get(member));
-            let changed = now != last;
-            self.tally.changed += usize::from(changed);
-            if said.packages.contains(member) {
-                if ran.get(member) != now {
-                    let ran = ran.get(member);
-                    self.fail(&format!(
-                        "{member} ran with {ran:?}, plain cargo with {now:?}\n{}",
-                        said.outcome.stderr
-                    ));
+    fn compare(&mut self, truth: &Truth, said: &Said) -> Result<(), String> {
+        let names = truth.programs.iter().flatten().map(|(name, _)| name).collect::<BTreeSet<_>>();
+        if names != said.programs.keys().collect() {
+            let Said { programs, outcome, .. } = said;
+            return Err(format!("there are {names:?}, it said {:?}\n{}", programs.keys(), outcome.stderr));
+        }
+        let unfinished = !said.with(&["not-run", "deferred"]).is_empty();
+        let mut red = false;
+        for (name, (verdict, why)) in &said.programs {
+            let (now, ran) = (truth.numbers.get(name), said.ran.get(name));
+            let is_red = now.is_some_and(|tests| failed(tests));
+            self.tally.programs += 1;
+            self.tally.red += usize::from(is_red);
+            let said_so = format!("{name} is {verdict} ({why})");
+            let has_run = ["passed", "failed"].contains(&verdict.as_str());
+            if has_run && ran != now || !has_run && ran.is_some() {
+                let stderr = &said.outcome.stderr;
+                return Err(format!(
+                    "{said_so}: it ran with {ran:?}, a run of everything with {now:?}\n{stderr}"
+                ));
+            }
+            match verdict.as_str() {
+                "passed" if !is_red => {
+                    let known = now.is_some_and(|now| self.has_passed(name, now));
+                    self.tally.needless += usize::from(known);
                 }
-                let needless = usize::from(!changed && !red.contains(member));
-                self.tally.needless += needless;
-                self.tally.needless_in_full_runs += if everything { needless } else { 0 };
-                continue;
-            }
-            self.tally.skipped += 1;
-            if last.is_some_and(|last| last.iter().any(|(_, number)| number % 31 == 0)) {
-                self.fail(&format!("{member} failed when it last ran, and was skipped"));
-            }
-            if changed && self.killed.get(member) == now {
-                // That run came to its end before it was killed.
-                self.last.extend(now.map(|now| (member.clone(), now.clone())));
-            } else if changed && at_base.as_ref().and_then(|base| base.get(member)) != now {
-                self.fail(&format!("{member} was skipped: {last:?} at its last run, {now:?} now"));
+                "failed" if is_red => red = true,
+                "remembered" => {
+                    self.tally.remembered += 1;
+                    if now.is_some_and(|now| !self.has_passed(name, now)) {
+                        return Err(format!(
+                            "{said_so}, and never passed with {now:?}\n{}",
+                            said.outcome.stderr
+                        ));
+                    }
+                }
+                "left-out" => {
+                    self.tally.left_out += 1;
+                    self.compare_with_base(name, now, &said_so)?;
+                }
+                "deferred" => self.tally.deferred += 1,
+                "not-run" if now.is_none() || said.outcome.code != Some(0) => {}
+                _ => return Err(format!("{said_so}, and the truth is {now:?}\n{}", said.outcome.stderr)),
             }
         }
-        let expected = red.intersection(&said.packages).cloned().collect::<BTreeSet<_>>();
-        if said.failures != expected || (said.outcome.code == Some(0)) != expected.is_empty() {
-            let Said { outcome, failures, .. } = said;
-            self.fail(&format!(
-                "{expected:?} are red, it said {failures:?} with exit code {:?}\n{}",
-                outcome.code, outcome.stderr
-            ));
+        if !unfinished && (said.outcome.code == Some(0)) == red {
+            let Outcome { code, stderr, .. } = &said.outcome;
+            return Err(format!("red {red}, and the exit code is {code:?}\n{stderr}"));
         }
-        self.remember(said, ran);
+        self.remember(said);
+        Ok(())
     }
 
-    fn remember(&mut self, said: &Said, ran: &Numbers) {
-        self.killed.clear();
-        for member in &said.packages {
-            match ran.get(member) {
-                Some(numbers) => self.last.insert(member.clone(), numbers.clone()),
-                None => self.last.remove(member),
-            };
+    fn has_passed(&self, name: &str, tests: &[(String, u64)]) -> bool {
+        self.passes.get(name).is_some_and(|passes| passes.contains(tests))
+    }
+
+    /// A program may be left out on a branch where nothing differs from the base for it.
+    fn compare_with_base(
+        &mut self,
+        name: &str,
+        now: Option<&Vec<(String, u64)>>,
+        said_so: &str,
+    ) -> Result<(), String> {
+        if self.red_here.contains(&(self.workspace.root(), name.to_owned())) {
+            return Err(format!("{said_so}, and failed when it last ran"));
+        }
+        let base =
+            (self.repository != Repository::None).then(|| git_steps::merge_base(&self.top())).flatten();
+        let base = base.and_then(|base| self.at_base(&base));
+        if base.as_ref().and_then(|base| base.get(name)) != now {
+            let base = base.and_then(|mut base| base.remove(name));
+            return Err(format!("{said_so}, and has {now:?}, at the merge base {base:?}"));
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, said: &Said) {
+        let root = self.workspace.root();
+        for name in said.with(&["failed"]) {
+            self.red_here.insert((root.clone(), name));
+        }
+        for name in said.with(&["passed"]) {
+            self.red_here.remove(&(root.clone(), name.clone()));
+            if let Some(tests) = said.ran.get(&name).filter(|tests| !failed_once(tests)) {
+                self.passes.entry(name).or_default().insert(tests.clone());
+            }
         }
     }
 
-    /// Nothing changed: only what is red is chosen again.
-    fn again(&mut self, truth: &Numbers) {
-        let said = self.dry_run();
-        let red = failing(truth);
-        let green = said.packages.difference(&red).cloned().collect::<Vec<_>>();
-        if !green.is_empty() {
-            let document: serde_json::Value = serde_json::from_str(&said.outcome.stdout).expect("a document");
-            let reasons = document["packages"].as_array().into_iter().flatten();
-            let reasons = reasons.filter(|member| green.iter().any(|name| member["name"] == name.as_str()));
-            let reasons = reasons.map(|member| member["reasons"].to_string()).collect::<BTreeSet<_>>();
-            self.story.push(format!("  (again: {reasons:?})"));
-            for why in reasons {
-                *self.tally.second_runs.entry(why).or_default() += 1;
+    /// Nothing changed: only what is red runs again, or was never a pass.
+    fn again(&mut self, truth: &Truth) -> Result<(), String> {
+        let checkout = self.checkout();
+        let said = self.subject.run(&checkout);
+        let passed = truth.numbers.iter().filter(|(_, tests)| !failed_once(tests)).map(|(name, _)| name);
+        self.tally.second_runs += 1;
+        for name in passed {
+            self.tally.second_run_programs += 1;
+            let Some((verdict, why)) = said.programs.get(name) else { continue };
+            if verdict == "passed" {
+                self.story.push(format!("  (again: {name}: {why})"));
+                *self.tally.again.entry(why.clone()).or_default() += 1;
             }
         }
+        self.compare(truth, &said)
     }
 
     /// The numbers at a commit, from a clone.
     fn at_base(&mut self, commit: &str) -> Option<Numbers> {
-        if let Some(known) = self.bases.get(commit) {
+        let environment = format!("{:?}", self.workspace.environment());
+        let key = (commit.to_owned(), environment);
+        if let Some(known) = self.bases.get(&key) {
             return known.clone();
         }
-        let dir = self.workspace.dir().join("bases").join(commit);
-        let clone = dir.join("workspace");
+        let dir = self.workspace.scratch().join("bases").join(format!("{commit}-{}", self.bases.len()));
         std::fs::create_dir_all(&dir).expect("a folder");
-        let root = self.workspace.root();
-        git_steps::git(&root, &["clone", "--quiet", "--no-checkout", root.as_str(), clone.as_str()])
+        let above = self.repository == Repository::Above;
+        let clone = if above { dir.clone() } else { dir.join("workspace") };
+        let top = self.top();
+        git_steps::git(&top, &["clone", "--quiet", "--no-checkout", top.as_str(), clone.as_str()])
             .expect_code(0);
-        git_steps::git(&clone, &["fetch", "--quiet", root.as_str(), commit]);
+        git_steps::git(&clone, &["fetch", "--quiet", top.as_str(), commit]);
         git_steps::git(&clone, &["checkout", "--quiet", "--detach", commit]).expect_code(0);
-        for name in ["registry", "outside"] {
-            let from = self.workspace.dir().join(name);
-            let copied = Command::new("cp").args(["-r", from.as_str(), dir.as_str()]).output().expect("cp");
-            assert!(copied.status.success() || !from.exists());
+        // What is in no repository is the same there.
+        let beside = self.workspace.root();
+        let beside = beside.parent().expect("a parent");
+        let others = if above { &[][..] } else { &["registry", "outside", "tools", ".cargo"][..] };
+        let local = (self.workspace.root().join("local"), dir.join("workspace/local"));
+        let others = others.iter().map(|name| (beside.join(name), dir.join(name)));
+        for (from, to) in others.chain([local]).filter(|(from, _)| from.exists()) {
+            let copied = Command::new("cp").args(["-r", from.as_str(), to.as_str()]).output().expect("cp");
+            assert!(copied.status.success(), "{from}");
         }
-        let numbers = truth(&clone, &dir, self.doctests).numbers;
-        self.bases.insert(commit.to_owned(), numbers.clone());
+        let at_base = Checkout { root: dir.join("workspace"), target: None, ..self.checkout() };
+        let truth = at_base.truth();
+        let numbers = truth.programs.map(|_| truth.numbers);
+        self.bases.insert(key, numbers.clone());
         numbers
     }
 
     /// A file changes while the tests run.
     fn edit_during_a_run(&mut self) -> String {
-        let log = self.log();
-        let mut command = test_fast(&self.workspace.root(), &log);
-        command.env("ORACLE_SLEEP_MS", "300").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let checkout = self.checkout();
+        let log = checkout.log();
+        let mut command = checkout.test_fast();
+        command.env("ORACLE_SLEEP_MS", "100").stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("test-fast");
         let started = Instant::now();
         while !log.exists()
@@ -327,59 +455,103 @@ impl History {
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
         };
-        let said = Said::read(outcome);
-        self.remember(&said, &numbers(&log));
-        format!("during a run of {:?}: {edit}", said.packages)
+        let said = Said::read(outcome, &log);
+        self.remember(&said);
+        format!("during a run of {:?}: {edit}", said.with(&["passed", "failed"]))
     }
 
-    /// A run ends midway; what its tests wrote down counts for nothing.
+    /// A run ends midway; what passed before that may be remembered or not.
     fn kill_a_run(&mut self) -> String {
         let edit = self.workspace.edit(&mut self.random);
-        let log = self.workspace.dir().join("killed.log");
-        let mut command = test_fast(&self.workspace.root(), &log);
+        let checkout = self.checkout();
+        let log = checkout.scratch.join("killed.log");
+        let mut command = checkout.test_fast();
+        command.env("ORACLE_LOG", &log).env("ORACLE_SLEEP_MS", "20").process_group(0);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("test-fast");
         let after = self.random.below(1500);
         sleep(Duration::from_millis(u64::try_from(after).expect("milliseconds")));
-        let signal = if self.random.chance(70) { "-INT" } else { "-KILL" };
-        let _ = Command::new("kill").args([signal, &child.id().to_string()]).output();
+        let signal = if self.random.chance(60) { "-INT" } else { "-KILL" };
+        let group = format!("-{}", child.id());
+        let _ = Command::new("kill").args([signal, "--", &group]).output();
         child.wait().expect("test-fast");
-        // It may have been at its end, its verdicts kept or not.
-        self.killed = numbers(&log);
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).output();
+        // Programs that it started in groups of their own.
+        sleep(Duration::from_millis(100));
+        for (name, tests) in numbers(&log) {
+            if !failed_once(&tests) {
+                self.passes.entry(name).or_default().insert(tests);
+            }
+        }
+        self.red_here.clear();
         format!("{edit}; a run is ended by {signal} after {after} ms")
     }
 
-    /// Plain cargo builds in the same target dir, so that everything is fresh and `test-fast` knows of no run.
+    /// Plain cargo builds in the same target dir, so that everything is fresh.
     fn plain_cargo(&mut self) -> String {
         let edit = self.workspace.edit(&mut self.random);
-        let mut command = xtask_testkit::cargo(&self.workspace.root());
-        Outcome::of(command.args(["test", "--workspace", "--tests", "--no-run"]));
-        let forgotten = self.random.chance(50);
-        if forgotten {
-            let results = self.workspace.root().join("target/xtask-suite/results");
-            xtask_files::remove_dir(&results).expect("results to remove");
-            self.last.clear();
+        Outcome::of(self.checkout().command("cargo").args(["test", "--workspace", "--tests", "--no-run"]));
+        format!("{edit}; plain cargo builds")
+    }
+
+    /// What only makes things slower is gone, or damaged.
+    fn lose_something(&mut self) -> String {
+        let checkout = self.checkout();
+        self.red_here.clear();
+        match self.random.below(5) {
+            0 => {
+                Outcome::of(checkout.command("cargo").arg("clean")).expect_code(0);
+                "cargo clean".to_owned()
+            }
+            1 => {
+                xtask_files::remove_dir(&checkout.scratch.join("store")).expect("a store to remove");
+                "the store is removed".to_owned()
+            }
+            2 => self.damage_the_store(),
+            _ => {
+                let own = checkout.target_dir().join("xtask-suite");
+                xtask_files::remove_dir(&own).expect("a folder to remove");
+                "target/xtask-suite is removed".to_owned()
+            }
         }
-        format!("{edit}; plain cargo builds{}", if forgotten { ", the results are lost" } else { "" })
+    }
+
+    /// A file of the store loses its end, or a byte changes.
+    fn damage_the_store(&mut self) -> String {
+        let mut files = Vec::new();
+        let mut open = vec![self.workspace.scratch().join("store")];
+        while let Some(dir) = open.pop() {
+            for entry in dir.read_dir_utf8().into_iter().flatten().flatten() {
+                let path = entry.into_path();
+                if path.is_dir() { open.push(path) } else { files.push(path) }
+            }
+        }
+        files.sort();
+        let Some(path) = self.random.pick(&files) else { return "no store to damage".to_owned() };
+        let mut bytes = std::fs::read(path).expect("a file to read");
+        let at = self.random.below(bytes.len() + 1);
+        match bytes.get_mut(at) {
+            Some(byte) if self.random.chance(50) => *byte ^= 1 << self.random.below(8),
+            _ => bytes.truncate(at),
+        }
+        #[expect(clippy::disallowed_methods, reason = "a damage needs no atomic write")]
+        std::fs::write(path, bytes).expect("a file to write");
+        format!("{path} is damaged at {at}")
     }
 
     /// Something does not compile for a while.
-    fn break_and_mend(&mut self) -> String {
+    fn break_and_mend(&mut self) -> Result<String, String> {
         let dirs = self.workspace.package_dirs();
         let path = format!("{}src/lib.rs", self.random.pick(&dirs).expect("a package"));
         let text = self.workspace.read(&path).expect("a source file");
         self.workspace.write(&path, &format!("{text}\nfn broken( {{\n"));
-        let outcome = Outcome::of(&mut test_fast(&self.workspace.root(), &self.log()));
-        let _ = numbers(&self.log());
-        let used = self.truth().numbers.is_none();
-        if used && outcome.code == Some(0) {
-            self.fail(&format!("{path} does not compile, and test-fast is green"));
+        let checkout = self.checkout();
+        let said = self.subject.run(&checkout);
+        let used = checkout.truth().programs.is_none();
+        if used && said.outcome.code == Some(0) {
+            return Err(format!("{path} does not compile, and test-fast is green"));
         }
-        if used {
-            // Whatever it chose is red now.
-            let said = Said::read(outcome);
-            self.last.retain(|member, _| !said.packages.contains(member));
-        }
+        self.remember(&said);
         self.workspace.write(&path, &text);
-        format!("{path} is broken and mended")
+        Ok(format!("{path} is broken and mended"))
     }
 }

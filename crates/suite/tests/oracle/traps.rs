@@ -1,8 +1,34 @@
 //! Files that look like a member's own and are not only its own: rare in random workspaces, so built by hand.
 
-use xtask_testkit::{Fixture, Outcome};
+use camino::Utf8Path;
+use xtask_files::Durability;
+use xtask_testkit::{Fixture, Outcome, TempDir};
 
-use crate::tests_run::{Said, test_fast};
+use crate::checkout::Checkout;
+use crate::said::{Said, Subject};
+
+/// A clone of a branch in which nothing has run yet, with a store of its own.
+fn clone(fixture: &Fixture, scratch: &TempDir, branch: &str) -> Checkout {
+    let root = scratch.path().join(branch);
+    // The default branch of the clone is what is checked out.
+    fixture.git(&["checkout", "--quiet", "main"]);
+    fixture.git(&["clone", "--quiet", "--branch", branch, fixture.root().as_str(), root.as_str()]);
+    Checkout {
+        scratch: scratch.path().join(format!("{branch}-scratch")),
+        root,
+        environment: Vec::new(),
+        target: None,
+    }
+}
+
+fn run(checkout: &Checkout) -> Said {
+    Subject::Suite.run(checkout)
+}
+
+/// What is neither remembered nor left out.
+fn ran(said: &Said) -> Vec<String> {
+    said.with(&["passed", "failed"]).into_iter().collect()
+}
 
 /// A library that includes `path`, with a test that needs its text.
 fn reader(path: &str) -> String {
@@ -46,39 +72,41 @@ fn a_file_below_a_members_folder_may_be_another_members_or_lie_elsewhere() {
     let lock = Outcome::of(xtask_testkit::cargo(fixture.root()).arg("generate-lockfile"));
     lock.expect_code(0);
     fixture.git_init();
-    let log = fixture.root().join("target/log");
-    let first = Said::read(Outcome::of(&mut test_fast(fixture.root(), &log)));
-    assert_eq!((first.packages.len(), first.outcome.code), (6, Some(0)), "{}", first.outcome.stderr);
-    // On the base branch the inputs of the last run decide.
-    let changes = [
+    let scratch = TempDir::new("traps-scratch");
+    let readers = [
         ("crates/plain/data.txt", "top"),
         ("crates/outer/nested/data.txt", "outer"),
         ("shared/data.txt", "linked"),
     ];
-    for (path, reader) in changes {
-        fixture.write(path, "2");
-        let said = Said::read(Outcome::of(test_fast(fixture.root(), &log).arg("--dry-run")));
-        assert!(said.packages.contains(reader), "{path}: {:?}", said.packages);
-        fixture.write(path, "1");
+    let first = clone(&fixture, &scratch, "main");
+    let said = run(&first);
+    assert_eq!((ran(&said).len(), said.outcome.code), (6, Some(0)), "{}", said.outcome.stderr);
+    assert_eq!(ran(&run(&first)), [""; 0]);
+    // Where everything has run, what was read decides, whoever's it is.
+    for (path, reader) in readers {
+        write(&first.root, path, "2");
+        let said = run(&first);
+        assert!(said.with(&["failed"]).contains(reader), "{path}: {:?}", said.programs);
+        write(&first.root, path, "1");
+        let said = run(&first);
+        assert_eq!(ran(&said), [""; 0], "{path} is as it was: {:?}", said.programs);
     }
-    // On another branch and never run there, only what the change reaches is chosen; plain cargo has built it.
-    for (path, reader) in changes {
+    // On another branch and never run there, what the change cannot reach is left out.
+    for (path, reader) in readers {
         fixture.git(&["checkout", "--quiet", "-b", reader, "main"]);
         fixture.write(path, "2");
         fixture.commit("work");
-        Outcome::of(xtask_testkit::cargo(fixture.root()).args(["test", "--workspace", "--no-run"]))
-            .expect_code(0);
-        let results = fixture.root().join("target/xtask-suite/results");
-        xtask_files::remove_dir(&results).expect("results to remove");
-        let said = Said::read(Outcome::of(test_fast(fixture.root(), &log).arg("--dry-run")));
-        assert!(said.packages.contains(reader), "{path}: {:?}", said.packages);
-        assert_eq!(
-            said.packages.len(),
-            2,
-            "{path} has an owner and a reader, or two readers: {:?}",
-            said.packages
-        );
+        let branch = clone(&fixture, &scratch, reader);
+        let said = run(&branch);
+        assert!(said.with(&["failed"]).contains(reader), "{path}: {:?}", said.programs);
+        // Nobody knows who reads a file outside of all packages.
+        let everything = path == "shared/data.txt";
+        assert_eq!(ran(&said).len() == 6, everything, "{path}: {:?}", said.programs);
     }
+}
+
+fn write(root: &Utf8Path, path: &str, text: &str) {
+    xtask_files::write_atomic(&root.join(path), text, Durability::Cache).expect("a file to write");
 }
 
 /// Cargo builds `shared` with `extra` for the workspace, and without it for `plain` alone.
@@ -110,9 +138,13 @@ fn a_verdict_on_other_features_than_the_workspaces_is_none() {
     fixture.git(&["checkout", "--quiet", "-b", "feature"]);
     fixture.write("crates/plain/src/lib.rs", "// Edited.\n#[test] fn t() { assert!(!shared::EXTRA); }");
     fixture.commit("work");
-    let log = fixture.root().join("target/log");
-    let said = Said::read(Outcome::of(&mut test_fast(fixture.root(), &log)));
-    assert_eq!(said.packages.iter().collect::<Vec<_>>(), ["plain"]);
+    let scratch = TempDir::new("features-scratch");
+    let said = run(&clone(&fixture, &scratch, "feature"));
     // As `cargo test --workspace` says.
-    assert_eq!(said.outcome.code, Some(1), "{}", said.outcome.stderr);
+    assert_eq!(
+        (ran(&said), said.outcome.code),
+        (vec!["plain".to_owned()], Some(1)),
+        "{}",
+        said.outcome.stderr
+    );
 }

@@ -5,11 +5,12 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Generated;
-use super::package::value_of;
+use super::package::{integration_test, value_of};
+use super::run_time_edits;
 use crate::random::Random;
 
 /// An edit that may find nothing to work on.
-type Attempt = fn(&Generated, &mut Random) -> Option<String>;
+pub(super) type Attempt = fn(&Generated, &mut Random) -> Option<String>;
 
 /// Each as often as it stands here.
 const ATTEMPTS: [Attempt; 28] = [
@@ -50,7 +51,9 @@ impl Generated {
     /// When nothing can be edited, which cannot be: every package has a number.
     pub fn edit(&self, random: &mut Random) -> String {
         for _ in 0..1000 {
-            let attempt = random.pick(&ATTEMPTS).expect("attempts");
+            let run_time = self.wishes.run_time && random.chance(65);
+            let attempts = if run_time { &run_time_edits::ATTEMPTS[..] } else { &ATTEMPTS[..] };
+            let attempt = random.pick(attempts).expect("attempts");
             if let Some(what) = attempt(self, random) {
                 return what;
             }
@@ -74,14 +77,14 @@ impl Generated {
 
     /// Paths of the files that `wanted` takes, relative to the workspace root and sorted: those of the packages
     /// outside of it too.
-    fn files(&self, wanted: impl Fn(&Utf8Path) -> bool) -> Vec<String> {
+    pub(super) fn files(&self, wanted: impl Fn(&Utf8Path) -> bool) -> Vec<String> {
         let mut found = Vec::new();
-        for (top, prefix) in [(self.root(), ""), (self.dir().join("outside"), "../outside/")] {
+        for (top, prefix) in [(self.root(), ""), (self.path("../outside"), "../outside/")] {
             let mut open = vec![top.clone()];
             while let Some(dir) = open.pop() {
                 for entry in dir.read_dir_utf8().into_iter().flatten().flatten() {
                     let kind = entry.file_type().expect("a kind");
-                    let skipped = ["target", ".git"].contains(&entry.file_name());
+                    let skipped = ["target", ".git", "scratch"].contains(&entry.file_name());
                     if kind.is_dir() && !skipped {
                         open.push(entry.path().to_owned());
                     } else if kind.is_file() && wanted(entry.path()) {
@@ -95,12 +98,12 @@ impl Generated {
         found
     }
 
-    fn path(&self, path: &str) -> Utf8PathBuf {
+    pub(super) fn path(&self, path: &str) -> Utf8PathBuf {
         self.root().join(path)
     }
 
     /// Replaces in a file; `None` where there is nothing to replace.
-    fn replace(&self, path: &str, from: &str, to: &str) -> Option<String> {
+    pub(super) fn replace(&self, path: &str, from: &str, to: &str) -> Option<String> {
         let text = self.read(path)?;
         if !text.contains(from) {
             return None;
@@ -120,18 +123,27 @@ impl Generated {
         let sources = self.files(|path| path.extension() == Some("rs"));
         let source = random.pick(&sources)?;
         let text = self.read(source)?;
-        let folder = Utf8Path::new(source).parent()?;
-        let package =
-            folder.ancestors().find(|folder| self.path(folder.join("Cargo.toml").as_str()).exists())?;
         let literals = text.split('"').skip(1).step_by(2).filter(|literal| literal.contains('/'));
-        let paths = literals.flat_map(|literal| {
-            let literal = literal.trim_start_matches('/');
-            [folder.join(literal), package.join(literal)]
-        });
-        let paths = paths.filter(|path| self.root().join(path).is_file()).collect::<Vec<_>>();
-        let path = random.pick(&paths)?.to_string();
-        let edit = self.change_number_in(&path, random)?;
+        let paths = literals.flat_map(|literal| self.mentioned(literal, Utf8Path::new(source)));
+        let paths = paths.filter(|path| self.path(path).is_file()).collect::<Vec<_>>();
+        let path = random.pick(&paths)?;
+        let edit = self.change_number_in(path, random)?;
         Some(format!("{edit}, which {source} reads"))
+    }
+
+    /// What is there of that which a string in a source file may name: relative to it, to its package's folder, or to
+    /// the workspace root.
+    pub(super) fn mentioned(&self, literal: &str, source: &Utf8Path) -> Vec<String> {
+        let Some(folder) = source.parent() else { return Vec::new() };
+        let package =
+            folder.ancestors().find(|folder| self.path(folder.join("Cargo.toml").as_str()).exists());
+        let literal = literal.trim_start_matches('/');
+        if !literal.contains('/') {
+            return Vec::new();
+        }
+        let folders = [Some(folder), package, Some("".into())].into_iter().flatten();
+        let paths = folders.map(|folder| folder.join(literal).into_string());
+        paths.filter(|path| self.path(path).exists()).collect()
     }
 
     fn change_shared_number(&self, random: &mut Random) -> Option<String> {
@@ -140,7 +152,7 @@ impl Generated {
         self.change_number_in(&path, random)
     }
 
-    fn change_number_in(&self, path: &str, random: &mut Random) -> Option<String> {
+    pub(super) fn change_number_in(&self, path: &str, random: &mut Random) -> Option<String> {
         let text = self.read(path)?;
         let number = random.below(1000);
         let new = if Utf8Path::new(path).extension() == Some("rs") {
@@ -174,7 +186,7 @@ impl Generated {
         Some(self.make_or_remove(&path, &format!("{}\n", 500 + random.below(100))))
     }
 
-    fn make_or_remove(&self, path: &str, text: &str) -> String {
+    pub(super) fn make_or_remove(&self, path: &str, text: &str) -> String {
         if self.path(path).exists() {
             fs::remove_file(self.path(path)).expect("a file to remove");
             return format!("{path} is removed");
@@ -186,15 +198,13 @@ impl Generated {
     fn make_or_remove_test(&self, random: &mut Random) -> Option<String> {
         let dir = random.pick(&self.package_dirs())?.clone();
         let manifest = self.read(&format!("{dir}Cargo.toml"))?;
-        let name = package_name(&manifest)?;
+        let name = crate_name(&manifest)?;
         let not_a_member = dir.starts_with("external") || dir.starts_with("patches") || dir.starts_with("..");
         if manifest.contains("proc-macro = true") || not_a_member {
             return None;
         }
         let number = random.below(1000);
-        let text = format!(
-            "#[test]\nfn more() {{\n    {name}::record(\"more\", {name}::value() ^ /*n*/{number});\n}}\n"
-        );
+        let text = integration_test(&name, "more", &format!("{name}::value() ^ /*n*/{number},"));
         if random.chance(50) && self.path(&format!("{dir}tests/more.rs")).exists() {
             let (from, to) = (format!("{dir}tests/more.rs"), format!("{dir}tests/renamed.rs"));
             fs::rename(self.path(&from), self.path(&to)).expect("a file to rename");
@@ -268,7 +278,7 @@ impl Generated {
         let manifest = self.read(&manifest_path)?;
         let lib_path = format!("{dir}src/lib.rs");
         let lib = self.read(&lib_path)?;
-        let own = package_name(&manifest)?;
+        let own = crate_name(&manifest)?;
         let names = manifest
             .lines()
             .filter(|line| !line.contains("optional"))
@@ -282,7 +292,8 @@ impl Generated {
             // Not those of packages that are nested in this one.
             let of_package = |path: &&String| {
                 path.strip_prefix(&dir).is_some_and(|rest| {
-                    ["Cargo.toml", "src/lib.rs", "tests/it.rs", "tests/circle.rs"].contains(&rest)
+                    ["Cargo.toml", "src/lib.rs", "src/main.rs", "tests/it.rs", "tests/circle.rs"]
+                        .contains(&rest)
                 })
             };
             // A build dependency is used in the middle of a line.
@@ -304,7 +315,8 @@ impl Generated {
         }
         // Names are in the order in which packages may depend on each other.
         let others = dirs.iter().filter_map(|other| {
-            let name = package_name(&self.read(&format!("{other}Cargo.toml"))?)?;
+            let text = self.read(&format!("{other}Cargo.toml"))?;
+            let name = crate_name(&text).filter(|_| !text.contains("name = \"renamed_"))?;
             let known = manifest.contains(&format!("# dep:{name}\n"));
             (may_depend(&own, &name) && !known).then_some((name, other.clone()))
         });
@@ -363,8 +375,10 @@ impl Generated {
     }
 }
 
-fn package_name(manifest: &str) -> Option<String> {
-    manifest.lines().find_map(|line| Some(line.strip_prefix("name = \"")?.trim_end_matches('"').to_owned()))
+/// The name of a package's library, which stays when the package is renamed.
+pub(super) fn crate_name(manifest: &str) -> Option<String> {
+    let lib = manifest.split_once("[lib]\n").map_or(manifest, |(_, rest)| rest);
+    lib.lines().find_map(|line| Some(line.strip_prefix("name = \"")?.trim_end_matches('"').to_owned()))
 }
 
 /// Whether `own` may depend on `other` without a circle, by their names; and without anything that a proc macro
@@ -372,7 +386,7 @@ fn package_name(manifest: &str) -> Option<String> {
 fn may_depend(own: &str, other: &str) -> bool {
     let rank = |name: &str| match name.chars().next() {
         Some('p') if name != "patched" => 1,
-        Some('x') => 2,
+        Some('x' | 'd') => 2,
         Some('m') => 3,
         _ => 0,
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Wishes;
+use super::reads::{MACRO_FILE, PRELUDE, Place, functions, reads};
 use crate::random::Random;
 
 /// What a package may be made of.
@@ -12,6 +13,8 @@ pub(super) enum Kind {
     Pure,
     /// A proc macro.
     Macro,
+    /// A dynamic library, which is no part of the programs that use it.
+    Dylib,
     /// Anything.
     Plain,
 }
@@ -24,32 +27,6 @@ pub(super) struct Package {
     pub(super) kind: Kind,
     pub(super) member: bool,
 }
-
-/// Writes the number of a test down; the test fails for some numbers, so that edits turn verdicts.
-const RECORD: &str = r#"
-#[doc(hidden)]
-pub fn record(test: &str, value: u64) {
-    use std::io::Write;
-    if let Some(path) = std::env::var_os("ORACLE_LOG") {
-        let line = format!("{} {test} {value}\n", env!("CARGO_PKG_NAME"));
-        let mut log = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-        log.write_all(line.as_bytes()).unwrap();
-    }
-    if let Ok(ms) = std::env::var("ORACLE_SLEEP_MS") {
-        std::thread::sleep(std::time::Duration::from_millis(ms.parse().unwrap()));
-    }
-    assert!(value % 31 != 0, "{test}: {value}");
-}
-fn mix(values: &[u64]) -> u64 {
-    values.iter().fold(7, |mixed: u64, value| mixed.wrapping_mul(1_000_003).wrapping_add(*value))
-}
-fn number(text: &str) -> u64 {
-    text.trim().parse().unwrap_or_default()
-}
-fn live(path: &str) -> u64 {
-    number(&std::fs::read_to_string(path).unwrap_or_default())
-}
-"#;
 
 /// The value of another package, as an expression.
 pub(super) fn value_of(name: &str) -> String {
@@ -67,7 +44,18 @@ struct Parts {
     values: Vec<String>,
     /// What only the tests see.
     test_values: Vec<String>,
+    /// What only the tests of the library, and only the integration tests see.
+    unit_values: Vec<String>,
+    it_values: Vec<String>,
+    /// What only the binary sees.
+    bin_values: Vec<String>,
     items: Vec<String>,
+    /// A proc macro that tests may use.
+    proc_macro: Option<String>,
+    /// The build script leaves a file for the tests.
+    built: bool,
+    /// Sections of the manifest.
+    targets: Vec<String>,
 }
 
 impl Package {
@@ -104,11 +92,11 @@ impl Package {
         files: &mut BTreeMap<String, String>,
     ) {
         let mut parts = Parts::default();
-        self.dependencies(random, known, inherited, &mut parts);
-        self.sources(random, known, &mut parts);
+        self.dependencies(random, wishes, known, inherited, &mut parts);
+        self.sources(random, wishes, known, &mut parts);
         let build_script = self.member && self.kind != Kind::Macro && random.chance(35);
         if build_script {
-            self.build_script(random, known, &mut parts, files);
+            self.build_script(random, wishes, known, &mut parts, files);
         }
         for (name, number) in [("own.txt", 11), ("live.txt", 12), ("test.txt", 13), ("build.txt", 14)] {
             files.insert(format!("{}files/{name}", self.dir), format!("{number}\n"));
@@ -116,12 +104,67 @@ impl Package {
         files.insert(format!("{}files/watched/one.txt", self.dir), "15\n".to_owned());
         files.insert(format!("{}src/module.rs", self.dir), "pub const N: u64 = /*n*/16;\n".to_owned());
         files.insert(format!("{}README.md", self.dir), format!("About {}.\n", self.name));
-        self.tests(random, wishes, &parts, files);
-        files.insert(format!("{}Cargo.toml", self.dir), self.manifest(random, &parts));
+        let bin =
+            self.member && matches!(self.kind, Kind::Plain | Kind::Pure) && random.chance(wishes.bins());
+        if wishes.run_time && self.member {
+            self.run_time_inputs(random, known, bin, &mut parts, files);
+        }
+        for (folder, kind) in [("examples", "example"), ("benches", "bench")] {
+            if bin && random.chance(20) {
+                self.other_target(folder, kind, &mut parts, files);
+            }
+        }
+        self.tests(random, bin, &parts, files);
+        files.insert(format!("{}Cargo.toml", self.dir), self.manifest(random, bin, &parts));
         files.insert(format!("{}src/lib.rs", self.dir), self.lib(random, wishes, &parts));
     }
 
-    fn dependencies(&self, random: &mut Random, known: &[&Package], inherited: &[String], parts: &mut Parts) {
+    /// What its programs read while they run.
+    fn run_time_inputs(
+        &self,
+        random: &mut Random,
+        known: &[&Package],
+        bin: bool,
+        parts: &mut Parts,
+        files: &mut BTreeMap<String, String>,
+    ) {
+        let up = self.up();
+        let others = known.iter().filter(|other| other.member).map(|other| other.dir.clone());
+        let others = others.collect::<Vec<_>>();
+        let name = self.bin_name();
+        let unit = Place {
+            up: &up,
+            others: &others,
+            built: parts.built,
+            bin: None,
+            proc_macro: parts.proc_macro.as_deref(),
+        };
+        parts.unit_values = reads(random, &unit);
+        parts.it_values = reads(random, &Place { bin: bin.then_some(&name), ..unit });
+        let dir = &self.dir;
+        for (name, text) in [
+            ("files/code.rs", "/*n*/17\n"),
+            ("files/notes.md", "18\n"),
+            ("fixtures/case/src/lib.rs", "/*n*/19\n"),
+            ("fixtures/case/Cargo.toml", "[workspace]\n"),
+        ] {
+            files.insert(format!("{dir}{name}"), text.to_owned());
+        }
+    }
+
+    /// Another name than the package's, which may be renamed.
+    pub(super) fn bin_name(&self) -> String {
+        format!("app_{}", self.name)
+    }
+
+    fn dependencies(
+        &self,
+        random: &mut Random,
+        wishes: Wishes,
+        known: &[&Package],
+        inherited: &[String],
+        parts: &mut Parts,
+    ) {
         let mut optional = false;
         for other in known {
             let allowed = self.kind == Kind::Plain || other.kind == Kind::Pure;
@@ -130,11 +173,18 @@ impl Package {
             }
             let inherits = inherited.contains(&other.name);
             let value = value_of(&other.name);
-            if random.chance(25) {
+            if wishes.run_time && other.kind == Kind::Macro {
+                parts.proc_macro = Some(other.name.clone());
+            }
+            if wishes.run_time && self.kind == Kind::Plain && random.chance(20) {
+                parts.normal.push(self.dependency_line(other, inherits, ""));
+                parts.bin_values.push(format!("{value}, // dep:{}", other.name));
+            } else if random.chance(25) {
                 parts.dev.push(self.dependency_line(other, inherits, ""));
                 parts.test_values.push(format!("{value}, // dep:{}", other.name));
             } else if !optional && self.kind == Kind::Plain && random.chance(25) {
                 optional = true;
+                parts.proc_macro = parts.proc_macro.take().filter(|name| *name != other.name);
                 parts.normal.push(self.dependency_line(other, inherits, ", optional = true"));
                 parts.features.push(format!("opt = [\"dep:{}\"]", other.name));
                 parts.values.push(format!("#[cfg(feature = \"opt\")] {value},"));
@@ -149,7 +199,7 @@ impl Package {
         }
     }
 
-    fn sources(&self, random: &mut Random, known: &[&Package], parts: &mut Parts) {
+    fn sources(&self, random: &mut Random, wishes: Wishes, known: &[&Package], parts: &mut Parts) {
         let up = self.up();
         let values = &mut parts.values;
         values.push(format!("/*n*/{},", 20 + random.below(1000)));
@@ -174,9 +224,15 @@ impl Package {
             maybe(30, "number(include_str!(\"../files/link.txt\")),".to_owned());
         }
         if self.kind == Kind::Plain {
-            let here = "concat!(env!(\"CARGO_MANIFEST_DIR\"), ";
-            maybe(35, format!("live({here}\"/files/live.txt\")),"));
-            maybe(35, format!("live({here}\"/files/maybe.txt\")),"));
+            let here = |path: &str| {
+                if wishes.absolute_paths {
+                    format!("live(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{path}\")),")
+                } else {
+                    format!("live(&top(\"{}{path}\")),", self.dir)
+                }
+            };
+            maybe(35, here("files/live.txt"));
+            maybe(35, here("files/maybe.txt"));
         }
         if let Some(other) = random.pick(known).filter(|other| other.member)
             && random.chance(50)
@@ -191,28 +247,23 @@ impl Package {
             values.push("part::N,".to_owned());
             parts.items.push(format!("#[path = \"../{up}shared/part.rs\"] mod part;"));
         }
-        let tests = &mut parts.test_values;
-        let mut maybe = |percent: usize, line: String| {
-            if random.chance(percent) {
-                tests.push(line);
-            }
-        };
-        maybe(30, "live(\"files/test.txt\"),".to_owned());
-        maybe(15, format!("live(\"{up}shared/live0.txt\"),"));
-        maybe(15, format!("live(\"{up}shared/live1.txt\"),"));
-        maybe(15, "number(&std::env::var(\"ORACLE_RUN\").unwrap_or_default()),".to_owned());
     }
 
     fn build_script(
         &self,
         random: &mut Random,
+        wishes: Wishes,
         known: &[&Package],
         parts: &mut Parts,
         files: &mut BTreeMap<String, String>,
     ) {
-        parts.values.push("built::N,".to_owned());
-        let out = "mod built { include!(concat!(env!(\"OUT_DIR\"), \"/built.rs\")); }";
-        parts.items.push(out.to_owned());
+        // What it writes is compiled, or read by the tests, or both.
+        parts.built = wishes.run_time && random.chance(60);
+        if !parts.built || random.chance(40) {
+            parts.values.push("built::N,".to_owned());
+            let out = "mod built { include!(concat!(env!(\"OUT_DIR\"), \"/built.rs\")); }";
+            parts.items.push(out.to_owned());
+        }
         let mut values = vec!["/*n*/31u64".to_owned()];
         let pure = known.iter().filter(|other| other.kind == Kind::Pure && other.member).collect::<Vec<_>>();
         let used = random.pick(&pure).filter(|_| random.chance(50));
@@ -221,11 +272,14 @@ impl Package {
             values.push(value_of(&other.name));
         }
         let shared = format!("{}shared/build.txt", self.up());
-        let (read, watch) = match random.below(4) {
+        let local = format!("{}local/build.txt", self.up());
+        let (read, watch) = match random.below(if wishes.run_time { 6 } else { 4 }) {
             0 => ("files/build.txt", None),
             1 => ("files/build.txt", Some("files/build.txt")),
             2 => (shared.as_str(), Some(shared.as_str())),
-            _ => ("", Some("files/watched")),
+            3 => ("", Some("files/watched")),
+            // No input of a test: git ignores it.
+            _ => (local.as_str(), Some(local.as_str())),
         };
         if read.is_empty() {
             values.push(
@@ -235,28 +289,53 @@ impl Package {
         } else {
             values.push(format!("live(\"{read}\".as_ref())"));
         }
-        let watch = watch.map(|path| {
-            format!(
-                "    println!(\"cargo::rerun-if-changed={path}\");\n    println!(\"cargo::rerun-if-changed=build.rs\");\n"
-            )
-        });
+        let mut watches =
+            watch.map(|path| format!("rerun-if-changed={path}")).into_iter().collect::<Vec<_>>();
+        if wishes.run_time && random.chance(40) {
+            let name = ["ORACLE_ENV", "ORACLE_ABOVE"][random.below(2)];
+            values.push(format!("live_text(&std::env::var(\"{name}\").unwrap_or_default())"));
+            watches.push(format!("rerun-if-env-changed={name}"));
+        }
+        if !watches.is_empty() {
+            watches.push("rerun-if-changed=build.rs".to_owned());
+        }
+        let watches = watches.iter().map(|watch| format!("    println!(\"cargo::{watch}\");\n"));
+        let into_sources = wishes.run_time && random.chance(25);
+        let into_sources =
+            if into_sources { "    write(\"files/generated.txt\", &format!(\"{mixed}\\n\"));\n" } else { "" };
         let text = format!(
-            "fn live(path: &std::path::Path) -> u64 {{\n    std::fs::read_to_string(path).unwrap_or_default().trim().parse().unwrap_or_default()\n}}\n\
+            "fn live(path: &std::path::Path) -> u64 {{\n    live_text(&std::fs::read_to_string(path).unwrap_or_default())\n}}\n\
+             fn live_text(text: &str) -> u64 {{\n    text.trim().parse().unwrap_or_default()\n}}\n\
+             fn write(path: &str, text: &str) {{\n    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {{\n        return;\n    }}\n\
+             \x20   std::fs::write(path, text).unwrap();\n}}\n\
              fn main() {{\n    let values: Vec<u64> = vec![{}];\n{}\
              \x20   let mixed = values.iter().fold(7u64, |mixed, value| mixed.wrapping_mul(1_000_003).wrapping_add(*value));\n\
-             \x20   let out = std::env::var(\"OUT_DIR\").unwrap() + \"/built.rs\";\n\
-             \x20   std::fs::write(out, format!(\"pub const N: u64 = {{mixed}};\")).unwrap();\n}}\n",
+             \x20   let out = std::env::var(\"OUT_DIR\").unwrap();\n\
+             \x20   write(&format!(\"{{out}}/built.rs\"), &format!(\"pub const N: u64 = {{mixed}};\"));\n\
+             \x20   write(&format!(\"{{out}}/data.txt\"), &format!(\"{{mixed}}\"));\n{into_sources}}}\n",
             values.join(", "),
-            watch.unwrap_or_default(),
+            watches.collect::<String>(),
         );
         files.insert(format!("{}build.rs", self.dir), text);
     }
 
-    fn manifest(&self, random: &mut Random, parts: &Parts) -> String {
+    fn manifest(&self, random: &mut Random, bin: bool, parts: &Parts) -> String {
         let mut text =
             format!("[package]\nname = \"{}\"\nversion = \"1.0.0\"\nedition = \"2024\"\n", self.name);
+        if random.chance(30) {
+            text += "description = \"1\"\n";
+        }
+        // Under its own name even when the package is renamed.
+        text = format!("{text}[lib]\nname = \"{}\"\n", self.name);
+        if self.kind == Kind::Dylib {
+            text += "crate-type = [\"dylib\"]\n";
+        }
+        text += &parts.targets.concat();
+        if bin {
+            text = format!("{text}[[bin]]\nname = \"{}\"\npath = \"src/main.rs\"\n", self.bin_name());
+        }
         if self.kind == Kind::Macro {
-            text += "[lib]\nproc-macro = true\n";
+            text = text.replacen("[lib]\n", "[lib]\nproc-macro = true\n", 1);
         } else {
             let default = if random.chance(20) { "\"extra\"" } else { "" };
             let features = parts.features.join("\n");
@@ -275,60 +354,74 @@ impl Package {
 
     fn lib(&self, random: &mut Random, wishes: Wishes, parts: &Parts) -> String {
         let values = parts.values.join("\n        ");
-        let tests = parts.test_values.join("\n        ");
         let name = &self.name;
-        let record =
-            if self.kind == Kind::Macro { RECORD.replace("pub fn", "fn") } else { RECORD.to_owned() };
-        let mut text = format!("//! {name}.\n#![allow(dead_code)]\n{}\n{record}", parts.items.join("\n"));
-        if self.kind == Kind::Macro {
+        let is_macro = self.kind == Kind::Macro;
+        let prelude = if is_macro { PRELUDE.replace("pub fn", "fn") } else { PRELUDE.to_owned() };
+        let mut text = format!("//! {name}.\n#![allow(dead_code)]\n{}\n{prelude}", parts.items.join("\n"));
+        if is_macro {
             text += "#[proc_macro]\npub fn value(_: proc_macro::TokenStream) -> proc_macro::TokenStream {\n    \
                      format!(\"{}u64\", own_value()).parse().unwrap()\n}\nfn own_value() -> u64 {\n";
-        } else {
-            if wishes.doctests && self.member && random.chance(40) {
-                let call = format!("{name}::record(\"doc\", {name}::value());");
-                text = format!("{text}/// ```\n/// {call}\n/// ```\n");
+            if wishes.run_time {
+                text =
+                    text.replacen("#[proc_macro]", &format!("{}#[proc_macro]", MACRO_FILE.trim_start()), 1);
             }
+        } else {
             text += "pub fn value() -> u64 {\n";
         }
         text = format!("{text}    mix(&[\n        {values}\n        // deps-here\n    ])\n}}\n");
         if self.member && random.chance(80) {
-            let value = if self.kind == Kind::Macro { "own_value()" } else { "value()" };
-            let call = format!("record(\"unit\", mix(&[\n        {value},\n        {tests}\n    ]));");
-            text = format!("{text}#[test]\nfn unit() {{\n    {call}\n}}\n");
+            let value = if is_macro { "own_value()" } else { "value()" };
+            let tests = [parts.test_values.as_slice(), &parts.unit_values].concat().join("\n        ");
+            text = format!(
+                "{text}#[test]\nfn unit() {{\n    record(env!(\"CARGO_PKG_NAME\"), \"unit\", mix(&[\n        \
+                 {value},\n        {tests}\n    ]));\n}}\n"
+            );
         }
         text
     }
 
-    fn tests(
-        &self,
-        random: &mut Random,
-        wishes: Wishes,
-        parts: &Parts,
-        files: &mut BTreeMap<String, String>,
-    ) {
+    fn tests(&self, random: &mut Random, bin: bool, parts: &Parts, files: &mut BTreeMap<String, String>) {
         if self.kind == Kind::Macro || !self.member {
             return;
         }
         let name = &self.name;
-        if random.chance(50) {
+        if random.chance(60) {
             let path = format!("{}tests/it.rs", self.dir);
-            files.insert(path, self.integration_test("it", &parts.test_values.join("\n        ")));
+            let own = if random.chance(60) { format!("{name}::value(),") } else { String::new() };
+            let values = [&[own][..], &parts.test_values, &parts.it_values].concat().join("\n        ");
+            files.insert(path, integration_test(name, "it", &values));
         }
-        if random.chance(if wishes.most_members > 4 { 20 } else { 10 }) {
-            let text = format!(
-                "fn main() {{}}\n#[test]\nfn in_bin() {{\n    {name}::record(\"bin\", {name}::value() + /*n*/1);\n}}\n"
+        if bin {
+            let values = parts.bin_values.join("\n        ");
+            let mut text = format!(
+                "fn value() -> u64 {{\n    let values: &[u64] = &[\n        /*n*/51,\n        {values}\n    ];\n    \
+                 values.iter().fold(7, |mixed: u64, value| mixed.wrapping_mul(1_000_003).wrapping_add(*value))\n}}\n\
+                 fn main() {{\n    println!(\"{{}}\", value());\n}}\n"
             );
+            if random.chance(40) {
+                let id = program_id("bin/");
+                text = format!(
+                    "{text}#[test]\nfn in_bin() {{\n    {name}::record({id}, \"in_bin\", {name}::value() ^ value());\n}}\n"
+                );
+            }
             files.insert(format!("{}src/main.rs", self.dir), text);
         }
     }
 
-    fn integration_test(&self, test: &str, values: &str) -> String {
-        let name = &self.name;
-        let functions = RECORD.split_once("fn mix").map(|(_, rest)| rest).unwrap_or_default();
-        format!(
-            "#![allow(dead_code)]\nfn mix{functions}#[test]\nfn {test}() {{\n    {name}::record(\"{test}\", mix(&[\n        \
-             {name}::value(),\n        /*n*/41,\n        {values}\n    ]));\n}}\n"
-        )
+    /// A target that is tested because the manifest says so.
+    fn other_target(
+        &self,
+        folder: &str,
+        kind: &str,
+        parts: &mut Parts,
+        files: &mut BTreeMap<String, String>,
+    ) {
+        let (name, id) = (&self.name, program_id(&format!("{kind}/")));
+        let text = format!(
+            "fn main() {{}}\n#[test]\nfn in_{kind}() {{\n    {name}::record({id}, \"in_{kind}\", {name}::value() ^ /*n*/61);\n}}\n"
+        );
+        files.insert(format!("{}{folder}/{kind}_{name}.rs", self.dir), text);
+        parts.targets.push(format!("[[{kind}]]\nname = \"{kind}_{name}\"\ntest = true\n"));
     }
 
     /// A circle that is allowed: tests see a package that depends on this one.
@@ -338,6 +431,21 @@ impl Package {
         let Some(text) = files.get_mut(&manifest) else { return };
         *text = text.replace("[dev-dependencies]\n", &format!("[dev-dependencies]\n{line}\n"));
         let value = format!("{}, // dep:{}", value_of(&later.name), later.name);
-        files.insert(format!("{}tests/circle.rs", self.dir), self.integration_test("circle", &value));
+        files.insert(format!("{}tests/circle.rs", self.dir), integration_test(&self.name, "circle", &value));
     }
+}
+
+/// How nextest names the program of a target, as an expression; `kind` is empty for integration tests.
+pub(super) fn program_id(kind: &str) -> String {
+    format!("concat!(env!(\"CARGO_PKG_NAME\"), \"::{kind}\", env!(\"CARGO_CRATE_NAME\"))")
+}
+
+/// A file of `tests/` of the library `name`.
+pub(super) fn integration_test(name: &str, test: &str, values: &str) -> String {
+    format!(
+        "#![allow(dead_code)]\nfn mix{}#[test]\nfn {test}() {{\n    {name}::record({}, \"{test}\", mix(&[\n        \
+         /*n*/41,\n        {values}\n    ]));\n}}\n",
+        functions(),
+        program_id(""),
+    )
 }

@@ -29,7 +29,7 @@ const BUILDS: [&str; 16] = [
 ];
 
 /// Makes a library a dynamic one too.
-const DYNAMIC: &str = "[lib]\ncrate-type = [\"lib\", \"cdylib\"]\n";
+const DYNAMIC: &str = "crate-type = [\"lib\", \"cdylib\"]\n";
 
 /// What histories added up to.
 #[derive(Debug, Default)]
@@ -78,7 +78,8 @@ pub(crate) struct History {
 impl History {
     pub(crate) fn new(seed: u64, most_members: usize) -> Self {
         let mut random = Random::new(seed);
-        let wishes = Wishes { doctests: false, most_members, lock_ignored: random.chance(15) };
+        let wishes =
+            Wishes { most_members, lock_ignored: random.chance(15), run_time: false, absolute_paths: true };
         let toml = "[tiers.test-all]\ncommand = \"test\"\ntargets = \"all\"\ndoctests = true\n\
                     [tiers.lint]\nargs = [\"--\", \"-A\", \"clippy::all\"]\n[sweep]\ngrace = 0\ndoc = 0\n";
         let workspace = Generated::new(&format!("sweep-{seed}"), &mut random, wishes, toml);
@@ -124,7 +125,7 @@ impl History {
         let toggled = if text.contains(DYNAMIC) {
             text.replace(DYNAMIC, "")
         } else {
-            text.replacen("[features]", &format!("{DYNAMIC}[features]"), 1)
+            text.replacen("[lib]\n", &format!("[lib]\n{DYNAMIC}"), 1)
         };
         self.workspace.write(&path, &toggled);
         self.story.push(format!("{path}: a dynamic library is toggled"));
