@@ -22,8 +22,20 @@ use markdown::{documents, pieces};
 const SUITE: &str = env!("CARGO_BIN_EXE_xtask-workshop");
 
 /// Subcommands of our own, which no tier may be named after.
-const COMMANDS: [&str; 10] =
-    ["setup", "doctor", "clean-stale", "disk", "preset", "with", "adopt", "version", "completions", "schema"];
+const COMMANDS: [&str; 12] = [
+    "setup",
+    "doctor",
+    "clean-stale",
+    "disk",
+    "preset",
+    "with",
+    "verdicts",
+    "test-inputs",
+    "adopt",
+    "version",
+    "completions",
+    "schema",
+];
 
 #[test]
 fn the_command_reference_is_current() {

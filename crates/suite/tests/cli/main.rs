@@ -11,4 +11,5 @@ mod own_xtask;
 mod presets;
 mod support;
 mod usage;
+mod verdicts;
 mod with;

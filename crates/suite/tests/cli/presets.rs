@@ -39,7 +39,7 @@ fn a_preset_applies_per_member() {
     );
     let suite = Suite::trio(&config);
     let command = |tier: &str| suite.json(&[tier], 0)["commands"][0].as_str().unwrap().to_owned();
-    assert!(command("t").contains("--features app/common,app/extra,base/extra "));
+    assert!(command("t").contains("--features app/common,app/extra,base/extra"));
     assert!(!command("s").contains("--features"), "side has none of them");
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every test of the fixture leaves a mark: a file of its name that holds the environment it saw. So which
 //! tests ran is told from files, not from anybody's output. `FAIL=name` makes the test of that name fail
-//! without anything being compiled anew.
+//! without anything being compiled anew. What passes is remembered in a store of the fixture's own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
-use xtask_testkit::{Fixture, Outcome, scrub};
+use xtask_testkit::{Fixture, Outcome, TempDir, scrub};
 
 /// The program that has the commands of the package these tests are of.
 pub(crate) const EXE: &str =
@@ -82,6 +82,8 @@ fn trio_files() -> Vec<(&'static str, String)> {
 pub(crate) struct Suite {
     pub(crate) fixture: Fixture,
     exe: Utf8PathBuf,
+    /// Outside of the workspace: a folder in it would be a change.
+    store: TempDir,
     variables: BTreeMap<String, String>,
 }
 
@@ -110,9 +112,11 @@ impl Suite {
         );
         fixture.git_init();
         let marks = fixture.root().join("marks").into_string();
+        let store = TempDir::new("store");
         let variables =
-            BTreeMap::from([("MARKS".to_owned(), marks), ("RUSTUP_AUTO_INSTALL".to_owned(), "0".to_owned())]);
-        Self { fixture, exe: EXE.into(), variables }
+            [("MARKS", marks.as_str()), ("RUSTUP_AUTO_INSTALL", "0"), ("XTASK_STORE", store.path().as_str())];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Self { fixture, exe: EXE.into(), store, variables }
     }
 
     /// The same without nextest: `PATH` has only what a build needs, and cargo's home is empty.
@@ -210,6 +214,11 @@ impl Suite {
         let outcome = Outcome::of(self.program("cargo", args).arg("--message-format=json")).expect_code(0);
         let artifacts = outcome.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         artifacts.filter(|line| line["reason"] == "compiler-artifact" && line["fresh"] == false).count()
+    }
+
+    /// Where passes are kept.
+    pub(crate) fn store(&self) -> &Utf8Path {
+        self.store.path()
     }
 
     /// Where the suite keeps its state.

@@ -74,11 +74,11 @@ fn bash_offers_all_that_begin_alike() {
     let suite = Suite::trio(TIERS);
     let script = script_of(&suite, "bash");
     let line = format!(
-        "source {script}; COMP_WORDS=(cargo xtask te); COMP_CWORD=2; _cargo_xtask; printf '%s ' \"${{COMPREPLY[@]}}\""
+        "source {script}; COMP_WORDS=(cargo xtask bu); COMP_CWORD=2; _cargo_xtask; printf '%s ' \"${{COMPREPLY[@]}}\""
     );
     let outcome =
         xtask_testkit::Outcome::of(&mut suite.program("bash", &["--norc", "-c", &line])).expect_code(0);
-    assert_eq!(outcome.stdout, "test-fast test-common test-full ");
+    assert_eq!(outcome.stdout, "build-dev build-release ");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn fish_completes_from_its_conf_d() {
         let words = outcome.stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned());
         words.collect::<Vec<_>>()
     };
-    assert_eq!(offered("cargo xtask te"), ["test-common", "test-fast", "test-full"]);
+    assert_eq!(offered("cargo xtask bu"), ["build-dev", "build-release"]);
     assert_eq!(offered("cargo xtask qui"), ["quick"]);
     assert_eq!(offered("cargo xtask preset comp"), ["compare"]);
     assert_eq!(offered("cargo xtask --json preset sh"), ["show"]);

@@ -124,3 +124,24 @@ fn check_clippy_and_doc_too() {
     assert_forecast(&suite, "c", &["check", "--workspace", "--all-targets"], 6, "check after an edit");
     assert_forecast(&suite, "l", &["clippy", "--workspace"], 2, "clippy after an edit");
 }
+
+/// Only cargo compares the value of a variable that a build script watches, so the forecast says that it is an estimate.
+#[test]
+fn a_build_script_that_watches_a_variable_makes_it_an_estimate() {
+    let mut suite = Suite::trio(TIER);
+    assert_forecast(&suite, "t", PLAIN, 7, "a fresh workspace");
+    let forecast = suite.json(&["t", "--forecast"], 0)["forecast"].clone();
+    assert_eq!(forecast["estimate"], false, "no build script: {forecast:#}");
+    let script = "fn main() { println!(\"cargo::rerun-if-env-changed=MODE\") }\n";
+    suite.fixture.write("side/build.rs", script);
+    suite.set("MODE", "a");
+    assert_eq!(suite.cargo_compiles(PLAIN), 3);
+    suite.set("MODE", "b");
+    let outcome = suite.run(&["t", "--forecast"], 0);
+    let last = outcome.stdout.lines().last().unwrap();
+    let expected = "t forecast: 3 of 3 packages, 8 units fresh, at least 0 to compile: an estimate, because build \
+                    scripts may watch variables";
+    assert_eq!(last, expected);
+    // The error of the estimate.
+    assert_eq!(suite.cargo_compiles(PLAIN), 2);
+}

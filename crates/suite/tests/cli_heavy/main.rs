@@ -18,3 +18,4 @@ mod sharing;
 mod state;
 #[path = "../cli/support.rs"]
 mod support;
+mod verdicts;

@@ -23,9 +23,13 @@ fn edited(mut suite: Suite, variables: &[(&str, &str)]) -> Suite {
 fn only_the_affected_tests_and_doc_tests_run_and_nothing_is_recompiled() {
     let suite = edited(Suite::trio(FAST).without_nextest(), &[]);
     let report = suite.json(&["fast"], 0);
-    assert_eq!(suite.ran(), ["side-doc", "side-unit"]);
-    assert_eq!(report["packages"].as_array().unwrap().len(), 1);
-    assert_eq!(report["tests"]["passed"], 2);
+    // Doc tests are not remembered.
+    assert_eq!(suite.ran(), ["base-doc", "side-doc", "side-unit"]);
+    assert_eq!(report["packages"], serde_json::json!(["base", "side"]));
+    assert_eq!(
+        (number(&report["tests"]["passed"]), number(&report["remembered"]["tests"]["passed"])),
+        (3, 2)
+    );
     // `side` alone: its library and its unit tests.
     assert_eq!(number(&report["units"]["compiled"]), 2, "{report:#}");
     assert_eq!(suite.cargo_compiles(&["test", "--workspace", "--no-run"]), 0);
@@ -35,11 +39,15 @@ fn only_the_affected_tests_and_doc_tests_run_and_nothing_is_recompiled() {
 
 #[test]
 fn says_under_verbose_what_is_built_and_why() {
-    let suite = edited(Suite::trio(FAST).without_nextest(), &[]);
+    let suite = Suite::trio(FAST).without_nextest();
+    suite.fixture.git(&["checkout", "-q", "-b", "topic"]);
+    suite.fixture.write("side/src/lib.rs", &format!("{}// edited\n", suite.fixture.read("side/src/lib.rs")));
+    suite.fixture.commit("edited");
     let outcome = suite.run(&["fast", "-v"], 0);
-    let expected = "building the workspace (2 units to compile, all of the packages chosen)";
+    let expected = "building only the packages chosen (2 units to compile; 7 for the workspace)";
     assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("side: changed since it last passed here"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("side: side/src/lib.rs changed"), "{}", outcome.stderr);
+    assert_eq!(suite.ran(), ["side-doc", "side-unit"], "nothing of the branch reaches the others");
 }
 
 #[test]
@@ -131,7 +139,7 @@ fn works_from_a_folder_with_a_space() {
     suite.use_exe(&exe);
     let suite = edited(suite, &[]);
     suite.run(&["fast"], 0);
-    assert_eq!(suite.ran(), ["side-doc", "side-unit"]);
+    assert_eq!(suite.ran(), ["base-doc", "side-doc", "side-unit"]);
 
     // The one form that cargo cannot be given: more runs then, and it is said.
     let (_, triple) = host();
@@ -148,7 +156,7 @@ fn another_folder_than_the_root_and_an_explicit_target_work_alike() {
     let config = format!("{FAST}args = [\"--target\", \"{triple}\"]\n");
     let suite = edited(Suite::trio(&config).without_nextest(), &[]);
     suite.run(&["-C", "app", "fast"], 0);
-    assert_eq!(suite.ran(), ["side-doc", "side-unit"]);
+    assert_eq!(suite.ran(), ["base-doc", "side-doc", "side-unit"]);
     assert!(suite.root().join("target").join(triple).exists());
 }
 
