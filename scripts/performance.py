@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Measures what docs/performance.md claims, and writes that page.
 
-    scripts/performance.py [--quick] [--only SECTION] [--out docs/performance.md]
+    scripts/performance.py [--quick] [--only SECTION] [--workspaces DIR] [--out docs/performance.md]
 
 Needs hyperfine, cargo-nextest, cargo-sweep, git, a nightly toolchain, and crates.io for the peer's dependencies. Every figure is a ratio of medians of
 commands that ran side by side in one run, because machines are shared and noisy. It works on generated workspaces in
-a temporary folder: 500 tiny crates in a directory source stand for a large lock file, so nothing else is downloaded.
+a temporary folder: 500 tiny crates in a directory source stand for a large lock file, so nothing else is downloaded. The
+section "Verdicts" alone takes public workspaces, with their dependencies.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import time
 import plan_performance
 import setup_performance
 import sweep_performance
+import verdicts_performance
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCRUB = ("CARGO_TARGET_DIR", "RUSTFLAGS", "CARGO_INCREMENTAL", "RUSTC_WRAPPER", "CARGO")
@@ -265,7 +267,9 @@ def main():
     parser.add_argument("--quick", action="store_true", help="few runs: to try the script, not to publish")
     parser.add_argument("--out", default=str(ROOT / "docs/performance.md"))
     parser.add_argument("--only", choices=["main", *SECTIONS], help="measure one section again, or the table at the top, and keep the rest")
+    parser.add_argument("--workspaces", help="a folder with clones of the public workspaces that the section verdicts names; without it they are cloned")
     arguments = parser.parse_args()
+    verdicts_performance.clones = arguments.workspaces
     few = arguments.quick
     out = pathlib.Path(arguments.out)
     with tempfile.TemporaryDirectory(prefix="xtask-suite-performance-") as folder:
@@ -298,7 +302,7 @@ def main():
 
 
 # Sections with a script of their own, in the order of the page.
-SECTIONS = {"plan": plan_performance, "sweep": sweep_performance, "setup": setup_performance}
+SECTIONS = {"plan": plan_performance, "sweep": sweep_performance, "setup": setup_performance, "verdicts": verdicts_performance}
 
 
 def section(name, work, suite, few):
