@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{FileLock, try_lock};
 use xtask_units::inventory::ProfileDir;
-use xtask_workspace::{Workspace, WrongUsage, has_workspace_table};
+use xtask_workspace::{CargoConfig, Workspace, WrongUsage, has_workspace_table};
 
 /// The start of a file that marks a cache (<https://bford.info/cachedir/>); cargo writes it into the dirs it makes.
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
@@ -44,8 +44,8 @@ impl Dirs {
         }
         if let Some(other) = other_workspace(workspace).filter(|_| !sole_owner) {
             return refuse(format!(
-                "{other} is a workspace of its own and builds into {} too, because that is set for both; its units would \
-                 look stale here. If nothing is built there, set `sole-owner = true` under [sweep] in xtask.toml",
+                "{other} is a workspace of its own and builds into {} too; its units would look stale \
+                 here. If nothing is built there, set `sole-owner = true` under [sweep] in xtask.toml",
                 dirs.target
             ));
         }
@@ -76,7 +76,8 @@ impl Dirs {
     }
 }
 
-/// A workspace in a folder of this one, not too deep, that is told to build into the same dirs.
+/// A workspace in a folder of this one, not too deep, that is told to build into the same dirs: by what is set for both, or by
+/// its own configuration.
 fn other_workspace(workspace: &Workspace) -> Option<Utf8PathBuf> {
     let is_set = |key: &str, variable: &str| {
         // A relative path in a variable means another dir in another folder.
@@ -84,10 +85,16 @@ fn other_workspace(workspace: &Workspace) -> Option<Utf8PathBuf> {
             workspace.environment.get(variable).is_some_and(|dir| Utf8Path::new(dir).is_absolute());
         by_variable || workspace.cargo_config.path(&["build", key]).is_some()
     };
-    if !is_set("target-dir", "CARGO_TARGET_DIR") && !is_set("build-dir", "CARGO_BUILD_BUILD_DIR") {
-        return None;
-    }
+    let set_for_both =
+        is_set("target-dir", "CARGO_TARGET_DIR") || is_set("build-dir", "CARGO_BUILD_BUILD_DIR");
     let facts = &workspace.facts;
+    let chose_ours = |dir: &Utf8Path| {
+        let config = CargoConfig::load(dir, &workspace.environment);
+        let chosen = ["target-dir", "build-dir"].into_iter().filter_map(|key| config.path(&["build", key]));
+        let real = |path: &Utf8Path| path.canonicalize_utf8().ok();
+        let ours = [real(&facts.target_dir), real(&facts.build_dir)];
+        chosen.filter_map(|dir| real(&dir)).any(|dir| ours.contains(&Some(dir)))
+    };
     let root = glob::Pattern::escape(workspace.root().as_str());
     let found =
         ["*", "*/*"].iter().filter_map(|below| glob::glob(&format!("{root}/{below}/Cargo.toml")).ok());
@@ -100,7 +107,8 @@ fn other_workspace(workspace: &Workspace) -> Option<Utf8PathBuf> {
         let is_build_dir =
             [&facts.target_dir, &facts.build_dir].into_iter().any(|built| dir.starts_with(built));
         // An adopted suite builds into a dir of its own, wherever cargo is told to build.
-        !is_build_dir && !dir.starts_with(workspace.root().join("xtask"))
+        let is_suite = dir.starts_with(workspace.root().join("xtask"));
+        !is_build_dir && !is_suite && (set_for_both || chose_ours(dir))
     })
 }
 

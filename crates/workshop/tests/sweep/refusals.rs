@@ -42,6 +42,11 @@ fn a_target_dir_that_a_workspace_below_shares_needs_the_users_word() {
     small.build_all();
     small.run("cd fuzz && cargo build");
     assert_eq!(number(&small.place.sweep(&[], 0), "removed_units"), 0, "each builds into a dir of its own");
+    // It may also have chosen ours by itself.
+    small.write("fuzz/.cargo/config.toml", "[build]\ntarget-dir = \"../target\"\n");
+    small.run("cd fuzz && cargo build");
+    refused(&small, &small.root().join("target"), "is a workspace of its own");
+    xtask_files::remove_dir(&small.root().join("fuzz/.cargo")).unwrap();
     let config = fs::read_to_string(small.root().join(".cargo/config.toml")).unwrap();
     small.write(".cargo/config.toml", &format!("{config}[build]\ntarget-dir = \"target\"\n"));
     small.run("cd fuzz && cargo build");
