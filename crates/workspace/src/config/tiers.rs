@@ -76,8 +76,8 @@ section! {
     #[key("remember", Kind::Bool, otherwise = "on where `packages` is `affected`", example = "true")]
     remember: Option<bool>,
 
-    /// What a run that takes longer than its `budget` means. With `defer`, test programs that will not fit are left for
-    /// `--deferred`.
+    /// What a run that takes longer than its `budget` means. With `defer`, which is only for the command `test`, test
+    /// programs that will not fit are left for `--deferred`.
     #[key("on-over-budget", Kind::Choice(OnOverBudget::NAMES), default = r#""warn""#, example = r#""fail""#)]
     on_over_budget: OnOverBudget = OnOverBudget::Warn,
 
@@ -313,6 +313,14 @@ fn check(tier: &Tier, table: &Table<'_>, presets: &[Preset], facts: &Facts, prob
     }
     if listed && table.has("exclude") {
         table.fail("exclude", "contradicts a list of `packages`\n  shorten the list instead", problems);
+    }
+    let defers = tier.on_over_budget == OnOverBudget::Defer && table.has("on-over-budget");
+    if defers && tier.command != TierCommand::Test {
+        let problem = format!(
+            "is `defer`, which is only for the command `test`, but the command is `{}`\n  write `warn` or `fail`",
+            tier.command.name()
+        );
+        table.fail("on-over-budget", &problem, problems);
     }
     for key in ["doctests", "runner", "nextest-profile", "retries", "remember"] {
         let says_nothing =

@@ -247,6 +247,13 @@ fn settings_that_contradict_each_other() {
         );
     }
     reports(
+        "[tiers.check-fast]\non-over-budget = 'defer'\n",
+        &[
+            "2:1: `on-over-budget` in [tiers.check-fast] is `defer`, which is only for the command `test`, but the \
+             command is `check`\n  write `warn` or `fail`",
+        ],
+    );
+    reports(
         "[tiers.test-fast]\nrunner = 'cargo'\nretries = 1\nnextest-profile = 'ci'\n",
         &[
             "3:1: `retries` in [tiers.test-fast] needs nextest, but `runner` is `cargo`",
