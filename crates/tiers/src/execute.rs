@@ -152,14 +152,13 @@ impl TierPlan {
             Some(Work::Compile(command)) => {
                 let record =
                     outcome.cargo(workspace, command, self.forecast.as_ref(), progress, &mut |_| true)?;
-                let ended_well = record.exit_code == Some(0);
-                if !ended_well {
+                if record.exit_code != Some(0) {
                     outcome.failed_command = Some(command.to_string());
                 }
             }
             Some(Work::Test(work)) => self.test(work, workspace, progress, &mut outcome)?,
         }
-        let report = self.report(&outcome, started_at_ms);
+        let report = self.report(outcome, started_at_ms);
         if report.signal.is_none() && self.work.is_some() {
             let kept = history::append(workspace, &report, &self.narrow);
             // A full disk must not fail a run that passed.
@@ -170,7 +169,7 @@ impl TierPlan {
         Ok(report)
     }
 
-    fn report(&self, outcome: &Outcome, started_at_ms: u64) -> TierReport {
+    fn report(&self, outcome: Outcome, started_at_ms: u64) -> TierReport {
         let (tier, records) = (&self.options.tier, &outcome.records);
         let compile_ms = records.iter().map(|record| record.compile_ms).sum::<u64>();
         let run_ms = outcome.run_ms;
@@ -201,11 +200,12 @@ impl TierPlan {
             Some(Work::Test(_)) => ran.contains(name),
             _ => !is_affected || compiled.contains(name),
         };
+        let packages = chosen.filter(worked_on).collect();
         TierReport {
             tier: self.tier.clone(),
-            packages: chosen.filter(worked_on).collect(),
+            packages,
             members: self.members,
-            why: self.why_these(outcome),
+            why: self.why_these(&outcome),
             runner: self.runner.clone(),
             units: Units {
                 // A second call (doc tests) finds the same units again.
@@ -213,15 +213,8 @@ impl TierPlan {
                 compiled: records.iter().map(Record::compiled).sum(),
             },
             tests,
-            programs: outcome.programs.clone(),
-            remembered: Remembered {
-                commit: outcome.remembered.commit.clone(),
-                off: outcome.remembered.off.clone(),
-                ..outcome.remembered
-            },
             left_out: self.left_out.clone(),
             deferred_ms: outcome.deferred_ms,
-            mismatch: outcome.mismatch.clone(),
             no_test_matched,
             custom_harnesses: outcome.runs.iter().filter(|run| run.tests.is_none()).count(),
             compile_ms,
@@ -236,8 +229,11 @@ impl TierPlan {
             failures: outcome.failed().map(full_name).collect(),
             slowest_units: if over_budget { slowest(unit_times(records)) } else { Vec::new() },
             slowest_tests: if over_budget { slowest(test_times(&outcome.runs)) } else { Vec::new() },
-            commands: outcome.commands.clone(),
-            failed_command: outcome.failed_command.clone(),
+            programs: outcome.programs,
+            remembered: outcome.remembered,
+            mismatch: outcome.mismatch,
+            commands: outcome.commands,
+            failed_command: outcome.failed_command,
             started_at_ms,
             signal: outcome.signal,
         }

@@ -55,6 +55,9 @@ pub struct TierPlan {
     pub forecast: Option<Forecast>,
     #[serde(skip)]
     pub(crate) work: Option<Work>,
+    /// What was known of the tests when they were planned.
+    #[serde(skip)]
+    pub(crate) history: History,
     #[serde(skip)]
     pub(crate) narrow: Vec<String>,
     #[serde(skip)]
@@ -94,11 +97,10 @@ impl TierOptions {
             TierCommand::Test => choose_runner(workspace, self.tier.runner, progress)?,
             _ => Runner::Cargo,
         };
-        let history = History::load(workspace);
+        let tests = self.tier.command == TierCommand::Test;
+        let history = if tests { History::load(workspace) } else { History::default() };
         let selected = match &self.tier.packages {
-            Packages::Affected if self.tier.command == TierCommand::Test => {
-                select::affected(planning, &history)?
-            }
+            Packages::Affected if tests => select::affected(planning, &history)?,
             // Cargo itself knows what has to be compiled.
             Packages::Affected | Packages::Workspace => planning.select_all("the whole workspace"),
             Packages::Default => planning.select_all("the default members"),
@@ -127,6 +129,7 @@ impl TierOptions {
             commands: work.iter().flat_map(Work::commands).map(ToString::to_string).collect(),
             forecast,
             work,
+            history,
             narrow: build.narrow,
             options: self,
         })

@@ -64,7 +64,7 @@ impl TierPlan {
         // What was new to this run is no change after it.
         let decided_at_ms = now_ms();
         memory.sort(&mut candidates);
-        memory.defer(&mut candidates, now_ms().saturating_sub(started_at_ms));
+        memory.defer(&mut candidates, decided_at_ms.saturating_sub(started_at_ms));
         let to_run = candidates.iter().filter_map(Candidate::to_run).collect::<Vec<_>>();
         let started = Instant::now();
         tests.run(list, &to_run)?;

@@ -114,17 +114,20 @@ pub fn listing(root: &Utf8Path, environment: &Environment) -> Result<Option<List
         }
         Ok(())
     }
-    let Some(top) = root.ancestors().find(|folder| is_top(folder)) else { return Ok(None) };
+    let Some(top) = repository_top(root) else { return Ok(None) };
     let Some(git) = Git::new(root, environment) else { return Ok(None) };
     let mut files = Vec::new();
     add(&git, Path::new(""), &mut files)?;
     Ok(Some(Listing { top: top.to_owned(), files }))
 }
 
-/// Whether git takes `folder` for the top of a work tree: in a submodule or linked worktree `.git` is a file.
-fn is_top(folder: &Utf8Path) -> bool {
-    let git = folder.join(".git");
-    git.is_file() || git.join("HEAD").symlink_metadata().is_ok()
+/// The top folder of the work tree around `dir`, without asking git: in a submodule or linked worktree `.git` is a file, and
+/// git goes on beyond an empty folder of that name.
+pub fn repository_top(dir: &Utf8Path) -> Option<&Utf8Path> {
+    dir.ancestors().find(|folder| {
+        let git = folder.join(".git");
+        git.is_file() || git.join("HEAD").symlink_metadata().is_ok()
+    })
 }
 
 #[cfg(unix)]

@@ -6,6 +6,7 @@ use camino::Utf8Path;
 use xtask_workspace::config::TestInputs;
 use xtask_workspace::{CargoCommand, Digest, Progress, Workspace, head_commit};
 
+use super::contents::Contents;
 use super::files::RunTimeFiles;
 use super::store::{Mismatch, Pass, Store};
 use super::{Clauses, Inputs, Run};
@@ -29,7 +30,7 @@ pub(crate) struct Memory<'a> {
     /// `None` if they are not needed or not known.
     inputs: Option<Inputs<'a>>,
     before_build: Option<Digest>,
-    history: History,
+    history: &'a History,
 }
 
 /// A program, and what was decided of it.
@@ -63,8 +64,13 @@ impl<'a> Memory<'a> {
         progress: &dyn Progress,
     ) -> Self {
         // What only some tests did says nothing of their program.
-        let counts = work.command.verb == "test" && plan.options.runner_args.is_empty();
-        let store = if counts { Store::open(workspace) } else { Err("only some tests are run".to_owned()) };
+        let store = if work.command.verb != "test" {
+            Err("benchmarks are not remembered".to_owned())
+        } else if plan.options.runner_args.is_empty() {
+            Store::open(workspace)
+        } else {
+            Err("only some tests are run".to_owned())
+        };
         let stopped = store.as_ref().ok().and_then(Store::stopped);
         let off = match (&store, &stopped) {
             (Err(why), _) => Some(why.clone()),
@@ -78,7 +84,7 @@ impl<'a> Memory<'a> {
             _ => why_off(plan, work, workspace),
         };
         let store = store.ok().filter(|_| stopped.is_none());
-        let history = History::load(workspace);
+        let history = &plan.history;
         let mut memory =
             Self { plan, work, workspace, store, off, inputs: None, before_build: None, history };
         memory.read_again(progress);
@@ -127,7 +133,11 @@ impl<'a> Memory<'a> {
                 .map(|file| self.workspace.root().join(file))
                 .collect(),
         };
-        let inputs = Inputs::read(self.workspace, &self.plan.options.scope, &run);
+        let contents = match self.inputs.take() {
+            Some(inputs) => inputs.contents,
+            None => Contents::load(&self.workspace.state_dir()),
+        };
+        let inputs = Inputs::read(self.workspace, &self.plan.options.scope, &run, contents);
         let inputs = inputs.map_err(|error| progress.note(&format!("nothing is remembered: {error:#}")));
         self.inputs = inputs.ok();
     }
@@ -183,7 +193,7 @@ impl<'a> Memory<'a> {
                 "its pass is remembered; run all the same, to see whether it still passes".to_owned(),
             )
         } else {
-            let changed = |inputs: &Inputs| inputs.changed(&program, clauses.as_ref(), &self.history);
+            let changed = |inputs: &Inputs| inputs.changed(&program, clauses.as_ref(), self.history);
             (Verdict::NotRun, self.inputs.as_ref().map(changed).unwrap_or_default())
         };
         if verdict == Verdict::NotRun {

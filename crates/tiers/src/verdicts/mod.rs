@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use xtask_workspace::{CargoCommand, Digest, Flag, Hasher, Workspace};
+use xtask_workspace::{CargoCommand, Digest, Flag, Hasher, Workspace, repository_top};
 
 use self::contents::Contents;
 use self::files::{RunTimeFiles, Scope};
@@ -83,8 +83,13 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    pub(crate) fn read(workspace: &'a Workspace, scope: &Scope, run: &Run) -> anyhow::Result<Self> {
-        let mut contents = Contents::load(&workspace.state_dir());
+    /// `contents` is what is known of files already.
+    pub(crate) fn read(
+        workspace: &'a Workspace,
+        scope: &Scope,
+        run: &Run,
+        mut contents: Contents,
+    ) -> anyhow::Result<Self> {
         let files = RunTimeFiles::read(workspace, scope, &mut contents)?;
         let variables = environment::variables(workspace, run.command, &scope.verdicts);
         let mut hasher = Hasher::new();
@@ -104,23 +109,32 @@ impl<'a> Inputs<'a> {
         let digests = self.contents.digests(&files);
         let by_path = files.iter().zip(digests).collect::<BTreeMap<_, _>>();
         let digest = |path: &Utf8PathBuf| by_path.get(path).cloned().flatten();
+        // Programs share what they are built with.
+        let out_dirs = programs.iter().flat_map(|program| &program.out_dirs).collect::<BTreeSet<_>>();
+        let out_dirs = out_dirs.into_iter().map(|dir| (dir, self.contents.folder(dir)));
+        let out_dirs = out_dirs.collect::<BTreeMap<_, _>>();
         let packages = &self.workspace.facts.packages;
         let all = programs.iter().map(|program| {
             let mut out_dir = Hasher::new();
             for dir in &program.out_dirs {
-                out_dir.field(self.contents.folder(dir).to_string());
+                out_dir.optional(out_dirs.get(dir).map(Digest::to_string));
             }
             for (name, value) in &program.variables {
                 out_dir.field(name).field(value);
             }
-            let name = |path: &Utf8PathBuf| path.file_name().unwrap_or_default().to_owned();
-            let given = program.given.iter().map(|path| Some((name(path), digest(path)?)));
+            let mut given = BTreeMap::new();
+            for path in &program.given {
+                let name = path.file_name().unwrap_or_default().to_owned();
+                // Two folders may have a library of one name.
+                given.entry(name).or_insert_with(Hasher::new).field(digest(path)?.to_string());
+            }
+            let given = given.into_iter().map(|(name, hasher)| (name, hasher.finish())).collect();
             let mut run = Hasher::new();
             run.field(self.run.to_string()).field(&packages[program.package].name);
             run.field(working_directory(&packages[program.package].dir));
             Some(Clauses {
                 program: digest(&program.path)?,
-                given: given.collect::<Option<_>>()?,
+                given,
                 out_dir: out_dir.finish(),
                 files: self.files.digest(program.package),
                 environment: self.environment.clone(),
@@ -191,8 +205,7 @@ impl<'a> Inputs<'a> {
 
 /// Relative to the top of the repository: worktrees share what they remember.
 fn working_directory(dir: &Utf8Path) -> &str {
-    let top = dir.ancestors().find(|folder| folder.join(".git").exists());
-    top.and_then(|top| dir.strip_prefix(top).ok()).unwrap_or(dir).as_str()
+    repository_top(dir).and_then(|top| dir.strip_prefix(top).ok()).unwrap_or(dir).as_str()
 }
 
 impl Run<'_> {
@@ -226,5 +239,46 @@ impl Run<'_> {
                 .optional(digest.map(|digest| digest.to_string()));
         }
         hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xtask_testkit::Fixture;
+    use xtask_workspace::Environment;
+
+    use super::*;
+
+    #[test]
+    fn libraries_of_one_name_in_two_folders_all_count() {
+        let manifest = "[package]\nname = \"app\"\nedition = \"2024\"\n";
+        let fixture = Fixture::new("given", &[("Cargo.toml", manifest), ("src/lib.rs", ""), ("app", "")]);
+        let workspace = Workspace::load(fixture.root(), Environment::current()).unwrap();
+        let path = |name: &str| fixture.root().join(name);
+        let program = Program {
+            name: "app".to_owned(),
+            target: "app".to_owned(),
+            package: 0,
+            path: path("app"),
+            given: vec![path("target/a/lib.so"), path("target/b/lib.so")],
+            out_dirs: Vec::new(),
+            variables: Vec::new(),
+        };
+        let command = CargoCommand::new(fixture.root(), ["test"]);
+        let run = Run {
+            command: &command,
+            runner: "cargo".to_owned(),
+            runners: BTreeMap::new(),
+            configuration: Vec::new(),
+        };
+        let mut keys = BTreeSet::new();
+        for [a, b] in [["1", "1"], ["2", "1"], ["1", "2"]] {
+            fixture.write("target/a/lib.so", a);
+            fixture.write("target/b/lib.so", b);
+            let contents = Contents::default();
+            let mut inputs = Inputs::read(&workspace, &Scope::default(), &run, contents).unwrap();
+            keys.insert(inputs.clauses(std::slice::from_ref(&program))[0].as_ref().unwrap().key());
+        }
+        assert_eq!(keys.len(), 3);
     }
 }

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xtask_files::{Durability, EntryKind, Folder, Status, own_dir, private_dir, remove_file, write_atomic};
 use xtask_units::now_ms;
-use xtask_workspace::{Digest, Environment, Hasher, Workspace, digest};
+use xtask_workspace::{Digest, Environment, Hasher, Workspace, digest, repository_top};
 
 use crate::runner_shim::Counts;
 
@@ -299,13 +299,12 @@ fn repository(root: &Utf8Path) -> Utf8PathBuf {
 }
 
 fn common_git_dir(root: &Utf8Path) -> Option<Utf8PathBuf> {
-    // Git too goes on beyond an empty folder of that name.
-    let is_git = |path: &Utf8PathBuf| path.is_file() || path.join("HEAD").symlink_metadata().is_ok();
-    let found = root.ancestors().map(|folder| folder.join(".git")).find(is_git)?;
+    let top = repository_top(root)?;
+    let found = top.join(".git");
     let text = |path: &Utf8Path| fs::read_to_string(path).ok();
     let git_dir = if found.is_file() {
         // A worktree or a submodule: gitrepository-layout(5).
-        found.parent()?.join(text(&found)?.strip_prefix("gitdir:")?.trim())
+        top.join(text(&found)?.strip_prefix("gitdir:")?.trim())
     } else {
         found
     };
