@@ -3,21 +3,24 @@
 //! Invariants: a file counts for a package unless the rules of docs/verdicts.md say that its tests do not read it; and what
 //! tests themselves write while they run stops to count only as long as nobody else writes to it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use xtask_workspace::config::{TestInputs, Verdicts};
-use xtask_workspace::{Digest, Facts, Hasher, Listing, Workspace, listing};
+use xtask_workspace::{Digest, Hasher, Workspace, listing};
 
-use super::contents::{Contents, Seen, walk};
-use globs::Globs;
+use super::contents::{Contents, walk};
+use rules::{Rules, is_below, is_rust, slashed};
+use table::Table;
 use written::{Left, Written};
 
 mod globs;
+mod rules;
+mod table;
 #[cfg(test)]
 mod tests;
 mod written;
@@ -47,48 +50,6 @@ pub(crate) struct RunTimeFiles {
     state_dir: Utf8PathBuf,
     /// Of each package.
     digests: Mutex<Vec<Digest>>,
-}
-
-/// Which file is whose.
-#[derive(Debug)]
-struct Rules {
-    root: String,
-    /// The top folder of the repository; the workspace root without git.
-    top: String,
-    /// Packages by folder.
-    packages: HashMap<String, usize>,
-    /// Folders of other manifests that git lists: packages of other workspaces.
-    manifests: HashSet<String>,
-    /// Folders that cargo and the suite write to.
-    outputs: Vec<String>,
-    ignore: Globs,
-    inputs: Globs,
-    /// By package.
-    narrowed: Vec<Option<Globs>>,
-}
-
-#[derive(Debug)]
-struct File {
-    /// Absolute, with `/`; a name that is not UTF-8 with replacement characters.
-    path: String,
-    /// Relative to the workspace root, with `../` outside of it.
-    name: String,
-    content: Digest,
-    is_link: bool,
-    owner: Option<usize>,
-    /// Whether it is what all packages may read.
-    shared: bool,
-    tracked: bool,
-}
-
-/// All files that anybody reads.
-#[derive(Debug, Default)]
-struct Table {
-    /// The first [`Table::sorted`] are what git lists, in the order of their paths.
-    files: Vec<File>,
-    sorted: usize,
-    /// The others by path: ignored files, and those outside of the repository.
-    others: HashMap<String, usize>,
 }
 
 impl RunTimeFiles {
@@ -312,252 +273,4 @@ fn counts(left: Option<&&Left>, is_own: bool) -> bool {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Rules {
-    fn new(facts: &Facts, state_dir: &Utf8Path, scope: &Scope, listing: Option<&Listing>) -> Self {
-        let holds_packages =
-            |dir: &Utf8Path| facts.packages.iter().any(|package| package.dir.starts_with(dir));
-        let target_dirs =
-            [&facts.target_dir, &facts.build_dir].into_iter().filter(|dir| !holds_packages(dir));
-        let outputs = target_dirs.map(Utf8PathBuf::as_path).chain([state_dir]);
-        let inputs_of = |name: &str| scope.test_inputs.iter().find(|inputs| inputs.name == name);
-        let packages = facts.packages.iter();
-        Self {
-            root: slashed(facts.root.as_str()),
-            top: slashed(listing.map_or(&facts.root, |listing| &listing.top).as_str()),
-            packages: packages
-                .clone()
-                .enumerate()
-                .map(|(at, package)| (slashed(package.dir.as_str()), at))
-                .collect(),
-            manifests: HashSet::new(),
-            outputs: outputs.map(|dir| slashed(dir.as_str())).collect(),
-            ignore: Globs::new(&scope.ignore),
-            inputs: Globs::new(&scope.verdicts.inputs),
-            narrowed: packages
-                .map(|package| Some(Globs::new(inputs_of(&package.name)?.files.as_ref()?)))
-                .collect(),
-        }
-    }
-
-    /// The innermost package whose folder holds the file.
-    fn owner(&self, path: &str) -> Option<usize> {
-        let mut folder = path;
-        while let Some((above, _)) = folder.rsplit_once('/') {
-            if let Some(&package) = self.packages.get(above) {
-                return Some(package);
-            }
-            folder = above;
-        }
-        None
-    }
-
-    /// Whether what is in the folder may count: neither git nor cargo keep their own files there.
-    fn enters(&self, folder: &Path) -> bool {
-        let folder = &*slashed(&folder.to_string_lossy());
-        !folder.ends_with("/.git")
-            && !self.outputs.iter().any(|output| output == folder)
-            && !is_cargos(folder)
-    }
-
-    fn find(&self, globs: &Globs) -> Vec<PathBuf> {
-        globs.find(Utf8Path::new(&self.root), &|folder| self.enters(folder))
-    }
-
-    fn is_shared(&self, path: &str, name: &str) -> bool {
-        (!is_rust(path) || self.is_loose(path)) && !self.ignore.matches(name)
-    }
-
-    /// Whether a Rust source is in the folder of no package: then it is no code, but a case for a compiler, for example.
-    fn is_loose(&self, path: &str) -> bool {
-        let is_package = |folder: &Utf8Path| self.manifests.contains(folder.as_str());
-        self.owner(path).is_none() && !Utf8Path::new(path).ancestors().any(is_package)
-    }
-
-    /// Whether a file, were it there, could count for the package.
-    fn counts(&self, path: &str, package: usize) -> bool {
-        let name = self.relative(path);
-        let by_rule = match &self.narrowed[package] {
-            None => is_below(path, &self.top) && self.is_shared(path, &name),
-            Some(globs) => globs.holds(&name),
-        };
-        by_rule || self.owner(path) == Some(package) || self.inputs.holds(&name)
-    }
-
-    /// A path relative to the workspace root.
-    fn relative(&self, path: &str) -> String {
-        let mut base = self.root.as_str();
-        let mut up = String::new();
-        loop {
-            if let Some(rest) = path.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')) {
-                return up + rest;
-            }
-            match base.rsplit_once('/') {
-                Some((above, _)) => base = above,
-                None => return path.to_owned(),
-            }
-            up += "../";
-        }
-    }
-
-    /// The opposite of [`Rules::relative`].
-    fn absolute(&self, name: &str) -> String {
-        let (mut base, mut rest) = (self.root.as_str(), name);
-        while let Some(below) = rest.strip_prefix("../") {
-            rest = below;
-            base = base.rsplit_once('/').map_or("", |(above, _)| above);
-        }
-        if Utf8Path::new(rest).is_absolute() { rest.to_owned() } else { format!("{base}/{rest}") }
-    }
-}
-
-/// A file that was found by its name.
-struct Found {
-    path: String,
-    /// The path as the system knows it.
-    disk: PathBuf,
-    is_tracked: bool,
-    is_listed: bool,
-}
-
-impl Table {
-    /// Also returns the members whose folder git does not list; they are read from disk.
-    fn read(
-        facts: &Facts,
-        rules: &mut Rules,
-        listing: Option<Listing>,
-        contents: &mut Contents,
-    ) -> (Self, Vec<usize>) {
-        let mut found = Vec::new();
-        for listed in listing.into_iter().flat_map(|listing| listing.files) {
-            let path = rules.absolute(&slashed(&listed.path.to_string_lossy()));
-            let is_utf8 = listed.path.to_str().is_some();
-            let disk = if is_utf8 { (&path).into() } else { facts.root.as_std_path().join(listed.path) };
-            if !listed.tracked && path.ends_with("/CACHEDIR.TAG") {
-                let folder = path.trim_end_matches("/CACHEDIR.TAG");
-                rules.outputs.extend(is_cargos(folder).then(|| folder.to_owned()));
-            }
-            let manifest = path.strip_suffix("/Cargo.toml").filter(|folder| *folder != rules.root);
-            rules.manifests.extend(manifest.map(str::to_owned));
-            found.push(Found { path, disk, is_tracked: listed.tracked, is_listed: true });
-        }
-        // What is tracked was put there by people, wherever it is.
-        let is_output = |path: &str| rules.outputs.iter().any(|output| is_below(path, output));
-        found.retain(|file| file.is_tracked || !is_output(&file.path));
-        found.sort_by(|a, b| a.path.cmp(&b.path));
-        let is_listed = |path: &str| found.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok();
-        let members = (0..facts.packages.len()).filter(|&package| facts.packages[package].member);
-        let manifest = |package: usize| slashed(facts.packages[package].dir.join("Cargo.toml").as_str());
-        let unlisted = members.filter(|&package| !is_listed(&manifest(package))).collect::<Vec<_>>();
-        for &package in &unlisted {
-            let mut paths = Vec::new();
-            walk(facts.packages[package].dir.as_std_path(), &|folder| rules.enters(folder), &mut paths);
-            found.extend(paths.into_iter().map(|disk| Found {
-                path: slashed(&disk.to_string_lossy()),
-                disk,
-                is_tracked: false,
-                is_listed: false,
-            }));
-        }
-        if !unlisted.is_empty() {
-            // What git lists is first among equals, and stays.
-            found.sort_by(|a, b| a.path.cmp(&b.path));
-            found.dedup_by(|later, first| later.path == first.path && later.disk == first.disk);
-        }
-        let seen = contents.look(&found.iter().map(|file| &file.disk).collect::<Vec<_>>());
-        let mut table = Self::default();
-        let mut last = (String::new(), None);
-        for (found, seen) in found.into_iter().zip(seen) {
-            let Some(Seen { digest, is_link }) = seen else { continue };
-            let folder = found.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            if last.0 != folder {
-                last = (folder.to_owned(), rules.owner(&found.path));
-            }
-            let name = rules.relative(&found.path);
-            table.files.push(File {
-                shared: found.is_listed && rules.is_shared(&found.path, &name),
-                path: found.path,
-                name,
-                content: digest,
-                is_link,
-                owner: last.1,
-                tracked: found.is_tracked,
-            });
-        }
-        table.sorted = table.files.len();
-        (table, unlisted)
-    }
-
-    fn find(&self, path: &str) -> Option<usize> {
-        let listed = self.files[..self.sorted].binary_search_by(|file| file.path.as_str().cmp(path));
-        listed.ok().or_else(|| self.others.get(path).copied())
-    }
-
-    fn content(&self, path: &str) -> Option<&Digest> {
-        Some(&self.files[self.find(path)?].content)
-    }
-
-    fn is_tracked(&self, path: &str) -> bool {
-        self.find(path).is_some_and(|index| self.files[index].tracked)
-    }
-
-    /// The listed files below a folder.
-    fn below(&self, folder: &str) -> Vec<usize> {
-        let folder = format!("{folder}/");
-        let listed = &self.files[..self.sorted];
-        let start = listed.partition_point(|file| file.path < folder);
-        (start..self.sorted).take_while(|&index| listed[index].path.starts_with(&folder)).collect()
-    }
-
-    /// The numbers of files, which are added where they are not listed.
-    fn indices(&mut self, paths: Vec<PathBuf>, rules: &Rules, contents: &mut Contents) -> Vec<usize> {
-        let mut indices = Vec::new();
-        let mut unknown = Vec::new();
-        for disk in paths {
-            let path = slashed(&disk.to_string_lossy());
-            // Two names that are not UTF-8 may look the same here.
-            let known = self.find(&path);
-            match known.filter(|_| disk.to_str().is_some()) {
-                Some(index) => indices.push(index),
-                None => unknown.push((path, disk)),
-            }
-        }
-        let seen = contents.look(&unknown.iter().map(|(_, disk)| disk).collect::<Vec<_>>());
-        for ((path, _), seen) in unknown.into_iter().zip(seen) {
-            let Some(Seen { digest, is_link }) = seen else { continue };
-            indices.push(self.files.len());
-            self.others.insert(path.clone(), self.files.len());
-            let name = rules.relative(&path);
-            let owner = rules.owner(&path);
-            let file = File { path, name, content: digest, is_link, owner, shared: false, tracked: false };
-            self.files.push(file);
-        }
-        // In the order of names, wherever they were found first.
-        indices.sort_by(|&a, &b| self.files[a].path.cmp(&self.files[b].path));
-        indices.dedup();
-        indices
-    }
-}
-
-/// A path with `/` between its parts, and none at the end.
-fn slashed(path: &str) -> String {
-    let path = if cfg!(windows) { path.replace('\\', "/") } else { path.to_owned() };
-    if path.ends_with('/') { path.trim_end_matches('/').to_owned() } else { path }
-}
-
-fn is_below(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
-}
-
-fn is_rust(path: &str) -> bool {
-    path.as_bytes().ends_with(b".rs")
-}
-
-/// Whether cargo marked the folder as a target dir of its own. Other programs mark their caches with the same first line.
-fn is_cargos(folder: &str) -> bool {
-    let tag = fs::read_to_string(format!("{folder}/CACHEDIR.TAG"));
-    tag.is_ok_and(|tag| {
-        tag.starts_with("Signature: 8a477f597d28d172789f06886806bc55") && tag.contains("cargo")
-    })
 }

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use camino::Utf8Path;
 use xtask_testkit::{Fixture, Outcome, TempDir, git_init, scrub};
-use xtask_workspace::{CargoConfig, Environment, LocalPackage, digest};
+use xtask_workspace::{CargoConfig, Environment, Facts, LocalPackage, digest};
 
 use super::*;
 
