@@ -234,6 +234,15 @@ impl Files {
 /// The configuration of nextest, relative to the workspace root.
 pub(crate) const NEXTEST_CONFIG: &str = ".config/nextest.toml";
 
+/// Whether a configuration file has setup or wrapper scripts (nextest's documentation, "Scripts").
+pub(crate) fn has_scripts(config: &Utf8PathBuf) -> bool {
+    let text = fs::read_to_string(config).unwrap_or_default();
+    text.contains("script")
+        && text
+            .parse::<DocumentMut>()
+            .is_ok_and(|config| ["script", "scripts"].iter().any(|key| config.contains_key(key)))
+}
+
 const OUR_REPORT: &str = "xtask-suite-junit.xml";
 
 /// Adds the files below a store of nextest: `PROFILE/NAME`, where the name may have folders.

@@ -217,10 +217,7 @@ fn a_report_of_the_user_is_read_and_kept() {
 /// the build script of a dependency left, and the variables of its own.
 #[test]
 fn what_is_built_beside_the_program_counts() {
-    let test = "#[test] fn example() {\n    let mut path = std::env::current_exe().unwrap();\n    \
-                path.pop();\n    path.pop();\n    \
-                let ended = std::process::Command::new(path.join(\"examples/ex\")).status().unwrap();\n    \
-                assert!(ended.success());\n}\n";
+    let test = &starts_built("examples/ex");
     let reads = "#[test] fn reads() { assert!(dep::made().starts_with(\"good\")) }\n";
     let variable = "#[test] fn variable() { assert_eq!(std::env::var(\"MADE\").unwrap(), \"good\") }\n";
     let made = "pub fn made() -> String { std::fs::read_to_string(concat!(env!(\"OUT_DIR\"), \"/made\")).unwrap() }\n";
@@ -269,6 +266,44 @@ fn what_is_built_beside_the_program_counts() {
     fails("example", "used/src/lib.rs", "pub fn code() -> i32 { 1 }\n");
     fails("reads", "dep/input", "bad\n");
     fails("variable", "input", "bad\n");
+}
+
+/// A test that starts a program in the target dir, without a word that tells so.
+fn starts_built(program: &str) -> String {
+    format!(
+        "#[test] fn starts() {{\n    let target = std::path::Path::new(env!(\"CARGO_MANIFEST_DIR\")).join(\"target\");\n    \
+         let ended = std::process::Command::new(target.join(\"debug\").join(\"{program}\")).status().unwrap();\n    \
+         assert!(ended.success());\n}}\n"
+    )
+}
+
+/// A program of a package that the tests do not depend on: a test lets cargo build and run it, or a script of nextest builds it.
+#[test]
+fn what_is_built_while_tests_run_counts() {
+    let calls_cargo = "#[test] fn calls() {\n    \
+                       let ended = std::process::Command::new(\"cargo\").args([\"run\", \"-q\", \"-p\", \"other\"]).status();\n    \
+                       assert!(ended.unwrap().success());\n}\n";
+    let script = "experimental = [\"setup-scripts\"]\n[scripts.setup.other]\ncommand = \"cargo build -q -p other\"\n\
+                  [[profile.default.scripts]]\nfilter = \"all()\"\nsetup = \"other\"\n";
+    for (test, script) in [(calls_cargo, ""), (&starts_built("other"), script)] {
+        let suite = Suite::new(
+            &[
+                ("Cargo.toml", &format!("{PACKAGE}[workspace]\nmembers = [\"other\"]\n")),
+                (".gitignore", "/target\n"),
+                (".config/nextest.toml", script),
+                ("tests/it.rs", test),
+                ("other/Cargo.toml", &PACKAGE.replace("one", "other")),
+                ("other/src/main.rs", "fn main() {}\n"),
+            ],
+            FAST,
+        );
+        suite.json(&["fast"], 0);
+        assert!(verdicts(&suite.json(&["fast"], 0)).contains(&"one::it: remembered".to_owned()));
+        std::thread::sleep(Duration::from_millis(20));
+        suite.fixture.write("other/src/main.rs", "fn main() { std::process::exit(1) }\n");
+        let report = suite.json(&["fast"], 1);
+        assert!(verdicts(&report).contains(&"one::it: failed".to_owned()), "{report:#}");
+    }
 }
 
 // Who reads, and who writes.

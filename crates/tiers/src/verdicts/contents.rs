@@ -39,6 +39,8 @@ struct Entry {
     stamp: String,
     /// `None` for a file that is gone.
     digest: Option<Digest>,
+    /// [`Seen::builds`].
+    builds: bool,
     /// When the present content was first seen, in milliseconds since 1970.
     changed_ms: u64,
     /// The round it was last asked for in; 0 if never.
@@ -50,6 +52,8 @@ struct Entry {
 pub(crate) struct Seen {
     pub(crate) digest: Digest,
     pub(crate) is_link: bool,
+    /// Whether it is a Rust source that may build other sources while it runs, or start what cargo built ([`builds`]).
+    pub(crate) builds: bool,
 }
 
 /// What is known of a file without reading it.
@@ -73,13 +77,14 @@ impl Contents {
         let loaded = lines.is_some();
         let entries = lines.as_deref().unwrap_or_default().lines().filter_map(|line| {
             let mut fields = line.split('\t');
-            let [digest, changed_ms, stamp, path] = [(); 4].map(|()| fields.next());
+            let [digest, builds, changed_ms, stamp, path] = [(); 5].map(|()| fields.next());
             let digest = match digest? {
                 "-" => None,
                 digest => Some(Digest::parse(digest)?),
             };
             let (changed_ms, stamp) = (changed_ms?.parse().ok()?, stamp?.to_owned());
-            Some((unescape(path?), Entry { stamp, digest, changed_ms, asked: 0 }))
+            let builds = builds? == BUILDS;
+            Some((unescape(path?), Entry { stamp, digest, builds, changed_ms, asked: 0 }))
         });
         Self { entries: entries.collect(), cache, loaded, edited: false, round: 1 }
     }
@@ -102,8 +107,8 @@ impl Contents {
             let known = match (entry, status) {
                 (Some(entry), Some(status)) if entry.stamp == status.stamp => {
                     entry.asked = self.round;
-                    let digest = entry.digest.clone();
-                    digest.map(|digest| Seen { digest, is_link: status.is_link })
+                    let (digest, builds) = (entry.digest.clone(), entry.builds);
+                    digest.map(|digest| Seen { digest, is_link: status.is_link, builds })
                 }
                 _ => None,
             };
@@ -112,28 +117,29 @@ impl Contents {
             }
             seen.push(known);
         }
-        let digests = parallel(cores(), &unread, |&(_, path, status)| read_digest(path, status?).transpose());
-        for ((index, path, status), digest) in unread.into_iter().zip(digests) {
+        let reads = parallel(cores(), &unread, |&(_, path, status)| read_file(path, status?).transpose());
+        for ((index, path, status), read) in unread.into_iter().zip(reads) {
             let is_link = status.is_some_and(|status| status.is_link);
             // What cannot be read now may be readable without a change of its own: its folder's mode.
-            let (digest, is_certain) = match digest {
+            let (read, is_certain) = match read {
                 None => (None, false),
-                Some(Ok(digest)) => (Some(digest), true),
+                Some(Ok(read)) => (Some(read), true),
                 Some(Err(error)) => {
-                    (Some(xtask_workspace::digest(format!("unreadable: {}", error.kind()))), false)
+                    let digest = xtask_workspace::digest(format!("unreadable: {}", error.kind()));
+                    (Some((digest, true)), false)
                 }
             };
+            seen[index] = read.map(|(digest, builds)| Seen { digest, is_link, builds });
             let is_settled = status.is_some_and(|status| is_settled(status.changed, now));
             let stamp = status.filter(|_| is_certain && is_settled && path.to_str().is_some());
             let stamp = stamp.map_or("", |status| status.stamp.as_str());
             self.remember(
                 &key(path),
                 stamp,
-                digest.as_ref(),
+                seen[index].as_ref(),
                 status.map_or(now, |status| status.changed),
                 now,
             );
-            seen[index] = digest.map(|digest| Seen { digest, is_link });
         }
         seen
     }
@@ -142,14 +148,16 @@ impl Contents {
         &mut self,
         path: &str,
         stamp: &str,
-        digest: Option<&Digest>,
+        seen: Option<&Seen>,
         changed: SystemTime,
         now: SystemTime,
     ) {
         let round = self.round;
+        let digest = seen.map(|seen| &seen.digest);
+        let builds = seen.is_some_and(|seen| seen.builds);
         if let Some(entry) = self.entries.get_mut(path) {
             if entry.digest.as_ref() != digest {
-                (entry.digest, entry.changed_ms) = (digest.cloned(), milliseconds(now));
+                (entry.digest, entry.builds, entry.changed_ms) = (digest.cloned(), builds, milliseconds(now));
                 self.edited = true;
             }
             if entry.stamp != stamp {
@@ -163,6 +171,7 @@ impl Contents {
             let entry = Entry {
                 stamp: stamp.to_owned(),
                 digest: digest.cloned(),
+                builds,
                 changed_ms: milliseconds(changed),
                 asked: round,
             };
@@ -236,7 +245,8 @@ impl Contents {
         // Sorted, so that the same entries are the same bytes.
         let lines = kept.collect::<BTreeMap<_, _>>().into_iter().map(|(path, entry)| {
             let digest = entry.digest.as_ref().map_or("-".into(), Digest::to_string);
-            format!("{digest}\t{}\t{}\t{}\n", entry.changed_ms, entry.stamp, escape(path))
+            let builds = if entry.builds { BUILDS } else { "" };
+            format!("{digest}\t{builds}\t{}\t{}\t{}\n", entry.changed_ms, entry.stamp, escape(path))
         });
         write_lines(&self.cache, &lines.collect::<String>())
     }
@@ -299,10 +309,12 @@ fn of_system(metadata: &Metadata) -> Status {
     Status { stamp, is_link: false, is_executable: false, changed: times[0].max(times[1]) }
 }
 
-/// `None` for a file that went meanwhile.
-fn read_digest(path: &Path, status: &Status) -> io::Result<Option<Digest>> {
+/// The digest of a file, and whether it [`builds`]; `None` for a file that went meanwhile.
+fn read_file(path: &Path, status: &Status) -> io::Result<Option<(Digest, bool)>> {
+    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
     let read = || {
         let mut hasher = Hasher::new();
+        let mut found = false;
         if status.is_link {
             hasher.field("link").field(fs::read_link(path)?.as_os_str().as_encoded_bytes());
         } else {
@@ -312,13 +324,14 @@ fn read_digest(path: &Path, status: &Status) -> io::Result<Option<Digest>> {
             let mut part = Vec::new();
             while (&mut file).take(1 << 20).read_to_end(&mut part)? > 0 {
                 hasher.field(&part);
+                found |= is_rust && builds(&part);
                 part.clear();
             }
         }
         if path.to_str().is_none() {
             hasher.field(path.as_os_str().as_encoded_bytes());
         }
-        Ok(hasher.finish())
+        Ok((hasher.finish(), found))
     };
     match read() {
         Err::<_, io::Error>(error)
@@ -328,6 +341,29 @@ fn read_digest(path: &Path, status: &Status) -> io::Result<Option<Digest>> {
         }
         read => read.map(Some),
     }
+}
+
+/// Whether a source names cargo, rustc, what calls them, or the programs that cargo built: then the sources of other packages
+/// are inputs of what it does. A search for words: what it finds may be a comment, which costs runs and no more.
+fn builds(source: &[u8]) -> bool {
+    const WORDS: [&str; 13] = [
+        "\"cargo\"",
+        "\"CARGO\"",
+        "\"rustc\"",
+        "\"RUSTC\"",
+        "trybuild",
+        "macrotest",
+        "ui_test::",
+        "compiletest",
+        "escargot",
+        "cargo_bin",
+        "target/debug",
+        "target/release",
+        "current_exe",
+    ];
+    // As text, because its search is the standard library's fast one.
+    let source = String::from_utf8_lossy(source);
+    WORDS.iter().any(|word| source.contains(word))
 }
 
 /// Adds all that is below `dir` in the order of names, folders included, but for folders that are not `entered`. Follows no
@@ -349,7 +385,10 @@ pub(crate) fn walk(dir: &Path, entered: &dyn Fn(&Path) -> bool, found: &mut Vec<
 }
 
 /// The first line of a file with lines, before a digest of the others.
-const VERSION: &str = "xtask-suite 1 ";
+const VERSION: &str = "xtask-suite 2 ";
+
+/// The field of a file that [`builds`].
+const BUILDS: &str = "builds";
 
 /// The lines of a file of [`write_lines`]; `None` if there is none, or one of another version, or a damaged one.
 pub(crate) fn read_lines(path: &Utf8Path) -> Option<String> {

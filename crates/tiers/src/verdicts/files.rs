@@ -15,7 +15,7 @@ use xtask_workspace::{Digest, Hasher, Workspace, listing};
 
 use super::contents::{Contents, walk};
 use rules::{Rules, is_below, is_rust, slashed};
-use table::Table;
+use table::{File, Table};
 use written::{Left, Written};
 
 mod globs;
@@ -45,6 +45,8 @@ pub(crate) struct RunTimeFiles {
     inputs: Vec<usize>,
     /// What `files` of `[test-inputs]` matches, for the packages that have it.
     narrowed: Vec<Option<Vec<usize>>>,
+    /// The packages whose tests may build Rust sources of others.
+    builders: Vec<bool>,
     /// What earlier runs wrote, as it was known when the files were read.
     written: Written,
     state_dir: Utf8PathBuf,
@@ -54,7 +56,14 @@ pub(crate) struct RunTimeFiles {
 
 impl RunTimeFiles {
     /// Fails where there is a repository that git cannot read: then nothing is known of what counts.
-    pub(crate) fn read(workspace: &Workspace, scope: &Scope, contents: &mut Contents) -> Result<Self> {
+    ///
+    /// `scripts`: whether the runner has scripts, which may build anything for the tests.
+    pub(crate) fn read(
+        workspace: &Workspace,
+        scope: &Scope,
+        scripts: bool,
+        contents: &mut Contents,
+    ) -> Result<Self> {
         let facts = &workspace.facts;
         let state_dir = workspace.state_dir();
         contents.begin_listing();
@@ -66,6 +75,7 @@ impl RunTimeFiles {
             own: vec![Vec::new(); facts.packages.len()],
             inputs: Vec::new(),
             narrowed: Vec::new(),
+            builders: vec![scripts; facts.packages.len()],
             written: written::load(&state_dir),
             state_dir,
             digests: Mutex::default(),
@@ -75,6 +85,7 @@ impl RunTimeFiles {
         for (index, file) in files.table.files.iter().enumerate() {
             if let Some(owner) = file.owner {
                 files.own[owner].push(index);
+                files.builders[owner] |= file.seen.builds;
             }
         }
         for &package in &unlisted {
@@ -108,7 +119,7 @@ impl RunTimeFiles {
     /// Adds what links in the package's folder lead to. A link out of the repository counts as its text.
     fn follow_links(&mut self, package: usize, has_git: bool, contents: &mut Contents) {
         let table = &mut self.table;
-        let is_link = |table: &Table, &index: &usize| table.files[index].is_link;
+        let is_link = |table: &Table, &index: &usize| table.files[index].seen.is_link;
         let mut open =
             self.own[package].iter().copied().filter(|index| is_link(table, index)).collect::<Vec<_>>();
         if open.is_empty() {
@@ -146,15 +157,18 @@ impl RunTimeFiles {
         let as_left = self.as_left(written);
         let add = |hasher: &mut Hasher, index: usize| {
             let file = &self.table.files[index];
-            hasher.field(&file.name).field(file.content.to_string());
+            hasher.field(&file.name).field(file.seen.digest.to_string());
         };
-        let mut shared = Hasher::new();
-        for index in (0..self.table.sorted).filter(|&index| self.table.files[index].shared) {
-            if counts(as_left.get(&index), false) {
+        let (mut shared, mut sources) = (Hasher::new(), Hasher::new());
+        for index in (0..self.table.sorted).filter(|index| counts(as_left.get(index), false)) {
+            let file = &self.table.files[index];
+            if file.shared {
                 add(&mut shared, index);
+            } else if is_rust(&file.path) {
+                add(&mut sources, index);
             }
         }
-        let (shared, mut inputs) = (shared.finish(), Hasher::new());
+        let (shared, sources, mut inputs) = (shared.finish(), sources.finish(), Hasher::new());
         self.inputs.iter().for_each(|&index| add(&mut inputs, index));
         let inputs = inputs.finish();
         // That they are as the run left them counts, not what they hold.
@@ -175,7 +189,10 @@ impl RunTimeFiles {
                 hasher.field("written").field(name);
             }
             match &self.narrowed[package] {
-                None => _ = hasher.field("shared").field(shared.to_string()),
+                None => {
+                    hasher.field("shared").field(shared.to_string());
+                    hasher.optional(self.builders[package].then(|| sources.to_string()));
+                }
                 Some(narrowed) => narrowed.iter().for_each(|&index| add(&mut hasher, index)),
             }
             hasher.field("inputs").field(inputs.to_string());
@@ -189,7 +206,7 @@ impl RunTimeFiles {
         let as_left = |(name, left): (&'a String, &'a Left)| {
             let index = self.table.find(&self.rules.absolute(name))?;
             let file = &self.table.files[index];
-            (!file.tracked && left.content.as_ref() == Some(&file.content)).then_some((index, left))
+            (!file.tracked && left.content.as_ref() == Some(&file.seen.digest)).then_some((index, left))
         };
         written.iter().filter_map(as_left).collect()
     }
@@ -203,7 +220,8 @@ impl RunTimeFiles {
     ) -> Vec<Utf8PathBuf> {
         let as_left = self.as_left(&self.written);
         let files = &self.table.files;
-        let shared = (0..self.table.sorted).filter(|&index| files[index].shared);
+        let reads = |file: &File| file.shared || self.builders[package] && is_rust(&file.path);
+        let shared = (0..self.table.sorted).filter(|&index| reads(&files[index]));
         let (shared, narrowed) = match &self.narrowed[package] {
             None => (Some(shared), None),
             Some(narrowed) => (None, Some(narrowed)),

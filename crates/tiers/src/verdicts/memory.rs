@@ -13,7 +13,7 @@ use super::{Clauses, Inputs, Run};
 use crate::budget::Deferred;
 use crate::execute::{Outcome, ProgramReport, Verdict};
 use crate::history::{History, LastRun};
-use crate::nextest::{NEXTEST_CONFIG, Runner};
+use crate::nextest::{NEXTEST_CONFIG, Runner, has_scripts};
 use crate::plan::{TestWork, TierPlan};
 use crate::programs::Program;
 use crate::runner_shim::{Counts, DOCTESTS, TestRun, user_runners};
@@ -122,16 +122,15 @@ impl<'a> Memory<'a> {
         // `--tool-config-file NAME:PATH`
         let named = command.clone().take_values(&["--config-file", "--tool-config-file"]).into_iter();
         let named = named.map(|file| file.rsplit_once(':').map_or(file.clone(), |(_, path)| path.to_owned()));
-        let files = named.chain([NEXTEST_CONFIG.to_owned()]);
+        // The root manifest may have what `CARGO_PKG_*` says while a test runs.
+        let files = named.chain([NEXTEST_CONFIG, "Cargo.toml"].map(str::to_owned));
+        let configuration = files.map(|file| self.workspace.root().join(file)).collect::<Vec<_>>();
         let run = Run {
             command,
             runner,
             runners: user_runners(self.workspace, &self.work.command),
-            // The root manifest may have what `CARGO_PKG_*` says while a test runs.
-            configuration: files
-                .chain(["Cargo.toml".to_owned()])
-                .map(|file| self.workspace.root().join(file))
-                .collect(),
+            scripts: self.work.nextest.is_some() && configuration.iter().any(has_scripts),
+            configuration,
         };
         let contents = match self.inputs.take() {
             Some(inputs) => inputs.contents,
@@ -406,12 +405,11 @@ impl<'a> Memory<'a> {
         let ran = ran.filter(|one| one.clauses.is_some()).collect::<Vec<_>>();
         let Some(inputs) = self.inputs.as_mut().filter(|_| !ran.is_empty()) else { return BTreeSet::new() };
         let packages = ran.iter().map(|one| one.program.package).collect();
-        let unchanged = RunTimeFiles::read(self.workspace, &self.plan.options.scope, &mut inputs.contents)
-            .and_then(|after| {
-                let unchanged = RunTimeFiles::unchanged(&inputs.files, &after, &packages)?;
-                inputs.files = after;
-                Ok(unchanged)
-            });
+        let unchanged = inputs.files_now().and_then(|after| {
+            let unchanged = RunTimeFiles::unchanged(&inputs.files, &after, &packages)?;
+            inputs.files = after;
+            Ok(unchanged)
+        });
         let unchanged = unchanged.unwrap_or_else(|error| {
             progress.note(&format!("what passed was not remembered: {error:#}"));
             BTreeSet::new()

@@ -62,6 +62,9 @@ impl Clauses {
 /// The inputs of all test programs at one moment.
 pub(crate) struct Inputs<'a> {
     workspace: &'a Workspace,
+    scope: &'a Scope,
+    /// [`Run::scripts`].
+    scripts: bool,
     pub(crate) contents: Contents,
     pub(crate) files: RunTimeFiles,
     /// By name, a digest of each value.
@@ -80,25 +83,32 @@ pub(crate) struct Run<'a> {
     pub(crate) runners: BTreeMap<String, Vec<String>>,
     /// The files that configure the runner.
     pub(crate) configuration: Vec<Utf8PathBuf>,
+    /// Whether the runner has scripts of the user's, which may build anything for the tests.
+    pub(crate) scripts: bool,
 }
 
 impl<'a> Inputs<'a> {
     /// `contents` is what is known of files already.
     pub(crate) fn read(
         workspace: &'a Workspace,
-        scope: &Scope,
+        scope: &'a Scope,
         run: &Run,
         mut contents: Contents,
     ) -> anyhow::Result<Self> {
-        let files = RunTimeFiles::read(workspace, scope, &mut contents)?;
+        let files = RunTimeFiles::read(workspace, scope, run.scripts, &mut contents)?;
         let variables = environment::variables(workspace, run.command, &scope.verdicts);
         let mut hasher = Hasher::new();
         for (name, value) in &variables {
             hasher.field(name).field(value.to_string());
         }
         let environment = hasher.finish();
-        let run = run.digest(&mut contents);
-        Ok(Self { workspace, contents, files, variables, environment, run })
+        let (scripts, run) = (run.scripts, run.digest(&mut contents));
+        Ok(Self { workspace, scope, scripts, contents, files, variables, environment, run })
+    }
+
+    /// The files as they are now.
+    pub(crate) fn files_now(&mut self) -> anyhow::Result<RunTimeFiles> {
+        RunTimeFiles::read(self.workspace, self.scope, self.scripts, &mut self.contents)
     }
 
     /// The clauses of each program, in their order; `None` if a file of it cannot be read.
@@ -270,13 +280,15 @@ mod tests {
             runner: "cargo".to_owned(),
             runners: BTreeMap::new(),
             configuration: Vec::new(),
+            scripts: false,
         };
+        let scope = Scope::default();
         let mut keys = BTreeSet::new();
         for [a, b] in [["1", "1"], ["2", "1"], ["1", "2"]] {
             fixture.write("target/a/lib.so", a);
             fixture.write("target/b/lib.so", b);
             let contents = Contents::default();
-            let mut inputs = Inputs::read(&workspace, &Scope::default(), &run, contents).unwrap();
+            let mut inputs = Inputs::read(&workspace, &scope, &run, contents).unwrap();
             keys.insert(inputs.clauses(std::slice::from_ref(&program))[0].as_ref().unwrap().key());
         }
         assert_eq!(keys.len(), 3);

@@ -101,7 +101,7 @@ fn a_file_that_was_just_written_is_read_again() {
     dir.write("x", "old");
     ask(&dir, &["x"]);
     let stamps =
-        |lines: &str| lines.lines().map(|line| line.split('\t').nth(2).unwrap().len()).sum::<usize>();
+        |lines: &str| lines.lines().map(|line| line.split('\t').nth(3).unwrap().len()).sum::<usize>();
     assert_eq!(stamps(&read_lines(&cache(&dir)).unwrap()), 0, "not to be trusted");
     settle();
     ask(&dir, &["x"]);
@@ -241,7 +241,8 @@ fn what_is_gone_is_remembered_within_bounds() {
     let x = dir.path().join("x");
     assert_eq!(contents.gone().map(|(path, _)| path).collect::<Vec<_>>(), [x.as_str()]);
     for number in 0..2 * MOST_GONE {
-        let entry = Entry { stamp: String::new(), digest: None, changed_ms: number as u64, asked: 1 };
+        let entry =
+            Entry { stamp: String::new(), digest: None, builds: false, changed_ms: number as u64, asked: 1 };
         contents.entries.insert(format!("/{number}"), entry);
     }
     contents.save().unwrap();

@@ -14,8 +14,7 @@ pub(super) struct File {
     pub(super) path: String,
     /// Relative to the workspace root, with `../` outside of it.
     pub(super) name: String,
-    pub(super) content: Digest,
-    pub(super) is_link: bool,
+    pub(super) seen: Seen,
     pub(super) owner: Option<usize>,
     /// Whether it is what all packages may read.
     pub(super) shared: bool,
@@ -89,7 +88,7 @@ impl Table {
         let mut table = Self::default();
         let mut last = (String::new(), None);
         for (found, seen) in found.into_iter().zip(seen) {
-            let Some(Seen { digest, is_link }) = seen else { continue };
+            let Some(seen) = seen else { continue };
             let folder = found.path.rsplit_once('/').map_or("", |(folder, _)| folder);
             if last.0 != folder {
                 last = (folder.to_owned(), rules.owner(&found.path));
@@ -99,8 +98,7 @@ impl Table {
                 shared: found.is_listed && rules.is_shared(&found.path, &name),
                 path: found.path,
                 name,
-                content: digest,
-                is_link,
+                seen,
                 owner: last.1,
                 tracked: found.is_tracked,
             });
@@ -115,7 +113,7 @@ impl Table {
     }
 
     pub(super) fn content(&self, path: &str) -> Option<&Digest> {
-        Some(&self.files[self.find(path)?].content)
+        Some(&self.files[self.find(path)?].seen.digest)
     }
 
     pub(super) fn is_tracked(&self, path: &str) -> bool {
@@ -150,12 +148,12 @@ impl Table {
         }
         let seen = contents.look(&unknown.iter().map(|(_, disk)| disk).collect::<Vec<_>>());
         for ((path, _), seen) in unknown.into_iter().zip(seen) {
-            let Some(Seen { digest, is_link }) = seen else { continue };
+            let Some(seen) = seen else { continue };
             indices.push(self.files.len());
             self.others.insert(path.clone(), self.files.len());
             let name = rules.relative(&path);
             let owner = rules.owner(&path);
-            let file = File { path, name, content: digest, is_link, owner, shared: false, tracked: false };
+            let file = File { path, name, seen, owner, shared: false, tracked: false };
             self.files.push(file);
         }
         // In the order of names, wherever they were found first.

@@ -81,7 +81,7 @@ fn workspace(root: &Utf8Path, members: &[&str]) -> Workspace {
 fn read_as(root: &Utf8Path, members: &[&str], scope: &Scope) -> (RunTimeFiles, Contents) {
     let workspace = workspace(root, members);
     let mut contents = Contents::load(&workspace.state_dir());
-    let files = RunTimeFiles::read(&workspace, scope, &mut contents).unwrap();
+    let files = RunTimeFiles::read(&workspace, scope, false, &mut contents).unwrap();
     contents.save().unwrap();
     (files, contents)
 }
@@ -133,6 +133,19 @@ fn each_kind_of_file_counts_for_those_who_may_read_it() {
         ("a file outside of all packages", "", "echo x > data/deep/y.json", ALL),
         ("a source outside of all packages", "", "echo x > tool.rs", ALL),
         ("a source of another workspace", "", "echo x > other/x.rs", ""),
+        (
+            "a source, where a test builds others",
+            "echo '// trybuild' > b/src/t.rs",
+            "echo x > a/inner/src/lib.rs",
+            "b inner",
+        ),
+        (
+            "a new source, where a test starts cargo",
+            "echo 'fn f() { Command::new(\"cargo\"); }' > b/src/t.rs",
+            "echo x > a/src/new.rs",
+            "a b",
+        ),
+        ("the word where it is no source", "echo trybuild > b/t.txt", "echo x > a/src/lib.rs", "a"),
         ("an ignored file", "touch a/x.tmp", "echo x > a/x.tmp", ""),
         ("an ignored file that is tracked", "touch a/x.tmp; git add -f a", "echo x > a/x.tmp", ALL),
         ("unwatched", "git update-index --assume-unchanged a/src/lib.rs", "echo x > a/src/lib.rs", "a"),
@@ -334,7 +347,7 @@ fn a_repository_that_git_cannot_read_is_an_error() {
     fixture.write(".git/index", "damaged");
     let workspace = workspace(fixture.root(), &MEMBERS);
     let mut contents = Contents::load(&workspace.state_dir());
-    let error = RunTimeFiles::read(&workspace, &Scope::default(), &mut contents).unwrap_err();
+    let error = RunTimeFiles::read(&workspace, &Scope::default(), false, &mut contents).unwrap_err();
     assert!(format!("{error:#}").contains("git ls-files"), "{error:#}");
 }
 
