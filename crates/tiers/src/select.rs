@@ -4,10 +4,8 @@
 //! since a base that is not HEAD itself reaches it. Whatever cannot be told is taken.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use anyhow::Result;
-use camino::Utf8Path;
 use serde::Serialize;
 use xtask_units::{State, UnitSet, states};
 use xtask_workspace::config::Packages;
@@ -109,15 +107,10 @@ fn reach(planning: Planning, changes: &Changes) -> Reach {
     let mut cargo_config = config_candidates(workspace.root(), &workspace.environment);
     cargo_config.extend(workspace.cargo_config.paths().map(ToOwned::to_owned));
     cargo_config.retain(|file| file.is_file());
-    let lock = workspace.root().join("Cargo.lock");
-    let lock_texts = [changes.at_base(&lock), fs::read_to_string(&lock).ok()];
     Files::new(&workspace.facts, &options.affected, cargo_config).reach(&Change {
         files: &changes.files,
         repository: changes.repository.as_deref().unwrap_or(workspace.root()),
         unseen: &changes.unseen,
-        lock: [lock_texts[0].as_deref(), lock_texts[1].as_deref()],
-        manifest_before: &|path| changes.at_base(path),
-        manifest_after: &|path: &Utf8Path| fs::read_to_string(path).ok(),
         may_read_outside: &may_read_outside(workspace),
     })
 }

@@ -5,7 +5,6 @@
 //! as unchanged, unless a whole package is among them; and whether a package reads files outside its folder is told by its
 //! sources ([`may_read_outside`]).
 
-use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -13,7 +12,6 @@ use glob::{MatchOptions, Pattern};
 
 use crate::Facts;
 use crate::config::Affected;
-use crate::dependencies::{LockGraph, changed_members, different_dependencies, sharing};
 
 mod outside;
 #[cfg(test)]
@@ -43,12 +41,6 @@ pub struct Change<'a> {
     pub repository: &'a Utf8Path,
     /// Files and folders that git ignores: nothing is known of changes there.
     pub unseen: &'a [Utf8PathBuf],
-    /// The text of the lock file at the base, and now; `None` where there is none, as at the base if git ignores it.
-    pub lock: [Option<&'a str>; 2],
-    /// The text of a manifest at the base.
-    pub manifest_before: &'a dyn Fn(&Utf8Path) -> Option<String>,
-    /// The text of a manifest now.
-    pub manifest_after: &'a dyn Fn(&Utf8Path) -> Option<String>,
     /// Whether a package may read files outside its folder ([`may_read_outside`]).
     pub may_read_outside: &'a dyn Fn(usize) -> bool,
 }
@@ -116,6 +108,12 @@ impl<'a> Files<'a> {
     fn selects_all(&self, file: &Utf8Path) -> Option<&'static str> {
         let root = &self.facts.root;
         let folder = file.parent()?;
+        // Cargo builds one copy of a dependency with the features that all members ask for, so each manifest reaches all. One
+        // that exists and belongs to no package is a test's fixture.
+        let is_manifest = || {
+            let is_package = self.facts.packages.iter().any(|package| package.dir == folder);
+            file.file_name() == Some("Cargo.toml") && (is_package || !file.exists())
+        };
         let above = |folder: &Utf8Path| root.starts_with(folder);
         // The folder itself may have come or gone as a link or submodule.
         let in_cargo_folder = file
@@ -123,6 +121,10 @@ impl<'a> Files<'a> {
             .any(|ancestor| ancestor.file_name() == Some(".cargo") && ancestor.parent().is_some_and(above));
         if file == root.join("Cargo.toml") {
             Some("the root manifest")
+        } else if *file == self.lock {
+            Some("which chooses the dependencies")
+        } else if is_manifest() {
+            Some("which asks for dependencies")
         } else if matches!(file.file_name(), Some("rust-toolchain" | "rust-toolchain.toml")) && above(folder)
         {
             Some("which chooses the toolchain")
@@ -151,11 +153,7 @@ impl<'a> Files<'a> {
     pub fn reach(&self, change: &Change<'_>) -> Reach {
         let packages = &self.facts.packages;
         let mut selected = Selected::new();
-        let everything = self
-            .select_by_files(change, &mut selected)
-            .or_else(|| self.select_by_lock(change, &mut selected))
-            .or_else(|| self.select_by_manifests(change, &mut selected));
-        if let Some(why) = everything {
+        if let Some(why) = self.select_by_files(change, &mut selected) {
             let members = self.facts.members().map(|member| (member.name.clone(), why.clone()));
             return Reach { members: members.collect(), everything: Some(why) };
         }
@@ -173,14 +171,16 @@ impl<'a> Files<'a> {
 
     /// The packages that hold each file. Returns why all are selected, if they are.
     fn select_by_files(&self, change: &Change<'_>, selected: &mut Selected) -> Option<String> {
+        if change.unseen.iter().any(|ignored| self.lock.starts_with(ignored)) {
+            return Some(format!("{} may have changed: git ignores it", self.shown(&self.lock)));
+        }
         for file in self.changed(change) {
             let shown = self.shown(file);
             if let Some(why) = self.selects_all(file) {
                 return Some(format!("{shown} changed, {why}"));
             }
             let holders = self.holders(file);
-            // The lock file is compared apart.
-            if holders.is_empty() && file != &self.lock && !matches(&self.ignore, &shown) {
+            if holders.is_empty() && !matches(&self.ignore, &shown) {
                 return Some(format!(
                     "{shown} changed, which is outside of all members, and it is unknown who reads it"
                 ));
@@ -190,59 +190,6 @@ impl<'a> Files<'a> {
             }
         }
         None
-    }
-
-    fn select_by_lock(&self, change: &Change<'_>, selected: &mut Selected) -> Option<String> {
-        let [Some(before), Some(after)] = change.lock else {
-            let when = if change.lock[1].is_none() { "now" } else { "before" };
-            return Some(format!(
-                "{} may have changed: it cannot be read from {when}",
-                self.shown(&self.lock)
-            ));
-        };
-        let names = self.facts.packages.iter().map(|package| package.name.as_str()).collect();
-        self.select_named(
-            &changed_members(before, after, &names),
-            "its locked dependencies changed",
-            selected,
-        );
-        None
-    }
-
-    /// Cargo builds one copy of a dependency with the features that all selected members ask for, so a manifest can break
-    /// members that share a dependency with it.
-    fn select_by_manifests(&self, change: &Change<'_>, selected: &mut Selected) -> Option<String> {
-        let root_manifest = (change.manifest_after)(&self.facts.root.join("Cargo.toml"));
-        let graphs = LazyCell::new(|| {
-            let graphs = change.lock.into_iter().map(|text| LockGraph::parse(text?));
-            graphs.collect::<Option<Vec<_>>>()
-        });
-        for file in self.changed(change).filter(|file| file.file_name() == Some("Cargo.toml")) {
-            let after = (change.manifest_after)(file);
-            let known = self.facts.packages.iter().any(|package| file.parent() == Some(&package.dir));
-            // Exists, but is no package of this workspace: a test's fixture.
-            if !known && after.is_some() {
-                continue;
-            }
-            let before = (change.manifest_before)(file);
-            let different =
-                different_dependencies(before.as_deref(), after.as_deref(), root_manifest.as_deref());
-            let shared = different.and_then(|names| sharing(graphs.as_deref()?, &names));
-            let shown = self.shown(file);
-            let Some(shared) = shared else {
-                return Some(format!("{shown} changed its dependencies, and who shares them cannot be told"));
-            };
-            self.select_named(&shared, &format!("shares dependencies that {shown} changed"), selected);
-        }
-        None
-    }
-
-    fn select_named(&self, names: &BTreeSet<String>, why: &str, selected: &mut Selected) {
-        for (package, facts) in self.facts.packages.iter().enumerate() {
-            if names.contains(&facts.name) {
-                selected.entry(package).or_insert_with(|| why.to_owned());
-            }
-        }
     }
 
     /// Packages in places where git sees no changes.

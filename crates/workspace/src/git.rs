@@ -4,7 +4,6 @@
 //! fewer files. Files that git ignores are listed as unseen: nothing is known of them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::thread;
@@ -30,8 +29,6 @@ pub struct Changes {
     pub repository: Option<Utf8PathBuf>,
     /// Files and folders that git ignores: their changes are not among [`Changes::files`].
     pub unseen: Vec<Utf8PathBuf>,
-    tracked: Vec<Utf8PathBuf>,
-    git: Option<Git>,
 }
 
 /// The commit that the work tree was compared with.
@@ -146,15 +143,8 @@ fn to_path(bytes: &[u8]) -> PathBuf {
 /// Fails as [`WrongUsage`] when `base` names no commit. Whatever else keeps git from telling is a [`Base::Unknown`].
 pub fn changes(root: &Utf8Path, base: Option<&str>, environment: &Environment) -> Result<Changes> {
     let unknown = Base::Unknown { why: String::new() };
-    let mut changes = Changes {
-        base: unknown,
-        files: Vec::new(),
-        repository: None,
-        unseen: Vec::new(),
-        tracked: Vec::new(),
-        git: Git::new(root, environment),
-    };
-    changes.base = match changes.look(root, base) {
+    let mut changes = Changes { base: unknown, files: Vec::new(), repository: None, unseen: Vec::new() };
+    changes.base = match changes.look(root, base, environment) {
         Ok(base) => base,
         Err(error) if error.is::<WrongUsage>() => return Err(error),
         Err(error) => Base::Unknown { why: error.to_string() },
@@ -163,8 +153,8 @@ pub fn changes(root: &Utf8Path, base: Option<&str>, environment: &Environment) -
 }
 
 impl Changes {
-    fn look(&mut self, root: &Utf8Path, base: Option<&str>) -> Result<Base> {
-        let git = self.git.as_ref().context("git is not on PATH")?;
+    fn look(&mut self, root: &Utf8Path, base: Option<&str>, environment: &Environment) -> Result<Base> {
+        let git = &Git::new(root, environment).context("git is not on PATH")?;
         // At once: each process takes 2 to 15 ms.
         let (place, status, index, since) = thread::scope(|scope| {
             let place = scope.spawn(|| git.text(&["rev-parse", "--show-toplevel"]));
@@ -222,30 +212,9 @@ impl Changes {
             let Some((tag, path)) = record.split_once(' ') else { continue };
             let path = absolute(path, repository);
             if tag.chars().all(char::is_lowercase) || tag == "S" && path.exists() {
-                self.files.push(path.clone());
+                self.files.push(path);
             }
-            self.tracked.push(path);
         }
-    }
-
-    /// The text of a file at the base; `None` when there was none. Git is asked only if the file may have changed since.
-    pub fn at_base(&self, path: &Utf8Path) -> Option<String> {
-        let commit = match &self.base {
-            Base::Unknown { .. } => return None,
-            Base::Head { .. } => "HEAD",
-            Base::Commit { id, .. } => id,
-        };
-        // A link is not what it leads to.
-        let is_plain = || fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
-        if !self.files.iter().any(|changed| changed == path)
-            && self.tracked.iter().any(|file| file == path)
-            && is_plain()
-        {
-            return fs::read_to_string(path).ok();
-        }
-        let path = path.strip_prefix(self.repository.as_ref()?).ok()?;
-        let blob = self.git.as_ref()?.run(&["cat-file", "blob", &format!("{commit}:{path}")]).ok()?;
-        String::from_utf8(blob).ok()
     }
 }
 

@@ -12,7 +12,6 @@ mod call;
 mod cargo_command;
 mod cargo_config;
 pub mod config;
-mod dependencies;
 mod environment;
 mod git;
 mod hash;

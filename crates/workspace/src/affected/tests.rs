@@ -10,8 +10,6 @@ struct Case {
     affected: Affected,
     unseen: Vec<Utf8PathBuf>,
     cargo_config: Vec<Utf8PathBuf>,
-    lock: (Option<String>, Option<String>),
-    manifests: BTreeMap<&'static str, (Option<String>, Option<String>)>,
 }
 
 /// `name folder dependency dev:dependency …`; a `*` before the name makes it no member.
@@ -67,8 +65,6 @@ fn case(packages: &[&str]) -> Case {
         affected: Affected::default(),
         unseen: Vec::new(),
         cargo_config: Vec::new(),
-        lock: (Some(String::new()), Some(String::new())),
-        manifests: BTreeMap::new(),
     }
 }
 
@@ -78,27 +74,13 @@ impl Case {
         self
     }
 
-    fn manifest(mut self, path: &'static str, before: Option<&str>, after: Option<&str>) -> Self {
-        self.manifests.insert(path, (before.map(str::to_owned), after.map(str::to_owned)));
-        self
-    }
-
-    fn lock(mut self, before: &str, after: &str) -> Self {
-        self.lock = (Some(before.to_owned()), Some(after.to_owned()));
-        self
-    }
-
     fn reach(&self, files: &[&str]) -> Reach {
         let files = files.iter().map(|file| Utf8PathBuf::from("/r/w").join(file)).collect::<Vec<_>>();
         let name = |package: usize| self.facts.packages[package].name.as_str();
-        let manifest = |path: &Utf8Path| self.manifests.get(path.strip_prefix("/r/w").ok()?.as_str());
         Files::new(&self.facts, &self.affected, self.cargo_config.clone()).reach(&Change {
             files: &files,
             repository: "/r/w".into(),
             unseen: &self.unseen,
-            lock: [self.lock.0.as_deref(), self.lock.1.as_deref()],
-            manifest_before: &|path| manifest(path)?.0.clone(),
-            manifest_after: &|path| manifest(path)?.1.clone(),
             may_read_outside: &|at| self.may_read.contains(name(at)),
         })
     }
@@ -204,6 +186,10 @@ fn some_files_select_all() {
         "crates/a/shared-config.toml",
         "crates",
         "crates/a",
+        "Cargo.lock",
+        "crates/a/Cargo.toml",
+        // Of a member that is gone.
+        "crates/gone/Cargo.toml",
     ];
     for file in all {
         assert_eq!(case.names(&[file]), "ALL", "{file}");
@@ -220,6 +206,8 @@ fn some_files_select_all() {
         assert_eq!(case.names(&[file]), expected, "{file}");
     }
     assert_eq!(case.told(&["crates/a/x", ".cargo/x"]), ["ALL .cargo/x changed, cargo's configuration"]);
+    case.unseen = vec!["/r/w/Cargo.lock".into()];
+    assert_eq!(case.told(&[]), ["ALL Cargo.lock may have changed: git ignores it"]);
 }
 
 #[test]
@@ -240,7 +228,6 @@ fn a_package_that_may_read_outside_is_reached_by_any_change() {
     assert_eq!(may().told(&["crates/c/x"]), ["c: crates/c/x changed", "f: may read crates/c/x"]);
     assert_eq!(may().told(&["crates/f/x"]), ["f: crates/f/x changed"]);
     assert_eq!(may().names(&["data/x"]), "ALL", "nobody is known to read it");
-    assert_eq!(may().names(&["Cargo.lock"]), "f");
     assert_eq!(may().names(&["target/x"]), "", "cargo's own output");
     let mut ignored = may();
     ignored.affected.ignore = vec!["data/*".into()];
@@ -262,95 +249,6 @@ fn where_git_sees_nothing_members_are_always_selected() {
             "c: depends on b"
         ]
     );
-}
-
-fn lock(packages: &[(&str, &str, &str)]) -> String {
-    let entry = |(name, version, dependencies): &(&str, &str, &str)| {
-        let local = *version == "0.1.0";
-        let source = if local { "" } else { "source = \"registry+x\"\n" };
-        let list = dependencies.split(' ').filter(|name| !name.is_empty());
-        let list = list.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n{source}dependencies = [{list}]\n")
-    };
-    packages.iter().map(entry).collect()
-}
-
-#[test]
-fn the_lock_file_selects_whose_dependencies_changed() {
-    let text = |x: &str| lock(&[("a", "0.1.0", "x"), ("b", "0.1.0", "y"), ("x", x, ""), ("y", "1.0.0", "")]);
-    let members = || case(&["a a", "b b"]);
-    let changed = members().lock(&text("1.0.0"), &text("1.0.1"));
-    assert_eq!(changed.told(&["Cargo.lock"]), ["a: its locked dependencies changed"]);
-    assert_eq!(members().lock(&text("1.0.0"), &text("1.0.0")).names(&["Cargo.lock"]), "");
-    let mut unknown = members().lock("", &text("1.0.0"));
-    unknown.lock.0 = None;
-    assert_eq!(unknown.told(&[]), ["ALL Cargo.lock may have changed: it cannot be read from before"]);
-}
-
-#[test]
-fn a_manifest_reaches_those_who_share_what_it_asks_for_otherwise() {
-    let text = lock(&[
-        ("a", "0.1.0", "x"),
-        ("b", "0.1.0", "below"),
-        ("c", "0.1.0", "y"),
-        ("e", "0.1.0", "c"),
-        ("d", "0.1.0", ""),
-        ("x", "1.0.0", "below"),
-        ("y", "1.0.0", ""),
-        ("below", "1.0.0", ""),
-    ]);
-    let packages = ["a a", "b b", "c c", "d d", "e e c"];
-    let reached = |before: Option<&str>, after: Option<&str>| {
-        let case = case(&packages).lock(&text, &text).manifest("a/Cargo.toml", before, after);
-        case.manifest(
-            "Cargo.toml",
-            None,
-            Some("[workspace.dependencies]\nz = { package = \"y\", version = \"1\" }"),
-        )
-        .names(&["a/Cargo.toml"])
-    };
-    let base = "[dependencies]\nx = '1'\n[features]\nf = []\n";
-    let table: [(&str, &str); 17] = [
-        (base, "a"),
-        ("# comment\n[dependencies]\n# same\nx = '1'\n\n[features]\nf = []\n", "a"),
-        ("[dependencies]\nx = \"1\" # compared as text\n[features]\nf = []\n", "ab"),
-        (
-            "[package]\nversion = '2'\n[lints]\nworkspace = true\n[lib]\npath = 'x.rs'\n[dependencies]\nx = '1'\n[features]\nf = []",
-            "a",
-        ),
-        ("[dependencies]\nx = { version = '1', features = ['q'] }\n[features]\nf = []\n", "ab"),
-        ("[features]\nf = []\n", "ab"),
-        ("[dependencies]\nx = '1'\ny = '1'\n[features]\nf = []\n", "ace"),
-        ("[dependencies]\nx = '1'\n[dev-dependencies]\ny = '1'\n[features]\nf = []\n", "ace"),
-        ("[dependencies]\nx = '1'\n[build-dependencies]\ny = '1'\n[features]\nf = []\n", "ace"),
-        ("[dependencies]\nx = '1'\n[target.'cfg(unix)'.dependencies]\ny = '1'\n[features]\nf = []\n", "ace"),
-        ("[dependencies]\nx = '1'\nn = { package = 'y', version = '1' }\n[features]\nf = []\n", "ace"),
-        ("[dependencies]\nx = '1'\nz.workspace = true\n[features]\nf = []\n", "ace"),
-        ("[dependencies]\nx = '1'\nc = { path = '../c' }\n[features]\nf = []\n", "ace"),
-        ("[dependencies]\nx = '1'\n[features]\nf = ['g']\ng = ['x?/q']\n", "ab"),
-        ("[dependencies]\nx = '1'\n[features]\nf = []\ng = []\n", "ab"),
-        ("[dependencies]\nx = '1'\nnot-locked = '1'\n[features]\nf = []\n", "ALL"),
-        ("[dependencies]\nx = '1'\n[lib]\nproc-macro = true\n[features]\nf = []\n", "ab"),
-    ];
-    for (after, expected) in table {
-        assert_eq!(reached(Some(base), Some(after)), expected, "{after}");
-        assert_eq!(reached(Some(after), Some(base)), expected, "back from {after}");
-    }
-    assert_eq!(reached(None, Some(base)), "ab", "a new manifest");
-    assert_eq!(reached(Some(base), None), "ab", "a removed one");
-    assert_eq!(reached(Some(base), Some("<<<<<<<")), "ALL");
-}
-
-#[test]
-fn a_manifest_of_no_package_is_a_fixture_unless_it_is_gone() {
-    let text = lock(&[("a", "0.1.0", ""), ("b", "0.1.0", "x"), ("x", "1.0.0", "")]);
-    let fixture = "a/tests/fixture/Cargo.toml";
-    let asks = Some("[dependencies]\nx = '1'\n");
-    let members = || case(&["a a", "b b"]).lock(&text, &text);
-    assert_eq!(members().manifest(fixture, None, asks).names(&[fixture]), "a");
-    assert_eq!(members().manifest(fixture, asks, None).names(&[fixture]), "ab");
-    // A member that is gone: its folder is no member's now.
-    assert_eq!(members().manifest("gone/Cargo.toml", asks, None).names(&["gone/Cargo.toml"]), "ALL");
 }
 
 #[test]
@@ -400,9 +298,6 @@ fn a_branch_reaches_what_is_behind_its_links_and_around_its_packages() {
             files: &changes.files,
             repository: changes.repository.as_deref().unwrap(),
             unseen: &changes.unseen,
-            lock: [Some(""), Some("")],
-            manifest_before: &|path| changes.at_base(path),
-            manifest_after: &|path| std::fs::read_to_string(path).ok(),
             may_read_outside: &may_read_outside(&workspace),
         });
         reach.members.into_keys().collect::<Vec<_>>().join(" ")

@@ -46,32 +46,6 @@ fn on_a_clean_base_branch_nothing_changed() {
     assert_eq!(changes.base, Base::Head { name: "main".into() });
     assert!(changes.files.is_empty(), "{:?}", changes.files);
     assert_eq!(changes.repository.as_deref(), Some(fixture.root()));
-    assert_eq!(changes.at_base(&fixture.root().join("a/src/lib.rs")).as_deref(), Some("one\n"));
-    assert_eq!(changes.at_base(&fixture.root().join("none")), None);
-}
-
-/// It is read from disk where nothing changed, which must not be seen.
-#[test]
-fn a_file_at_the_base_is_what_it_was_there() {
-    let fixture = fixture();
-    fixture.write("real.lock", "old");
-    std::os::unix::fs::symlink("real.lock", fixture.root().join("link.lock")).unwrap();
-    fixture.commit("link");
-    fixture.write("real.lock", "new");
-    fixture.write("a/src/lib.rs", "edited\n");
-    fixture.write("untracked", "new");
-    let changes = ask(fixture.root(), None);
-    let table = [
-        ("b/src/lib.rs", Some("two\n")),
-        ("a/src/lib.rs", Some("one\n")),
-        ("real.lock", Some("old")),
-        // What the link leads to has changed since.
-        ("link.lock", Some("real.lock")),
-        ("untracked", None),
-    ];
-    for (path, text) in table {
-        assert_eq!(changes.at_base(&fixture.root().join(path)).as_deref(), text, "{path}");
-    }
 }
 
 #[test]
@@ -191,7 +165,6 @@ fn commits_of_the_base_branch_after_the_merge_base_do_not_count_and_merges_do() 
     fixture.git(&["merge", "--quiet", "--no-edit", "main"]);
     let changes = ask(fixture.root(), None);
     assert_eq!(files(&changes, fixture.root()), ["a/src/lib.rs"], "the merge base moved up to main");
-    assert_eq!(changes.at_base(&fixture.root().join("b/src/lib.rs")).as_deref(), Some("main"));
 
     fixture.git(&["switch", "--quiet", "-c", "other", "main~"]);
     fixture.write("c.rs", "");
@@ -289,7 +262,6 @@ fn a_workspace_in_a_subfolder_sees_the_whole_repository_even_from_a_hook() {
     for environment in [environment(), hook] {
         let changes = changes(&root, None, &environment).unwrap();
         assert_eq!(files(&changes, &root), ["../shared.txt", "Cargo.lock"]);
-        assert_eq!(changes.at_base(&root.join("Cargo.lock")).as_deref(), Some("old"));
         assert_eq!(changes.unseen, [root.join("x.tmp")]);
         assert_eq!(changes.repository.as_deref(), Some(fixture.root()));
     }
