@@ -231,6 +231,7 @@ impl<'a> Memory<'a> {
                 files.iter().any(|file| self.workspace.root().join(file).starts_with(package))
             };
             let rank = match last {
+                _ if one.to_run().is_none() => 3,
                 Some(last) if !last.passed => 0,
                 Some(last) if !own_files(last.at_ms) => 2,
                 _ => 1,
