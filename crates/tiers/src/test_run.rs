@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
+use toml_edit::DocumentMut;
 use xtask_units::process::{self, Out};
 use xtask_units::{Forecast, now_ms, whole_milliseconds};
 use xtask_workspace::config::TierCommand;
@@ -138,7 +139,7 @@ impl Tests<'_> {
     fn lists(&self, program: &Program) -> bool {
         let package = &self.workspace.facts.packages[program.package];
         let manifest = std::fs::read_to_string(package.dir.join("Cargo.toml")).unwrap_or_default();
-        if !manifest.contains("harness") {
+        if !may_have_own_harness(manifest, &program.name) {
             return true;
         }
         let ask = |args: &[&str]| {
@@ -270,5 +271,41 @@ impl Tests<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the manifest gives the program, or one that is no benchmark either, a harness of its own.
+fn may_have_own_harness(manifest: String, program: &str) -> bool {
+    let without_benches = |mut document: DocumentMut| {
+        document.remove("bench");
+        document.to_string()
+    };
+    let is_bench = program.contains("::bench/");
+    let asked = if is_bench { manifest } else { manifest.parse().map_or(manifest, without_benches) };
+    asked.contains("harness")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_harness_of_a_benchmark_is_none_of_a_test() {
+        let bench = "[package]\nname = \"app\"\n[[bench]]\nname = \"speed\"\nharness = false\n";
+        let test = format!("{bench}[[test]]\nname = \"own\"\nharness = false\n");
+        let inline = "test = [{ name = \"own\", harness = false }]\n".to_owned();
+        // the manifest, the program, whether it is asked for its tests
+        let table = [
+            (bench.to_owned(), "app", false),
+            (bench.to_owned(), "app::it", false),
+            (bench.to_owned(), "app::bench/speed", true),
+            (test.clone(), "app::own", true),
+            (inline, "app::own", true),
+            ("[lib]\nharness = false\n".to_owned(), "app", true),
+            ("harness = ".to_owned(), "app", true),
+        ];
+        for (manifest, program, expected) in table {
+            assert_eq!(may_have_own_harness(manifest.clone(), program), expected, "{manifest} {program}");
+        }
     }
 }
