@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8DirEntry, Utf8Path, Utf8PathBuf};
 use xtask_units::{BuiltUnit, Record, TargetKind};
 use xtask_workspace::{Facts, Workspace};
 
@@ -88,14 +88,17 @@ fn given_to_all(facts: &Facts, record: &Record) -> Vec<Utf8PathBuf> {
         let name = file.file_name().unwrap_or_default();
         name.contains(".so") || matches!(file.extension(), Some("dylib" | "dll" | "a" | "lib"))
     };
-    let of_units = record.units.iter().filter(is_library).flat_map(|unit| {
-        let artifact =
-            unit.executable.as_ref().is_some_and(|program| program.as_str().contains("/artifact/"));
-        unit.files.iter().filter(move |file| artifact || is_dynamic(file))
-    });
+    let is_artifact = |file: &Utf8Path| {
+        let below = file.strip_prefix(&facts.build_dir);
+        below.is_ok_and(|below| below.components().any(|part| part.as_str() == "artifact"))
+    };
+    let of_units = record.units.iter().filter(is_library).flat_map(|unit| &unit.files);
+    let of_units = of_units.filter(|file| is_artifact(file) || is_dynamic(file));
     let folders = record.scripts.iter().flat_map(|script| &script.linked_paths).collect::<BTreeSet<_>>();
     let native = folders.into_iter().filter_map(|folder| folder.read_dir_utf8().ok()).flatten().flatten();
-    let native = native.map(|entry| entry.path().to_owned()).filter(|path| is_dynamic(path));
+    let native = native.map(Utf8DirEntry::into_path).filter(|path| is_dynamic(path) && path.is_file());
+    // What a link leads to counts, and where it leads.
+    let native = native.flat_map(|path| path.canonicalize_utf8().ok().into_iter().chain([path]));
     of_units.cloned().chain(native).collect()
 }
 
@@ -113,6 +116,7 @@ fn dependencies(facts: &Facts, package: usize) -> BTreeSet<usize> {
 
 #[cfg(test)]
 mod tests {
+    use xtask_units::ScriptRun;
     use xtask_workspace::{CargoConfig, Environment, LocalDependency, LocalPackage, digest};
 
     use super::*;
@@ -163,5 +167,46 @@ mod tests {
             programs.iter().map(given).collect::<Vec<_>>(),
             ["whole: app", "app-unit: app app-example", "it: app app-example", "alone: other"]
         );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_linked_counts_through_links_and_nothing_but_files() {
+        let dir = xtask_testkit::TempDir::new("linked");
+        let path = |name: &str| dir.path().join(name);
+        let (real, folder) = (path("real"), path("native"));
+        std::fs::create_dir_all(folder.join("my.source")).unwrap();
+        std::fs::write(&real, "").unwrap();
+        std::os::unix::fs::symlink("../real", folder.join("libx.so")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.join("x.sock")).unwrap();
+        let script = ScriptRun {
+            package_id: String::new(),
+            out_dir: path("out"),
+            linked_paths: vec![folder.clone()],
+            variables: Vec::new(),
+        };
+        let given = given_to_all(&Facts::default(), &Record { scripts: vec![script], ..Record::default() });
+        assert_eq!(given, [real.canonicalize_utf8().unwrap(), folder.join("libx.so")]);
+    }
+
+    #[test]
+    fn a_file_that_is_a_dependency_is_given_whatever_it_is() {
+        let package = LocalPackage { id: "lib".to_owned(), ..LocalPackage::default() };
+        let facts =
+            Facts { packages: vec![package], build_dir: "/artifact/target".into(), ..Facts::default() };
+        let files = ["debug/deps/artifact/lib-1/cdylib/lib.wasm", "debug/deps/liblib-1.rlib"];
+        let files = files.map(|file| facts.build_dir.join(file));
+        let unit = BuiltUnit {
+            package_id: "lib".to_owned(),
+            package: "lib".to_owned(),
+            target: "lib".to_owned(),
+            kind: TargetKind::Lib,
+            test: false,
+            files: files.to_vec(),
+            executable: None,
+            fresh: true,
+        };
+        let given = given_to_all(&facts, &Record { units: vec![unit], ..Record::default() });
+        assert_eq!(given, files[..1]);
     }
 }

@@ -252,12 +252,10 @@ impl Build {
                 });
             }
             Message::BuildScriptExecuted(script) => {
-                // `native=/path` or `/path`.
-                let path = |text: &String| text.rsplit('=').next().unwrap_or(text).into();
                 self.record.scripts.push(ScriptRun {
                     package_id: script.package_id.into_owned(),
                     out_dir: script.out_dir.into(),
-                    linked_paths: script.linked_paths.iter().map(path).collect(),
+                    linked_paths: script.linked_paths.iter().map(|text| linked_path(text).into()).collect(),
                     variables: script.env,
                 });
             }
@@ -307,6 +305,14 @@ impl Build {
             Some(("Doc-tests", library)) => units.any(|unit| unit.target.replace('-', "_") == library),
             _ => false,
         }
+    }
+}
+
+/// The folder of `native=/path` or `/path`, which may have a `=` in it.
+fn linked_path(text: &str) -> &str {
+    match text.split_once('=') {
+        Some(("native" | "dependency" | "crate" | "framework" | "all", path)) => path,
+        _ => text,
     }
 }
 
@@ -384,6 +390,14 @@ mod tests {
         assert_eq!(build.timings_page.as_deref(), Some(page));
         assert_eq!(build.record.not_compiled, ["`app` (lib test)", "`app` (lib)"]);
         assert_eq!(build.record.failed_scripts, ["app"]);
+    }
+
+    #[test]
+    fn a_linked_folder_may_have_an_equals_sign_in_its_name() {
+        let table = [("native=/a", "/a"), ("/a", "/a"), ("native=/a=b/c", "/a=b/c"), ("/a=b/c", "/a=b/c")];
+        for (text, path) in table {
+            assert_eq!(linked_path(text), path);
+        }
     }
 
     #[test]

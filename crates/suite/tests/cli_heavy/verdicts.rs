@@ -306,6 +306,56 @@ fn what_is_built_while_tests_run_counts() {
     }
 }
 
+/// Only a nightly cargo has artifact dependencies; without one this says that it proves nothing.
+#[test]
+fn a_program_that_is_a_dependency_counts() {
+    use std::io::Write as _;
+    let nightly =
+        Command::new("cargo").args(["+nightly", "--version"]).env("RUSTUP_AUTO_INSTALL", "0").output();
+    if !nightly.is_ok_and(|output| output.status.success()) {
+        // Not captured, as what `eprintln!` prints is.
+        let text = b"NOT TESTED: artifact dependencies, because no nightly toolchain is installed\n";
+        std::io::stderr().write_all(text).unwrap();
+        return;
+    }
+    let package = |name: &str| PACKAGE.replace("one", name);
+    let manifest = format!(
+        "{PACKAGE}[workspace]\nmembers = [\"tool\"]\n[dev-dependencies]\n\
+         tool = {{ path = \"tool\", artifact = [\"bin\", \"cdylib\"] }}\n"
+    );
+    let starts = "#[test] fn starts() {\n    \
+                  assert!(std::process::Command::new(env!(\"CARGO_BIN_FILE_TOOL\")).status().unwrap().success());\n}\n";
+    let reads = "#[test] fn reads() {\n    let bytes = std::fs::read(env!(\"CARGO_CDYLIB_FILE_TOOL\")).unwrap();\n    \
+                 assert!(bytes.windows(8).any(|window| window == b\"all good\"));\n}\n";
+    let lib = "#[unsafe(no_mangle)] pub extern \"C\" fn text() -> *const u8 { b\"all good\".as_ptr() }\n";
+    let files = [
+        ("Cargo.toml", &*manifest),
+        (".gitignore", "target\nmarks\n"),
+        ("rust-toolchain.toml", "[toolchain]\nchannel = \"nightly\"\n"),
+        (".cargo/config.toml", "[unstable]\nbindeps = true\n"),
+        ("tests/starts.rs", starts),
+        ("tests/reads.rs", reads),
+        ("tool/Cargo.toml", &format!("{}[lib]\ncrate-type = [\"cdylib\"]\n", package("tool"))),
+        ("tool/src/main.rs", "fn main() {}\n"),
+        ("tool/src/lib.rs", lib),
+    ];
+    for suite in both(|| Suite::new(&files, FAST)) {
+        for (path, bad, program) in [
+            ("tool/src/main.rs", "fn main() { std::process::exit(1) }\n", "one::starts: failed"),
+            ("tool/src/lib.rs", &lib.replace("all good", "all bad!"), "one::reads: failed"),
+        ] {
+            let good = suite.fixture.read(path);
+            suite.run(&["fast"], 0);
+            let report = suite.json(&["fast"], 0);
+            assert!(verdicts(&report).iter().all(|verdict| verdict.ends_with(": remembered")), "{report:#}");
+            suite.fixture.write(path, bad);
+            let report = suite.json(&["fast"], 1);
+            assert!(verdicts(&report).contains(&program.to_owned()), "{report:#}");
+            suite.fixture.write(path, &good);
+        }
+    }
+}
+
 // Who reads, and who writes.
 
 #[test]

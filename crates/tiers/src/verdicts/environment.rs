@@ -6,7 +6,7 @@ use xtask_workspace::config::Verdicts;
 use xtask_workspace::{CargoCommand, Digest, Workspace, digest};
 
 /// Variables that say where a command was typed, not what it does; `*` at the end stands for the rest of a name.
-const VOLATILE: [&str; 71] = [
+const VOLATILE: [&str; 72] = [
     // The shell.
     "PWD",
     "OLDPWD",
@@ -70,6 +70,8 @@ const VOLATILE: [&str; 71] = [
     "I3SOCK",
     "HYPRLAND_*",
     "NIRI_SOCKET",
+    // The clock, in the hooks of `git commit`.
+    "GIT_AUTHOR_DATE",
     // make, and how cargo, nextest and we show things.
     "MAKEFLAGS",
     "MFLAGS",
@@ -128,6 +130,7 @@ mod tests {
         let all = [
             ("PWD", "/a"),
             ("SSH_TTY", "/dev/pts/1"),
+            ("GIT_AUTHOR_DATE", "@1796072987 +0000"),
             ("STARSHIP_SESSION_KEY", "1"),
             ("TERM", "xterm"),
             ("DATABASE_URL", "x"),

@@ -14,6 +14,7 @@ use xtask_workspace::config::{TestInputs, Verdicts};
 use xtask_workspace::{Digest, Hasher, Workspace, listing};
 
 use super::contents::{Contents, walk};
+use super::store;
 use rules::{Rules, is_below, is_rust, slashed};
 use table::{File, Table};
 use written::{Left, Written};
@@ -69,6 +70,9 @@ impl RunTimeFiles {
         contents.begin_listing();
         let listing = listing(&facts.root, &workspace.environment)?;
         let mut rules = Rules::new(facts, &state_dir, scope, listing.as_ref());
+        // Somebody may keep them in the repository.
+        let passes = store::base(&workspace.environment).map(|base| base.join("verdicts"));
+        rules.outputs.extend(passes.ok().map(|dir| slashed(dir.as_str())));
         let has_git = listing.is_some();
         let (table, unlisted) = Table::read(facts, &mut rules, listing, contents);
         let mut files = Self {

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use xtask_workspace::{CargoCommand, Digest, Flag, Hasher, Workspace, repository_top};
+use xtask_workspace::{CargoCommand, Digest, Environment, Flag, Hasher, Workspace, on_path, repository_top};
 
 use self::contents::Contents;
 use self::files::{RunTimeFiles, Scope};
@@ -102,7 +102,7 @@ impl<'a> Inputs<'a> {
             hasher.field(name).field(value.to_string());
         }
         let environment = hasher.finish();
-        let (scripts, run) = (run.scripts, run.digest(&mut contents));
+        let (scripts, run) = (run.scripts, run.digest(&workspace.environment, &mut contents));
         Ok(Self { workspace, scope, scripts, contents, files, variables, environment, run })
     }
 
@@ -219,7 +219,7 @@ fn working_directory(dir: &Utf8Path) -> &str {
 }
 
 impl Run<'_> {
-    fn digest(&self, contents: &mut Contents) -> Digest {
+    fn digest(&self, environment: &Environment, contents: &mut Contents) -> Digest {
         // What chooses the code to build is in the programs; the rest reaches them or their runner.
         let arguments = self.command.clone().without(&[
             Flag::Package,
@@ -238,9 +238,14 @@ impl Run<'_> {
         hasher.field(&self.runner).field(arguments.words().join("\0"));
         for (triple, words) in &self.runners {
             hasher.field(triple).field(words.join("\0"));
-            let program = words.first().map(Utf8PathBuf::from).filter(|program| program.is_absolute());
-            let digests = contents.digests(&program.into_iter().collect::<Vec<_>>());
-            hasher.optional(digests.into_iter().flatten().next().map(|digest| digest.to_string()));
+            // The program may be an interpreter, and a script among its arguments.
+            let program = words.first().and_then(|program| on_path(program, environment));
+            let files = program.into_iter().chain(words.iter().map(Utf8PathBuf::from));
+            let files = files.filter(|file| file.is_absolute() && file.is_file());
+            let files = files.filter_map(|file| file.canonicalize_utf8().ok()).collect::<Vec<_>>();
+            for digest in contents.digests(&files) {
+                hasher.optional(digest.map(|digest| digest.to_string()));
+            }
         }
         let digests = contents.digests(&self.configuration);
         for (path, digest) in self.configuration.iter().zip(digests) {
@@ -255,7 +260,6 @@ impl Run<'_> {
 #[cfg(test)]
 mod tests {
     use xtask_testkit::Fixture;
-    use xtask_workspace::Environment;
 
     use super::*;
 
@@ -292,5 +296,33 @@ mod tests {
             keys.insert(inputs.clauses(std::slice::from_ref(&program))[0].as_ref().unwrap().key());
         }
         assert_eq!(keys.len(), 3);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_runner_counts_wherever_it_is() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let fixture = Fixture::new("runner", &[("tools/real", "")]);
+        let tools = fixture.root().join("tools");
+        symlink("real", tools.join("run")).unwrap();
+        let link = tools.join("run").into_string();
+        let environment = [("PATH", tools.as_str())].into_iter().collect::<Environment>();
+        let command = CargoCommand::new(fixture.root(), ["test"]);
+        let runners = [vec![link.as_str()], vec!["run"], vec!["sh", &link]];
+        for words in runners.map(|words| words.into_iter().map(str::to_owned).collect::<Vec<_>>()) {
+            let run = Run {
+                command: &command,
+                runner: "cargo".to_owned(),
+                runners: [("host".to_owned(), words)].into(),
+                configuration: Vec::new(),
+                scripts: false,
+            };
+            let keys = ["1", "2"].map(|text| {
+                fixture.write("tools/real", text);
+                std::fs::set_permissions(tools.join("real"), std::fs::Permissions::from_mode(0o755)).unwrap();
+                run.digest(&environment, &mut Contents::default())
+            });
+            assert_ne!(keys[0], keys[1], "{:?}", run.runners);
+        }
     }
 }

@@ -271,7 +271,7 @@ impl Store {
 }
 
 /// The folder of the user's caches of ours, or why there is none.
-fn base(environment: &Environment) -> Result<Utf8PathBuf, String> {
+pub(super) fn base(environment: &Environment) -> Result<Utf8PathBuf, String> {
     let variable = |name| environment.get(name).map(Utf8PathBuf::from).filter(|path| path.is_absolute());
     if let Some(value) = environment.get("XTASK_STORE") {
         return variable("XTASK_STORE").ok_or_else(|| match value {

@@ -550,3 +550,19 @@ fn a_damaged_memory_of_what_tests_wrote_costs_a_run() {
     assert_eq!(again(), [EVERY, EVERY, ""]);
     assert_eq!(fixture.read(state).lines().count(), 4);
 }
+
+#[test]
+fn passes_that_are_kept_in_the_repository_do_not_count() {
+    let fixture = fixture();
+    let mut workspace = workspace(fixture.root(), &MEMBERS);
+    workspace.environment.set("XTASK_STORE", fixture.root().as_str());
+    let digest = || {
+        let files = RunTimeFiles::read(&workspace, &Scope::default(), false, &mut Contents::default());
+        files.unwrap().digest(0)
+    };
+    let before = digest();
+    fixture.write("verdicts/1/2.pass", "");
+    assert_eq!(digest(), before);
+    fixture.write("other.pass", "");
+    assert_ne!(digest(), before, "nothing else is theirs");
+}
