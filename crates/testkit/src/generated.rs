@@ -24,6 +24,7 @@ pub use run_time_edits::verdicts_toml;
 
 /// What a workspace has to have, apart from what is random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct Wishes {
     /// At most so many members; at least 2.
     pub most_members: usize,
@@ -34,16 +35,28 @@ pub struct Wishes {
     /// Programs may have paths of this checkout in them. Not where two checkouts build into one target dir: cargo
     /// takes the other's programs for fresh, and what these read is nothing of this checkout.
     pub absolute_paths: bool,
+    /// Most packages read nothing outside of their folders: what a branch may leave out.
+    pub secluded: bool,
 }
 
 impl Wishes {
     /// How many packages of a hundred have a binary.
     fn bins(self) -> usize {
         match self {
-            Self { run_time: true, .. } => 35,
+            Self { run_time: true, .. } => 45,
             Self { most_members: 5.., .. } => 20,
             Self { .. } => 10,
         }
+    }
+
+    /// How many binaries of a hundred have an example beside them.
+    fn examples(self) -> usize {
+        if self.run_time { 45 } else { 20 }
+    }
+
+    /// How many packages of a hundred have a build script.
+    fn build_scripts(self) -> usize {
+        if self.run_time { 45 } else { 35 }
     }
 }
 
@@ -64,9 +77,11 @@ impl Generated {
         let root = dir.path().join("workspace");
         let generated = Self { dir, root, wishes, past: RefCell::default() };
         let mut files = BTreeMap::new();
-        layout(random, wishes, &mut files);
+        let members = layout(random, wishes, &mut files);
         if !xtask_toml.is_empty() {
-            files.insert("xtask.toml".to_owned(), xtask_toml.to_owned());
+            let declared = members.iter().filter(|_| wishes.run_time && random.chance(35));
+            let declared = declared.map(|name| run_time_edits::declaration(name)).collect::<String>();
+            files.insert("xtask.toml".to_owned(), format!("{xtask_toml}{declared}"));
         }
         for (path, text) in files {
             generated.write(&path, &text);
@@ -112,9 +127,12 @@ impl Generated {
         let sources = ["src/lib.rs", "tests/it.rs"].map(|source| self.read(&format!("{dir}{source}")));
         let sources = sources.into_iter().flatten().collect::<String>();
         let up = "../".repeat(dir.matches('/').count() + 1);
-        for (link, target) in
-            [("link.txt", "shared/s0.txt"), ("link.rs", "shared/code0.rs"), ("linked", "shared/folder0")]
-        {
+        for (link, target) in [
+            ("link.txt", "shared/s0.txt"),
+            ("link.rs", "shared/code0.rs"),
+            ("link.md", "shared/notes0.md"),
+            ("linked", "shared/folder0"),
+        ] {
             let (path, target) = (format!("{dir}files/{link}"), format!("{up}{target}"));
             if sources.contains(&format!("files/{link}")) && self.root.join(&path).symlink_metadata().is_err()
             {
@@ -133,14 +151,14 @@ impl Generated {
     }
 }
 
-/// All files of a workspace, by path relative to its root.
-fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, String>) {
+/// All files of a workspace, by path relative to its root. Returns the names of its members.
+fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, String>) -> Vec<String> {
     let count = 2 + random.below(wishes.most_members - 1);
     let rooted = random.chance(35);
     let globbed = random.chance(50);
     let pure = 1 + random.below(2);
     let with_macro = count > pure + 1 && random.chance(50);
-    let with_dylib = wishes.run_time && !with_macro && count > pure + 1 && random.chance(40);
+    let with_dylib = wishes.run_time && !with_macro && count > pure + 1 && random.chance(60);
     let mut packages = Vec::new();
     for index in 0..count {
         let (kind, name) = if index < pure {
@@ -158,13 +176,15 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
             Some(last) if random.chance(30) => format!("{last}nested/{name}/"),
             _ => format!("crates/{name}/"),
         };
-        packages.push(Package { name, dir, kind, member: true });
+        let secluded = wishes.secluded && random.chance(85);
+        packages.push(Package { name, dir, kind, member: true, secluded });
     }
     let other = |name: &str, dir: &str| Package {
         name: name.to_owned(),
         dir: dir.to_owned(),
         kind: Kind::Pure,
         member: false,
+        secluded: false,
     };
     let mut others = vec![other("patched", "patches/patched/")];
     if random.chance(40) {
@@ -201,6 +221,7 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
     files.insert("Cargo.toml".to_owned(), root);
     let lock = if wishes.lock_ignored { "Cargo.lock\n" } else { "" };
     files.insert(".gitignore".to_owned(), format!("/target\n/local\n{lock}"));
+    packages.into_iter().map(|package| package.name).collect()
 }
 
 fn root_manifest(packages: &[Package], inherited: &[String], globbed: bool) -> String {
@@ -223,6 +244,8 @@ fn root_manifest(packages: &[Package], inherited: &[String], globbed: bool) -> S
     }
     lines.extend(
         [
+            "[workspace.package]",
+            "description = \"1\"",
             "[workspace.lints.rust]",
             "unexpected_cfgs = \"allow\"",
             "unused = \"warn\"",
@@ -257,15 +280,18 @@ fn shared_files(files: &mut BTreeMap<String, String>) {
 fn run_time_files(files: &mut BTreeMap<String, String>) {
     let nextest = "[test-groups]\none = { max-threads = 4 }\ntwo = { max-threads = 4 }\n[profile.other]\n\
                    [[profile.default.overrides]]\nfilter = \"all()\"\ntest-group = \"one\"\n";
-    let above = "[env]\nORACLE_ABOVE = \"1\"\n[target.\"cfg(all())\"]\n# runner = \"tools/run.sh\"\n";
+    let above = "[env]\nORACLE_ABOVE = \"1\"\n[target.\"cfg(all())\"]\n# runner = \"tools/run.sh 1\"\n";
     for (path, text) in [
         ("root.txt", "81\n"),
         ("shared/code0.rs", "/*n*/82\n"),
         ("shared/code1.rs", "/*n*/83\n"),
+        ("shared/notes0.md", "88\n"),
+        ("shared/notes1.md", "89\n"),
         ("shared/folder0/code.rs", "/*n*/84\n"),
         ("shared/folder1/code.rs", "/*n*/85\n"),
         ("local/l0.txt", "86\n"),
         ("local/build.txt", "87\n"),
+        ("local/set.txt", "90\n"),
         (".config/nextest.toml", nextest),
         ("../.cargo/config.toml", above),
     ] {

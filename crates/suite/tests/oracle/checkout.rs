@@ -149,7 +149,8 @@ impl Checkout {
         let tier = Tier::read(&self.root);
         let mut build = self.command("cargo");
         build
-            .args(["test", "--workspace", "--tests", "--no-run", "--message-format=json"])
+            // Not `--tests` alone: a test may start an example.
+            .args(["test", "--workspace", "--no-run", "--message-format=json"])
             .args(&tier.features);
         if let Some(profile) = &tier.profile {
             build.args(["--profile", profile]);
@@ -165,7 +166,10 @@ impl Checkout {
         } else {
             run.arg("test");
         }
-        run.args(["--workspace", "--tests", "--no-fail-fast"]).args(&tier.features);
+        run.args(["--workspace", "--tests"]).args(&tier.features);
+        if !tier.arguments.iter().any(|argument| argument == "--no-fail-fast") {
+            run.arg("--no-fail-fast");
+        }
         if let Some(profile) = &tier.profile {
             run.args([if tier.nextest { "--cargo-profile" } else { "--profile" }, profile]);
         }

@@ -91,7 +91,7 @@ impl Fake {
             said.insert(name, (verdict.to_owned(), String::new()));
         }
         let outcome = Outcome { code: Some(code), stdout: String::new(), stderr: String::new() };
-        Said { outcome, programs: said, ran }
+        Said { outcome, programs: said, left_out: BTreeSet::new(), ran }
     }
 
     /// The clauses that are the same for all programs.
@@ -107,9 +107,10 @@ impl Fake {
                 Clause::GivenPrograms => {
                     let given = |path: &Utf8Path| {
                         path.extension() == Some("so")
-                            || path
-                                .file_name()
-                                .is_some_and(|name| name.starts_with("app_") && !name.contains('.'))
+                            || path.file_name().is_some_and(|name| {
+                                ["app_", "example_"].iter().any(|start| name.starts_with(start))
+                                    && !name.contains('.')
+                            })
                     };
                     hash_files(files(&checkout.target_dir(), given), &mut hasher);
                 }
@@ -141,7 +142,7 @@ impl Fake {
                     let set = configs
                         .iter()
                         .flat_map(|text| text.lines())
-                        .filter(|line| line.starts_with("ORACLE"));
+                        .filter(|line| line.starts_with("ORACLE") || line.starts_with("runner"));
                     set.collect::<Vec<_>>().hash(&mut hasher);
                 }
                 Clause::RunnerProgram if configs[1].contains("\nrunner") => {

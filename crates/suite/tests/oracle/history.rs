@@ -91,6 +91,8 @@ pub(crate) struct History {
     workspace: Generated,
     subject: Subject,
     repository: Repository,
+    /// Most packages are such that a branch may leave them out.
+    secluded: bool,
     /// The workspace roots of the first checkout and of the linked one, when there is one.
     roots: Vec<Utf8PathBuf>,
     shared_target: Option<Utf8PathBuf>,
@@ -98,7 +100,7 @@ pub(crate) struct History {
     passes: BTreeMap<String, BTreeSet<Vec<(String, u64)>>>,
     /// Programs that failed when they last ran in a checkout, which nothing has made forget it.
     red_here: BTreeSet<(Utf8PathBuf, String)>,
-    /// By commit and environment.
+    /// By commit, and what counts besides.
     bases: BTreeMap<(String, String), Option<Numbers>>,
     story: Vec<String>,
     tally: Tally,
@@ -113,6 +115,7 @@ impl History {
             lock_ignored: random.chance(15),
             run_time: true,
             absolute_paths: !shared && random.chance(50),
+            secluded: random.chance(40),
         };
         let nextest = has_nextest() && random.chance(50);
         let runner = if !nextest {
@@ -127,7 +130,7 @@ impl History {
             1..=4 => Repository::Above,
             _ => Repository::Workspace,
         };
-        let mut toml = verdicts_toml(&mut random, runner);
+        let mut toml = verdicts_toml(&mut random, runner, if wishes.secluded { 85 } else { 50 });
         if repository == Repository::None {
             // Without git, only what a package's folder holds is known.
             let all =
@@ -146,6 +149,7 @@ impl History {
             workspace,
             subject,
             repository,
+            secluded: wishes.secluded,
             roots: vec![root],
             shared_target,
             passes: BTreeMap::new(),
@@ -174,7 +178,8 @@ impl History {
             }
         }
         // The first run is that of a branch: what it cannot reach may be left out.
-        if self.repository != Repository::None && self.random.chance(35) {
+        let branches = if self.secluded { 80 } else { 25 };
+        if self.repository != Repository::None && self.random.chance(branches) {
             git_steps::git(&self.top(), &["checkout", "--quiet", "-b", "first"]).expect_code(0);
             let edit = self.edit_and_commit();
             self.story.push(format!("git checkout -b first; {edit}"));
@@ -182,7 +187,11 @@ impl History {
     }
 
     fn edit_and_commit(&mut self) -> String {
-        let edit = self.workspace.edit(&mut self.random);
+        let edit = if self.random.chance(75) {
+            self.workspace.edit_a_package(&mut self.random)
+        } else {
+            self.workspace.edit(&mut self.random)
+        };
         git_steps::commit(&self.top());
         format!("{edit}; git commit")
     }
@@ -224,6 +233,7 @@ impl History {
         if !first {
             let what = self.change()?;
             self.story.push(what);
+            self.find_workspace();
         }
         self.check()
     }
@@ -232,13 +242,16 @@ impl History {
         let with_git = self.repository != Repository::None;
         let suite = matches!(self.subject, Subject::Suite);
         Ok(match self.random.below(100) {
-            0..=21 if with_git => git_steps::step(&self.top(), &mut self.random),
-            22..=27 if with_git => self.other_checkout(),
-            28..=31 if suite => self.edit_during_a_run(),
-            32..=34 if suite => self.kill_a_run(),
-            35 | 36 => self.break_and_mend()?,
-            37 | 38 => self.plain_cargo(),
-            39..=41 => self.lose_something(),
+            0..=13 if with_git => git_steps::step(&self.top(), &mut self.random),
+            14..=19 if with_git => self.other_checkout(),
+            20..=24 if suite => self.edit_during_a_run(),
+            25..=28 if suite => self.kill_a_run(),
+            29..=32 if suite => self.run_some_tests(),
+            33 | 34 => self.break_and_mend()?,
+            35 => self.plain_cargo(),
+            36..=38 => self.lose_something(),
+            39..=41 if self.secluded && with_git => self.branch_where_nothing_ran(),
+            39..=46 if self.repository == Repository::Above => self.move_workspace(),
             _ => {
                 let edits = if self.random.chance(20) { 2 } else { 1 };
                 let edits = (0..edits).map(|_| self.workspace.edit(&mut self.random)).collect::<Vec<_>>();
@@ -268,6 +281,55 @@ impl History {
         format!("{how} on in {other}")
     }
 
+    /// A branch in a checkout that has no history.
+    fn branch_where_nothing_ran(&mut self) -> String {
+        git_steps::commit(&self.top());
+        let name = format!("l{}", self.random.below(1000));
+        git_steps::git(&self.top(), &["checkout", "--quiet", "-b", &name]);
+        let edit = self.edit_and_commit();
+        let target = self.checkout().target_dir();
+        // The store stays: in a checkout of its own, it is the same.
+        xtask_files::remove_dir(&target.join("xtask-suite")).expect("a folder to remove");
+        self.red_here.clear();
+        format!("git checkout -b {name}; {edit}; target/xtask-suite is removed")
+    }
+
+    /// The whole workspace moves to another folder of the repository, with its target dir.
+    fn move_workspace(&mut self) -> String {
+        let from = self.workspace.root();
+        let to = from.with_file_name(if from.ends_with("workspace") { "moved" } else { "workspace" });
+        // Git leaves what it ignores where the workspace was.
+        xtask_files::remove_dir(&to).expect("a folder to remove");
+        std::fs::rename(&from, &to).expect("a folder to rename");
+        format!("the workspace moves to {to}")
+    }
+
+    /// After the workspace moved, be it that git moved it back.
+    fn find_workspace(&mut self) {
+        let from = self.workspace.root();
+        let to = from.with_file_name(if from.ends_with("workspace") { "moved" } else { "workspace" });
+        if self.repository != Repository::Above || from.join("xtask.toml").exists() {
+            return;
+        }
+        for root in self.roots.iter_mut().filter(|root| **root == from) {
+            root.clone_from(&to);
+        }
+        self.workspace.move_to(&to);
+        self.red_here.clear();
+    }
+
+    /// Only some tests of each program run, of which nobody knows the others.
+    fn run_some_tests(&mut self) -> String {
+        let edit = self.workspace.edit(&mut self.random);
+        let checkout = self.checkout();
+        let test = *self.random.pick(&["in_bin", "unit", "it"]).expect("a test");
+        let said = Said::read(Outcome::of(checkout.test_fast().args(["--", test])), &checkout.log());
+        for name in said.with(&["failed"]) {
+            self.red_here.insert((self.workspace.root(), name));
+        }
+        format!("{edit}; a run of the tests {test:?}")
+    }
+
     /// Runs both, and compares what they say.
     fn check(&mut self) -> Result<bool, String> {
         let checkout = self.checkout();
@@ -295,13 +357,20 @@ impl History {
 
     fn compare(&mut self, truth: &Truth, said: &Said) -> Result<(), String> {
         let names = truth.programs.iter().flatten().map(|(name, _)| name).collect::<BTreeSet<_>>();
-        if names != said.programs.keys().collect() {
-            let Said { programs, outcome, .. } = said;
-            return Err(format!("there are {names:?}, it said {:?}\n{}", programs.keys(), outcome.stderr));
+        let mut programs = said.programs.clone();
+        for &name in &names {
+            let package = name.split("::").next().unwrap_or_default();
+            if said.left_out.contains(package) && !programs.contains_key(name) {
+                programs.insert(name.clone(), ("left-out".to_owned(), "not built".to_owned()));
+            }
+        }
+        if names != programs.keys().collect() {
+            let stderr = &said.outcome.stderr;
+            return Err(format!("there are {names:?}, it said {:?}\n{stderr}", programs.keys()));
         }
         let unfinished = !said.with(&["not-run", "deferred"]).is_empty();
         let mut red = false;
-        for (name, (verdict, why)) in &said.programs {
+        for (name, (verdict, why)) in &programs {
             let (now, ran) = (truth.numbers.get(name), said.ran.get(name));
             let is_red = now.is_some_and(|tests| failed(tests));
             self.tally.programs += 1;
@@ -400,10 +469,21 @@ impl History {
         self.compare(truth, &said)
     }
 
+    /// All that is in no commit.
+    fn beside(&self) -> String {
+        let (root, mut text) = (self.workspace.root(), format!("{:?}", self.workspace.environment()));
+        let beside =
+            ["../.cargo/config.toml", "../tools/run.sh", "local/l0.txt", "local/build.txt", "local/set.txt"];
+        for path in beside {
+            text += &std::fs::read_to_string(root.join(path)).unwrap_or_default();
+        }
+        let nextest = self.workspace.scratch().join("bin/cargo-nextest");
+        text + &std::fs::read_to_string(nextest).unwrap_or_default()
+    }
+
     /// The numbers at a commit, from a clone.
     fn at_base(&mut self, commit: &str) -> Option<Numbers> {
-        let environment = format!("{:?}", self.workspace.environment());
-        let key = (commit.to_owned(), environment);
+        let key = (commit.to_owned(), self.beside());
         if let Some(known) = self.bases.get(&key) {
             return known.clone();
         }
@@ -420,13 +500,15 @@ impl History {
         let beside = self.workspace.root();
         let beside = beside.parent().expect("a parent");
         let others = if above { &[][..] } else { &["registry", "outside", "tools", ".cargo"][..] };
-        let local = (self.workspace.root().join("local"), dir.join("workspace/local"));
+        let root = [dir.join("moved"), dir.join("workspace")];
+        let root = root.into_iter().find(|root| root.join("xtask.toml").exists()).expect("a workspace");
+        let local = (self.workspace.root().join("local"), root.join("local"));
         let others = others.iter().map(|name| (beside.join(name), dir.join(name)));
         for (from, to) in others.chain([local]).filter(|(from, _)| from.exists()) {
             let copied = Command::new("cp").args(["-r", from.as_str(), to.as_str()]).output().expect("cp");
             assert!(copied.status.success(), "{from}");
         }
-        let at_base = Checkout { root: dir.join("workspace"), target: None, ..self.checkout() };
+        let at_base = Checkout { root, target: None, ..self.checkout() };
         let truth = at_base.truth();
         let numbers = truth.programs.map(|_| truth.numbers);
         self.bases.insert(key, numbers.clone());

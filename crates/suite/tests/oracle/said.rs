@@ -15,6 +15,8 @@ pub(crate) struct Said {
     pub(crate) outcome: Outcome,
     /// By program, the verdict and why.
     pub(crate) programs: BTreeMap<String, (String, String)>,
+    /// Packages whose programs may be missing there, because they were not even built.
+    pub(crate) left_out: BTreeSet<String>,
     /// What the tests that ran wrote down.
     pub(crate) ran: Numbers,
 }
@@ -39,7 +41,8 @@ impl Said {
         let programs = programs
             .map(|program| (text(&program["name"]), (text(&program["verdict"]), text(&program["why"]))))
             .collect();
-        Self { outcome, programs, ran: numbers(log) }
+        let left_out = document["left_out"].as_array().into_iter().flatten().map(text).collect();
+        Self { outcome, programs, left_out, ran: numbers(log) }
     }
 
     /// The programs with one of these verdicts.

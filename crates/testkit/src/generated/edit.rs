@@ -112,6 +112,23 @@ impl Generated {
         Some(format!("{path}: {} becomes {}", from.trim(), to.trim()))
     }
 
+    /// An edit that reaches only one package and what depends on it.
+    ///
+    /// # Panics
+    /// When there is no number in a package, which cannot be.
+    pub fn edit_a_package(&self, random: &mut Random) -> String {
+        for _ in 0..1000 {
+            let dirs = self.package_dirs();
+            let dir = random.pick(&dirs).filter(|dir| dir.starts_with("crates/"));
+            let paths = ["src/lib.rs", "src/module.rs", "tests/it.rs", "files/test.txt", "files/code.rs"];
+            let path = random.pick(&paths).expect("a path");
+            if let Some(what) = dir.and_then(|dir| self.change_number_in(&format!("{dir}{path}"), random)) {
+                return what;
+            }
+        }
+        panic!("nothing to edit in {}", self.root());
+    }
+
     fn change_number(&self, random: &mut Random) -> Option<String> {
         let files = self.files(|path| matches!(path.extension(), Some("txt" | "in" | "rs")));
         let path = random.pick(&files)?.clone();
@@ -294,6 +311,8 @@ impl Generated {
                 path.strip_prefix(&dir).is_some_and(|rest| {
                     ["Cargo.toml", "src/lib.rs", "src/main.rs", "tests/it.rs", "tests/circle.rs"]
                         .contains(&rest)
+                        || rest.starts_with("examples/")
+                        || rest.starts_with("benches/")
                 })
             };
             // A build dependency is used in the middle of a line.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Wishes;
-use super::reads::{MACRO_FILE, PRELUDE, Place, functions, reads};
+use super::reads::{MACRO_FILE, PRELUDE, Place, functions, reads, with_what_it_calls};
 use crate::random::Random;
 
 /// What a package may be made of.
@@ -26,6 +26,8 @@ pub(super) struct Package {
     pub(super) dir: String,
     pub(super) kind: Kind,
     pub(super) member: bool,
+    /// Nothing in its sources leads out of its folder, so that a branch may leave it out.
+    pub(super) secluded: bool,
 }
 
 /// The value of another package, as an expression.
@@ -54,6 +56,7 @@ struct Parts {
     proc_macro: Option<String>,
     /// The build script leaves a file for the tests.
     built: bool,
+    example: bool,
     /// Sections of the manifest.
     targets: Vec<String>,
 }
@@ -94,7 +97,10 @@ impl Package {
         let mut parts = Parts::default();
         self.dependencies(random, wishes, known, inherited, &mut parts);
         self.sources(random, wishes, known, &mut parts);
-        let build_script = self.member && self.kind != Kind::Macro && random.chance(35);
+        let build_script = self.member
+            && self.kind != Kind::Macro
+            && !self.secluded
+            && random.chance(wishes.build_scripts());
         if build_script {
             self.build_script(random, wishes, known, &mut parts, files);
         }
@@ -106,16 +112,18 @@ impl Package {
         files.insert(format!("{}README.md", self.dir), format!("About {}.\n", self.name));
         let bin =
             self.member && matches!(self.kind, Kind::Plain | Kind::Pure) && random.chance(wishes.bins());
+        parts.example = bin && random.chance(wishes.examples());
         if wishes.run_time && self.member {
             self.run_time_inputs(random, known, bin, &mut parts, files);
         }
-        for (folder, kind) in [("examples", "example"), ("benches", "bench")] {
-            if bin && random.chance(20) {
-                self.other_target(folder, kind, &mut parts, files);
-            }
+        if parts.example {
+            self.other_target("examples", "example", &mut parts, files);
+        }
+        if bin && random.chance(20) {
+            self.other_target("benches", "bench", &mut parts, files);
         }
         self.tests(random, bin, &parts, files);
-        files.insert(format!("{}Cargo.toml", self.dir), self.manifest(random, bin, &parts));
+        files.insert(format!("{}Cargo.toml", self.dir), self.manifest(random, wishes, bin, &parts));
         files.insert(format!("{}src/lib.rs", self.dir), self.lib(random, wishes, &parts));
     }
 
@@ -131,11 +139,18 @@ impl Package {
         let up = self.up();
         let others = known.iter().filter(|other| other.member).map(|other| other.dir.clone());
         let others = others.collect::<Vec<_>>();
-        let name = self.bin_name();
+        let (name, example) = (self.bin_name(), format!("example_{}", self.name));
+        let lines = parts.normal.iter().chain(&parts.dev).filter(|line| !line.contains("optional"));
+        let dependencies = lines.filter_map(|line| line.split_once(" # dep:"));
+        let dependencies = dependencies.map(|(_, name)| name.to_owned()).filter(|name| name != "tiny");
+        let dependencies = dependencies.collect::<Vec<_>>();
         let unit = Place {
             up: &up,
             others: &others,
             built: parts.built,
+            secluded: self.secluded,
+            dependencies: &dependencies,
+            example: parts.example.then_some(&example),
             bin: None,
             proc_macro: parts.proc_macro.as_deref(),
         };
@@ -176,7 +191,7 @@ impl Package {
             if wishes.run_time && other.kind == Kind::Macro {
                 parts.proc_macro = Some(other.name.clone());
             }
-            if wishes.run_time && self.kind == Kind::Plain && random.chance(20) {
+            if wishes.run_time && self.kind == Kind::Plain && random.chance(35) {
                 parts.normal.push(self.dependency_line(other, inherits, ""));
                 parts.bin_values.push(format!("{value}, // dep:{}", other.name));
             } else if random.chance(25) {
@@ -204,6 +219,13 @@ impl Package {
         let values = &mut parts.values;
         values.push(format!("/*n*/{},", 20 + random.below(1000)));
         values.push("#[cfg(feature = \"extra\")] /*n*/21,".to_owned());
+        if random.chance(50) {
+            values.push("module::N,".to_owned());
+            parts.items.push("mod module;".to_owned());
+        }
+        if self.secluded {
+            return;
+        }
         let own = "include!(\"../files/own.txt\"),";
         let mut maybe = |percent: usize, line: String| {
             if random.chance(percent) {
@@ -239,10 +261,6 @@ impl Package {
         {
             values.push(format!("number(include_str!(\"../{up}{}files/own.txt\")),", other.dir));
         }
-        if random.chance(50) {
-            values.push("module::N,".to_owned());
-            parts.items.push("mod module;".to_owned());
-        }
         if random.chance(20) {
             values.push("part::N,".to_owned());
             parts.items.push(format!("#[path = \"../{up}shared/part.rs\"] mod part;"));
@@ -258,7 +276,11 @@ impl Package {
         files: &mut BTreeMap<String, String>,
     ) {
         // What it writes is compiled, or read by the tests, or both.
-        parts.built = wishes.run_time && random.chance(60);
+        parts.built = wishes.run_time && random.chance(75);
+        if parts.built && self.kind == Kind::Plain && random.chance(30) {
+            // Whoever depends on it reads it too.
+            parts.values.push("live(concat!(env!(\"OUT_DIR\"), \"/data.txt\")),".to_owned());
+        }
         if !parts.built || random.chance(40) {
             parts.values.push("built::N,".to_owned());
             let out = "mod built { include!(concat!(env!(\"OUT_DIR\"), \"/built.rs\")); }";
@@ -296,10 +318,16 @@ impl Package {
             values.push(format!("live_text(&std::env::var(\"{name}\").unwrap_or_default())"));
             watches.push(format!("rerun-if-env-changed={name}"));
         }
+        let set = format!("{}local/set.txt", self.up());
+        if parts.built {
+            watches.push(format!("rerun-if-changed={set}"));
+        }
         if !watches.is_empty() {
             watches.push("rerun-if-changed=build.rs".to_owned());
         }
         let watches = watches.iter().map(|watch| format!("    println!(\"cargo::{watch}\");\n"));
+        let set = format!("    println!(\"cargo::rustc-env=ORACLE_SET={{}}\", live(\"{set}\".as_ref()));\n");
+        let set = if parts.built { set } else { String::new() };
         let into_sources = wishes.run_time && random.chance(25);
         let into_sources =
             if into_sources { "    write(\"files/generated.txt\", &format!(\"{mixed}\\n\"));\n" } else { "" };
@@ -308,7 +336,7 @@ impl Package {
              fn live_text(text: &str) -> u64 {{\n    text.trim().parse().unwrap_or_default()\n}}\n\
              fn write(path: &str, text: &str) {{\n    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {{\n        return;\n    }}\n\
              \x20   std::fs::write(path, text).unwrap();\n}}\n\
-             fn main() {{\n    let values: Vec<u64> = vec![{}];\n{}\
+             fn main() {{\n    let values: Vec<u64> = vec![{}];\n{}{set}\
              \x20   let mixed = values.iter().fold(7u64, |mixed, value| mixed.wrapping_mul(1_000_003).wrapping_add(*value));\n\
              \x20   let out = std::env::var(\"OUT_DIR\").unwrap();\n\
              \x20   write(&format!(\"{{out}}/built.rs\"), &format!(\"pub const N: u64 = {{mixed}};\"));\n\
@@ -319,11 +347,13 @@ impl Package {
         files.insert(format!("{}build.rs", self.dir), text);
     }
 
-    fn manifest(&self, random: &mut Random, bin: bool, parts: &Parts) -> String {
+    fn manifest(&self, random: &mut Random, wishes: Wishes, bin: bool, parts: &Parts) -> String {
         let mut text =
             format!("[package]\nname = \"{}\"\nversion = \"1.0.0\"\nedition = \"2024\"\n", self.name);
-        if random.chance(30) {
-            text += "description = \"1\"\n";
+        match random.below(10) {
+            0 | 1 => text += "description = \"1\"\n",
+            2..=5 if self.member && wishes.run_time => text += "description.workspace = true\n",
+            _ => {}
         }
         // Under its own name even when the package is renamed.
         text = format!("{text}[lib]\nname = \"{}\"\n", self.name);
@@ -377,7 +407,7 @@ impl Package {
                  {value},\n        {tests}\n    ]));\n}}\n"
             );
         }
-        text
+        with_what_it_calls(text)
     }
 
     fn tests(&self, random: &mut Random, bin: bool, parts: &Parts, files: &mut BTreeMap<String, String>) {
@@ -417,8 +447,10 @@ impl Package {
         files: &mut BTreeMap<String, String>,
     ) {
         let (name, id) = (&self.name, program_id(&format!("{kind}/")));
+        let values = parts.bin_values.join("\n        ");
         let text = format!(
-            "fn main() {{}}\n#[test]\nfn in_{kind}() {{\n    {name}::record({id}, \"in_{kind}\", {name}::value() ^ /*n*/61);\n}}\n"
+            "fn main() {{\n    let values: &[u64] = &[\n        /*n*/62,\n        {values}\n    ];\n    \
+             println!(\"{{}}\", values.iter().fold(7, |mixed: u64, value| mixed.wrapping_mul(1_000_003).wrapping_add(*value)));\n}}\n#[test]\nfn in_{kind}() {{\n    {name}::record({id}, \"in_{kind}\", {name}::value() ^ /*n*/61);\n}}\n"
         );
         files.insert(format!("{}{folder}/{kind}_{name}.rs", self.dir), text);
         parts.targets.push(format!("[[{kind}]]\nname = \"{kind}_{name}\"\ntest = true\n"));
@@ -442,10 +474,10 @@ pub(super) fn program_id(kind: &str) -> String {
 
 /// A file of `tests/` of the library `name`.
 pub(super) fn integration_test(name: &str, test: &str, values: &str) -> String {
-    format!(
+    with_what_it_calls(format!(
         "#![allow(dead_code)]\nfn mix{}#[test]\nfn {test}() {{\n    {name}::record({}, \"{test}\", mix(&[\n        \
          /*n*/41,\n        {values}\n    ]));\n}}\n",
         functions(),
         program_id(""),
-    )
+    ))
 }

@@ -13,13 +13,19 @@ pub fn record(program: &str, test: &str, value: u64) {
     use std::io::Write;
     let first_try = std::env::var("NEXTEST_ATTEMPT").is_ok_and(|attempt| attempt == "1");
     let value = if first_try && live("files/flaky.txt") == 1 { 0 } else { value };
+    let leaks = live("files/leak.txt") == 1;
     if let Some(path) = std::env::var_os("ORACLE_LOG") {
-        let line = format!("{program} {test} {value}\n");
+        // What leaves a process behind is no pass either.
+        let leak = if leaks { format!("{program} {test} 0\n") } else { String::new() };
+        let line = format!("{leak}{program} {test} {value}\n");
         let mut log = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
         log.write_all(line.as_bytes()).unwrap();
     }
     if let Ok(ms) = std::env::var("ORACLE_SLEEP_MS") {
         std::thread::sleep(std::time::Duration::from_millis(ms.parse().unwrap()));
+    }
+    if leaks {
+        std::process::Command::new("sleep").arg("1.5").spawn().unwrap();
     }
     assert!(value % 17 != 0, "{test}: {value}");
 }
@@ -40,12 +46,7 @@ fn var(name: &str) -> u64 {
     std::env::var(name).map_or(5, |value| letters(&value))
 }
 fn argument(start: &str) -> u64 {
-    u64::from(std::env::args().any(|argument| argument.starts_with(start)))
-}
-fn top(path: &str) -> String {
-    let here = std::env::current_dir().unwrap();
-    let top = here.ancestors().find(|dir| dir.join("xtask.toml").is_file()).unwrap_or(&here);
-    top.join(path).display().to_string()
+    std::env::args().find(|argument| argument.starts_with(start)).map_or(5, |argument| number(&argument))
 }
 fn names(dir: &str) -> u64 {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
@@ -66,7 +67,8 @@ fn litter(path: &str) -> u64 {
     0
 }
 fn said(program: &str) -> u64 {
-    number(&String::from_utf8_lossy(&std::process::Command::new(program).output().unwrap().stdout))
+    let output = std::process::Command::new(program).output();
+    output.map_or(5, |output| number(&String::from_utf8_lossy(&output.stdout)))
 }
 fn marked(path: &str) -> u64 {
     let bytes = std::fs::read(path).unwrap_or_default();
@@ -78,6 +80,46 @@ fn marked(path: &str) -> u64 {
 /// The functions of [`PRELUDE`] without the public one.
 pub(super) fn functions() -> &'static str {
     PRELUDE.split_once("fn mix").map_or("", |(_, rest)| rest)
+}
+
+/// Functions that lead out of the package's folder, which only those sources have that call them.
+const ELSEWHERE: [(&str, &str); 3] = [
+    (
+        "top(",
+        r#"
+fn top(path: &str) -> String {
+    let here = std::env::current_dir().unwrap();
+    let top = here.ancestors().find(|dir| dir.join("xtask.toml").is_file()).unwrap_or(&here);
+    top.join(path).display().to_string()
+}
+"#,
+    ),
+    (
+        "place(",
+        r#"
+fn place() -> u64 {
+    let here = std::env::current_dir().unwrap();
+    let top = here.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(&here);
+    letters(&here.strip_prefix(top).unwrap().display().to_string())
+}
+"#,
+    ),
+    (
+        "beside(",
+        r"
+fn beside(program: &str) -> String {
+    let own = std::env::current_exe().unwrap();
+    own.parent().unwrap().parent().unwrap().join(program).display().to_string()
+}
+",
+    ),
+];
+
+/// `text` with what it calls of [`ELSEWHERE`].
+pub(super) fn with_what_it_calls(text: String) -> String {
+    let called = ELSEWHERE.into_iter().filter(|(call, _)| text.contains(call)).map(|(_, function)| function);
+    let called = called.collect::<String>();
+    text + &called
 }
 
 /// What a proc macro needs so that a test can read its file, as tests of error messages do.
@@ -102,6 +144,12 @@ pub(super) struct Place<'a> {
     pub(super) others: &'a [String],
     /// The build script leaves a file in `OUT_DIR`.
     pub(super) built: bool,
+    /// Nothing leads out of its folder.
+    pub(super) secluded: bool,
+    /// Packages that it depends on, whose binaries lie in the target dir, if they have one.
+    pub(super) dependencies: &'a [String],
+    /// An example of its own.
+    pub(super) example: Option<&'a str>,
     /// A binary that integration tests may start.
     pub(super) bin: Option<&'a str>,
     /// A proc macro that tests may use.
@@ -117,48 +165,60 @@ pub(super) fn reads(random: &mut Random, place: &Place<'_>) -> Vec<String> {
         live("files/maybe.txt"),
         live("files/code.rs"),
         live("files/notes.md"),
-        live("files/link.rs"),
-        live("files/linked/code.rs"),
         live("files/generated.txt"),
         live("fixtures/case/src/lib.rs"),
-        live(&format!("{up}shared/live0.txt")),
-        live(&format!("{up}shared/live1.txt")),
-        live(&format!("{up}root.txt")),
-        live(&format!("{up}local/l0.txt")),
         "names(\"files/watched\"),".to_owned(),
         "executable(\"files/test.txt\"),".to_owned(),
         "argument(\"--test-threads\"),".to_owned(),
     ];
     let variables = [
         "ORACLE_ENV",
-        "ORACLE_ENV",
-        "ORACLE_RUN",
-        "ORACLE_ABOVE",
-        "ORACLE_ABOVE",
         "ORACLE_TIER",
         "ORACLE_RUNNER",
-        "ORACLE_RUNNER",
+        "ORACLE_WORD",
         "ORACLE_NEXTEST",
         "ORACLE_ARGUMENT",
+        "TMUX",
         "NEXTEST_PROFILE",
         "NEXTEST_TEST_GROUP",
+        "NEXTEST_TEST_THREADS",
         "CARGO_PKG_VERSION",
         "CARGO_PKG_DESCRIPTION",
     ];
     all.extend(variables.map(|name| format!("var(\"{name}\"),")));
-    if let Some(other) = random.pick(place.others) {
-        all.push(live(&format!("{up}{other}files/test.txt")));
+    if !place.secluded {
+        let elsewhere = ["shared/live0.txt", "shared/live1.txt", "root.txt", "local/l0.txt"];
+        all.extend(elsewhere.map(|path| live(&format!("{up}{path}"))));
+        all.extend(["files/link.rs", "files/link.md", "files/linked/code.rs"].map(live));
+        all.extend(["ORACLE_RUN", "ORACLE_ABOVE"].map(|name| format!("var(\"{name}\"),")));
+        all.push("place(),".to_owned());
+        if let Some(other) = random.pick(place.others) {
+            all.push(live(&format!("{up}{other}files/test.txt")));
+        }
     }
-    let mut chosen = all.into_iter().filter(|_| random.chance(14)).collect::<Vec<_>>();
+    let mut chosen = all.into_iter().filter(|_| random.chance(40)).collect::<Vec<_>>();
     // Written, and read by nobody.
     chosen.extend(random.chance(3).then(|| "litter(\"files/litter.out\"),".to_owned()));
-    if place.built && random.chance(70) {
-        chosen.push("live(concat!(env!(\"OUT_DIR\"), \"/data.txt\")),".to_owned());
+    if place.built {
+        if random.chance(70) {
+            chosen.push("live(concat!(env!(\"OUT_DIR\"), \"/data.txt\")),".to_owned());
+        }
+        if random.chance(70) {
+            chosen.push("var(\"ORACLE_SET\"),".to_owned());
+        }
     }
     if let Some(bin) = place.bin.filter(|_| random.chance(70)) {
         chosen.push(format!("said(env!(\"CARGO_BIN_EXE_{bin}\")),"));
     }
-    if let Some(name) = place.proc_macro.filter(|_| random.chance(60)) {
+    if !place.secluded {
+        if let Some(example) = place.example {
+            chosen.push(format!("said(&beside(\"examples/{example}\")),"));
+        }
+        if let Some(name) = random.pick(place.dependencies).filter(|_| random.chance(70)) {
+            chosen.push(format!("said(&beside(\"app_{name}\")), // dep:{name}"));
+        }
+    }
+    if let Some(name) = place.proc_macro.filter(|_| random.chance(70)) {
         chosen.push(format!("marked({name}::file!()), // dep:{name}"));
     }
     chosen

@@ -11,7 +11,11 @@ use super::package::{Kind, Package};
 use crate::random::Random;
 
 /// Each as often as it stands here.
-pub(super) const ATTEMPTS: [Attempt; 38] = [
+pub(super) const ATTEMPTS: [Attempt; 50] = [
+    Generated::change_read,
+    Generated::change_read,
+    Generated::change_read,
+    Generated::change_read,
     Generated::change_read,
     Generated::change_read,
     Generated::change_read,
@@ -29,6 +33,9 @@ pub(super) const ATTEMPTS: [Attempt; 38] = [
     Generated::undo,
     Generated::undo,
     Generated::change_local,
+    Generated::change_local,
+    Generated::change_local,
+    Generated::change_any_variable,
     Generated::change_any_variable,
     Generated::change_any_variable,
     Generated::change_given_program,
@@ -44,8 +51,13 @@ pub(super) const ATTEMPTS: [Attempt; 38] = [
     Generated::edit_tier,
     Generated::edit_tier,
     Generated::edit_tier,
+    Generated::edit_tier,
+    Generated::switch_runner,
     Generated::switch_runner,
     Generated::make_flaky,
+    Generated::make_flaky,
+    Generated::make_leaky,
+    Generated::make_leaky,
     Generated::add_member,
     Generated::remove_member,
     Generated::move_package,
@@ -53,23 +65,28 @@ pub(super) const ATTEMPTS: [Attempt; 38] = [
 ];
 
 /// Variables that tests read, and that something here sets.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 14] = [
     "ORACLE_ENV",
+    "TMUX",
     "ORACLE_RUN",
     "ORACLE_ABOVE",
     "ORACLE_TIER",
     "ORACLE_RUNNER",
+    "ORACLE_WORD",
     "ORACLE_NEXTEST",
     "NEXTEST_PROFILE",
     "NEXTEST_TEST_GROUP",
+    "NEXTEST_TEST_THREADS",
     "ORACLE_ARGUMENT",
     "CARGO_PKG_VERSION",
     "CARGO_PKG_DESCRIPTION",
 ];
 
 /// The suite's configuration for a workspace whose tests read all that.
-pub fn verdicts_toml(random: &mut Random, runner: &str) -> String {
-    let trusts = random.chance(60);
+///
+/// `trust` of a hundred trust the base.
+pub fn verdicts_toml(random: &mut Random, runner: &str, trust: usize) -> String {
+    let trusts = random.chance(trust);
     // Where the base is not trusted, these files matter to nobody but through what is made of them.
     let ignored = if trusts || random.chance(30) {
         "\"**/*.md\""
@@ -81,7 +98,8 @@ pub fn verdicts_toml(random: &mut Random, runner: &str) -> String {
         "[tiers.test-fast]\nrunner = \"{runner}\"\nbudget = \"1h\"\n# profile = \"other\"\n# preset = \"minimal\"\n\
          # args = []\n# retries = 1\n# nextest-profile = \"other\"\nenv = {{ ORACLE_TIER = \"1\" }}\n\
          [affected]\nignore = [{ignored}]\ntrust-base = {trusts}\n\
-         [verdicts]\ninputs = [\"local/l*.txt\"]\nignore-env = [\"ORACLE_LOG\", \"ORACLE_SLEEP_MS\"]\naudit = \"{audit}\"\n"
+         [verdicts]\ninputs = [\"local/l*.txt\"]\nignore-env = [\"ORACLE_LOG\", \"ORACLE_SLEEP_MS\"]\n\
+         watch-env = [\"TMUX\"]\naudit = \"{audit}\"\n"
     )
 }
 
@@ -108,7 +126,7 @@ impl Generated {
 
     /// A runner program for `[target]`, and a nextest whose version can change.
     pub(super) fn make_tools(&self) {
-        self.write("../tools/run.sh", "#!/bin/sh\nORACLE_RUNNER=1 exec \"$@\"\n");
+        self.write("../tools/run.sh", &run_sh(1));
         self.make_executable("../tools/run.sh");
         let path = std::env::var_os("PATH").unwrap_or_default();
         let real =
@@ -133,10 +151,18 @@ impl Generated {
     /// Changes something that a source file mentions: a file, a folder, a variable, an argument.
     fn change_read(&self, random: &mut Random) -> Option<String> {
         let sources = self.files(|path| path.extension() == Some("rs"));
-        let source = random.pick(&sources)?;
-        let text = self.read(source)?;
-        let literals = text.split('"').skip(1).step_by(2).collect::<Vec<_>>();
-        let literal = *random.pick(&literals)?;
+        // Each of what is mentioned as often as the others, in however many sources it is.
+        let mut mentions = std::collections::BTreeMap::<String, Vec<&String>>::new();
+        for source in &sources {
+            let text = self.read(source)?;
+            let literals = text.split('"').skip(1).step_by(2);
+            for literal in literals.filter(|literal| literal.contains('/') || VARIABLES.contains(literal)) {
+                mentions.entry(literal.to_owned()).or_default().push(source);
+            }
+        }
+        let literals = mentions.keys().collect::<Vec<_>>();
+        let literal = random.pick(&literals)?.as_str();
+        let source = *random.pick(&mentions[literal])?;
         let what = if VARIABLES.contains(&literal) {
             self.change_variable(literal, Utf8Path::new(source), random)?
         } else {
@@ -155,11 +181,21 @@ impl Generated {
         let value = random.below(100);
         let line = format!("{name} = \"{value}\"");
         match name {
-            "ORACLE_ENV" => {
+            "ORACLE_ENV" | "TMUX" => {
                 let other = ["TERM=dumb\n", "SHLVL=3\n", ""][random.below(3)];
                 let own = if random.chance(15) { String::new() } else { format!("{name}={value}\n") };
-                self.write(self.environment_file().as_str(), &format!("{own}{other}"));
-                Some(format!("the environment is {own:?} {other:?}"))
+                let old = self.read(self.environment_file().as_str())?;
+                let kept = if name == "TMUX" { "ORACLE_ENV=" } else { "TMUX=" };
+                let kept = old.split_inclusive('\n').find(|line| line.starts_with(kept)).unwrap_or_default();
+                let environment = format!("{kept}{own}{other}");
+                self.write(self.environment_file().as_str(), &environment);
+                Some(format!("the environment is {environment:?}"))
+            }
+            "ORACLE_WORD" => {
+                let config = "../.cargo/config.toml";
+                let is_set = self.read(config)?.contains("\nrunner");
+                let runner = format!("runner = \"tools/run.sh {value}\"");
+                is_set.then(|| self.set_line(config, "runner", &runner))?
             }
             "ORACLE_RUN" => self.set_line(".cargo/config.toml", name, &line),
             "ORACLE_ABOVE" => self.set_line("../.cargo/config.toml", name, &line),
@@ -167,8 +203,7 @@ impl Generated {
                 self.set_line("xtask.toml", "env", &format!("env = {{ ORACLE_TIER = \"{value}\" }}"))
             }
             "ORACLE_RUNNER" => {
-                let text = format!("#!/bin/sh\nORACLE_RUNNER={value} exec \"$@\"\n");
-                self.write("../tools/run.sh", &text);
+                self.write("../tools/run.sh", &run_sh(value));
                 Some(format!("the runner program sets {value}"))
             }
             "ORACLE_NEXTEST" => {
@@ -180,9 +215,13 @@ impl Generated {
                 let group = ["one", "two", "@global"][random.below(3)];
                 self.set_line(".config/nextest.toml", "test-group ", &format!("test-group = \"{group}\""))
             }
-            "ORACLE_ARGUMENT" => self.change_arguments(random),
+            "ORACLE_ARGUMENT" | "NEXTEST_TEST_THREADS" => self.change_arguments(random),
             _ => {
                 let dir = self.package_of(source)?;
+                let manifest = self.read(dir.join("Cargo.toml").as_str())?;
+                if name == "CARGO_PKG_DESCRIPTION" && manifest.contains("description.workspace") {
+                    return self.change_workspace_description(value);
+                }
                 let (key, line) = if name == "CARGO_PKG_VERSION" {
                     ("version = \"1", format!("version = \"1.0.{value}\""))
                 } else {
@@ -191,6 +230,15 @@ impl Generated {
                 self.set_line(dir.join("Cargo.toml").as_str(), key, &line)
             }
         }
+    }
+
+    /// What members inherit.
+    fn change_workspace_description(&self, value: usize) -> Option<String> {
+        let text = self.read("Cargo.toml")?;
+        let (before, after) = text.split_once("[workspace.package]\n")?;
+        let (_, rest) = after.split_once('\n')?;
+        self.write("Cargo.toml", &format!("{before}[workspace.package]\ndescription = \"{value}\"\n{rest}"));
+        Some(format!("the description that members inherit becomes {value}"))
     }
 
     fn package_of(&self, source: &Utf8Path) -> Option<Utf8PathBuf> {
@@ -263,7 +311,7 @@ impl Generated {
     }
 
     fn change_local(&self, random: &mut Random) -> Option<String> {
-        let path = *random.pick(&["local/l0.txt", "local/build.txt"])?;
+        let path = *random.pick(&["local/l0.txt", "local/build.txt", "local/build.txt", "local/set.txt"])?;
         let number = random.below(1000);
         self.write(path, &format!("{number}\n"));
         Some(format!("{path}, which git ignores, becomes {number}"))
@@ -280,7 +328,9 @@ impl Generated {
     }
 
     fn toggle_runner_program(&self, random: &mut Random) -> Option<String> {
-        let toggled = self.toggle("../.cargo/config.toml", "runner = \"tools/run.sh\"")?;
+        let config = "../.cargo/config.toml";
+        let line = self.read(config)?.lines().find(|line| line.contains("tools/run.sh"))?.to_owned();
+        let toggled = self.toggle(config, line.trim_start_matches("# "))?;
         let set = self.change_variable("ORACLE_RUNNER", "Cargo.toml".into(), random)?;
         Some(format!("{toggled}; {set}"))
     }
@@ -288,8 +338,11 @@ impl Generated {
     fn retarget_link(&self, random: &mut Random) -> Option<String> {
         let mut links = Vec::new();
         for dir in self.package_dirs() {
-            for (name, targets) in [("link.rs", ["code0.rs", "code1.rs"]), ("linked", ["folder0", "folder1"])]
-            {
+            for (name, targets) in [
+                ("link.rs", ["code0.rs", "code1.rs"]),
+                ("link.md", ["notes0.md", "notes1.md"]),
+                ("linked", ["folder0", "folder1"]),
+            ] {
                 let path = format!("{dir}files/{name}");
                 if self.path(&path).is_symlink() {
                     links.push((path, targets));
@@ -329,9 +382,14 @@ impl Generated {
 
     fn change_arguments(&self, random: &mut Random) -> Option<String> {
         let value = random.below(100);
-        let args = match random.below(4) {
+        let threads = 1 + random.below(4);
+        let args = match random.below(8) {
             0 => "# args = []".to_owned(),
-            1 if self.runs_by_cargo()? => "args = [\"--\", \"--test-threads=2\"]".to_owned(),
+            1..=4 if self.runs_by_cargo()? => format!("args = [\"--\", \"--test-threads={threads}\"]"),
+            1..=4 if self.read("xtask.toml")?.contains("runner = \"nextest\"") => {
+                format!("args = [\"--test-threads={threads}\"]")
+            }
+            5 => "args = [\"--no-fail-fast\"]".to_owned(),
             _ => format!("args = [\"--config=env.ORACLE_ARGUMENT='{value}'\"]"),
         };
         self.set_line("xtask.toml", "args", &args)
@@ -354,9 +412,16 @@ impl Generated {
         self.set_line("xtask.toml", "runner", &format!("runner = \"{to}\""))
     }
 
+    /// The tests of a package leave a process behind.
+    fn make_leaky(&self, random: &mut Random) -> Option<String> {
+        let dirs = self.package_dirs();
+        let dir = random.pick(&dirs).filter(|dir| !is_foreign(dir))?;
+        Some(self.make_or_remove(&format!("{dir}files/leak.txt"), "1\n"))
+    }
+
     /// The tests of a package fail at the first try.
     fn make_flaky(&self, random: &mut Random) -> Option<String> {
-        let dir = random.pick(&self.package_dirs())?.clone();
+        let dir = random.pick(&self.package_dirs()).filter(|dir| !is_foreign(dir))?.clone();
         if self.runs_by_cargo()? {
             return None;
         }
@@ -388,7 +453,8 @@ impl Generated {
             Some(outer) if random.chance(40) => format!("{outer}nested/{name}/"),
             _ => format!("crates/{name}/"),
         };
-        let package = Package { name, dir: dir.clone(), kind: Kind::Plain, member: true };
+        let secluded = self.wishes.secluded;
+        let package = Package { name, dir: dir.clone(), kind: Kind::Plain, member: true, secluded };
         let mut files = std::collections::BTreeMap::new();
         package.files(random, self.wishes, &[], &[], &mut files);
         for (path, text) in files {
@@ -419,6 +485,7 @@ impl Generated {
         #[expect(clippy::disallowed_methods, reason = "testkit imports nothing of ours")]
         fs::remove_dir_all(self.path(dir)).expect("a folder to remove");
         self.replace("Cargo.toml", &format!("    \"{}\",\n", dir.trim_end_matches('/')), "");
+        self.replace("xtask.toml", &declaration(&name), "");
         Some(format!("{dir} is removed"))
     }
 
@@ -464,6 +531,11 @@ impl Generated {
             &format!("[package]\nname = \"{name}\""),
             &format!("[package]\nname = \"renamed_{name}\""),
         )?;
+        self.replace(
+            "xtask.toml",
+            &format!("[test-inputs.{name}]"),
+            &format!("[test-inputs.renamed_{name}]"),
+        );
         for path in self.files(|path| path.file_name() == Some("Cargo.toml")) {
             let Some(text) = self.read(&path) else { continue };
             let lines = text.lines().map(|line| {
@@ -514,4 +586,20 @@ impl Generated {
         self.write(path, &new);
         Some(format!("{path}: {line} {}", if text.contains(&off) { "is set" } else { "is not" }))
     }
+}
+
+/// What `xtask.toml` says of the run-time files of a member, if it does.
+pub(super) fn declaration(name: &str) -> String {
+    // All that tests read outside of their package's folder.
+    format!("[test-inputs.{name}]\nfiles = [\"shared/**\", \"root.txt\", \"**/files/*.txt\"]\n")
+}
+
+/// Whether a package is no member.
+fn is_foreign(dir: &str) -> bool {
+    ["external", "patches", ".."].iter().any(|folder| dir.starts_with(folder))
+}
+
+/// A runner program, which takes a word before the test program.
+fn run_sh(value: usize) -> String {
+    format!("#!/bin/sh\nexport ORACLE_RUNNER={value} ORACLE_WORD=\"$1\"\nshift\nexec \"$@\"\n")
 }

@@ -78,8 +78,13 @@ pub(crate) struct History {
 impl History {
     pub(crate) fn new(seed: u64, most_members: usize) -> Self {
         let mut random = Random::new(seed);
-        let wishes =
-            Wishes { most_members, lock_ignored: random.chance(15), run_time: false, absolute_paths: true };
+        let wishes = Wishes {
+            most_members,
+            lock_ignored: random.chance(15),
+            run_time: false,
+            absolute_paths: true,
+            secluded: false,
+        };
         let toml = "[tiers.test-all]\ncommand = \"test\"\ntargets = \"all\"\ndoctests = true\n\
                     [tiers.lint]\nargs = [\"--\", \"-A\", \"clippy::all\"]\n[sweep]\ngrace = 0\ndoc = 0\n";
         let workspace = Generated::new(&format!("sweep-{seed}"), &mut random, wishes, toml);
