@@ -234,7 +234,8 @@ impl<'t> Table<'t> {
             }
             for (name, offset, item) in entries(toml) {
                 let label = format!("`{name}` in [{}]", section.name());
-                if !is_name(name) {
+                // A package has the name that cargo allows.
+                if section.name() != "test-inputs" && !is_name(name) {
                     problems.add(
                         offset,
                         format!(

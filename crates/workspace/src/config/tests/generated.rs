@@ -133,7 +133,11 @@ fn schema() -> Value {
 fn section_schema(section: &Section) -> Value {
     let mut schema = if section.is_named() {
         let table = json!({ "$ref": format!("#/$defs/{}", section.name()) });
-        json!({ "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": table })
+        let mut schema = json!({ "type": "object", "additionalProperties": table });
+        if section.name() != "test-inputs" {
+            schema["propertyNames"] = json!({ "pattern": NAME });
+        }
+        schema
     } else {
         keys_schema(section)
     };

@@ -6,6 +6,8 @@ use crate::config::{
 };
 use std::time::Duration;
 
+use camino::Utf8Path;
+
 fn abouts(config: &Config) -> Vec<(&str, &str)> {
     config.tiers.iter().map(|tier| (tier.name.as_str(), tier.about.as_str())).collect()
 }
@@ -157,6 +159,14 @@ fn the_example_reads_as_it_says() {
     assert_eq!(config.tier("test-fast").unwrap().on_over_budget, OnOverBudget::Fail);
     assert!(config.preset("everything").unwrap().all_features);
     assert_eq!(config.affected.base.as_deref(), Some("origin/main"));
+}
+
+#[test]
+fn inputs_are_declared_for_a_package_of_any_name() {
+    let text = "[test-inputs.my_Core]\nfiles = ['data/**']\n";
+    let facts = facts_of(&[("my_Core", &[])]);
+    let config = Config::parse(text, Utf8Path::new("xtask.toml"), &facts, &[]).expect("it is accepted");
+    assert_eq!(config.test_inputs[0].name, "my_Core");
 }
 
 #[test]
