@@ -195,7 +195,7 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
     }
     shared_files(files);
     if wishes.run_time {
-        run_time_files(files);
+        run_time_files(random, files);
     }
     registry(files);
     let inherited = packages.iter().filter(|_| random.chance(40)).map(|package| package.name.clone());
@@ -250,6 +250,9 @@ fn root_manifest(packages: &[Package], inherited: &[String], globbed: bool) -> S
             "unexpected_cfgs = \"allow\"",
             "unused = \"warn\"",
             "[profile.dev]",
+            // Small programs are compiled in half of the time.
+            "incremental = false",
+            "codegen-units = 1",
             "debug = false",
             "debug-assertions = true",
             "[profile.other]",
@@ -277,10 +280,13 @@ fn shared_files(files: &mut BTreeMap<String, String>) {
 }
 
 /// What tests read while they run, and what the runner is told.
-fn run_time_files(files: &mut BTreeMap<String, String>) {
+fn run_time_files(random: &mut Random, files: &mut BTreeMap<String, String>) {
     let nextest = "[test-groups]\none = { max-threads = 4 }\ntwo = { max-threads = 4 }\n[profile.other]\n\
                    [[profile.default.overrides]]\nfilter = \"all()\"\ntest-group = \"one\"\n";
-    let above = "[env]\nORACLE_ABOVE = \"1\"\n[target.\"cfg(all())\"]\n# runner = \"tools/run.sh 1\"\n";
+    let runner = if random.chance(50) { "" } else { "# " };
+    let above = format!(
+        "[env]\nORACLE_ABOVE = \"1\"\n[target.\"cfg(all())\"]\n{runner}runner = \"tools/run.sh 1\"\n"
+    );
     for (path, text) in [
         ("root.txt", "81\n"),
         ("shared/code0.rs", "/*n*/82\n"),
@@ -293,7 +299,7 @@ fn run_time_files(files: &mut BTreeMap<String, String>) {
         ("local/build.txt", "87\n"),
         ("local/set.txt", "90\n"),
         (".config/nextest.toml", nextest),
-        ("../.cargo/config.toml", above),
+        ("../.cargo/config.toml", &above),
     ] {
         files.insert(path.to_owned(), text.to_owned());
     }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use xtask_testkit::{Generated, Outcome, Random, Wishes, verdicts_toml};
 
 use crate::checkout::{Checkout, Numbers, Truth, failed, failed_once, has_nextest, numbers};
@@ -522,14 +522,12 @@ impl History {
         let mut command = checkout.test_fast();
         command.env("ORACLE_SLEEP_MS", "100").stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("test-fast");
-        let started = Instant::now();
-        while !log.exists()
-            && child.try_wait().expect("a state").is_none()
-            && started.elapsed().as_secs() < 60
-        {
-            sleep(Duration::from_millis(5));
-        }
-        let edit = self.workspace.edit(&mut self.random);
+        wait_for(&log, &mut child);
+        let edit = if self.random.chance(80) {
+            self.workspace.edit_what_is_read(&mut self.random)
+        } else {
+            self.workspace.edit(&mut self.random)
+        };
         let output = child.wait_with_output().expect("test-fast");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let outcome = Outcome {
@@ -548,9 +546,13 @@ impl History {
         let checkout = self.checkout();
         let log = checkout.scratch.join("killed.log");
         let mut command = checkout.test_fast();
-        command.env("ORACLE_LOG", &log).env("ORACLE_SLEEP_MS", "20").process_group(0);
+        command.env("ORACLE_LOG", &log).env("ORACLE_SLEEP_MS", "100").process_group(0);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("test-fast");
-        let after = self.random.below(1500);
+        let while_tests_run = self.random.chance(60);
+        let after = self.random.below(if while_tests_run { 100 } else { 1500 });
+        if while_tests_run {
+            wait_for(&log, &mut child);
+        }
         sleep(Duration::from_millis(u64::try_from(after).expect("milliseconds")));
         let signal = if self.random.chance(60) { "-INT" } else { "-KILL" };
         let group = format!("-{}", child.id());
@@ -635,5 +637,13 @@ impl History {
         self.remember(&said);
         self.workspace.write(&path, &text);
         Ok(format!("{path} is broken and mended"))
+    }
+}
+
+/// Until the first test has written into `log`, or the child has ended.
+fn wait_for(log: &Utf8Path, child: &mut Child) {
+    let started = Instant::now();
+    while !log.exists() && child.try_wait().expect("a state").is_none() && started.elapsed().as_secs() < 60 {
+        sleep(Duration::from_millis(5));
     }
 }

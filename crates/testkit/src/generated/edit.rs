@@ -129,6 +129,12 @@ impl Generated {
         panic!("nothing to edit in {}", self.root());
     }
 
+    /// Changes a file that a test may read while it runs.
+    pub fn edit_what_is_read(&self, random: &mut Random) -> String {
+        let attempt = (0..100).find_map(|_| self.change_read_file(random));
+        attempt.unwrap_or_else(|| self.edit(random))
+    }
+
     fn change_number(&self, random: &mut Random) -> Option<String> {
         let files = self.files(|path| matches!(path.extension(), Some("txt" | "in" | "rs")));
         let path = random.pick(&files)?.clone();

@@ -277,7 +277,7 @@ impl Package {
     ) {
         // What it writes is compiled, or read by the tests, or both.
         parts.built = wishes.run_time && random.chance(75);
-        if parts.built && self.kind == Kind::Plain && random.chance(30) {
+        if parts.built && self.kind == Kind::Plain && random.chance(50) {
             // Whoever depends on it reads it too.
             parts.values.push("live(concat!(env!(\"OUT_DIR\"), \"/data.txt\")),".to_owned());
         }
@@ -295,7 +295,7 @@ impl Package {
         }
         let shared = format!("{}shared/build.txt", self.up());
         let local = format!("{}local/build.txt", self.up());
-        let (read, watch) = match random.below(if wishes.run_time { 6 } else { 4 }) {
+        let (read, watch) = match random.below(if wishes.run_time { 9 } else { 4 }) {
             0 => ("files/build.txt", None),
             1 => ("files/build.txt", Some("files/build.txt")),
             2 => (shared.as_str(), Some(shared.as_str())),
@@ -419,7 +419,13 @@ impl Package {
             let path = format!("{}tests/it.rs", self.dir);
             let own = if random.chance(60) { format!("{name}::value(),") } else { String::new() };
             let values = [&[own][..], &parts.test_values, &parts.it_values].concat().join("\n        ");
-            files.insert(path, integration_test(name, "it", &values));
+            let mut text = integration_test(name, "it", &values);
+            if random.chance(40) {
+                let id = program_id("");
+                text +=
+                    &format!("#[test]\nfn other() {{\n    {name}::record({id}, \"other\", /*n*/42);\n}}\n");
+            }
+            files.insert(path, text);
         }
         if bin {
             let values = parts.bin_values.join("\n        ");

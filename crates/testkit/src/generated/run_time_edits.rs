@@ -11,7 +11,7 @@ use super::package::{Kind, Package};
 use crate::random::Random;
 
 /// Each as often as it stands here.
-pub(super) const ATTEMPTS: [Attempt; 50] = [
+pub(super) const ATTEMPTS: [Attempt; 61] = [
     Generated::change_read,
     Generated::change_read,
     Generated::change_read,
@@ -33,6 +33,17 @@ pub(super) const ATTEMPTS: [Attempt; 50] = [
     Generated::undo,
     Generated::undo,
     Generated::change_local,
+    Generated::change_local,
+    Generated::change_environment,
+    Generated::change_environment,
+    Generated::change_test_group,
+    Generated::change_runner,
+    Generated::change_runner,
+    Generated::change_what_a_binary_is_made_of,
+    Generated::change_what_a_binary_is_made_of,
+    Generated::change_what_a_binary_is_made_of,
+    Generated::change_library_that_is_given,
+    Generated::change_library_that_is_given,
     Generated::change_local,
     Generated::change_local,
     Generated::change_any_variable,
@@ -150,6 +161,14 @@ impl Generated {
 
     /// Changes something that a source file mentions: a file, a folder, a variable, an argument.
     fn change_read(&self, random: &mut Random) -> Option<String> {
+        self.change_mentioned(random, |_| true)
+    }
+
+    pub(super) fn change_read_file(&self, random: &mut Random) -> Option<String> {
+        self.change_mentioned(random, |literal| literal.contains('/'))
+    }
+
+    fn change_mentioned(&self, random: &mut Random, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let sources = self.files(|path| path.extension() == Some("rs"));
         // Each of what is mentioned as often as the others, in however many sources it is.
         let mut mentions = std::collections::BTreeMap::<String, Vec<&String>>::new();
@@ -160,7 +179,7 @@ impl Generated {
                 mentions.entry(literal.to_owned()).or_default().push(source);
             }
         }
-        let literals = mentions.keys().collect::<Vec<_>>();
+        let literals = mentions.keys().filter(|literal| wanted(literal)).collect::<Vec<_>>();
         let literal = random.pick(&literals)?.as_str();
         let source = *random.pick(&mentions[literal])?;
         let what = if VARIABLES.contains(&literal) {
@@ -170,6 +189,50 @@ impl Generated {
             self.change_file(&path, random)?
         };
         Some(format!("{what}, which {source} mentions"))
+    }
+
+    fn change_environment(&self, random: &mut Random) -> Option<String> {
+        let name = random.pick(&["ORACLE_ENV", "TMUX"])?;
+        self.change_variable(name, "Cargo.toml".into(), random)
+    }
+
+    fn change_test_group(&self, random: &mut Random) -> Option<String> {
+        self.change_variable("NEXTEST_TEST_GROUP", "Cargo.toml".into(), random)
+    }
+
+    fn change_runner(&self, random: &mut Random) -> Option<String> {
+        let name = random.pick(&["ORACLE_RUNNER", "ORACLE_WORD"])?;
+        self.change_variable(name, "Cargo.toml".into(), random)
+    }
+
+    /// Changes a package that a binary or example uses, and its own library does not.
+    fn change_what_a_binary_is_made_of(&self, random: &mut Random) -> Option<String> {
+        let programs =
+            self.files(|path| path.ends_with("src/main.rs") || path.as_str().contains("/examples/"));
+        let program = random.pick(&programs)?;
+        let text = self.read(program)?;
+        let names = text.lines().filter_map(|line| Some(line.split_once("// dep:")?.1)).collect::<Vec<_>>();
+        let name = random.pick(&names)?;
+        let dirs = self.package_dirs();
+        let of_name = |dir: &&String| {
+            self.read(&format!("{dir}Cargo.toml")).and_then(|text| crate_name(&text)).as_deref() == Some(name)
+        };
+        let lib = format!("{}src/lib.rs", dirs.iter().find(of_name)?);
+        Some(format!("{}, which {program} uses", self.change_number_in(&lib, random)?))
+    }
+
+    /// Changes what is in the file of a dynamic library or proc macro, and in no program that uses it.
+    fn change_library_that_is_given(&self, random: &mut Random) -> Option<String> {
+        let libraries =
+            self.files(|path| ["x0", "d0"].iter().any(|name| path.ends_with(format!("{name}/src/lib.rs"))));
+        let path = random.pick(&libraries)?;
+        let text = self.read(path)?;
+        let Some((before, after)) = text.split_once("oracle says: /*n*/") else {
+            return self.change_number_in(path, random);
+        };
+        let number = 100 + random.below(900);
+        self.write(path, &format!("{before}oracle says: /*n*/{number}{}", &after[3..]));
+        Some(format!("what the file of {path} says becomes {number}"))
     }
 
     fn change_any_variable(&self, random: &mut Random) -> Option<String> {
