@@ -4,11 +4,15 @@
     scripts/mutation.py WORKSPACE [--mutations 200] [--seed 1] [--minutes M] [--suite target/xtask/xtask-suite] [--apart]
 
 WORKSPACE is a git clone whose dependencies are fetched. It is not touched: the script works on a clone of its HEAD in a
-temporary folder. A mutation changes one line of one tracked file, mostly of Rust source. Some follow on the ones before,
-others on what was committed, and now and then everything is put back. After each, `test-fast` runs with what it
-remembers, and then `cargo nextest run --workspace` runs everything and knows nothing of the suite. Each test program must
-end alike in both, and where one of them does not build the other must not either. With `--apart` the second has a clone
+temporary folder. A mutation changes one line of one tracked file: Rust source, a build script, a manifest, a file that
+sources name, or any other. Those that do not build do not count towards `--mutations`. Some follow on the ones before,
+others on what was committed, and now and then everything is put back. After each, `test-fast` runs with what it remembers,
+and then `cargo nextest run --workspace` runs everything and knows nothing of the suite. Each test program must end alike in
+both, and where one of them does not build the other must not either. With `--apart` the second has a clone
 and a target dir of its own, which takes twice as long; otherwise it uses what the first built, as cargo decides.
+
+That a remembered program fails when it is audited is a difference too. "Noticed" are the mutations that made a test fail:
+only these could have shown a pass that should not have been remembered.
 
 A program that ends differently is run three times more: if it then does both, its tests are flaky, which is counted apart.
 Needs cargo-nextest. Prints a table, and a line per step; exit code 1 if there is a difference.
@@ -123,7 +127,7 @@ def call(command, folder, environment):
 
 
 def remembering(suite, workspace, environment):
-    """What `test-fast` says of each program; `None` if it did not build."""
+    """What `test-fast` says of each program; `None` if it did not build. What was audited counts as remembered."""
     _, out = call([str(suite), "test-fast", "--json"], workspace.folder, environment)
     try:
         report = json.loads(out)
@@ -131,7 +135,11 @@ def remembering(suite, workspace, environment):
         return None
     if report["not_compiled"] is not None:
         return None
-    return {program["name"]: program["verdict"] for program in report["programs"]}
+    ended = {program["name"]: program["verdict"] for program in report["programs"]}
+    if report["mismatch"]:
+        ended[report["mismatch"]["program"]] = "remembered"
+        call([str(suite), "verdicts", "--accept"], workspace.folder, environment)
+    return ended
 
 
 def bare(workspace, environment, program=None):
@@ -158,32 +166,52 @@ def bare(workspace, environment, program=None):
 def mutate(workspace, name, dice):
     """Changes one line of the file. Returns what it was and is, or `None` if it has no line that can be changed."""
     path = workspace.folder / name
+    content, encoding = path.read_bytes(), "utf-8"
     try:
-        lines = path.read_text().splitlines(keepends=True)
+        content.decode(encoding)
     except UnicodeDecodeError:
-        return None
-    full = [at for at, line in enumerate(lines) if line.strip()]
+        encoding = "latin-1"
+    lines = content.decode(encoding).splitlines(keepends=True)
+    source = name.endswith(".rs")
+    full = code(lines) if source else [at for at, line in enumerate(lines) if line.strip()]
     for _ in range(20 if full else 0):
         at = dice.choice(full)
-        new = dice.choice(SOURCE if name.endswith(".rs") else DATA)(lines[at], dice)
+        new = dice.choice(SOURCE if source else DATA)(lines[at], dice)
         if new is not None and new != lines[at]:
             old, lines[at] = lines[at], new
-            path.write_text("".join(lines))
+            path.write_bytes("".join(lines).encode(encoding))
             return {"line": at + 1, "old": old, "new": new}
     return None
 
 
-def choose(files, dice):
-    """A file: mostly of Rust source, one in ten a manifest or lock file, one in five any other."""
-    source = [name for name in files if name.endswith(".rs")]
-    manifests = [name for name in files if name.endswith((".toml", ".lock"))]
-    others = sorted(set(files) - set(source) - set(manifests))
-    group = dice.choices([source, manifests, others], [7 if source else 0, 1 if manifests else 0, 2 if others else 0])[0]
-    return dice.choice(group)
+def choose(workspace, dice):
+    """A file, of one of five kinds; a source the more often, the longer it is."""
+    files = workspace.files()
+    sources = {name: (workspace.folder / name).read_text(errors="replace") for name in files if name.endswith(".rs")}
+    words = set(re.findall(r"[\w.-]+", " ".join(sources.values())))
+    scripts = {name for name in sources if pathlib.PurePath(name).name == "build.rs"}
+    manifests = {name for name in files if name.endswith((".toml", ".lock"))}
+    named = {name for name in files if pathlib.PurePath(name).name in words} - set(sources) - manifests
+    others = set(files) - set(sources) - manifests - named
+    kinds = [(set(sources) - scripts, 12), (scripts, 1), (manifests, 2), (named, 4), (others, 1)]
+    kinds = [(sorted(kind), weight) for kind, weight in kinds if kind]
+    kind = dice.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]
+    return dice.choices(kind, [1 + len(code(sources[name].splitlines())) if name in sources else 1 for name in kind])[0]
+
+
+def code(lines):
+    """Which lines of Rust are not empty and not only a comment."""
+    found, comment = [], False
+    for at, line in enumerate(map(str.strip, lines)):
+        comment = comment or line.startswith("/*")
+        if line and not comment and not line.startswith("//"):
+            found.append(at)
+        comment = comment and "*/" not in line
+    return found
 
 
 def same(ours, theirs):
-    return (ours in ("passed", "remembered")) == (theirs == "passed")
+    return ours == theirs or (ours, theirs) == ("remembered", "passed")
 
 
 def differences(ours, theirs):
@@ -212,7 +240,7 @@ def is_flaky(one, suite, workspaces, environment):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workspace", type=pathlib.Path)
-    parser.add_argument("--mutations", type=int, default=200)
+    parser.add_argument("--mutations", type=int, default=200, help="how many that build")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, help="stop after this time")
     parser.add_argument("--suite", type=pathlib.Path, default=ROOT / "target/xtask/xtask-suite")
@@ -245,12 +273,12 @@ def measure(arguments, folder):
         "XTASK_STORE": str(folder / "store"),
     }
     environment.pop("CARGO_TARGET_DIR", None)
-    totals = dict.fromkeys(["mutations", "restored", "built", "programs", "remembered", "failed", "flaky", "differences"], 0)
+    totals = dict.fromkeys(["mutations", "built", "noticed", "restored", "programs", "remembered", "failed", "flaky", "differences"], 0)
     seconds = {"remembering": 0.0, "everything": 0.0}
     started = time.monotonic()
     stacked, last_built = 0, True
     step = -1
-    while totals["mutations"] < arguments.mutations:
+    while totals["built"] < arguments.mutations:
         if arguments.minutes and time.monotonic() - started > 60 * arguments.minutes:
             break
         step += 1
@@ -263,7 +291,7 @@ def measure(arguments, folder):
         change = None
         if step > 0 and (follows or dice.random() < 0.9):
             while change is None:
-                name = choose(workspaces[0].files(), dice)
+                name = choose(workspaces[0], dice)
                 state = dice.getstate()
                 change = mutate(workspaces[0], name, dice)
             for workspace in workspaces[1:]:
@@ -286,6 +314,7 @@ def measure(arguments, folder):
         totals["mutations"] += change is not None
         totals["restored"] += change is None
         totals["built"] += last_built and change is not None
+        totals["noticed"] += change is not None and "failed" in (theirs or {}).values()
         totals["programs"] += len(verdicts)
         totals["remembered"] += verdicts.count("remembered")
         totals["failed"] += verdicts.count("failed")
@@ -304,7 +333,7 @@ def measure(arguments, folder):
 
 
 def table(name, seed, totals):
-    columns = ["mutations", "built", "restored", "programs", "remembered", "failed", "flaky", "differences"]
+    columns = ["mutations", "built", "noticed", "restored", "programs", "remembered", "failed", "flaky", "differences"]
     return "\n".join([
         f"| workspace | seed | {' | '.join(columns)} |",
         f"| --- {'| --- ' * (len(columns) + 1)}|",
