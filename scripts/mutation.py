@@ -15,7 +15,8 @@ That a remembered program fails when it is audited is a difference too. "Noticed
 only these could have shown a pass that should not have been remembered.
 
 A program that ends differently is run three times more: if it then does both, its tests are flaky, which is counted apart.
-Needs cargo-nextest. Prints a table, and a line per step; exit code 1 if there is a difference.
+What takes too long, as with an endless loop, is not compared, and is counted as too slow. Needs cargo-nextest. Prints a
+table, and a line per step; exit code 1 if there is a difference.
 """
 
 import argparse
@@ -26,16 +27,15 @@ import random
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# A mutation may make a loop endless. Also a limit for all of a run, in seconds.
-NEXTEST = '[profile.default]\nslow-timeout = { period = "30s", terminate-after = 2 }\n'
-LIMIT = 900
+# A mutation may make a loop endless, in many tests. Also limits for all of the first run, and of each other, in seconds.
+NEXTEST = '[profile.default]\nslow-timeout = { period = "15s", terminate-after = 2 }\n'
+FIRST_LIMIT, LIMIT = 900, 300
 SWAPS = [("==", "!="), ("<=", ">"), (">=", "<"), ("&&", "||"), (" + ", " - "), (" * ", " + "), (" < ", " >= "), (" > ", " <= "), ("true", "false")]
 SWAPS += [(b, a) for a, b in SWAPS] + [("if ", "if !"), ("if !", "if "), (".min(", ".max("), ("Some(", "None.or("), ("..=", "..")]
 
@@ -109,8 +109,8 @@ def git(arguments, folder):
     return subprocess.run(["git", *arguments], cwd=folder, check=True, text=True, capture_output=True).stdout
 
 
-def call(command, folder, environment):
-    """Exit code and standard output; the exit code of what took too long is `None`."""
+def call(command, folder, environment, limit=LIMIT):
+    """Exit code and standard output."""
     def limits():
         # Not the machine's memory and disk for a mutation.
         resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
@@ -118,17 +118,18 @@ def call(command, folder, environment):
 
     process = subprocess.Popen(command, cwd=folder, env=environment, text=True, errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=limits)
     try:
-        out, _ = process.communicate(timeout=LIMIT)
+        out, _ = process.communicate(timeout=limit)
         return process.returncode, out
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        # Tests have process groups of their own.
+        subprocess.run(["pkill", "-KILL", "--session", str(process.pid)], check=False)
         process.communicate()
-        return None, ""
+        raise
 
 
-def remembering(suite, workspace, environment):
+def remembering(suite, workspace, environment, limit=LIMIT):
     """What `test-fast` says of each program; `None` if it did not build. What was audited counts as remembered."""
-    _, out = call([str(suite), "test-fast", "--json"], workspace.folder, environment)
+    _, out = call([str(suite), "test-fast", "--json"], workspace.folder, environment, limit)
     try:
         report = json.loads(out)
     except ValueError:
@@ -142,11 +143,11 @@ def remembering(suite, workspace, environment):
     return ended
 
 
-def bare(workspace, environment, program=None):
+def bare(workspace, environment, program=None, limit=LIMIT):
     """What nextest says of each program that has tests; `None` if it did not build, or could not list the tests."""
     command = ["cargo", "nextest", "run", "--workspace", "--no-fail-fast", "--no-tests", "pass", "--message-format", "libtest-json-plus"]
     command += ["-E", f"binary_id(={program})"] if program else []
-    code, out = call(command, workspace.folder, {**environment, "NEXTEST_EXPERIMENTAL_LIBTEST_JSON": "1"})
+    code, out = call(command, workspace.folder, {**environment, "NEXTEST_EXPERIMENTAL_LIBTEST_JSON": "1"}, limit)
     if code not in (0, 100):
         return None
     ended = {}
@@ -273,7 +274,7 @@ def measure(arguments, folder):
         "XTASK_STORE": str(folder / "store"),
     }
     environment.pop("CARGO_TARGET_DIR", None)
-    totals = dict.fromkeys(["mutations", "built", "noticed", "restored", "programs", "remembered", "failed", "flaky", "differences"], 0)
+    totals = dict.fromkeys(["mutations", "built", "noticed", "restored", "programs", "remembered", "failed", "too slow", "flaky", "differences"], 0)
     seconds = {"remembering": 0.0, "everything": 0.0}
     started = time.monotonic()
     stacked, last_built = 0, True
@@ -299,16 +300,23 @@ def measure(arguments, folder):
                 mutate(workspace, name, dice)
             change["file"] = name
             stacked += 1
-        begun = time.monotonic()
-        ours = remembering(suite, workspaces[0], environment)
-        middle = time.monotonic()
-        theirs = bare(workspaces[-1], environment)
+        limit = LIMIT if step else FIRST_LIMIT
+        begun = middle = time.monotonic()
+        try:
+            ours = remembering(suite, workspaces[0], environment, limit)
+            middle = time.monotonic()
+            theirs = bare(workspaces[-1], environment, limit=limit)
+            found = differences(ours, theirs)
+            flaky = [one for one in found if is_flaky(one, suite, workspaces, environment)]
+        except subprocess.TimeoutExpired as error:
+            totals["too slow"] += 1
+            last_built = False
+            print(f"{step}: {change}: {error}", file=sys.stderr, flush=True)
+            continue
         if step == 0 and (ours is None or theirs is None):
             raise SystemExit(f"{source} does not build as it is")
         seconds["remembering"] += middle - begun
         seconds["everything"] += time.monotonic() - middle
-        found = differences(ours, theirs)
-        flaky = [one for one in found if is_flaky(one, suite, workspaces, environment)]
         last_built = ours is not None
         verdicts = list((ours or {}).values())
         totals["mutations"] += change is not None
@@ -333,7 +341,7 @@ def measure(arguments, folder):
 
 
 def table(name, seed, totals):
-    columns = ["mutations", "built", "noticed", "restored", "programs", "remembered", "failed", "flaky", "differences"]
+    columns = ["mutations", "built", "noticed", "restored", "programs", "remembered", "failed", "too slow", "flaky", "differences"]
     return "\n".join([
         f"| workspace | seed | {' | '.join(columns)} |",
         f"| --- {'| --- ' * (len(columns) + 1)}|",
