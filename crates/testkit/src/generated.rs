@@ -157,7 +157,8 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
     let rooted = random.chance(35);
     let globbed = random.chance(50);
     let pure = 1 + random.below(2);
-    let with_macro = count > pure + 1 && random.chance(50);
+    // A proc macro may read anything, and so may whoever depends on it.
+    let with_macro = count > pure + 1 && random.chance(if wishes.secluded { 15 } else { 50 });
     let with_dylib = wishes.run_time && !with_macro && count > pure + 1 && random.chance(60);
     let mut packages = Vec::new();
     for index in 0..count {
@@ -184,7 +185,7 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
         dir: dir.to_owned(),
         kind: Kind::Pure,
         member: false,
-        secluded: false,
+        secluded: wishes.secluded,
     };
     let mut others = vec![other("patched", "patches/patched/")];
     if random.chance(40) {

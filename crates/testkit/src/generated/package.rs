@@ -183,7 +183,8 @@ impl Package {
         let mut optional = false;
         for other in known {
             let allowed = self.kind == Kind::Plain || other.kind == Kind::Pure;
-            if !allowed || !random.chance(if other.member { 45 } else { 25 }) {
+            let chance = if self.secluded || !other.member { 25 } else { 45 };
+            if !allowed || !random.chance(chance) {
                 continue;
             }
             let inherits = inherited.contains(&other.name);
