@@ -172,11 +172,10 @@ mod tests {
     #[test]
     #[cfg(unix)]
     fn what_is_linked_counts_through_links_and_nothing_but_files() {
-        let dir = xtask_testkit::TempDir::new("linked");
-        let path = |name: &str| dir.path().join(name);
+        let fixture = xtask_testkit::Fixture::new("linked", &[("real", "")]);
+        let path = |name: &str| fixture.root().join(name);
         let (real, folder) = (path("real"), path("native"));
         std::fs::create_dir_all(folder.join("my.source")).unwrap();
-        std::fs::write(&real, "").unwrap();
         std::os::unix::fs::symlink("../real", folder.join("libx.so")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(folder.join("x.sock")).unwrap();
         let script = ScriptRun {

@@ -420,13 +420,14 @@ impl Package {
             let path = format!("{}tests/it.rs", self.dir);
             let own = if random.chance(60) { format!("{name}::value(),") } else { String::new() };
             let values = [&[own][..], &parts.test_values, &parts.it_values].concat().join("\n        ");
-            let mut text = integration_test(name, "it", &values);
-            if random.chance(40) {
+            let text = integration_test(name, "it", &values);
+            let other = if random.chance(40) {
                 let id = program_id("");
-                text +=
-                    &format!("#[test]\nfn other() {{\n    {name}::record({id}, \"other\", /*n*/42);\n}}\n");
-            }
-            files.insert(path, text);
+                format!("#[test]\nfn other() {{\n    {name}::record({id}, \"other\", /*n*/42);\n}}\n")
+            } else {
+                String::new()
+            };
+            files.insert(path, text + &other);
         }
         if bin {
             let values = parts.bin_values.join("\n        ");
