@@ -60,16 +60,6 @@ pub fn head_commit(dir: &Utf8Path, environment: &Environment) -> Option<String> 
     Git::new(dir, environment)?.text(&["rev-parse", "--short", "HEAD"]).ok()
 }
 
-/// The files of a work tree by name.
-#[derive(Debug)]
-pub struct Listing {
-    /// The top folder of the work tree.
-    pub top: Utf8PathBuf,
-    /// Tracked files, deleted ones too; untracked files that are not ignored; both of checked-out submodules too. Another
-    /// repository or worktree inside this one, which git tracks nothing of, is not listed.
-    pub files: Vec<Listed>,
-}
-
 /// A file that git lists.
 #[derive(Debug)]
 pub struct Listed {
@@ -78,8 +68,10 @@ pub struct Listed {
     pub tracked: bool,
 }
 
-/// Lists the whole work tree around `root`. `None` without git or a repository. Fails when git cannot read it.
-pub fn listing(root: &Utf8Path, environment: &Environment) -> Result<Option<Listing>> {
+/// Lists the whole work tree around `root`: tracked files, deleted ones too; untracked files that are not ignored; both of
+/// checked-out submodules too. Another repository or worktree inside this one, which git tracks nothing of, is not listed.
+/// `None` without git or a repository. Fails when git cannot read it.
+pub fn listing(root: &Utf8Path, environment: &Environment) -> Result<Option<Vec<Listed>>> {
     // `-s` tells submodules from files, `-t` tracked files from untracked ones; `:/` for the whole repository.
     const ARGS: [&str; 8] =
         ["ls-files", "-z", "-t", "-s", "--cached", "--others", "--exclude-standard", ":/"];
@@ -111,11 +103,13 @@ pub fn listing(root: &Utf8Path, environment: &Environment) -> Result<Option<List
         }
         Ok(())
     }
-    let Some(top) = repository_top(root) else { return Ok(None) };
+    if repository_top(root).is_none() {
+        return Ok(None);
+    }
     let Some(git) = Git::new(root, environment) else { return Ok(None) };
     let mut files = Vec::new();
     add(&git, Path::new(""), &mut files)?;
-    Ok(Some(Listing { top: top.to_owned(), files }))
+    Ok(Some(files))
 }
 
 /// The top folder of the work tree around `dir`, without asking git: in a submodule or linked worktree `.git` is a file, and

@@ -24,9 +24,7 @@ pub use call::{Call, shell_quote};
 pub use cargo_command::{Arg, CargoCommand, Flag};
 pub use cargo_config::{CargoConfig, cfg, config_candidates, target_variable};
 pub use environment::{Environment, Launch, cargo_home, home, on_path, program_in};
-pub use git::{
-    Base, Changes, Listed, Listing, changes, head_commit, is_ignored, listing, repository_top, tracked,
-};
+pub use git::{Base, Changes, Listed, changes, head_commit, is_ignored, listing, repository_top, tracked};
 pub use hash::{Digest, Hasher, digest, stamp};
 pub use metadata::{CargoVersion, Facts, LocalDependency, LocalPackage, Outline, TargetFacts};
 pub use selection::{feature_args, package_args, preset_features, target_args};

@@ -69,7 +69,7 @@ impl RunTimeFiles {
         let state_dir = workspace.state_dir();
         contents.begin_listing();
         let listing = listing(&facts.root, &workspace.environment)?;
-        let mut rules = Rules::new(facts, &state_dir, scope, listing.as_ref());
+        let mut rules = Rules::new(facts, &state_dir, scope);
         // Somebody may keep them in the repository.
         let passes = store::base(&workspace.environment).map(|base| base.join("verdicts"));
         rules.outputs.extend(passes.ok().map(|dir| slashed(dir.as_str())));

@@ -473,9 +473,8 @@ fn a_listing_has_every_file_once() {
     ];
     let list = |dir: &str| {
         let listing = listing(&fixture.root().join(dir), &environment()).unwrap().unwrap();
-        assert_eq!(listing.top, fixture.root());
         let name = |file: &Listed| file.path.to_str().unwrap().to_owned();
-        let (tracked, untracked) = listing.files.iter().partition::<Vec<_>, _>(|file| file.tracked);
+        let (tracked, untracked) = listing.iter().partition::<Vec<_>, _>(|file| file.tracked);
         [tracked, untracked].map(|files| {
             let mut names = files.into_iter().map(name).collect::<Vec<_>>();
             names.sort();
@@ -505,7 +504,7 @@ fn there_is_no_listing_without_git_and_an_error_where_git_fails() {
     assert!(listing(fixture.root(), &Environment::default()).unwrap().is_none(), "no git on PATH");
     fixture.write(".git/index", "damaged");
     let error = listing(fixture.root(), &environment()).unwrap_err();
-    assert!(format!("{error:#}").contains("git ls-files"), "{error:#}");
+    assert!(format!("{error:#}").contains("ls-files"), "{error:#}");
     let outside = TempDir::new("no-repository");
     assert!(listing(outside.path(), &environment()).unwrap().is_none());
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_workspace::{Facts, Listing};
+use xtask_workspace::{Facts, repository_top};
 
 use super::Scope;
 use super::globs::Globs;
@@ -14,7 +14,7 @@ use super::globs::Globs;
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) root: String,
-    /// The top folder of the repository; the workspace root without git.
+    /// The top folder of the repository; the workspace root where there is none.
     pub(super) top: String,
     /// Packages by folder.
     packages: HashMap<String, usize>,
@@ -29,7 +29,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn new(facts: &Facts, state_dir: &Utf8Path, scope: &Scope, listing: Option<&Listing>) -> Self {
+    pub(super) fn new(facts: &Facts, state_dir: &Utf8Path, scope: &Scope) -> Self {
         let holds_packages =
             |dir: &Utf8Path| facts.packages.iter().any(|package| package.dir.starts_with(dir));
         let target_dirs =
@@ -39,7 +39,7 @@ impl Rules {
         let packages = facts.packages.iter();
         Self {
             root: slashed(facts.root.as_str()),
-            top: slashed(listing.map_or(&facts.root, |listing| &listing.top).as_str()),
+            top: slashed(repository_top(&facts.root).unwrap_or(&facts.root).as_str()),
             packages: packages
                 .clone()
                 .enumerate()
@@ -67,10 +67,11 @@ impl Rules {
         None
     }
 
-    /// Whether what is in the folder may count: neither git nor cargo keep their own files there.
+    /// Whether what is in the folder may count: neither version control nor cargo keep their own files there.
     pub(super) fn enters(&self, folder: &Path) -> bool {
+        const VERSION_CONTROL: [&str; 6] = ["/.git", "/.hg", "/.jj", "/.sl", "/.svn", "/.pijul"];
         let folder = &*slashed(&folder.to_string_lossy());
-        !folder.ends_with("/.git")
+        !VERSION_CONTROL.iter().any(|name| folder.ends_with(name))
             && !self.outputs.iter().any(|output| output == folder)
             && !is_cargos(folder)
     }

@@ -1,9 +1,9 @@
 //! All files that anybody reads, each once.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use xtask_workspace::{Digest, Facts, Listing};
+use xtask_workspace::{Digest, Facts, Listed};
 
 use super::rules::{Rules, is_below, is_cargos, slashed};
 use crate::verdicts::contents::{Contents, Seen, walk};
@@ -45,11 +45,12 @@ impl Table {
     pub(super) fn read(
         facts: &Facts,
         rules: &mut Rules,
-        listing: Option<Listing>,
+        listing: Option<Vec<Listed>>,
         contents: &mut Contents,
     ) -> (Self, Vec<usize>) {
         let mut found = Vec::new();
-        for listed in listing.into_iter().flat_map(|listing| listing.files) {
+        let has_git = listing.is_some();
+        for listed in listing.into_iter().flatten() {
             let path = rules.absolute(&slashed(&listed.path.to_string_lossy()));
             let is_utf8 = listed.path.to_str().is_some();
             let disk = if is_utf8 { (&path).into() } else { facts.root.as_std_path().join(listed.path) };
@@ -57,8 +58,6 @@ impl Table {
                 let folder = path.trim_end_matches("/CACHEDIR.TAG");
                 rules.outputs.extend(is_cargos(folder).then(|| folder.to_owned()));
             }
-            let manifest = path.strip_suffix("/Cargo.toml").filter(|folder| *folder != rules.root);
-            rules.manifests.extend(manifest.map(str::to_owned));
             found.push(Found { path, disk, is_tracked: listed.tracked, is_listed: true });
         }
         // What is tracked was put there by people, wherever it is.
@@ -69,21 +68,28 @@ impl Table {
         let members = (0..facts.packages.len()).filter(|&package| facts.packages[package].member);
         let manifest = |package: usize| slashed(facts.packages[package].dir.join("Cargo.toml").as_str());
         let unlisted = members.filter(|&package| !is_listed(&manifest(package))).collect::<Vec<_>>();
-        for &package in &unlisted {
+        // Where git knows nothing of the workspace, all that is in its folder is as if it were listed.
+        let whole = if has_git { &rules.root } else { &rules.top };
+        let whole = (!is_listed(&format!("{}/Cargo.toml", rules.root))).then(|| (Path::new(whole), true));
+        let apart = unlisted.iter().map(|&package| (facts.packages[package].dir.as_std_path(), false));
+        for (folder, is_listed) in whole.into_iter().chain(apart) {
             let mut paths = Vec::new();
-            walk(facts.packages[package].dir.as_std_path(), &|folder| rules.enters(folder), &mut paths);
+            walk(folder, &|folder| rules.enters(folder), &mut paths);
             found.extend(paths.into_iter().map(|disk| Found {
                 path: slashed(&disk.to_string_lossy()),
                 disk,
                 is_tracked: false,
-                is_listed: false,
+                is_listed,
             }));
         }
-        if !unlisted.is_empty() {
+        if whole.is_some() || !unlisted.is_empty() {
             // What git lists is first among equals, and stays.
             found.sort_by(|a, b| a.path.cmp(&b.path));
             found.dedup_by(|later, first| later.path == first.path && later.disk == first.disk);
         }
+        let listed = found.iter().filter(|file| file.is_listed);
+        let manifests = listed.filter_map(|file| file.path.strip_suffix("/Cargo.toml"));
+        rules.manifests = manifests.filter(|folder| *folder != rules.root).map(str::to_owned).collect();
         let seen = contents.look(&found.iter().map(|file| &file.disk).collect::<Vec<_>>());
         let mut table = Self::default();
         let mut last = (String::new(), None);

@@ -305,21 +305,32 @@ fn a_workspace_may_be_a_part_of_its_repository_or_a_single_package() {
 fn without_git_everything_in_the_folder_counts() {
     let table = [
         ("a/src/lib.rs", "a"),
-        ("a/x.tmp", "a"),
+        ("a/x.tmp", ALL),
         ("a/inner/src/lib.rs", "inner"),
-        // Also in the folder of the package around.
-        ("a/inner/table.csv", "a inner"),
+        ("a/inner/table.csv", ALL),
         ("a/.git/x", ""),
+        (".hg/dirstate", ""),
         ("target/x", ""),
-        ("README.md", ""),
+        ("README.md", ALL),
+        ("other/x.rs", ""),
+        ("data/x.json", ALL),
     ];
     let fixture = fixture();
-    fs::rename(fixture.root().join(".git"), fixture.root().join("no-git")).unwrap();
-    act(fixture.root(), "", "ln -s ../data b/link");
-    for (path, expected) in table.into_iter().chain([("data/x.json", "b")]) {
-        let edit = || fixture.write(path, "edited");
-        assert_eq!(changed_by(fixture.root(), &MEMBERS, &Scope::default(), edit), expected, "{path}");
+    act(fixture.root(), "", "rm -rf .git");
+    let check = || {
+        for (path, expected) in table {
+            let edit = || fixture.write(path, &format!("{}edited", fixture.read(path)));
+            assert_eq!(changed_by(fixture.root(), &MEMBERS, &Scope::default(), edit), expected, "{path}");
+        }
+    };
+    for path in ["a/x.tmp", "a/.git/x", ".hg/dirstate", "target/x"] {
+        fixture.write(path, "");
     }
+    check();
+    // A repository around the workspace that ignores it, such as one of a home folder.
+    fixture.write(".gitignore", "*");
+    git_init(fixture.root());
+    check();
 }
 
 #[test]
@@ -348,7 +359,7 @@ fn a_repository_that_git_cannot_read_is_an_error() {
     let workspace = workspace(fixture.root(), &MEMBERS);
     let mut contents = Contents::load(&workspace.state_dir());
     let error = RunTimeFiles::read(&workspace, &Scope::default(), false, &mut contents).unwrap_err();
-    assert!(format!("{error:#}").contains("git ls-files"), "{error:#}");
+    assert!(format!("{error:#}").contains("ls-files"), "{error:#}");
 }
 
 #[test]
