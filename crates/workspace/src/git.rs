@@ -72,9 +72,20 @@ pub struct Listed {
 /// checked-out submodules too. Another repository or worktree inside this one, which git tracks nothing of, is not listed.
 /// `None` without git or a repository. Fails when git cannot read it.
 pub fn listing(root: &Utf8Path, environment: &Environment) -> Result<Option<Vec<Listed>>> {
-    // `-s` tells submodules from files, `-t` tracked files from untracked ones; `:/` for the whole repository.
-    const ARGS: [&str; 8] =
-        ["ls-files", "-z", "-t", "-s", "--cached", "--others", "--exclude-standard", ":/"];
+    // `-s` tells submodules from files, `-t` tracked files from untracked ones; `:/` for the whole repository. A repository
+    // that comes from another system may say that case does not matter, where it does.
+    const ARGS: [&str; 10] = [
+        "-c",
+        "core.ignoreCase=false",
+        "ls-files",
+        "-z",
+        "-t",
+        "-s",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        ":/",
+    ];
     fn add(git: &Git, below: &Path, files: &mut Vec<Listed>) -> Result<()> {
         let mut last: &[u8] = b"";
         for record in git.run(&ARGS)?.split(|&byte| byte == 0) {

@@ -150,6 +150,12 @@ fn each_kind_of_file_counts_for_those_who_may_read_it() {
         ("an ignored file that is tracked", "touch a/x.tmp; git add -f a", "echo x > a/x.tmp", ALL),
         ("unwatched", "git update-index --assume-unchanged a/src/lib.rs", "echo x > a/src/lib.rs", "a"),
         ("not checked out", "git update-index --skip-worktree a/src/lib.rs", "echo x > a/src/lib.rs", "a"),
+        (
+            "another case",
+            "git config core.ignoreCase true; mv data/x.json data/X.json",
+            "echo x > data/X.json",
+            ALL,
+        ),
         ("to be added", "touch b/src/x.rs; git add -N b", "echo x > b/src/x.rs", "b"),
         (
             "in a conflict",
