@@ -103,7 +103,7 @@ fn given_to_all(facts: &Facts, record: &Record) -> Vec<Utf8PathBuf> {
 }
 
 /// The packages that `package` is built with, itself among them.
-fn dependencies(facts: &Facts, package: usize) -> BTreeSet<usize> {
+pub(crate) fn dependencies(facts: &Facts, package: usize) -> BTreeSet<usize> {
     let mut found = BTreeSet::from([package]);
     let mut open = vec![package];
     while let Some(next) = open.pop() {

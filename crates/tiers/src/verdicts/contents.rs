@@ -346,10 +346,13 @@ fn read_file(path: &Path, status: &Status) -> io::Result<Option<(Digest, bool)>>
 /// Whether a source names cargo, rustc, what calls them, or the programs that cargo built: then the sources of other packages
 /// are inputs of what it does. A search for words: what it finds may be a comment, which costs runs and no more.
 fn builds(source: &[u8]) -> bool {
-    const WORDS: [&str; 13] = [
+    const WORDS: [&str; 18] = [
         "\"cargo\"",
+        "\"cargo ",
+        "&& cargo ",
         "\"CARGO\"",
         "\"rustc\"",
+        "\"rustc ",
         "\"RUSTC\"",
         "trybuild",
         "macrotest",
@@ -359,7 +362,10 @@ fn builds(source: &[u8]) -> bool {
         "cargo_bin",
         "target/debug",
         "target/release",
+        "join(\"target\")",
         "current_exe",
+        // A source of another folder, which is not searched.
+        "#[path = \"../../",
     ];
     // As text, because its search is the standard library's fast one.
     let source = String::from_utf8_lossy(source);
@@ -385,7 +391,7 @@ pub(crate) fn walk(dir: &Path, entered: &dyn Fn(&Path) -> bool, found: &mut Vec<
 }
 
 /// The first line of a file with lines, before a digest of the others.
-const VERSION: &str = "xtask-suite 2 ";
+const VERSION: &str = "xtask-suite 3 ";
 
 /// The field of a file that [`builds`].
 const BUILDS: &str = "builds";

@@ -15,6 +15,7 @@ use xtask_workspace::{Digest, Hasher, Workspace, listing};
 
 use super::contents::{Contents, walk};
 use super::store;
+use crate::programs::dependencies;
 use rules::{Rules, is_below, is_rust, slashed};
 use table::{File, Table};
 use written::{Left, Written};
@@ -34,6 +35,9 @@ pub struct Scope {
     pub verdicts: Verdicts,
     pub test_inputs: Vec<TestInputs>,
 }
+
+/// In a package's folder, the sources that are no part of its library.
+const APART: [&str; 4] = ["/tests/", "/benches/", "/examples/", "/build.rs"];
 
 /// The files of the workspace as they are now.
 #[derive(Debug)]
@@ -86,11 +90,22 @@ impl RunTimeFiles {
             rules,
             table,
         };
+        // A helper of tests may be a package of its own.
+        let mut linked = vec![false; facts.packages.len()];
         for (index, file) in files.table.files.iter().enumerate() {
-            if let Some(owner) = file.owner {
-                files.own[owner].push(index);
-                files.builders[owner] |= file.seen.builds;
+            let Some(owner) = file.owner else { continue };
+            files.own[owner].push(index);
+            if file.seen.builds {
+                files.builders[owner] = true;
+                let package = slashed(facts.packages[owner].dir.as_str());
+                let name = file.path.strip_prefix(&package).unwrap_or_default();
+                linked[owner] |= !APART.iter().any(|apart| name.starts_with(apart));
             }
+        }
+        let helped = if linked.contains(&true) { 0..linked.len() } else { 0..0 };
+        for package in helped {
+            let mut closure = dependencies(facts, package).into_iter();
+            files.builders[package] |= closure.any(|dependency| linked[dependency]);
         }
         for &package in &unlisted {
             // As with git, where what is no Rust source counts for everybody.

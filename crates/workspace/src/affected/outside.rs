@@ -77,7 +77,7 @@ fn leads_to_a_shared_file(facts: &Facts, link: &Utf8Path) -> bool {
 fn names_outside(source: &str) -> bool {
     // A path into a parent folder has `..` between quotes or separators. An absolute path leads there through `parent()`, and
     // beside the own program lie those of other packages, as for a cargo that is called.
-    const WORDS: [&str; 17] = [
+    const WORDS: [&str; 18] = [
         "include!",
         "include_",
         "#[path",
@@ -95,6 +95,7 @@ fn names_outside(source: &str) -> bool {
         "current_exe",
         "cargo_bin",
         "\"cargo\"",
+        "\"cargo ",
     ];
     // These describe the package, never where another file is.
     const HARMLESS: [&str; 3] = ["\"CARGO_PKG_", "\"CARGO_BIN_", "\"CARGO_CRATE_NAME"];
@@ -131,6 +132,7 @@ mod tests {
             ("fn f() { current_exe(); }", true),
             ("fn f() { Command::cargo_bin(\"other\"); }", true),
             ("fn f() { Command::new(\"cargo\"); }", true),
+            ("fn f() { sh(\"cargo run\"); }", true),
         ];
         for (source, expected) in table {
             assert_eq!(names_outside(source), expected, "{source}");

@@ -3,7 +3,7 @@ use std::process::Command;
 
 use camino::Utf8Path;
 use xtask_testkit::{Fixture, Outcome, TempDir, git_init, scrub};
-use xtask_workspace::{CargoConfig, Environment, Facts, LocalPackage, digest};
+use xtask_workspace::{CargoConfig, Environment, Facts, LocalDependency, LocalPackage, digest};
 
 use super::*;
 
@@ -145,6 +145,18 @@ fn each_kind_of_file_counts_for_those_who_may_read_it() {
             "echo x > a/src/new.rs",
             "a b",
         ),
+        (
+            "a new source, where a test lets a shell start cargo",
+            "echo 'fn f() { sh(\"cargo run\"); }' > b/src/t.rs",
+            "echo x > a/src/new.rs",
+            "a b",
+        ),
+        (
+            "a new source, where a test has a source outside",
+            "echo '#[path = \"../../tool.rs\"] mod tool;' > b/src/t.rs",
+            "echo x > a/src/new.rs",
+            "a b",
+        ),
         ("the word where it is no source", "echo trybuild > b/t.txt", "echo x > a/src/lib.rs", "a"),
         ("an ignored file", "touch a/x.tmp", "echo x > a/x.tmp", ""),
         ("an ignored file that is tracked", "touch a/x.tmp; git add -f a", "echo x > a/x.tmp", ALL),
@@ -189,6 +201,29 @@ fn each_kind_of_file_counts_for_those_who_may_read_it() {
             "b",
         ),
     ]);
+}
+
+#[test]
+fn what_builds_may_be_in_a_package_that_tests_depend_on() {
+    let table = [("src/help.rs", "a inner"), ("tests/it.rs", "a"), ("build.rs", "a")];
+    for (path, expected) in table {
+        let fixture = fixture();
+        fixture.write(&format!("a/{path}"), "// trybuild");
+        fixture.git(&["add", "."]);
+        let digests = || {
+            let mut workspace = workspace(fixture.root(), &MEMBERS);
+            // `inner` depends on `a`.
+            workspace.facts.packages[1].dependencies = vec![LocalDependency { package: 0, dev: true }];
+            let mut contents = Contents::load(&workspace.state_dir());
+            let files = RunTimeFiles::read(&workspace, &Scope::default(), false, &mut contents).unwrap();
+            [0, 1].map(|package| files.digest(package))
+        };
+        let before = digests();
+        fixture.write("b/src/lib.rs", "edited");
+        let changed = before.iter().zip(digests()).map(|(before, after)| *before != after);
+        let names = ["a", "inner"].into_iter().zip(changed).filter(|(_, changed)| *changed);
+        assert_eq!(names.map(|(name, _)| name).collect::<Vec<_>>().join(" "), expected, "{path}");
+    }
 }
 
 #[test]
