@@ -343,10 +343,10 @@ fn read_file(path: &Path, status: &Status) -> io::Result<Option<(Digest, bool)>>
     }
 }
 
-/// Whether a source names cargo, rustc, what calls them, or the programs that cargo built: then the sources of other packages
-/// are inputs of what it does. A search for words: what it finds may be a comment, which costs runs and no more.
+/// Whether a source names cargo, rustc, what calls them, the programs that cargo built, or Rust sources as such: then the
+/// sources of other packages are inputs of what it does. A search for words: what it finds may be a comment, which costs runs and no more.
 fn builds(source: &[u8]) -> bool {
-    const WORDS: [&str; 18] = [
+    const WORDS: [&str; 21] = [
         "\"cargo\"",
         "\"cargo ",
         "&& cargo ",
@@ -364,6 +364,10 @@ fn builds(source: &[u8]) -> bool {
         "target/release",
         "join(\"target\")",
         "current_exe",
+        // A look at sources, as of a test that checks all of them for something.
+        "\"rs\"",
+        "\".rs\"",
+        "*.rs",
         // A source of another folder, which is not searched.
         "#[path = \"../../",
     ];

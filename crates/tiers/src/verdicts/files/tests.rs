@@ -152,6 +152,12 @@ fn each_kind_of_file_counts_for_those_who_may_read_it() {
             "a b",
         ),
         (
+            "a source, where a test reads them all",
+            "echo 'fn f() { path.extension() == Some(\"rs\"); }' > b/src/t.rs",
+            "echo x > a/src/lib.rs",
+            "a b",
+        ),
+        (
             "a new source, where a test has a source outside",
             "echo '#[path = \"../../tool.rs\"] mod tool;' > b/src/t.rs",
             "echo x > a/src/new.rs",
