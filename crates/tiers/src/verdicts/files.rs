@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::config::{TestInputs, Verdicts};
 use xtask_workspace::{Digest, Hasher, Workspace, listing};
 
@@ -46,7 +46,7 @@ pub(crate) struct RunTimeFiles {
     table: Table,
     /// The files of each package, and what links in its folder lead to; sorted indices.
     own: Vec<Vec<usize>>,
-    /// What `inputs` of `[verdicts]` matches.
+    /// What `inputs` of `[verdicts]` matches, and each `.env`.
     inputs: Vec<usize>,
     /// What `files` of `[test-inputs]` matches, for the packages that have it.
     narrowed: Vec<Option<Vec<usize>>>,
@@ -120,7 +120,12 @@ impl RunTimeFiles {
         for package in 0..files.own.len() {
             files.follow_links(package, has_git, contents);
         }
-        files.inputs = files.table.indices(files.rules.find(&files.rules.inputs), &files.rules, contents);
+        let mut inputs = files.rules.find(&files.rules.inputs);
+        // Git ignores it as a rule, and libraries read it from the folder of the package and those above.
+        let folders = facts.packages.iter().map(|package| &package.dir).chain([&facts.root]);
+        let folders = folders.map(Utf8PathBuf::as_path).chain([Utf8Path::new(&files.rules.top)]);
+        inputs.extend(folders.map(|folder| folder.join(".env").into()));
+        files.inputs = files.table.indices(inputs, &files.rules, contents);
         for globs in &files.rules.narrowed {
             let indices = globs
                 .as_ref()

@@ -165,6 +165,13 @@ fn each_kind_of_file_counts_for_those_who_may_read_it() {
         ),
         ("the word where it is no source", "echo trybuild > b/t.txt", "echo x > a/src/lib.rs", "a"),
         ("an ignored file", "touch a/x.tmp", "echo x > a/x.tmp", ""),
+        (
+            "variables in a file",
+            "for f in . a b; do echo .env >> $f/.gitignore; echo A=1 > $f/.env; done; git add -A",
+            "echo A=2 > a/.env",
+            ALL,
+        ),
+        ("variables at the top", "echo .env >> .gitignore; git add -A", "echo A=2 > .env", ALL),
         ("an ignored file that is tracked", "touch a/x.tmp; git add -f a", "echo x > a/x.tmp", ALL),
         ("unwatched", "git update-index --assume-unchanged a/src/lib.rs", "echo x > a/src/lib.rs", "a"),
         ("not checked out", "git update-index --skip-worktree a/src/lib.rs", "echo x > a/src/lib.rs", "a"),
