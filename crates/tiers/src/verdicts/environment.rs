@@ -99,10 +99,18 @@ pub(super) fn variables(
         let ignored = VOLATILE.iter().any(|pattern| matches(pattern, name)) || listed(&verdicts.ignore_env);
         !ignored || listed(&verdicts.watch_env)
     };
+    // In a hook of `git commit FILE`: `next-index-1234.lock`, where the number is a process.
+    let steady = |name: &str, value: &[u8]| match name {
+        "GIT_INDEX_FILE" => {
+            digest(value.iter().copied().filter(|byte| !byte.is_ascii_digit()).collect::<Vec<_>>())
+        }
+        _ => digest(value),
+    };
     let mut variables = environment
         .iter_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), digest(value.as_encoded_bytes())))
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.as_encoded_bytes()))
         .filter(|(name, _)| counts(name))
+        .map(|(name, value)| (name.clone(), steady(&name, value)))
         .collect::<BTreeMap<_, _>>();
     // Marked, because `[env]` does not replace a variable that is set, unless it is forced.
     for config in [&workspace.cargo_config, &command.config()] {
@@ -124,6 +132,21 @@ mod tests {
     use xtask_workspace::{Environment, Facts};
 
     use super::*;
+
+    #[test]
+    fn the_index_of_a_hook_has_another_name_each_time() {
+        let of = |index: &str| {
+            let workspace = Workspace {
+                facts: Facts::default(),
+                environment: [("GIT_INDEX_FILE", index)].into_iter().collect::<Environment>(),
+                cargo_config: xtask_workspace::CargoConfig::default(),
+                plan_key: digest(""),
+            };
+            variables(&workspace, &CargoCommand::new("/", ["test"]), &Verdicts::default())
+        };
+        assert_eq!(of(".git/next-index-12.lock"), of(".git/next-index-7.lock"));
+        assert_ne!(of(".git/next-index-12.lock"), of(".git/index"));
+    }
 
     #[test]
     fn what_differs_between_terminals_does_not_count_unless_it_is_watched() {
