@@ -79,7 +79,11 @@ impl Generated {
         let mut files = BTreeMap::new();
         let members = layout(random, wishes, &mut files);
         if !xtask_toml.is_empty() {
-            let declared = members.iter().filter(|_| wishes.run_time && random.chance(35));
+            // Sources of strangers are not among what a declaration names.
+            let declarable =
+                |name: &String| !files.values().any(|text| text.contains(&reads::mark_of_stranger(name)));
+            let declared =
+                members.iter().filter(|name| wishes.run_time && random.chance(35) && declarable(name));
             let declared = declared.map(|name| run_time_edits::declaration(name)).collect::<String>();
             files.insert("xtask.toml".to_owned(), format!("{xtask_toml}{declared}"));
         }
@@ -299,6 +303,7 @@ fn run_time_files(random: &mut Random, files: &mut BTreeMap<String, String>) {
         ("local/l0.txt", "86\n"),
         ("local/build.txt", "87\n"),
         ("local/set.txt", "90\n"),
+        ("local/native/libplain.so", "91\n"),
         (".config/nextest.toml", nextest),
         ("../.cargo/config.toml", &above),
     ] {

@@ -126,15 +126,14 @@ impl History {
             "nextest"
         };
         let repository = match random.below(20) {
-            0 => Repository::None,
-            1..=4 => Repository::Above,
+            0 | 1 => Repository::None,
+            2..=5 => Repository::Above,
             _ => Repository::Workspace,
         };
         let mut toml = verdicts_toml(&mut random, runner, if wishes.secluded { 85 } else { 50 });
         if repository == Repository::None {
-            // Without git, only what a package's folder holds is known.
-            let all =
-                "inputs = [\"*\", \"shared/**\", \"local/**\", \"crates/**\", \".config/**\", \".cargo/**\"]";
+            // Without git, only what a package's folder holds is known: this is what others read.
+            let all = "inputs = [\"*\", \"shared/**\", \"local/**\", \"**/files/*.txt\", \".config/**\", \".cargo/**\"]";
             toml = toml.replace("inputs = [\"local/l*.txt\"]", all);
         }
         let workspace = Generated::new(&format!("oracle-{seed}"), &mut random, wishes, &toml);
@@ -472,8 +471,14 @@ impl History {
     /// All that is in no commit.
     fn beside(&self) -> String {
         let (root, mut text) = (self.workspace.root(), format!("{:?}", self.workspace.environment()));
-        let beside =
-            ["../.cargo/config.toml", "../tools/run.sh", "local/l0.txt", "local/build.txt", "local/set.txt"];
+        let beside = [
+            "../.cargo/config.toml",
+            "../tools/run.sh",
+            "local/l0.txt",
+            "local/build.txt",
+            "local/set.txt",
+            "local/native/libplain.so",
+        ];
         for path in beside {
             text += &std::fs::read_to_string(root.join(path)).unwrap_or_default();
         }

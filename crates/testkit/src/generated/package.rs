@@ -56,6 +56,8 @@ struct Parts {
     proc_macro: Option<String>,
     /// The build script leaves a file for the tests.
     built: bool,
+    /// The build script names a folder of native libraries.
+    linked: bool,
     example: bool,
     /// Sections of the manifest.
     targets: Vec<String>,
@@ -144,10 +146,19 @@ impl Package {
         let dependencies = lines.filter_map(|line| line.split_once(" # dep:"));
         let dependencies = dependencies.map(|(_, name)| name.to_owned()).filter(|name| name != "tiny");
         let dependencies = dependencies.collect::<Vec<_>>();
+        let strangers = known.iter().filter(|other| {
+            other.member
+                && matches!(other.kind, Kind::Plain | Kind::Pure)
+                && !dependencies.contains(&other.name)
+        });
+        let strangers = strangers.map(|other| other.name.clone()).collect::<Vec<_>>();
         let unit = Place {
+            name: &self.name,
             up: &up,
             others: &others,
+            strangers: &strangers,
             built: parts.built,
+            linked: parts.linked,
             secluded: self.secluded,
             dependencies: &dependencies,
             example: parts.example.then_some(&example),
@@ -319,6 +330,7 @@ impl Package {
             values.push(format!("live_text(&std::env::var(\"{name}\").unwrap_or_default())"));
             watches.push(format!("rerun-if-env-changed={name}"));
         }
+        parts.linked = wishes.run_time && random.chance(40);
         let set = format!("{}local/set.txt", self.up());
         if parts.built {
             watches.push(format!("rerun-if-changed={set}"));
@@ -329,6 +341,12 @@ impl Package {
         let watches = watches.iter().map(|watch| format!("    println!(\"cargo::{watch}\");\n"));
         let set = format!("    println!(\"cargo::rustc-env=ORACLE_SET={{}}\", live(\"{set}\".as_ref()));\n");
         let set = if parts.built { set } else { String::new() };
+        let search = format!(
+            "    let native = std::env::current_dir().unwrap().join(\"{}local/native\");\n    \
+             println!(\"cargo::rustc-link-search=native={{}}\", native.display());\n",
+            self.up()
+        );
+        let search = if parts.linked { search } else { String::new() };
         let into_sources = wishes.run_time && random.chance(25);
         let into_sources =
             if into_sources { "    write(\"files/generated.txt\", &format!(\"{mixed}\\n\"));\n" } else { "" };
@@ -337,7 +355,7 @@ impl Package {
              fn live_text(text: &str) -> u64 {{\n    text.trim().parse().unwrap_or_default()\n}}\n\
              fn write(path: &str, text: &str) {{\n    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {{\n        return;\n    }}\n\
              \x20   std::fs::write(path, text).unwrap();\n}}\n\
-             fn main() {{\n    let values: Vec<u64> = vec![{}];\n{}{set}\
+             fn main() {{\n    let values: Vec<u64> = vec![{}];\n{}{set}{search}\
              \x20   let mixed = values.iter().fold(7u64, |mixed, value| mixed.wrapping_mul(1_000_003).wrapping_add(*value));\n\
              \x20   let out = std::env::var(\"OUT_DIR\").unwrap();\n\
              \x20   write(&format!(\"{{out}}/built.rs\"), &format!(\"pub const N: u64 = {{mixed}};\"));\n\
@@ -432,7 +450,7 @@ impl Package {
         if bin {
             let values = parts.bin_values.join("\n        ");
             let mut text = format!(
-                "fn value() -> u64 {{\n    let values: &[u64] = &[\n        /*n*/51,\n        {values}\n    ];\n    \
+                "#[used]\nstatic SAYS: &str = \"oracle says: /*n*/100   end\";\nfn value() -> u64 {{\n    let values: &[u64] = &[\n        /*n*/51,\n        {values}\n    ];\n    \
                  values.iter().fold(7, |mixed: u64, value| mixed.wrapping_mul(1_000_003).wrapping_add(*value))\n}}\n\
                  fn main() {{\n    println!(\"{{}}\", value());\n}}\n"
             );

@@ -138,22 +138,32 @@ pub fn file(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
 
 /// The package of which a program is part.
 pub(super) struct Place<'a> {
+    pub(super) name: &'a str,
     /// From its folder to the workspace root.
     pub(super) up: &'a str,
     /// Folders of other members, relative to the workspace root.
     pub(super) others: &'a [String],
     /// The build script leaves a file in `OUT_DIR`.
     pub(super) built: bool,
+    /// The build script names a folder of native libraries, from which a test may load one.
+    pub(super) linked: bool,
     /// Nothing leads out of its folder.
     pub(super) secluded: bool,
     /// Packages that it depends on, whose binaries lie in the target dir, if they have one.
     pub(super) dependencies: &'a [String],
+    /// Packages that it does not depend on, which may have a binary too.
+    pub(super) strangers: &'a [String],
     /// An example of its own.
     pub(super) example: Option<&'a str>,
     /// A binary that integration tests may start.
     pub(super) bin: Option<&'a str>,
     /// A proc macro that tests may use.
     pub(super) proc_macro: Option<&'a str>,
+}
+
+/// The end of a line where the package reads a program of one that it does not depend on.
+pub(super) fn mark_of_stranger(package: &str) -> String {
+    format!("// {package} looks at a stranger")
 }
 
 /// Expressions for one program.
@@ -207,6 +217,9 @@ pub(super) fn reads(random: &mut Random, place: &Place<'_>) -> Vec<String> {
             chosen.push("var(\"ORACLE_SET\"),".to_owned());
         }
     }
+    if place.linked && random.chance(70) {
+        chosen.push(live(&format!("{up}local/native/libplain.so")));
+    }
     if let Some(bin) = place.bin.filter(|_| random.chance(70)) {
         chosen.push(format!("said(env!(\"CARGO_BIN_EXE_{bin}\")),"));
     }
@@ -217,6 +230,11 @@ pub(super) fn reads(random: &mut Random, place: &Place<'_>) -> Vec<String> {
         if let Some(name) = random.pick(place.dependencies).filter(|_| random.chance(70)) {
             chosen.push(format!("said(&beside(\"app_{name}\")), // dep:{name}"));
         }
+    }
+    if !place.secluded
+        && let Some(stranger) = random.pick(place.strangers).filter(|_| random.chance(35))
+    {
+        chosen.push(format!("marked(&beside(\"app_{stranger}\")), {}", mark_of_stranger(place.name)));
     }
     if let Some(name) = place.proc_macro.filter(|_| random.chance(70)) {
         chosen.push(format!("marked({name}::file!()), // dep:{name}"));

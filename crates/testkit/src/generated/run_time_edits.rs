@@ -75,6 +75,9 @@ pub(super) const ATTEMPTS: [Attempt; 61] = [
     Generated::rename_package,
 ];
 
+/// A library that git ignores, as far as tests know.
+const NATIVE: &str = "local/native/libplain.so";
+
 /// Variables that tests read, and that something here sets.
 const VARIABLES: [&str; 14] = [
     "ORACLE_ENV",
@@ -374,7 +377,8 @@ impl Generated {
     }
 
     fn change_local(&self, random: &mut Random) -> Option<String> {
-        let path = *random.pick(&["local/l0.txt", "local/build.txt", "local/build.txt", "local/set.txt"])?;
+        let path =
+            *random.pick(&["local/l0.txt", "local/build.txt", "local/build.txt", "local/set.txt", NATIVE])?;
         let number = random.below(1000);
         self.write(path, &format!("{number}\n"));
         Some(format!("{path}, which git ignores, becomes {number}"))
