@@ -139,6 +139,9 @@ pub fn run(
                 progress.output(line);
             }
         })?;
+    if build.draws_no_page {
+        return run(workspace, command, RunOptions { timings: false, ..options }, progress, on_line);
+    }
     let total = build.started.elapsed();
     let compile = build.finished_after.unwrap_or(total);
     let mut record = build.record;
@@ -189,6 +192,8 @@ struct Build {
     /// What follows on standard error is the output of tests.
     said_finished: bool,
     timings_page: Option<Utf8PathBuf>,
+    /// Whether cargo failed only because it cannot draw a page, as where there is nothing to build at all.
+    draws_no_page: bool,
 }
 
 impl Build {
@@ -201,6 +206,7 @@ impl Build {
             finished_after: None,
             said_finished: false,
             timings_page: None,
+            draws_no_page: false,
         }
     }
 
@@ -270,6 +276,10 @@ impl Build {
     /// Reads a line that cargo prints while it builds; returns whether it is to be shown.
     fn status(&mut self, line: &str) -> bool {
         let plain = without_colour(line);
+        self.draws_no_page |= self.options.timings && plain == "error: failed to render timing report";
+        if self.draws_no_page {
+            return false;
+        }
         match status_line(&plain) {
             Some(("Finished", rest)) => self.said_finished = rest.contains(" target(s) in "),
             Some(("Timing", rest)) if self.options.timings => {

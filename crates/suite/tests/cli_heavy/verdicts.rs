@@ -85,6 +85,15 @@ fn only_a_clean_pass_at_the_first_try_is_remembered() {
 }
 
 #[test]
+fn where_there_are_no_test_programs_nothing_fails() {
+    let manifest = format!("{PACKAGE}[lib]\ntest = false\ndoctest = false\n");
+    let files = [("Cargo.toml", &*manifest), (".gitignore", "/target\n"), ("src/lib.rs", "")];
+    for suite in both(|| Suite::new(&files, FAST)) {
+        assert!(verdicts(&suite.json(&["fast"], 0)).is_empty());
+    }
+}
+
+#[test]
 fn what_cannot_be_started_has_not_passed() {
     for suite in both(|| one(FAST, &[("tests/a.rs", OK), ("tests/b.rs", OK)])) {
         let built = suite.program("cargo", &["test", "--no-run"]).output().unwrap();
