@@ -50,7 +50,11 @@ pub(crate) fn choose_runner(
         let bin = cargo_home(&workspace.environment)?.join("bin");
         Some(bin.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))).filter(|path| path.is_file())
     });
+    let mut build_target = workspace.cargo_config.set_in(&["build", "target"]);
     let why_not = match path.map(|path| probe(workspace, &path)) {
+        Some(Ok(_)) if build_target.any(|(_, value)| value.is_array()) => {
+            format!("{name} cannot read the list `build.target` of cargo's configuration")
+        }
         Some(Ok(version)) => return Ok(Runner::Nextest { version }),
         Some(Err(why_not)) => why_not,
         None => format!("{name} is not installed"),

@@ -81,6 +81,15 @@ fn tests_without_nextest_and_the_fallback_said_once() {
     assert_eq!(suite.ran(), ["app-it", "base-unit", "side-unit"]);
 }
 
+#[test]
+fn where_nextest_cannot_read_the_configuration_cargo_runs_the_tests() {
+    let suite = suite_with("[tiers.n]\ncommand = \"test\"\n");
+    suite.fixture.write(".cargo/config.toml", "[build]\ntarget = [\"host-tuple\"]\n");
+    let outcome = suite.run(&["n"], 0);
+    assert!(outcome.stderr.contains("`build.target`"), "{}", outcome.stderr);
+    assert_eq!(suite.ran(), ["app-it", "base-unit", "side-unit"]);
+}
+
 fn suite_with(config: &str) -> Suite {
     Suite::trio(config)
 }
