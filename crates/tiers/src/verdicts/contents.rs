@@ -346,7 +346,7 @@ fn read_file(path: &Path, status: &Status) -> io::Result<Option<(Digest, bool)>>
 /// Whether a source names cargo, rustc, what calls them, the programs that cargo built, or Rust sources as such: then the
 /// sources of other packages are inputs of what it does. A search for words: what it finds may be a comment, which costs runs and no more.
 fn builds(source: &[u8]) -> bool {
-    const WORDS: [&str; 21] = [
+    const WORDS: [&str; 24] = [
         "\"cargo\"",
         "\"cargo ",
         "&& cargo ",
@@ -362,7 +362,10 @@ fn builds(source: &[u8]) -> bool {
         "cargo_bin",
         "target/debug",
         "target/release",
+        "target/{",
         "join(\"target\")",
+        "join(\"debug\")",
+        "\"CARGO_TARGET_DIR\"",
         "current_exe",
         // A look at sources, as of a test that checks all of them for something.
         "\"rs\"",

@@ -152,6 +152,12 @@ fn each_kind_of_file_counts_for_those_who_may_read_it() {
             "a b",
         ),
         (
+            "a new source, where a test looks into the target dir",
+            "echo 'fn f() { target.join(\"debug\").join(\"tool\"); }' > b/src/t.rs",
+            "echo x > a/src/new.rs",
+            "a b",
+        ),
+        (
             "a source, where a test reads them all",
             "echo 'fn f() { path.extension() == Some(\"rs\"); }' > b/src/t.rs",
             "echo x > a/src/lib.rs",
