@@ -133,43 +133,6 @@ fn each_kind_of_file_counts_for_those_who_may_read_it() {
         ("a file outside of all packages", "", "echo x > data/deep/y.json", ALL),
         ("a source outside of all packages", "", "echo x > tool.rs", ALL),
         ("a source of another workspace", "", "echo x > other/x.rs", ""),
-        (
-            "a source, where a test builds others",
-            "echo '// trybuild' > b/src/t.rs",
-            "echo x > a/inner/src/lib.rs",
-            "b inner",
-        ),
-        (
-            "a new source, where a test starts cargo",
-            "echo 'fn f() { Command::new(\"cargo\"); }' > b/src/t.rs",
-            "echo x > a/src/new.rs",
-            "a b",
-        ),
-        (
-            "a new source, where a test lets a shell start cargo",
-            "echo 'fn f() { sh(\"cargo run\"); }' > b/src/t.rs",
-            "echo x > a/src/new.rs",
-            "a b",
-        ),
-        (
-            "a new source, where a test looks into the target dir",
-            "echo 'fn f() { target.join(\"debug\").join(\"tool\"); }' > b/src/t.rs",
-            "echo x > a/src/new.rs",
-            "a b",
-        ),
-        (
-            "a source, where a test reads them all",
-            "echo 'fn f() { path.extension() == Some(\"rs\"); }' > b/src/t.rs",
-            "echo x > a/src/lib.rs",
-            "a b",
-        ),
-        (
-            "a new source, where a test has a source outside",
-            "echo '#[path = \"../../tool.rs\"] mod tool;' > b/src/t.rs",
-            "echo x > a/src/new.rs",
-            "a b",
-        ),
-        ("the word where it is no source", "echo trybuild > b/t.txt", "echo x > a/src/lib.rs", "a"),
         ("an ignored file", "touch a/x.tmp", "echo x > a/x.tmp", ""),
         (
             "variables in a file",
@@ -219,6 +182,49 @@ fn each_kind_of_file_counts_for_those_who_may_read_it() {
             "echo x > b/o/x.rs",
             "b",
         ),
+    ]);
+}
+
+#[test]
+fn sources_of_others_count_for_those_who_may_build_or_check_them() {
+    assert_table(&[
+        (
+            "a source, where a test builds others",
+            "echo '// trybuild' > b/src/t.rs",
+            "echo x > a/inner/src/lib.rs",
+            "b inner",
+        ),
+        (
+            "a new source, where a test starts cargo",
+            "echo 'fn f() { Command::new(\"cargo\"); }' > b/src/t.rs",
+            "echo x > a/src/new.rs",
+            "a b",
+        ),
+        (
+            "a new source, where a test lets a shell start cargo",
+            "echo 'fn f() { sh(\"cargo run\"); }' > b/src/t.rs",
+            "echo x > a/src/new.rs",
+            "a b",
+        ),
+        (
+            "a new source, where a test looks into the target dir",
+            "echo 'fn f() { target.join(\"debug\").join(\"tool\"); }' > b/src/t.rs",
+            "echo x > a/src/new.rs",
+            "a b",
+        ),
+        (
+            "a source, where a test reads them all",
+            "echo 'fn f() { path.extension() == Some(\"rs\"); }' > b/src/t.rs",
+            "echo x > a/src/lib.rs",
+            "a b",
+        ),
+        (
+            "a new source, where a test has a source outside",
+            "echo '#[path = \"../../tool.rs\"] mod tool;' > b/src/t.rs",
+            "echo x > a/src/new.rs",
+            "a b",
+        ),
+        ("the word where it is no source", "echo trybuild > b/t.txt", "echo x > a/src/lib.rs", "a"),
     ]);
 }
 
