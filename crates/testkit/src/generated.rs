@@ -200,7 +200,7 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
     }
     shared_files(files);
     if wishes.run_time {
-        run_time_files(random, files);
+        run_time_files(random, with_dylib, files);
     }
     registry(files);
     let inherited = packages.iter().filter(|_| random.chance(40)).map(|package| package.name.clone());
@@ -285,12 +285,14 @@ fn shared_files(files: &mut BTreeMap<String, String>) {
 }
 
 /// What tests read while they run, and what the runner is told.
-fn run_time_files(random: &mut Random, files: &mut BTreeMap<String, String>) {
+fn run_time_files(random: &mut Random, with_dylib: bool, files: &mut BTreeMap<String, String>) {
     let nextest = "[test-groups]\none = { max-threads = 4 }\ntwo = { max-threads = 4 }\n[profile.other]\n\
                    [[profile.default.overrides]]\nfilter = \"all()\"\ntest-group = \"one\"\n";
     let runner = if random.chance(50) { "" } else { "# " };
+    // Else rustc refuses to link a test with a dynamic library that has another copy of the standard library in it.
+    let flags = if with_dylib { "[build]\nrustflags = [\"-C\", \"prefer-dynamic\"]\n" } else { "" };
     let above = format!(
-        "[env]\nORACLE_ABOVE = \"1\"\n[target.\"cfg(all())\"]\n{runner}runner = \"tools/run.sh 1\"\n"
+        "{flags}[env]\nORACLE_ABOVE = \"1\"\n[target.\"cfg(all())\"]\n{runner}runner = \"tools/run.sh 1\"\n"
     );
     for (path, text) in [
         ("root.txt", "81\n"),
