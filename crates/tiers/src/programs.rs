@@ -53,7 +53,9 @@ impl Program {
             let of_closure = |id: &str| closure.iter().any(|&at| facts.packages[at].id == id);
             let scripts = record.scripts.iter().filter(|script| of_closure(&script.package_id));
             let own = scripts.clone().filter(|script| script.package_id == unit.package_id);
-            let out_dirs = scripts.map(|script| script.out_dir.clone()).collect();
+            let mut out_dirs = scripts.map(|script| script.out_dir.clone()).collect::<Vec<_>>();
+            // Cargo names them in the order in which they ended, which differs from build to build.
+            out_dirs.sort();
             let variables = own.flat_map(|script| script.variables.clone()).collect();
             let name = binary_id(&unit.package, unit.kind, &unit.target);
             let target = unit.target.clone();
@@ -167,6 +169,47 @@ mod tests {
             programs.iter().map(given).collect::<Vec<_>>(),
             ["whole: app", "app-unit: app app-example", "it: app app-example", "alone: other"]
         );
+    }
+
+    #[test]
+    fn the_order_in_which_build_scripts_end_is_of_no_account() {
+        let package = |name: &str, dependencies: Vec<LocalDependency>| LocalPackage {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            dependencies,
+            ..LocalPackage::default()
+        };
+        let packages =
+            vec![package("base", vec![]), package("app", vec![LocalDependency { package: 0, dev: false }])];
+        let workspace = Workspace {
+            facts: Facts { packages, ..Facts::default() },
+            environment: std::iter::empty::<(&str, &str)>().collect::<Environment>(),
+            cargo_config: CargoConfig::default(),
+            plan_key: digest(""),
+        };
+        let unit = BuiltUnit {
+            package_id: "app".to_owned(),
+            package: "app".to_owned(),
+            target: "app".to_owned(),
+            kind: TargetKind::Lib,
+            test: true,
+            files: vec!["app".into()],
+            executable: Some("app".into()),
+            fresh: true,
+        };
+        let script = |package: &str| ScriptRun {
+            package_id: package.to_owned(),
+            out_dir: format!("build/{package}/out").into(),
+            linked_paths: Vec::new(),
+            variables: Vec::new(),
+        };
+        let out_dirs = [["base", "app"], ["app", "base"]].map(|order| {
+            let scripts = order.map(script).to_vec();
+            let record = Record { units: vec![unit.clone()], scripts, ..Record::default() };
+            Program::all(&workspace, &record).remove(0).out_dirs
+        });
+        assert_eq!(out_dirs[0].len(), 2);
+        assert_eq!(out_dirs[0], out_dirs[1]);
     }
 
     #[test]
