@@ -11,12 +11,13 @@ use xtask_units::{State, UnitSet, states};
 use xtask_workspace::config::Packages;
 use xtask_workspace::{
     Base, CargoCommand, Change, Changes, Files, LocalPackage, Reach, changes, config_candidates,
-    may_read_outside,
+    may_read_outside, may_start_what_is_built,
 };
 
 use crate::budget::{Deferred, will_not_fit};
 use crate::history::History;
 use crate::plan::{Build, Planning};
+use crate::programs::dependencies;
 
 #[derive(Debug, Serialize)]
 pub struct Chosen {
@@ -129,6 +130,12 @@ fn build(planning: Planning, command: &CargoCommand, chosen: &[Chosen]) -> Build
     };
     if names.is_empty() || names.len() == command.members(facts).len() {
         return wide("the workspace".to_owned(), None);
+    }
+    let chosen = (0..facts.packages.len()).filter(|&at| names.contains(&facts.packages[at].name));
+    let built_with = chosen.flat_map(|at| dependencies(facts, at)).collect::<BTreeSet<_>>();
+    if let Some(package) = built_with.into_iter().find(|&at| may_start_what_is_built(facts, at)) {
+        let why = format!("the workspace ({} may start what others build)", facts.packages[package].name);
+        return wide(why, None);
     }
     let Some(units) = planning.planned(command) else {
         return wide("the workspace (its units are not known)".to_owned(), None);

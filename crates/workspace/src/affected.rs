@@ -17,7 +17,7 @@ mod outside;
 #[cfg(test)]
 mod tests;
 
-pub use outside::may_read_outside;
+pub use outside::{may_read_outside, may_start_what_is_built, names_what_is_built};
 
 /// Who owns which files. Package numbers are indices into [`Facts::packages`]; all paths are absolute.
 pub struct Files<'a> {

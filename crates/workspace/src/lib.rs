@@ -19,7 +19,7 @@ mod metadata;
 mod selection;
 mod workspace;
 
-pub use affected::{Change, Files, Reach, may_read_outside};
+pub use affected::{Change, Files, Reach, may_read_outside, may_start_what_is_built, names_what_is_built};
 pub use call::{Call, shell_quote};
 pub use cargo_command::{Arg, CargoCommand, Flag};
 pub use cargo_config::{CargoConfig, cfg, config_candidates, target_variable};

@@ -39,15 +39,22 @@ fn only_the_affected_tests_and_doc_tests_run_and_nothing_is_recompiled() {
 
 #[test]
 fn says_under_verbose_what_is_built_and_why() {
-    let suite = Suite::trio(FAST).without_nextest();
-    suite.fixture.git(&["checkout", "-q", "-b", "topic"]);
-    suite.fixture.write("side/src/lib.rs", &format!("{}// edited\n", suite.fixture.read("side/src/lib.rs")));
-    suite.fixture.commit("edited");
-    let outcome = suite.run(&["fast", "-v"], 0);
-    let expected = "building only the packages chosen (2 units to compile; 7 for the workspace)";
-    assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("side: side/src/lib.rs changed"), "{}", outcome.stderr);
-    assert_eq!(suite.ran(), ["side-doc", "side-unit"], "nothing of the branch reaches the others");
+    // What is added to `side`, whose tests alone the branch reaches, and what is built then.
+    let table = [
+        ("// edited", "only the packages chosen (2 units to compile; 7 for the workspace)"),
+        ("// current_exe", "the workspace (side may start what others build)"),
+    ];
+    for (line, expected) in table {
+        let suite = Suite::trio(FAST).without_nextest();
+        suite.fixture.git(&["checkout", "-q", "-b", "topic"]);
+        let text = suite.fixture.read("side/src/lib.rs");
+        suite.fixture.write("side/src/lib.rs", &format!("{text}{line}\n"));
+        suite.fixture.commit("edited");
+        let outcome = suite.run(&["fast", "-v"], 0);
+        assert!(outcome.stderr.contains(&format!("building {expected}")), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("side: side/src/lib.rs changed"), "{}", outcome.stderr);
+        assert_eq!(suite.ran(), ["side-doc", "side-unit"], "nothing of the branch reaches the others");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{Durability, write_atomic};
 use xtask_units::{cores, parallel};
-use xtask_workspace::{Digest, Hasher, digest};
+use xtask_workspace::{Digest, Hasher, digest, names_what_is_built};
 
 #[cfg(test)]
 mod tests;
@@ -343,40 +343,13 @@ fn read_file(path: &Path, status: &Status) -> io::Result<Option<(Digest, bool)>>
     }
 }
 
-/// Whether a source names cargo, rustc, what calls them, the programs that cargo built, or Rust sources as such: then the
-/// sources of other packages are inputs of what it does. A search for words: what it finds may be a comment, which costs runs and no more.
+/// Whether what a source does may depend on the sources of other packages: it starts what is built, looks at sources, as a test
+/// that checks all of them for something, or has one of another folder in it, which is not searched.
 fn builds(source: &[u8]) -> bool {
-    const WORDS: [&str; 24] = [
-        "\"cargo\"",
-        "\"cargo ",
-        "&& cargo ",
-        "\"CARGO\"",
-        "\"rustc\"",
-        "\"rustc ",
-        "\"RUSTC\"",
-        "trybuild",
-        "macrotest",
-        "ui_test::",
-        "compiletest",
-        "escargot",
-        "cargo_bin",
-        "target/debug",
-        "target/release",
-        "target/{",
-        "join(\"target\")",
-        "join(\"debug\")",
-        "\"CARGO_TARGET_DIR\"",
-        "current_exe",
-        // A look at sources, as of a test that checks all of them for something.
-        "\"rs\"",
-        "\".rs\"",
-        "*.rs",
-        // A source of another folder, which is not searched.
-        "#[path = \"../../",
-    ];
     // As text, because its search is the standard library's fast one.
     let source = String::from_utf8_lossy(source);
-    WORDS.iter().any(|word| source.contains(word))
+    names_what_is_built(&source)
+        || ["\"rs\"", "\".rs\"", "*.rs", "#[path = \"../../"].iter().any(|word| source.contains(word))
 }
 
 /// Adds all that is below `dir` in the order of names, folders included, but for folders that are not `entered`. Follows no

@@ -35,12 +35,22 @@ pub fn may_read_outside(workspace: &Workspace) -> impl Fn(usize) -> bool {
         elsewhere
             || behind_a_link
             || package.has_target("custom-build")
-            || leads_outside(facts, &package.dir, &found)
+            || any_file(facts, &package.dir, &|link| !leads_to_a_shared_file(facts, link), &found)
     }
 }
 
-/// Whether a link in `dir` leads out of it, or `found` says so of a source file. What cannot be read may contain anything.
-fn leads_outside(facts: &Facts, dir: &Utf8Path, found: &dyn Fn(&str) -> bool) -> bool {
+/// Whether a source in the package's folder [names what is built](names_what_is_built).
+pub fn may_start_what_is_built(facts: &Facts, package: usize) -> bool {
+    any_file(facts, &facts.packages[package].dir, &|_| false, &names_what_is_built)
+}
+
+/// Whether `link` says so of a link in `dir`, or `found` of a source file. What cannot be read may contain anything.
+fn any_file(
+    facts: &Facts,
+    dir: &Utf8Path,
+    link: &dyn Fn(&Utf8Path) -> bool,
+    found: &dyn Fn(&str) -> bool,
+) -> bool {
     let Ok(mut entries) = dir.read_dir_utf8() else { return true };
     entries.any(|entry| {
         let Ok((entry, kind)) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind))) else {
@@ -48,13 +58,13 @@ fn leads_outside(facts: &Facts, dir: &Utf8Path, found: &dyn Fn(&str) -> bool) ->
         };
         let path = entry.path();
         if kind.is_symlink() {
-            !leads_to_a_shared_file(facts, path)
+            link(path)
         } else if kind.is_dir() {
             let other = path == facts.target_dir
                 || path == facts.build_dir
                 || entry.file_name() == ".git"
                 || facts.packages.iter().any(|package| package.dir == path);
-            !other && leads_outside(facts, path, found)
+            !other && any_file(facts, path, link, found)
         } else {
             path.extension() == Some("rs")
                 && fs::read(path).map_or(true, |source| found(&String::from_utf8_lossy(&source)))
@@ -75,9 +85,8 @@ fn leads_to_a_shared_file(facts: &Facts, link: &Utf8Path) -> bool {
 
 /// Whether a source file contains anything that can name a file in another folder.
 fn names_outside(source: &str) -> bool {
-    // A path into a parent folder has `..` between quotes or separators. An absolute path leads there through `parent()`, and
-    // beside the own program lie those of other packages, as for a cargo that is called.
-    const WORDS: [&str; 18] = [
+    // A path into a parent folder has `..` between quotes or separators. An absolute path leads there through `parent()`.
+    const WORDS: [&str; 14] = [
         "include!",
         "include_",
         "#[path",
@@ -92,16 +101,41 @@ fn names_outside(source: &str) -> bool {
         "path::absolute",
         "\"PWD\"",
         "show-toplevel",
-        "current_exe",
-        "cargo_bin",
-        "\"cargo\"",
-        "\"cargo ",
     ];
     // These describe the package, never where another file is.
     const HARMLESS: [&str; 3] = ["\"CARGO_PKG_", "\"CARGO_BIN_", "\"CARGO_CRATE_NAME"];
     let mut variables = source.split("env!(").skip(1).map(str::trim_start);
-    WORDS.iter().any(|word| source.contains(word))
+    names_what_is_built(source)
+        || WORDS.iter().any(|word| source.contains(word))
         || variables.any(|rest| !HARMLESS.iter().any(|name| rest.starts_with(name)))
+}
+
+/// Whether a source names cargo, rustc, what calls them, or the programs that cargo built: then it may build sources of other
+/// packages while it runs, or start what lies beside it. What it finds may be a comment, which costs runs and no more.
+pub fn names_what_is_built(source: &str) -> bool {
+    const WORDS: [&str; 20] = [
+        "\"cargo\"",
+        "\"cargo ",
+        "&& cargo ",
+        "\"CARGO\"",
+        "\"rustc\"",
+        "\"rustc ",
+        "\"RUSTC\"",
+        "trybuild",
+        "macrotest",
+        "ui_test::",
+        "compiletest",
+        "escargot",
+        "cargo_bin",
+        "target/debug",
+        "target/release",
+        "target/{",
+        "join(\"target\")",
+        "join(\"debug\")",
+        "\"CARGO_TARGET_DIR\"",
+        "current_exe",
+    ];
+    WORDS.iter().any(|word| source.contains(word))
 }
 
 #[cfg(test)]
