@@ -11,7 +11,7 @@ use super::package::{Kind, Package};
 use crate::random::Random;
 
 /// Each as often as it stands here.
-pub(super) const ATTEMPTS: [Attempt; 61] = [
+pub(super) const ATTEMPTS: [Attempt; 68] = [
     Generated::change_read,
     Generated::change_read,
     Generated::change_read,
@@ -34,6 +34,11 @@ pub(super) const ATTEMPTS: [Attempt; 61] = [
     Generated::undo,
     Generated::change_local,
     Generated::change_local,
+    Generated::change_local,
+    Generated::change_local,
+    Generated::change_local,
+    Generated::change_what_a_stranger_looks_at,
+    Generated::change_what_a_stranger_looks_at,
     Generated::change_environment,
     Generated::change_environment,
     Generated::change_test_group,
@@ -57,6 +62,8 @@ pub(super) const ATTEMPTS: [Attempt; 61] = [
     Generated::retarget_link,
     Generated::retarget_link,
     Generated::toggle_executable,
+    Generated::rename_watched,
+    Generated::rename_watched,
     Generated::rename_watched,
     Generated::rename_watched,
     Generated::edit_tier,
@@ -229,13 +236,29 @@ impl Generated {
         let libraries =
             self.files(|path| ["x0", "d0"].iter().any(|name| path.ends_with(format!("{name}/src/lib.rs"))));
         let path = random.pick(&libraries)?;
+        let is_dynamic = !self.read(path)?.contains("oracle says: /*n*/");
+        if is_dynamic { self.change_number_in(path, random) } else { self.change_what_it_says(path, random) }
+    }
+
+    fn change_what_it_says(&self, path: &str, random: &mut Random) -> Option<String> {
         let text = self.read(path)?;
-        let Some((before, after)) = text.split_once("oracle says: /*n*/") else {
-            return self.change_number_in(path, random);
-        };
+        let (before, after) = text.split_once("oracle says: /*n*/")?;
         let number = 100 + random.below(900);
         self.write(path, &format!("{before}oracle says: /*n*/{number}{}", &after[3..]));
         Some(format!("what the file of {path} says becomes {number}"))
+    }
+
+    /// Changes what is in a program that a test of a package looks at which does not depend on it.
+    fn change_what_a_stranger_looks_at(&self, random: &mut Random) -> Option<String> {
+        let sources = self.files(|path| path.extension() == Some("rs"));
+        let texts = sources.iter().filter_map(|source| self.read(source)).collect::<String>();
+        let lines = texts.lines().filter(|line| line.contains("looks at a stranger"));
+        let programs = lines.filter_map(|line| line.split('"').nth(1)).collect::<Vec<_>>();
+        let program = format!("name = \"{}\"", random.pick(&programs)?);
+        let manifests = self.files(|path| path.file_name() == Some("Cargo.toml"));
+        let is_its = |path: &&String| self.read(path).is_some_and(|text| text.contains(&program));
+        let main = Utf8Path::new(manifests.iter().find(is_its)?).with_file_name("src/main.rs");
+        self.change_what_it_says(main.as_str(), random)
     }
 
     fn change_any_variable(&self, random: &mut Random) -> Option<String> {
@@ -369,7 +392,14 @@ impl Generated {
     }
 
     fn rename_watched(&self, random: &mut Random) -> Option<String> {
-        let files = self.files(|path| path.parent().and_then(Utf8Path::file_name) == Some("watched"));
+        let sources = self.files(|path| path.extension() == Some("rs"));
+        let watches =
+            |source: &&String| self.read(source).is_some_and(|text| text.contains("\"files/watched\""));
+        let watching =
+            sources.iter().filter(watches).filter_map(|source| self.package_of(source.as_str().into()));
+        let watching = watching.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+        let folder = self.root().join(random.pick(&watching)?).join("files/watched");
+        let files = self.files(|path| path.parent() == Some(&folder));
         let from = random.pick(&files)?;
         let to = Utf8Path::new(from).with_file_name(format!("renamed{}.txt", random.below(3)));
         fs::rename(self.path(from), self.path(to.as_str())).expect("a file to rename");
@@ -377,8 +407,10 @@ impl Generated {
     }
 
     fn change_local(&self, random: &mut Random) -> Option<String> {
-        let path =
-            *random.pick(&["local/l0.txt", "local/build.txt", "local/build.txt", "local/set.txt", NATIVE])?;
+        // What a build script reads changes most often: it shows in the fewest programs.
+        let build = "local/build.txt";
+        let all = ["local/l0.txt", build, build, build, build, "local/set.txt", NATIVE, NATIVE];
+        let path = *random.pick(&all)?;
         let number = random.below(1000);
         self.write(path, &format!("{number}\n"));
         Some(format!("{path}, which git ignores, becomes {number}"))
