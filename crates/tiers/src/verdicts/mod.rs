@@ -140,8 +140,7 @@ impl<'a> Inputs<'a> {
             }
             let given = given.into_iter().map(|(name, hasher)| (name, hasher.finish())).collect();
             let mut run = Hasher::new();
-            run.field(self.run.to_string()).field(&packages[program.package].name);
-            run.field(working_directory(&packages[program.package].dir));
+            run.field(self.run.to_string()).field(working_directory(&packages[program.package].dir));
             Some(Clauses {
                 program: digest(&program.path)?,
                 given,
