@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_workspace::config::{TestInputs, Verdicts};
-use xtask_workspace::{Digest, Hasher, Workspace, listing};
+use xtask_workspace::{Digest, Facts, Hasher, Workspace, listing};
 
 use super::contents::{Contents, walk};
 use super::store;
@@ -90,22 +90,13 @@ impl RunTimeFiles {
             rules,
             table,
         };
-        // A helper of tests may be a package of its own.
-        let mut linked = vec![false; facts.packages.len()];
         for (index, file) in files.table.files.iter().enumerate() {
-            let Some(owner) = file.owner else { continue };
-            files.own[owner].push(index);
-            if file.seen.builds {
-                files.builders[owner] = true;
-                let package = slashed(facts.packages[owner].dir.as_str());
-                let name = file.path.strip_prefix(&package).unwrap_or_default();
-                linked[owner] |= !APART.iter().any(|apart| name.starts_with(apart));
+            if let Some(owner) = file.owner {
+                files.own[owner].push(index);
             }
         }
-        let helped = if linked.contains(&true) { 0..linked.len() } else { 0..0 };
-        for package in helped {
-            let mut closure = dependencies(facts, package).into_iter();
-            files.builders[package] |= closure.any(|dependency| linked[dependency]);
+        if !scripts {
+            files.builders = builders(facts, &files.table);
         }
         for &package in &unlisted {
             // As with git, where what is no Rust source counts for everybody.
@@ -306,6 +297,27 @@ impl RunTimeFiles {
         *lock(&after.digests) = digests;
         Ok(same)
     }
+}
+
+/// Whether each package's tests may build or check Rust sources of others: by its own, or by a library that it is built with.
+fn builders(facts: &Facts, table: &Table) -> Vec<bool> {
+    let (mut own, mut linked) = (vec![false; facts.packages.len()], BTreeSet::new());
+    for (file, owner) in table.files.iter().filter_map(|file| Some((file, file.owner?))) {
+        if file.seen.builds {
+            own[owner] = true;
+            let package = slashed(facts.packages[owner].dir.as_str());
+            let name = file.path.strip_prefix(&package).unwrap_or_default();
+            if !APART.iter().any(|apart| name.starts_with(apart)) {
+                linked.insert(owner);
+            }
+        }
+    }
+    if !linked.is_empty() {
+        for (package, own) in own.iter_mut().enumerate() {
+            *own |= !dependencies(facts, package).is_disjoint(&linked);
+        }
+    }
+    own
 }
 
 /// Whether a file counts that is as a run left it: to the tests of its package until they have written it twice in a row.
