@@ -37,6 +37,8 @@ pub struct Wishes {
     pub absolute_paths: bool,
     /// Most packages read nothing outside of their folders: what a branch may leave out.
     pub secluded: bool,
+    /// What programs seldom depend on, and on nothing else that changes with it, is there and changes often.
+    pub rare: bool,
 }
 
 impl Wishes {
@@ -59,6 +61,11 @@ impl Wishes {
         if self.run_time { 45 } else { 35 }
     }
 }
+
+/// Where what is rare is there: the package that the others depend on, and those that its binary and its example alone
+/// are made of.
+const USED: &str = "m1";
+const OF_PROGRAMS: [&str; 2] = ["b0", "b1"];
 
 /// A random workspace in a folder of its own.
 #[derive(Debug)]
@@ -157,10 +164,10 @@ impl Generated {
 
 /// All files of a workspace, by path relative to its root. Returns the names of its members.
 fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, String>) -> Vec<String> {
-    let count = 2 + random.below(wishes.most_members - 1);
+    let count = if wishes.rare { 4 } else { 2 + random.below(wishes.most_members - 1) };
     let rooted = random.chance(35);
     let globbed = random.chance(50);
-    let pure = 1 + random.below(2);
+    let pure = if wishes.rare { 1 } else { 1 + random.below(2) };
     // A proc macro may read anything, and so may whoever depends on it.
     let with_macro = count > pure + 1 && random.chance(if wishes.secluded { 15 } else { 50 });
     let with_dylib = wishes.run_time && !with_macro && count > pure + 1 && random.chance(60);
@@ -173,7 +180,9 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
         } else if with_dylib && index == pure {
             (Kind::Dylib, "d0".to_owned())
         } else {
-            (Kind::Plain, format!("m{index}"))
+            // The first of them is [`USED`] where what is rare is there.
+            let number = if wishes.rare && (with_macro || with_dylib) { index - 1 } else { index };
+            (Kind::Plain, format!("m{number}"))
         };
         let last = packages.last().map(|package: &Package| package.dir.clone());
         let dir = match last {
@@ -181,7 +190,7 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
             Some(last) if random.chance(30) => format!("{last}nested/{name}/"),
             _ => format!("crates/{name}/"),
         };
-        let secluded = wishes.secluded && random.chance(85);
+        let secluded = wishes.secluded && !wishes.rare && random.chance(85);
         packages.push(Package { name, dir, kind, member: true, secluded });
     }
     let other = |name: &str, dir: &str| Package {
@@ -197,6 +206,10 @@ fn layout(random: &mut Random, wishes: Wishes, files: &mut BTreeMap<String, Stri
     }
     if random.chance(25) {
         others.push(other("o0", "../outside/o0/"));
+    }
+    if wishes.rare {
+        // In no repository, so that only the programs that are made of them tell what they hold.
+        others.extend(OF_PROGRAMS.map(|name| other(name, &format!("../outside/{name}/"))));
     }
     shared_files(files);
     if wishes.run_time {

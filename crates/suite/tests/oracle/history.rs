@@ -93,6 +93,7 @@ pub(crate) struct History {
     repository: Repository,
     /// Most packages are such that a branch may leave them out.
     secluded: bool,
+    rare: bool,
     /// The workspace roots of the first checkout and of the linked one, when there is one.
     roots: Vec<Utf8PathBuf>,
     shared_target: Option<Utf8PathBuf>,
@@ -116,6 +117,7 @@ impl History {
             run_time: true,
             absolute_paths: !shared && random.chance(50),
             secluded: random.chance(40),
+            rare: random.chance(65),
         };
         let nextest = has_nextest() && random.chance(50);
         let runner = if !nextest {
@@ -127,13 +129,13 @@ impl History {
         };
         let repository = match random.below(20) {
             0 | 1 => Repository::None,
-            2..=5 => Repository::Above,
+            2..=6 => Repository::Above,
             _ => Repository::Workspace,
         };
         let mut toml = verdicts_toml(&mut random, runner, if wishes.secluded { 85 } else { 50 });
         if repository == Repository::None {
             // Without git, only what a package's folder holds is known: this is what others read.
-            let all = "inputs = [\"*\", \"shared/**\", \"local/**\", \"**/files/*.txt\", \".config/**\", \".cargo/**\"]";
+            let all = "inputs = [\"*\", \"shared/**\", \"local/**\", \"**/files/*.txt\", \"**/files/*.rs\", \".config/**\", \".cargo/**\"]";
             toml = toml.replace("inputs = [\"local/l*.txt\"]", all);
         }
         let workspace = Generated::new(&format!("oracle-{seed}"), &mut random, wishes, &toml);
@@ -149,6 +151,7 @@ impl History {
             subject,
             repository,
             secluded: wishes.secluded,
+            rare: wishes.rare,
             roots: vec![root],
             shared_target,
             passes: BTreeMap::new(),
@@ -240,6 +243,13 @@ impl History {
     fn change(&mut self) -> Result<String, String> {
         let with_git = self.repository != Repository::None;
         let suite = matches!(self.subject, Subject::Suite);
+        if self.rare && self.random.chance(20) {
+            match self.repository {
+                Repository::Above => return Ok(self.move_workspace()),
+                _ if suite => return Ok(self.kill_a_run()),
+                _ => {}
+            }
+        }
         Ok(match self.random.below(100) {
             0..=13 if with_git => git_steps::step(&self.top(), &mut self.random),
             14..=19 if with_git => self.other_checkout(),
@@ -550,9 +560,22 @@ impl History {
         let edit = self.workspace.edit(&mut self.random);
         let checkout = self.checkout();
         let log = checkout.scratch.join("killed.log");
+        let _ = std::fs::remove_file(&log);
         let mut command = checkout.test_fast();
         command.env("ORACLE_LOG", &log).env("ORACLE_SLEEP_MS", "100").process_group(0);
+        // Only nextest ends before its time, and the suite goes on.
+        let stop = checkout.scratch.join("bin/cargo-nextest.stop");
+        let only_nextest = self.random.chance(40).then(|| format!("0.{}", 1 + self.random.below(9)));
+        if let Some(seconds) = &only_nextest {
+            self.workspace.write(stop.as_str(), seconds);
+        }
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("test-fast");
+        if let Some(seconds) = &only_nextest {
+            child.wait().expect("test-fast");
+            std::fs::remove_file(&stop).expect("a file to remove");
+            self.remember_log(&log);
+            return format!("{edit}; nextest ends after {seconds} s");
+        }
         let while_tests_run = self.random.chance(60);
         let after = self.random.below(if while_tests_run { 100 } else { 1500 });
         if while_tests_run {
@@ -566,13 +589,18 @@ impl History {
         let _ = Command::new("kill").args(["-KILL", "--", &group]).output();
         // Programs that it started in groups of their own.
         sleep(Duration::from_millis(100));
-        for (name, tests) in numbers(&log) {
+        self.remember_log(&log);
+        format!("{edit}; a run is ended by {signal} after {after} ms")
+    }
+
+    /// What passed in a run of which nothing else is known.
+    fn remember_log(&mut self, log: &Utf8Path) {
+        for (name, tests) in numbers(log) {
             if !failed_once(&tests) {
                 self.passes.entry(name).or_default().insert(tests);
             }
         }
         self.red_here.clear();
-        format!("{edit}; a run is ended by {signal} after {after} ms")
     }
 
     /// Plain cargo builds in the same target dir, so that everything is fresh.

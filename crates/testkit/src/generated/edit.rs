@@ -50,6 +50,12 @@ impl Generated {
     /// # Panics
     /// When nothing can be edited, which cannot be: every package has a number.
     pub fn edit(&self, random: &mut Random) -> String {
+        if self.wishes.rare
+            && random.chance(40)
+            && let Some(what) = self.change_what_is_rare(random)
+        {
+            return what;
+        }
         for _ in 0..1000 {
             let run_time = self.wishes.run_time && random.chance(65);
             let attempts = if run_time { &run_time_edits::ATTEMPTS[..] } else { &ATTEMPTS[..] };

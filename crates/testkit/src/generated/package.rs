@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Wishes;
 use super::reads::{MACRO_FILE, PRELUDE, Place, functions, reads, with_what_it_calls};
+use super::{OF_PROGRAMS, USED, Wishes};
 use crate::random::Random;
 
 /// What a package may be made of.
@@ -51,6 +51,8 @@ struct Parts {
     it_values: Vec<String>,
     /// What only the binary sees.
     bin_values: Vec<String>,
+    /// What only the example and the bench see.
+    example_values: Vec<String>,
     items: Vec<String>,
     /// A proc macro that tests may use.
     proc_macro: Option<String>,
@@ -59,6 +61,8 @@ struct Parts {
     /// The build script names a folder of native libraries.
     linked: bool,
     example: bool,
+    /// Integration tests that are there for sure.
+    more_tests: usize,
     /// Sections of the manifest.
     targets: Vec<String>,
 }
@@ -102,7 +106,7 @@ impl Package {
         let build_script = self.member
             && self.kind != Kind::Macro
             && !self.secluded
-            && random.chance(wishes.build_scripts());
+            && if wishes.rare { self.is_used(wishes) } else { random.chance(wishes.build_scripts()) };
         if build_script {
             self.build_script(random, wishes, known, &mut parts, files);
         }
@@ -112,11 +116,13 @@ impl Package {
         files.insert(format!("{}files/watched/one.txt", self.dir), "15\n".to_owned());
         files.insert(format!("{}src/module.rs", self.dir), "pub const N: u64 = /*n*/16;\n".to_owned());
         files.insert(format!("{}README.md", self.dir), format!("About {}.\n", self.name));
-        let bin =
-            self.member && matches!(self.kind, Kind::Plain | Kind::Pure) && random.chance(wishes.bins());
-        parts.example = bin && random.chance(wishes.examples());
+        let used = self.is_used(wishes);
+        let bin = self.member
+            && matches!(self.kind, Kind::Plain | Kind::Pure)
+            && (used || random.chance(wishes.bins()));
+        parts.example = bin && (used || random.chance(wishes.examples()));
         if wishes.run_time && self.member {
-            self.run_time_inputs(random, known, bin, &mut parts, files);
+            self.run_time_inputs(random, wishes, known, bin, &mut parts, files);
         }
         if parts.example {
             self.other_target("examples", "example", &mut parts, files);
@@ -124,6 +130,8 @@ impl Package {
         if bin && random.chance(20) {
             self.other_target("benches", "bench", &mut parts, files);
         }
+        // More than run at a time.
+        parts.more_tests = if wishes.rare { 4 } else { 0 };
         self.tests(random, bin, &parts, files);
         files.insert(format!("{}Cargo.toml", self.dir), self.manifest(random, wishes, bin, &parts));
         files.insert(format!("{}src/lib.rs", self.dir), self.lib(random, wishes, &parts));
@@ -133,6 +141,7 @@ impl Package {
     fn run_time_inputs(
         &self,
         random: &mut Random,
+        wishes: Wishes,
         known: &[&Package],
         bin: bool,
         parts: &mut Parts,
@@ -145,7 +154,9 @@ impl Package {
         let lines = parts.normal.iter().chain(&parts.dev).filter(|line| !line.contains("optional"));
         let dependencies = lines.filter_map(|line| line.split_once(" # dep:"));
         let dependencies = dependencies.map(|(_, name)| name.to_owned()).filter(|name| name != "tiny");
-        let dependencies = dependencies.collect::<Vec<_>>();
+        let mut dependencies = dependencies.collect::<Vec<_>>();
+        let used = known.iter().find(|other| other.is_used(wishes));
+        dependencies.retain(|name| used.is_none_or(|used| *name == used.name));
         let strangers = known.iter().filter(|other| {
             other.member
                 && matches!(other.kind, Kind::Plain | Kind::Pure)
@@ -164,6 +175,7 @@ impl Package {
             example: parts.example.then_some(&example),
             bin: None,
             proc_macro: parts.proc_macro.as_deref(),
+            rust: used.map(|used| &*used.dir),
         };
         parts.unit_values = reads(random, &unit);
         parts.it_values = reads(random, &Place { bin: bin.then_some(&name), ..unit });
@@ -176,6 +188,11 @@ impl Package {
         ] {
             files.insert(format!("{dir}{name}"), text.to_owned());
         }
+    }
+
+    /// Whether it is the one that the others depend on.
+    fn is_used(&self, wishes: Wishes) -> bool {
+        wishes.rare && self.name == USED
     }
 
     /// Another name than the package's, which may be renamed.
@@ -193,19 +210,34 @@ impl Package {
     ) {
         let mut optional = false;
         for other in known {
+            let inherits = inherited.contains(&other.name);
+            let value = value_of(&other.name);
+            let of_program = OF_PROGRAMS.iter().position(|name| *name == other.name);
+            if of_program.is_some() && !self.is_used(wishes) {
+                continue;
+            }
+            if of_program.is_some() || other.is_used(wishes) {
+                let values = match of_program {
+                    Some(0) => &mut parts.bin_values,
+                    Some(_) => &mut parts.example_values,
+                    None => &mut parts.values,
+                };
+                values.push(format!("{value}, // dep:{}", other.name));
+                parts.normal.push(self.dependency_line(other, inherits, ""));
+                continue;
+            }
             let allowed = self.kind == Kind::Plain || other.kind == Kind::Pure;
             let chance = if self.secluded || !other.member { 25 } else { 45 };
             if !allowed || !random.chance(chance) {
                 continue;
             }
-            let inherits = inherited.contains(&other.name);
-            let value = value_of(&other.name);
             if wishes.run_time && other.kind == Kind::Macro {
                 parts.proc_macro = Some(other.name.clone());
             }
             if wishes.run_time && self.kind == Kind::Plain && random.chance(35) {
                 parts.normal.push(self.dependency_line(other, inherits, ""));
                 parts.bin_values.push(format!("{value}, // dep:{}", other.name));
+                parts.example_values.push(format!("{value}, // dep:{}", other.name));
             } else if random.chance(25) {
                 parts.dev.push(self.dependency_line(other, inherits, ""));
                 parts.test_values.push(format!("{value}, // dep:{}", other.name));
@@ -288,12 +320,12 @@ impl Package {
         files: &mut BTreeMap<String, String>,
     ) {
         // What it writes is compiled, or read by the tests, or both.
-        parts.built = wishes.run_time && random.chance(75);
-        if parts.built && self.kind == Kind::Plain && random.chance(50) {
+        parts.built = wishes.run_time && (wishes.rare || random.chance(75));
+        if parts.built && self.kind == Kind::Plain && (wishes.rare || random.chance(50)) {
             // Whoever depends on it reads it too.
             parts.values.push("live(concat!(env!(\"OUT_DIR\"), \"/data.txt\")),".to_owned());
         }
-        if !parts.built || random.chance(40) {
+        if !parts.built || !wishes.rare && random.chance(40) {
             parts.values.push("built::N,".to_owned());
             let out = "mod built { include!(concat!(env!(\"OUT_DIR\"), \"/built.rs\")); }";
             parts.items.push(out.to_owned());
@@ -307,7 +339,8 @@ impl Package {
         }
         let shared = format!("{}shared/build.txt", self.up());
         let local = format!("{}local/build.txt", self.up());
-        let (read, watch) = match random.below(if wishes.run_time { 9 } else { 4 }) {
+        let kind = random.below(if wishes.run_time { 9 } else { 4 });
+        let (read, watch) = match if wishes.rare { 9 } else { kind } {
             0 => ("files/build.txt", None),
             1 => ("files/build.txt", Some("files/build.txt")),
             2 => (shared.as_str(), Some(shared.as_str())),
@@ -330,7 +363,7 @@ impl Package {
             values.push(format!("live_text(&std::env::var(\"{name}\").unwrap_or_default())"));
             watches.push(format!("rerun-if-env-changed={name}"));
         }
-        parts.linked = wishes.run_time && random.chance(40);
+        parts.linked = wishes.run_time && (wishes.rare || random.chance(40));
         let set = format!("{}local/set.txt", self.up());
         if parts.built {
             watches.push(format!("rerun-if-changed={set}"));
@@ -434,18 +467,17 @@ impl Package {
             return;
         }
         let name = &self.name;
-        if random.chance(60) {
+        if parts.more_tests > 0 || random.chance(60) {
             let path = format!("{}tests/it.rs", self.dir);
             let own = if random.chance(60) { format!("{name}::value(),") } else { String::new() };
             let values = [&[own][..], &parts.test_values, &parts.it_values].concat().join("\n        ");
             let text = integration_test(name, "it", &values);
-            let other = if random.chance(40) {
+            let count = parts.more_tests.max(usize::from(random.chance(40)));
+            let others = ["other", "third", "fourth", "fifth"].into_iter().take(count).map(|test| {
                 let id = program_id("");
-                format!("#[test]\nfn other() {{\n    {name}::record({id}, \"other\", /*n*/42);\n}}\n")
-            } else {
-                String::new()
-            };
-            files.insert(path, text + &other);
+                format!("#[test]\nfn {test}() {{\n    {name}::record({id}, \"{test}\", /*n*/42);\n}}\n")
+            });
+            files.insert(path, text + &others.collect::<String>());
         }
         if bin {
             let values = parts.bin_values.join("\n        ");
@@ -473,7 +505,7 @@ impl Package {
         files: &mut BTreeMap<String, String>,
     ) {
         let (name, id) = (&self.name, program_id(&format!("{kind}/")));
-        let values = parts.bin_values.join("\n        ");
+        let values = parts.example_values.join("\n        ");
         let text = format!(
             "fn main() {{\n    let values: &[u64] = &[\n        /*n*/62,\n        {values}\n    ];\n    \
              println!(\"{{}}\", values.iter().fold(7, |mixed: u64, value| mixed.wrapping_mul(1_000_003).wrapping_add(*value)));\n}}\n#[test]\nfn in_{kind}() {{\n    {name}::record({id}, \"in_{kind}\", {name}::value() ^ /*n*/61);\n}}\n"

@@ -83,7 +83,17 @@ pub(super) fn functions() -> &'static str {
 }
 
 /// Functions that lead out of the package's folder, which only those sources have that call them.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 4] = [
+    (
+        "rust_in(",
+        r#"
+fn rust_in(dir: &str) -> u64 {
+    let paths = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let rust = paths.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    rust.fold(0, |sum: u64, path| sum.wrapping_add(live(path.to_str().unwrap())))
+}
+"#,
+    ),
     (
         "top(",
         r#"
@@ -159,6 +169,8 @@ pub(super) struct Place<'a> {
     pub(super) bin: Option<&'a str>,
     /// A proc macro that tests may use.
     pub(super) proc_macro: Option<&'a str>,
+    /// A package at whose sources it looks.
+    pub(super) rust: Option<&'a str>,
 }
 
 /// The end of a line where the package reads a program of one that it does not depend on.
@@ -235,6 +247,10 @@ pub(super) fn reads(random: &mut Random, place: &Place<'_>) -> Vec<String> {
         && let Some(stranger) = random.pick(place.strangers).filter(|_| random.chance(35))
     {
         chosen.push(format!("marked(&beside(\"app_{stranger}\")), {}", mark_of_stranger(place.name)));
+    }
+    if let Some(dir) = place.rust.filter(|_| random.chance(70)) {
+        // A declaration names no sources of others.
+        chosen.push(format!("rust_in(\"{up}{dir}files\"), {}", mark_of_stranger(place.name)));
     }
     if let Some(name) = place.proc_macro.filter(|_| random.chance(70)) {
         chosen.push(format!("marked({name}::file!()), // dep:{name}"));

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Generated;
 use super::edit::{Attempt, crate_name};
 use super::package::{Kind, Package};
+use super::{Generated, OF_PROGRAMS, USED};
 use crate::random::Random;
 
 /// Each as often as it stands here.
@@ -156,6 +156,7 @@ impl Generated {
             let real = real.display();
             let script = format!(
                 "#!/bin/sh\nORACLE_NEXTEST=1\nexport ORACLE_NEXTEST\ncase \"$*\" in\n\
+                 *'nextest run'*) [ -e \"$0.stop\" ] && exec timeout -s INT \"$(cat \"$0.stop\")\" {real} \"$@\" ;;\nesac\ncase \"$*\" in\n\
                  *--version*|*-V*) {real} \"$@\" | sed \"s/\\(cargo-nextest [0-9.]*\\|release: [0-9.]*\\)/\\1$ORACLE_NEXTEST/\" ;;\n\
                  *) exec {real} \"$@\" ;;\nesac\n"
             );
@@ -163,6 +164,24 @@ impl Generated {
             self.make_executable(self.nextest().as_str());
         }
         self.write(self.environment_file().as_str(), "ORACLE_ENV=1\n");
+    }
+
+    /// Gives something a value that it never had.
+    pub(super) fn change_what_is_rare(&self, random: &mut Random) -> Option<String> {
+        let number = random.below(1_000_000);
+        let [of_binary, of_example] = OF_PROGRAMS.map(|name| format!("../outside/{name}/src/lib.rs"));
+        let path = match random.below(5) {
+            0 => return self.change_number_in(&of_binary, random),
+            1 => return self.change_number_in(&of_example, random),
+            2 => {
+                let code = self.files(|path| path.ends_with(format!("{USED}/files/code.rs")));
+                return self.change_number_in(code.first()?, random);
+            }
+            3 => "local/build.txt",
+            _ => NATIVE,
+        };
+        self.write(path, &format!("{number}\n"));
+        Some(format!("{path}, which git ignores, becomes {number}"))
     }
 
     fn make_executable(&self, path: &str) {
@@ -698,7 +717,8 @@ fn is_foreign(dir: &str) -> bool {
     ["external", "patches", ".."].iter().any(|folder| dir.starts_with(folder))
 }
 
-/// A runner program, which takes a word before the test program.
+/// A runner program, which takes a word before the test program. What it starts ends when it is done, also when nextest is
+/// told to end.
 fn run_sh(value: usize) -> String {
-    format!("#!/bin/sh\nexport ORACLE_RUNNER={value} ORACLE_WORD=\"$1\"\nshift\nexec \"$@\"\n")
+    format!("#!/bin/sh\ntrap '' INT\nexport ORACLE_RUNNER={value} ORACLE_WORD=\"$1\"\nshift\nexec \"$@\"\n")
 }

@@ -84,6 +84,7 @@ impl History {
             run_time: false,
             absolute_paths: true,
             secluded: false,
+            rare: false,
         };
         let toml = "[tiers.test-all]\ncommand = \"test\"\ntargets = \"all\"\ndoctests = true\n\
                     [tiers.lint]\nargs = [\"--\", \"-A\", \"clippy::all\"]\n[sweep]\ngrace = 0\ndoc = 0\n";
