@@ -27,6 +27,7 @@ pub(crate) enum Clause {
     Links,
     Inputs,
     OtherFiles,
+    RustOfOthers,
     Environment,
     CargoEnv,
     RunnerProgram,
@@ -39,7 +40,7 @@ pub(crate) enum Clause {
 }
 
 impl Clause {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Program,
         Self::GivenPrograms,
         Self::OutDir,
@@ -48,6 +49,7 @@ impl Clause {
         Self::Links,
         Self::Inputs,
         Self::OtherFiles,
+        Self::RustOfOthers,
         Self::Environment,
         Self::CargoEnv,
         Self::RunnerProgram,
@@ -128,6 +130,14 @@ impl Fake {
                                 || ignored.contains(&format!("\"{first}/**\""))
                         });
                         !named && !matches!(path.extension(), Some("rs" | "md"))
+                    };
+                    let all = listed(&checkout.root, ":/").into_iter().filter(counts).collect();
+                    hash_files(all, &mut hasher);
+                }
+                // All that is no part of a program.
+                Clause::RustOfOthers => {
+                    let counts = |path: &Utf8PathBuf| {
+                        path.extension() == Some("rs") && path.as_str().contains("/files/")
                     };
                     let all = listed(&checkout.root, ":/").into_iter().filter(counts).collect();
                     hash_files(all, &mut hasher);
