@@ -317,7 +317,12 @@ impl History {
     fn find_workspace(&mut self) {
         let from = self.workspace.root();
         let to = from.with_file_name(if from.ends_with("workspace") { "moved" } else { "workspace" });
-        if self.repository != Repository::Above || from.join("xtask.toml").exists() {
+        let is_at = |root: &Utf8Path| root.join("xtask.toml").exists();
+        if self.repository == Repository::Above && !is_at(&from) && !is_at(&to) {
+            // `git clean` removed it from where git did not know it.
+            git_steps::git(&self.top(), &["checkout", "--quiet", "HEAD", "--", "."]);
+        }
+        if self.repository != Repository::Above || is_at(&from) {
             return;
         }
         for root in self.roots.iter_mut().filter(|root| **root == from) {
