@@ -123,25 +123,21 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_test_is_given_what_it_may_start() {
-        // `app` and the tests of it in a package of their own, and `other`, which has nothing to do with them.
-        let package = |name: &str, dependencies: Vec<LocalDependency>| LocalPackage {
-            id: name.to_owned(),
-            name: name.to_owned(),
-            dependencies,
-            ..LocalPackage::default()
-        };
-        let app = LocalDependency { package: 0, dev: true };
-        let packages =
-            vec![package("app", vec![]), package("app-tests", vec![app]), package("other", vec![])];
-        let workspace = Workspace {
+    fn package(name: &str, dependencies: Vec<LocalDependency>) -> LocalPackage {
+        LocalPackage { id: name.to_owned(), name: name.to_owned(), dependencies, ..LocalPackage::default() }
+    }
+
+    fn workspace(packages: Vec<LocalPackage>) -> Workspace {
+        Workspace {
             facts: Facts { packages, ..Facts::default() },
             environment: std::iter::empty::<(&str, &str)>().collect::<Environment>(),
             cargo_config: CargoConfig::default(),
             plan_key: digest(""),
-        };
-        let unit = |package: &str, target: &str, kind, test| BuiltUnit {
+        }
+    }
+
+    fn unit(package: &str, target: &str, kind: TargetKind, test: bool) -> BuiltUnit {
+        BuiltUnit {
             package_id: package.to_owned(),
             package: package.to_owned(),
             target: target.to_owned(),
@@ -150,7 +146,16 @@ mod tests {
             files: vec![target.into()],
             executable: Some(target.into()),
             fresh: true,
-        };
+        }
+    }
+
+    #[test]
+    fn a_test_is_given_what_it_may_start() {
+        // `app` and the tests of it in a package of their own, and `other`, which has nothing to do with them.
+        let app = LocalDependency { package: 0, dev: true };
+        let packages =
+            vec![package("app", vec![]), package("app-tests", vec![app]), package("other", vec![])];
+        let workspace = workspace(packages);
         let units = vec![
             unit("app", "app", TargetKind::Bin, false),
             unit("app", "app-unit", TargetKind::Bin, true),
@@ -173,30 +178,10 @@ mod tests {
 
     #[test]
     fn the_order_in_which_build_scripts_end_is_of_no_account() {
-        let package = |name: &str, dependencies: Vec<LocalDependency>| LocalPackage {
-            id: name.to_owned(),
-            name: name.to_owned(),
-            dependencies,
-            ..LocalPackage::default()
-        };
         let packages =
             vec![package("base", vec![]), package("app", vec![LocalDependency { package: 0, dev: false }])];
-        let workspace = Workspace {
-            facts: Facts { packages, ..Facts::default() },
-            environment: std::iter::empty::<(&str, &str)>().collect::<Environment>(),
-            cargo_config: CargoConfig::default(),
-            plan_key: digest(""),
-        };
-        let unit = BuiltUnit {
-            package_id: "app".to_owned(),
-            package: "app".to_owned(),
-            target: "app".to_owned(),
-            kind: TargetKind::Lib,
-            test: true,
-            files: vec!["app".into()],
-            executable: Some("app".into()),
-            fresh: true,
-        };
+        let workspace = workspace(packages);
+        let unit = unit("app", "app", TargetKind::Lib, true);
         let script = |package: &str| ScriptRun {
             package_id: package.to_owned(),
             out_dir: format!("build/{package}/out").into(),
@@ -233,20 +218,14 @@ mod tests {
 
     #[test]
     fn a_file_that_is_a_dependency_is_given_whatever_it_is() {
-        let package = LocalPackage { id: "lib".to_owned(), ..LocalPackage::default() };
-        let facts =
-            Facts { packages: vec![package], build_dir: "/artifact/target".into(), ..Facts::default() };
+        let packages = vec![package("lib", vec![])];
+        let facts = Facts { packages, build_dir: "/artifact/target".into(), ..Facts::default() };
         let files = ["debug/deps/artifact/lib-1/cdylib/lib.wasm", "debug/deps/liblib-1.rlib"];
         let files = files.map(|file| facts.build_dir.join(file));
         let unit = BuiltUnit {
-            package_id: "lib".to_owned(),
-            package: "lib".to_owned(),
-            target: "lib".to_owned(),
-            kind: TargetKind::Lib,
-            test: false,
             files: files.to_vec(),
             executable: None,
-            fresh: true,
+            ..unit("lib", "lib", TargetKind::Lib, false)
         };
         let given = given_to_all(&facts, &Record { units: vec![unit], ..Record::default() });
         assert_eq!(given, files[..1]);

@@ -139,7 +139,7 @@ impl Tests<'_> {
     fn lists(&self, program: &Program) -> bool {
         let package = &self.workspace.facts.packages[program.package];
         let manifest = std::fs::read_to_string(package.dir.join("Cargo.toml")).unwrap_or_default();
-        if !may_have_own_harness(manifest, &program.name) {
+        if !may_have_own_harness(&manifest, &program.name) {
             return true;
         }
         let ask = |args: &[&str]| {
@@ -275,14 +275,13 @@ impl Tests<'_> {
 }
 
 /// Whether the manifest gives the program, or one that is no benchmark either, a harness of its own.
-fn may_have_own_harness(manifest: String, program: &str) -> bool {
+fn may_have_own_harness(manifest: &str, program: &str) -> bool {
     let without_benches = |mut document: DocumentMut| {
         document.remove("bench");
-        document.to_string()
+        document.to_string().contains("harness")
     };
-    let is_bench = program.contains("::bench/");
-    let asked = if is_bench { manifest } else { manifest.parse().map_or(manifest, without_benches) };
-    asked.contains("harness")
+    manifest.contains("harness")
+        && (program.contains("::bench/") || manifest.parse().map_or(true, without_benches))
 }
 
 #[cfg(test)]
@@ -305,7 +304,7 @@ mod tests {
             ("harness = ".to_owned(), "app", true),
         ];
         for (manifest, program, expected) in table {
-            assert_eq!(may_have_own_harness(manifest.clone(), program), expected, "{manifest} {program}");
+            assert_eq!(may_have_own_harness(&manifest, program), expected, "{manifest} {program}");
         }
     }
 }
