@@ -310,6 +310,8 @@ impl History {
         // Git leaves what it ignores where the workspace was.
         xtask_files::remove_dir(&to).expect("a folder to remove");
         std::fs::rename(&from, &to).expect("a folder to rename");
+        // Cargo keeps what a build script said of where it was, so that a library is still looked for there.
+        xtask_files::remove_dir(&to.join("target/debug/build")).expect("a folder to remove");
         format!("the workspace moves to {to}")
     }
 
