@@ -203,15 +203,10 @@ impl<'a> Memory<'a> {
         Candidate { program, clauses, key, pass, verdict, why, deferred_ms }
     }
 
-    /// Whether it is the turn of a remembered program to run all the same: once in as many times as the share of `audit` says,
-    /// and not all at once.
+    /// Whether it is the turn of a remembered program to run all the same: once in as many times as the share of `audit` says.
     fn is_due(&self, program: &Program) -> bool {
         let Some(every) = 100_u32.checked_div(self.plan.options.scope.verdicts.audit) else { return false };
-        let offset =
-            program.name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        // In the second half, so that nothing is repeated right after it ran.
-        let turn = every / 2 + offset % (every - every / 2);
-        self.found(program) % every == turn
+        self.found(program) % every == audit_turn(&program.name, every)
     }
 
     /// How often a pass of the program was found.
@@ -476,4 +471,31 @@ fn watched_by(command: &CargoCommand, workspace: &Workspace) -> Option<String> {
         let name = |program: &String| Utf8Path::new(program).file_name().map(str::to_owned);
         programs.filter_map(|program| name(&program)).find(|name| DEBUGGERS.contains(&&**name))
     })
+}
+
+/// At which of `every` times that its pass is found a program runs all the same.
+///
+/// In the second half, so that nothing is repeated right after it ran; and at one of a few moments, because each run that
+/// starts a program at all starts the runner, which takes longer than most programs.
+fn audit_turn(program: &str, every: u32) -> u32 {
+    const MOMENTS: u32 = 5;
+    let sum = |sum: u32, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
+    let first = every / 2;
+    first + program.bytes().fold(0, sum) % MOMENTS * (every - first) / MOMENTS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::audit_turn;
+
+    #[test]
+    fn audits_are_spread_over_a_few_moments() {
+        let names = (0..100).map(|number| format!("package{number}::it")).collect::<Vec<_>>();
+        let turns = |every| names.iter().map(|name| audit_turn(name, every)).collect::<BTreeSet<_>>();
+        assert_eq!(turns(1), [0].into());
+        assert_eq!(turns(2), [1].into());
+        assert_eq!(turns(50), [25, 30, 35, 40, 45].into());
+    }
 }
