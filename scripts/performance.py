@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -62,15 +63,19 @@ def hyperfine(commands, cwd, runs, warmup=1, prepare=None):
 
 
 def interleaved(commands, cwd, rounds, prepare):
-    """Medians of wall seconds of commands that take turns, each after its own preparation."""
+    """Medians of wall and CPU seconds of commands that take turns, each after its own preparation."""
+    def cpu():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
     times = {name: [] for name, _ in commands}
     for _ in range(rounds):
         for name, command in commands:
-            run(prepare[name], cwd)
-            started = time.perf_counter()
+            run(prepare.get(name, "true"), cwd)
+            began, started = cpu(), time.perf_counter()
             run(command, cwd)
-            times[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in times.items()}
+            times[name].append((time.perf_counter() - started, cpu() - began))
+    return {name: dict(zip(("wall", "cpu"), map(statistics.median, zip(*pairs)))) for name, pairs in times.items()}
 
 
 def generated(folder, registry_crates, members, features=0):
@@ -175,8 +180,8 @@ def first_build(work, runs):
         ("launcher", launcher),
         ("peer", f"cd {other} && cargo run --quiet --offline"),
     ]
-    prepare = [afresh, f"{afresh}; {daily}", afresh, afresh, f"rm -rf {other}/target"]
-    built = hyperfine(commands, work, runs, warmup=0, prepare=prepare)
+    prepare = {name: afresh for name, _ in commands} | {"workshop": f"{afresh}; {daily}", "peer": f"rm -rf {other}/target"}
+    built = interleaved(commands, work, runs, prepare)
     run(f"{daily}; cargo xtask version", work)
     return suite, built
 
@@ -242,24 +247,18 @@ def shadow(work, suite, runs):
 
 
 def overhead(work, suite, pairs):
+    """Where all programs run, as there is no store."""
     host = generated(work / "locked", 520, 12)
     binary = suite / "target/xtask/xtask-suite"
-    run(f"{binary} -C {host} test-common", work)
-    source = host / "crates/m2/src/lib.rs"
-    source.write_text(source.read_text() + "// edited\n")
     run(f"{binary} -C {host} test-fast", work)
-    # The change stays selected: what is remembered of the last pass goes before each run.
-    forget = f"rm -f {host}/target/xtask-suite/results/test-fast.json"
-    planned = json.loads(run(f"{forget}; {binary} -C {host} test-fast --dry-run --json", work).stdout)
+    planned = json.loads(run(f"{binary} -C {host} test-fast --dry-run --json", work).stdout)
     bare = f"cd {host} && {planned['commands'][0]}"
-    rows = {}
-    for name, command in [("ours", f"{binary} -C {host} test-fast"), ("all", f"cd {suite} && cargo xtask -C {host} test-fast")]:
-        rows[name] = interleaved([("bare", bare), (name, command)], work, pairs, {"bare": forget, name: forget})
-    run(forget, work)
+    commands = [("bare", bare), ("ours", f"{binary} -C {host} test-fast"), ("all", f"cd {suite} && cargo xtask -C {host} test-fast")]
+    times = interleaved(commands, work, pairs, {})
     memory = peak_memory([str(binary), "-C", str(host), "test-fast"], work)
     locked = (host / "Cargo.lock").read_text().count("[[package]]")
     metadata = hyperfine([("metadata", f"cd {host} && cargo metadata --format-version=1 --offline")], work, 5)["metadata"]["wall"]
-    return locked, rows, memory, planned, metadata
+    return locked, times, memory, planned, metadata
 
 
 def main():
@@ -291,12 +290,12 @@ def main():
         warm = warm_start(work, suite, 5 if few else 31)
         costs = adopted(work, suite, 1 if few else 5, 5 if few else 31)
         units, shadows = shadow(work, suite, 2 if few else 11)
-        locked, pairs, memory, planned, metadata = overhead(work, suite, 3 if few else 21)
+        locked, times, memory, planned, metadata = overhead(work, suite, 3 if few else 21)
         if arguments.only:
             sections = ["## " + text for text in out.read_text().split("\n## ")[1:]]
         else:
             sections = [section(name, work, suite, few) for name in SECTIONS]
-    page = render(built, crates, warm, costs, units, shadows, locked, pairs, memory, planned, metadata) + "\n" + "\n".join(sections)
+    page = render(built, crates, warm, costs, units, shadows, locked, times, memory, planned, metadata) + "\n" + "\n".join(sections)
     out.write_text(page)
     print(page)
 
@@ -314,7 +313,7 @@ def verdict(holds):
     return "" if holds is None else "met" if holds else "**missed**"
 
 
-def render(built, crates, warm, costs, units, shadows, locked, pairs, memory, planned, metadata):
+def render(built, crates, warm, costs, units, shadows, locked, times, memory, planned, metadata):
     suite, other = built["suite"], built["peer"]
     ratio, cpu_ratio = suite["wall"] / other["wall"], suite["cpu"] / other["cpu"]
     workshop, store, launcher = built["workshop"], built["store"], built["launcher"]
@@ -323,8 +322,7 @@ def render(built, crates, warm, costs, units, shadows, locked, pairs, memory, pl
     theirs, own = crates
     lines = run(["scripts/count_lines.sh"], ROOT).stdout.split("\n")[-2].split()[0]
     start = warm["suite"]["wall"] - warm["empty"]["wall"]
-    ours = pairs["ours"]["ours"] - pairs["ours"]["bare"]
-    total = pairs["all"]["all"] - pairs["all"]["bare"]
+    ours, total = [times[name]["wall"] - times["bare"]["wall"] for name in ("ours", "all")]
     first, later = costs["first"], costs["later"]
     call = later["adopted"]["wall"] - later["empty"]["wall"]
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
@@ -359,8 +357,8 @@ side by side. Machine: {os.cpu_count()} × {cpu}, {platform.system()}, {rustc}.
 | --- | --- | --- | --- |
 {table}
 
-The workspaces are generated: {len(planned['packages'])} of {planned['members']} members selected after a one-line edit, with nothing left to
-compile; the bare runner is the very command that `--dry-run` prints. `cargo metadata` alone takes {metadata * 1000:.0f} ms
+The workspaces are generated; in the runs of `test-fast` the programs of all {planned['members']} members run, with nothing left to
+compile, and the bare runner is the very command that `--dry-run` prints. `cargo metadata` alone takes {metadata * 1000:.0f} ms
 there; its answer is cached by lock file, manifests, configuration and toolchain.
 """
 
