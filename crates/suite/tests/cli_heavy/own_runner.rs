@@ -98,7 +98,6 @@ fn the_users_own_runner_is_chained_from_wherever_it_is_set() {
         ("a string in an argument", argument(&format!("target.{triple}.runner = {as_string}")), None),
         ("a condition in an argument", argument(&format!("target.\"cfg(unix)\".runner = {as_list}")), None),
         ("a file in an argument", argument("tools/config.toml"), None),
-        ("a variable", String::new(), Some("tools/run --flag")),
         ("a string", format!("[target.{triple}]\nrunner = \"tools/run --flag\"\n"), None),
         ("a list", format!("[target.{triple}]\n{}", list("tools/run")), None),
         ("a condition", format!("[target.'cfg(unix)']\n{}", list("tools/run")), None),
@@ -107,23 +106,26 @@ fn the_users_own_runner_is_chained_from_wherever_it_is_set() {
             format!("[target.'cfg(all(unix, not(windows)))']\n{}", list("tools/run")),
             None,
         ),
+        // It stays set.
+        ("a variable", String::new(), Some("tools/run --flag")),
     ];
+    let mut suite = Suite::trio(FAST).without_nextest();
+    let tool = suite.root().join("tools/run");
+    script(&tool, "echo \"$1 $2\" >> \"$MARKS/chained\"\nshift\nexec \"$@\"\n");
+    // Paths in it are relative to the folder above.
+    let file = format!("[target.{triple}]\n{}", list("run"));
+    suite.fixture.write("tools/config.toml", &file.replace("\"run", "\"tools/run"));
     for (name, config, value) in table {
         let (tier, config) = match config.strip_prefix("[tiers.fast] ") {
             Some(args) => (format!("{FAST}{args}\n"), ""),
             None => (FAST.to_owned(), config.as_str()),
         };
-        let mut suite = Suite::trio(&tier).without_nextest();
-        let tool = suite.root().join("tools/run");
-        // Paths in it are relative to the folder above.
-        let file = format!("[target.{triple}]\n{}", list("run"));
-        suite.fixture.write("tools/config.toml", &file.replace("\"run", "\"tools/run"));
-        script(&tool, "echo \"$1 $2\" >> \"$MARKS/chained\"\nshift\nexec \"$@\"\n");
+        suite.fixture.write("xtask.toml", &tier);
         suite.fixture.write(".cargo/config.toml", config);
         if let Some(value) = value {
             suite.set(&variable, &value.replace("tools", suite.root().join("tools").as_str()));
         }
-        suite.run(&["fast"], 0);
+        suite.run(&["fast", "--fresh"], 0);
         let chained = suite.fixture.read("marks/chained");
         assert!(chained.lines().all(|line| line.starts_with("--flag ")), "{name}: {chained}");
         let ours = chained.matches("/deps/").count();

@@ -47,7 +47,7 @@ fn histories(count: u64, edits: u64, subject: impl Fn() -> Subject + Sync) -> Ta
 #[test]
 #[expect(clippy::disallowed_macros, reason = "the numbers are the result of the slow run")]
 fn no_program_that_a_change_can_break_is_remembered() {
-    let total = histories(4, 7, || Subject::Suite);
+    let total = histories(3, 6, || Subject::Suite);
     println!("{total}");
     assert!(
         total.remembered > 0 && total.steps > 0,
@@ -58,7 +58,7 @@ fn no_program_that_a_change_can_break_is_remembered() {
 #[test]
 #[expect(clippy::disallowed_macros, reason = "the numbers are the result of the slow run")]
 fn a_memory_whose_key_is_everything_is_not_accused() {
-    let total = histories(2, 6, || Subject::Fake(Fake::new(Clause::ALL)));
+    let total = histories(1, 6, || Subject::Fake(Fake::new(Clause::ALL)));
     println!("{total}");
     assert!(total.remembered > 0, "{total}");
 }
