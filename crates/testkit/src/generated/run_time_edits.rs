@@ -154,9 +154,12 @@ impl Generated {
             std::env::split_paths(&path).map(|dir| dir.join("cargo-nextest")).find(|path| path.is_file());
         if let Some(real) = real {
             let real = real.display();
+            // So long after the first test began.
+            let stop = "(seconds=$(cat \"$0.stop\"); \
+                        until [ -s \"$ORACLE_LOG\" ]; do sleep 0.02; kill -0 $$ || exit; done; sleep $seconds; kill -INT $$)";
             let script = format!(
                 "#!/bin/sh\nORACLE_NEXTEST=1\nexport ORACLE_NEXTEST\ncase \"$*\" in\n\
-                 *'nextest run'*) [ -e \"$0.stop\" ] && exec timeout -s INT \"$(cat \"$0.stop\")\" {real} \"$@\" ;;\nesac\ncase \"$*\" in\n\
+                 *'nextest run'*) [ -e \"$0.stop\" ] && {{ {stop} & exec {real} \"$@\"; }} ;;\nesac\ncase \"$*\" in\n\
                  *--version*|*-V*) {real} \"$@\" | sed \"s/\\(cargo-nextest [0-9.]*\\|release: [0-9.]*\\)/\\1$ORACLE_NEXTEST/\" ;;\n\
                  *) exec {real} \"$@\" ;;\nesac\n"
             );
