@@ -14,9 +14,7 @@ import json
 import os
 import pathlib
 import platform
-import resource
 import shutil
-import statistics
 import subprocess
 import tempfile
 import time
@@ -63,19 +61,15 @@ def hyperfine(commands, cwd, runs, warmup=1, prepare=None):
 
 
 def interleaved(commands, cwd, rounds, prepare):
-    """Medians of wall and CPU seconds of commands that take turns, each after its own preparation."""
-    def cpu():
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
-
+    """Medians of wall and CPU seconds of commands that take turns, each after its own preparation, if it has one."""
     times = {name: [] for name, _ in commands}
     for _ in range(rounds):
         for name, command in commands:
-            run(prepare.get(name, "true"), cwd)
-            began, started = cpu(), time.perf_counter()
-            run(command, cwd)
-            times[name].append((time.perf_counter() - started, cpu() - began))
-    return {name: dict(zip(("wall", "cpu"), map(statistics.median, zip(*pairs)))) for name, pairs in times.items()}
+            if name in prepare:
+                run(prepare[name], cwd)
+            seconds, *_ = verdicts_performance.call(["sh", "-c", command], cwd, environment(), check=True)
+            times[name].append(seconds)
+    return {name: {"wall": wall, "cpu": cpu} for name, (wall, cpu) in verdicts_performance.medians(times).items()}
 
 
 def generated(folder, registry_crates, members, features=0):
