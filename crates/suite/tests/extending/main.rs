@@ -231,7 +231,7 @@ fn a_signal_while_a_task_builds_ends_it_as_such() {
     let project = Project::new(cases());
     project.fixture.write(
         "two/build.rs",
-        "fn main() { std::fs::write(\"started\", \"\").unwrap(); std::thread::sleep(std::time::Duration::from_secs(10)); }",
+        "fn main() { std::fs::write(\"started\", \"\").unwrap(); std::thread::sleep(std::time::Duration::from_secs(60)); }",
     );
     let mut task = project.command(&["build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let started = project.fixture.root().join("two/started");
