@@ -581,7 +581,7 @@ impl History {
             child.wait().expect("test-fast");
             std::fs::remove_file(&stop).expect("a file to remove");
             self.remember_log(&log);
-            return format!("{edit}; nextest ends after {seconds} s");
+            return format!("{edit}; nextest ends {seconds} s after the first test began");
         }
         let while_tests_run = self.random.chance(60);
         let after = self.random.below(if while_tests_run { 100 } else { 1500 });
