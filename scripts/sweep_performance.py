@@ -175,8 +175,8 @@ def exactness(host, binary, environment):
         run(line)
         freed = before - size()
         left = json.loads(run(f"{suite} clean-stale --dry-run --grace 0 --json"))["stale_units"]
-        done = json.loads(run(f"{suite} clean-stale --grace 0 --verify --json"))["verified"]
-        rows.append((name, freed, done["built_units"] + done["recompiled_units"], left))
+        done = json.loads(run(f"{suite} clean-stale --grace 0 --verify --json"))
+        rows.append((name, freed, done["verified"]["built_units"] + done["recompiled_units"], left))
     return rows
 
 
