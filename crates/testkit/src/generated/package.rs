@@ -125,10 +125,12 @@ impl Package {
             self.run_time_inputs(random, wishes, known, bin, &mut parts, files);
         }
         if parts.example {
-            self.other_target("examples", "example", &mut parts, files);
+            // Of an example that is tested, cargo builds the test and no program that other tests could start.
+            let is_tested = !used && random.chance(50);
+            self.other_target("examples", "example", is_tested, &mut parts, files);
         }
         if bin && random.chance(20) {
-            self.other_target("benches", "bench", &mut parts, files);
+            self.other_target("benches", "bench", true, &mut parts, files);
         }
         // More than run at a time.
         parts.more_tests = if wishes.rare { 4 } else { 0 };
@@ -496,11 +498,12 @@ impl Package {
         }
     }
 
-    /// A target that is tested because the manifest says so.
+    /// A target that is tested only where the manifest says so.
     fn other_target(
         &self,
         folder: &str,
         kind: &str,
+        is_tested: bool,
         parts: &mut Parts,
         files: &mut BTreeMap<String, String>,
     ) {
@@ -511,7 +514,7 @@ impl Package {
              println!(\"{{}}\", values.iter().fold(7, |mixed: u64, value| mixed.wrapping_mul(1_000_003).wrapping_add(*value)));\n}}\n#[test]\nfn in_{kind}() {{\n    {name}::record({id}, \"in_{kind}\", {name}::value() ^ /*n*/61);\n}}\n"
         );
         files.insert(format!("{}{folder}/{kind}_{name}.rs", self.dir), text);
-        parts.targets.push(format!("[[{kind}]]\nname = \"{kind}_{name}\"\ntest = true\n"));
+        parts.targets.push(format!("[[{kind}]]\nname = \"{kind}_{name}\"\ntest = {is_tested}\n"));
     }
 
     /// A circle that is allowed: tests see a package that depends on this one.

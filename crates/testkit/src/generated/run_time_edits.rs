@@ -173,14 +173,15 @@ impl Generated {
     pub(super) fn change_what_is_rare(&self, random: &mut Random) -> Option<String> {
         let number = random.below(1_000_000);
         let [of_binary, of_example] = OF_PROGRAMS.map(|name| format!("../outside/{name}/src/lib.rs"));
-        let path = match random.below(5) {
+        let path = match random.below(6) {
             0 => return self.change_number_in(&of_binary, random),
-            1 => return self.change_number_in(&of_example, random),
-            2 => {
+            // Twice: nothing else changes an example alone.
+            1 | 2 => return self.change_number_in(&of_example, random),
+            3 => {
                 let code = self.files(|path| path.ends_with(format!("{USED}/files/code.rs")));
                 return self.change_number_in(code.first()?, random);
             }
-            3 => "local/build.txt",
+            4 => "local/build.txt",
             _ => NATIVE,
         };
         self.write(path, &format!("{number}\n"));
