@@ -97,6 +97,8 @@ impl BareMachine {
     pub fn command(&self, program: &str, dir: &Utf8Path) -> Command {
         let mut command = Command::new(self.bin().join(program));
         scrub(&mut command).current_dir(dir);
+        // Nobody sets that there.
+        command.env_remove("CARGO_PROFILE_DEV_DEBUG");
         command.env("PATH", self.bin()).env("HOME", self.home());
         command.env("CARGO_HOME", self.dir.path().join("cargo-home")).env_remove("RUSTUP_HOME");
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");

@@ -23,7 +23,8 @@ fn assert_plan_is_real(fixture: &Fixture, args: &[&str], variables: &[(&str, &st
     let planned = plan(&workspace, &command, FAKE.into()).unwrap().units;
 
     let mut real = cargo(fixture.root());
-    real.args(args).envs(variables.iter().copied());
+    // Of the profile the plan knows what the manifest says.
+    real.args(args).env_remove("CARGO_PROFILE_DEV_DEBUG").envs(variables.iter().copied());
     if matches!(command.verb.as_str(), "test" | "bench") {
         real.arg("--no-run");
     }

@@ -239,6 +239,7 @@ fn kept_plans_that_are_too_many_go() {
 #[test]
 fn debug_info_that_no_artifact_names_goes() {
     let mut small = Small::new("dwo", FEW_TIERS);
+    small.place.set("CARGO_PROFILE_DEV_DEBUG", "2");
     small.place.set("CARGO_PROFILE_DEV_SPLIT_DEBUGINFO", "unpacked");
     let dwo = |small: &Small| {
         let names = small.run("find target -path '*/deps/*.dwo' | sort").stdout;
