@@ -154,9 +154,9 @@ impl Generated {
             std::env::split_paths(&path).map(|dir| dir.join("cargo-nextest")).find(|path| path.is_file());
         if let Some(real) = real {
             let real = real.display();
-            // So long after the first test began.
+            // So long after the first test began. It holds no pipe open: a call that starts no test ends before.
             let stop = "(seconds=$(cat \"$0.stop\"); \
-                        until [ -s \"$ORACLE_LOG\" ]; do sleep 0.02; kill -0 $$ || exit; done; sleep $seconds; kill -INT $$)";
+                        until [ -s \"$ORACLE_LOG\" ]; do sleep 0.02; kill -0 $$ || exit; done; sleep $seconds; kill -INT $$) >/dev/null 2>&1";
             let script = format!(
                 "#!/bin/sh\nORACLE_NEXTEST=1\nexport ORACLE_NEXTEST\ncase \"$*\" in\n\
                  *'nextest run'*) [ -e \"$0.stop\" ] && {{ {stop} & exec {real} \"$@\"; }} ;;\nesac\ncase \"$*\" in\n\
