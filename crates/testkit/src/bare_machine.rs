@@ -97,7 +97,7 @@ impl BareMachine {
     pub fn command(&self, program: &str, dir: &Utf8Path) -> Command {
         let mut command = Command::new(self.bin().join(program));
         scrub(&mut command).current_dir(dir);
-        // Nobody sets that there.
+        // What is printed there is compared with what users see, who do not set it.
         command.env_remove("CARGO_PROFILE_DEV_DEBUG");
         command.env("PATH", self.bin()).env("HOME", self.home());
         command.env("CARGO_HOME", self.dir.path().join("cargo-home")).env_remove("RUSTUP_HOME");

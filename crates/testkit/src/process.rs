@@ -48,7 +48,7 @@ pub fn scrub(command: &mut Command) -> &mut Command {
     }
     // Nothing of a test is remembered among the user's own passes.
     command.env("XTASK_STORE", std::env::temp_dir().join("xtask-suite-test-store"));
-    // Half of what compiling a fixture takes goes into what only a debugger reads.
+    // A third of the CPU time of compiling fixtures would go into what only a debugger reads.
     command.env("CARGO_PROFILE_DEV_DEBUG", "0");
     // No dependency of a fixture comes from anywhere but its own folder.
     command.env("CARGO_NET_OFFLINE", "true")
