@@ -175,7 +175,7 @@ impl Generated {
         let [of_binary, of_example] = OF_PROGRAMS.map(|name| format!("../outside/{name}/src/lib.rs"));
         let path = match random.below(6) {
             0 => return self.change_number_in(&of_binary, random),
-            // Twice: nothing else changes an example alone.
+            // Twice: fewer tests start the example than the binary.
             1 | 2 => return self.change_number_in(&of_example, random),
             3 => {
                 let code = self.files(|path| path.ends_with(format!("{USED}/files/code.rs")));

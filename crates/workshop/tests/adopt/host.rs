@@ -216,7 +216,7 @@ impl Host {
     /// Cargo in a folder of the host.
     pub(crate) fn cargo_in(&self, dir: &str, args: &[&str]) -> Command {
         let mut command = cargo(&self.root.join(dir));
-        command.args(args).env("CARGO_PROFILE_DEV_DEBUG", "0").env("RUSTUP_AUTO_INSTALL", "0");
+        command.args(args).env("RUSTUP_AUTO_INSTALL", "0");
         command.env("XTASK_STORE", store::folder());
         if let Some(target_dir) = &self.target_dir {
             command.env("CARGO_TARGET_DIR", target_dir);
