@@ -15,7 +15,7 @@ use crate::journal;
 /// What is, or will be, at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
-    /// The bytes of one file. A file that is replaced keeps its mode.
+    /// The bytes of one file. A file that is replaced keeps owner and mode.
     File(Vec<u8>),
     /// A folder with all its files, by their paths in it. Empty folders in it do not count.
     Folder(BTreeMap<Utf8PathBuf, Vec<u8>>),

@@ -152,12 +152,19 @@ fn stage(staged: &Utf8Path, node: &Node, target: &Utf8Path) -> Result<()> {
     folders.iter().try_for_each(|folder| sync_folder(folder))
 }
 
-/// Writes one file to `path`, which is to become `target` and gets the mode of the file there.
+/// Writes one file to `path`, which is to become `target` and gets owner and mode of the file there.
 fn stage_file(path: &Utf8Path, bytes: &[u8], target: &Utf8Path) -> Result<()> {
     let failed = || format!("failed to write {path}");
     let mut file = File::create_new(path).with_context(failed)?;
     file.write_all(bytes).with_context(failed)?;
     if let Some(replaced) = metadata(target)?.filter(fs::Metadata::is_file) {
+        // Root in a container works on others' files. Nobody else can give files away, nor needs to. Before the mode, of
+        // which a new owner takes bits.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, fchown};
+            let _ = fchown(&file, Some(replaced.uid()), Some(replaced.gid()));
+        }
         file.set_permissions(replaced.permissions()).with_context(failed)?;
     }
     file.sync_all().with_context(failed)

@@ -88,6 +88,25 @@ fn a_mode_is_kept() {
     assert_eq!(modes, [0o444, 0o755, 0o640, 0o600]);
 }
 
+/// Root in a container works on the files of somebody outside. Nobody else can give files away, so for others it is the
+/// group that could change: to each that this user has.
+#[test]
+fn an_owner_is_kept() {
+    let (_dir, root) = root("owners");
+    let path = root.join("edited.toml");
+    let owner = || fs::metadata(&path).map(|found| (found.uid(), found.gid())).unwrap();
+    let ours = owner();
+    let others = if ours.0 == 0 { vec![(4242, 4343)] } else { Vec::new() };
+    let groups = std::process::Command::new("id").arg("-G").output().unwrap().stdout;
+    let groups = String::from_utf8(groups).unwrap();
+    let groups = groups.split_whitespace().map(|group| (ours.0, group.parse().unwrap()));
+    for (uid, gid) in groups.chain(others).collect::<Vec<_>>() {
+        std::os::unix::fs::chown(&path, Some(uid), Some(gid)).unwrap();
+        commit(&root, &[edit(&root, "edited.toml", Some(Node::file(gid.to_string())))]).unwrap();
+        assert_eq!(owner(), (uid, gid));
+    }
+}
+
 #[test]
 fn a_check_that_fails_brings_back_the_very_same_files() {
     let (_dir, root) = root("check");
