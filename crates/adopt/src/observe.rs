@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
-use xtask_edit::{Edit, Node, Reversal};
+use xtask_edit::{Edit, Node, Reversal, is_same_text};
 use xtask_units::{FailedTarget, TargetKind};
 use xtask_workspace::config::{Config, FILE_NAME, Packages, Target, Targets, Tier, TierCommand};
-use xtask_workspace::{CargoCommand, Progress, Workspace, digest, package_args};
+use xtask_workspace::{CargoCommand, Progress, Workspace, package_args};
 
 use crate::record::{self, Adopted, read_text};
 use check::{Check, Failure};
@@ -63,7 +63,7 @@ pub fn observe(
         Reversal::Created { path, digest, .. } if path == FILE_NAME => Some(digest),
         _ => None,
     });
-    let is_as_written = created == Some(&digest(text.as_bytes()));
+    let is_as_written = created.is_some_and(|created| is_same_text(text.as_bytes(), created));
     let mut settings = Settings::new(&text, is_as_written)?;
     // The tiers that compile members of their own choice, by preset.
     let mut by_preset = BTreeMap::<_, Vec<_>>::new();

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use xtask_edit::{Kept, Reversal, UndoPlan};
+use xtask_edit::{Kept, Reversal, UndoPlan, is_same_text};
 use xtask_workspace::{Digest, Environment, Outline, WrongUsage, digest};
 
 use crate::format_1::upgrade;
@@ -122,7 +122,7 @@ impl Adopted {
     /// The suite's own files that are no longer as they were written, or gone. They are relative to the root.
     pub fn changed_here(&self, root: &Utf8Path, launcher: &str) -> Vec<Utf8PathBuf> {
         let changed = self.own_files(launcher).filter(|(path, written)| {
-            std::fs::read(root.join(path)).map_or(true, |bytes| digest(bytes) != **written)
+            std::fs::read(root.join(path)).map_or(true, |bytes| !is_same_text(&bytes, written))
         });
         changed.map(|(path, _)| path.to_owned()).collect()
     }

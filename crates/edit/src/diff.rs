@@ -26,6 +26,13 @@ pub struct Change {
     new: String,
 }
 
+impl Change {
+    /// The same with both texts as `map` makes them.
+    pub(crate) fn with(&self, map: impl Fn(&str) -> String) -> Self {
+        Self { at: self.at, old: map(&self.old), new: map(&self.new) }
+    }
+}
+
 /// Which text changes are applied to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fit {

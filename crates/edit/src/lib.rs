@@ -14,4 +14,4 @@ pub use crate::toml::TomlText;
 pub use diff::{Change, describe, unified_diff};
 pub use edit::{Edit, Node};
 pub use transaction::{Conflict, Recovered, Transaction, pending};
-pub use undo::{Inverse, Kept, Reversal, UndoPlan, extend, plan_undo};
+pub use undo::{Inverse, Kept, Reversal, UndoPlan, extend, is_same_text, plan_undo};

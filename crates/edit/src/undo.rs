@@ -74,6 +74,22 @@ pub enum Inverse {
     },
 }
 
+/// Whether these are the bytes with that digest, or the same lines with other ends: git may give a text those of another
+/// system in the next clone (`core.autocrlf`), which is no change that anybody made.
+pub fn is_same_text(bytes: &[u8], written: &Digest) -> bool {
+    let text = || std::str::from_utf8(bytes).map(lf);
+    digest(bytes) == *written
+        || text().is_ok_and(|text| [digest(&text), digest(crlf(&text))].contains(written))
+}
+
+fn lf(text: &str) -> String {
+    text.replace("\r\n", "\n")
+}
+
+fn crlf(lf: &str) -> String {
+    lf.replace('\n', "\r\n")
+}
+
 /// How edits will be undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UndoPlan {
@@ -189,8 +205,7 @@ impl Reversal {
 
     /// What the file with the bytes `now` becomes, or why it cannot be undone.
     fn undone(&self, now: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
-        let present = digest(now);
-        if matches!(self, Self::Created { digest, .. } if present == *digest) {
+        if matches!(self, Self::Created { digest, .. } if is_same_text(now, digest)) {
             return Ok(None);
         }
         let text = std::str::from_utf8(now).map_err(|_| "was changed since and is not UTF-8")?;
@@ -200,18 +215,38 @@ impl Reversal {
                 let left = left.ok_or("was changed since it was created")?;
                 Ok((!left.trim().is_empty()).then(|| left.into_bytes()))
             }
-            Self::Edited { before, .. } if present == *before => Ok(Some(now.to_vec())),
-            Self::Edited { back, before, after, .. } if present == *after => {
-                let old = apply(text, back, Fit::Here).filter(|old| digest(old) == *before);
+            Self::Edited { before, .. } if is_same_text(now, before) => Ok(Some(now.to_vec())),
+            Self::Edited { back, before, after, .. } if is_same_text(now, after) => {
+                let old = if digest(now) == *after {
+                    apply(text, back, Fit::Here).filter(|old| digest(old) == *before)
+                } else {
+                    let old = with_other_ends(text, back, Fit::Here);
+                    old.filter(|old| is_same_text(old.as_bytes(), before))
+                };
                 let old = old.ok_or("cannot be restored: the record of the change is damaged")?;
                 Ok(Some(old.into_bytes()))
             }
             Self::Edited { back, inverses, .. } => {
-                let left = apply(text, back, Fit::Anywhere).or_else(|| by_meaning(text, inverses));
+                let left = apply(text, back, Fit::Anywhere);
+                let left = left.or_else(|| with_other_ends(text, back, Fit::Anywhere));
+                let left = left.or_else(|| by_meaning(text, inverses));
                 Ok(Some(left.ok_or("was changed since, in the same lines")?.into_bytes()))
             }
         }
     }
+}
+
+/// [`apply`] where all lines have got other ends since `changes` were made; the result has those of `text`.
+fn with_other_ends(text: &str, changes: &[Change], fit: Fit) -> Option<String> {
+    let ends = text.split_inclusive('\n').map(|line| line.ends_with("\r\n"));
+    let is_crlf = ends.clone().any(|crlf| crlf);
+    // Where they differ, there would be no telling which is whose. The last line may have none.
+    if is_crlf && ends.filter(|crlf| !crlf).count() > usize::from(!text.ends_with('\n')) {
+        return None;
+    }
+    let changes = changes.iter().map(|change| change.with(lf)).collect::<Vec<_>>();
+    let result = apply(&lf(text), &changes, fit)?;
+    Some(if is_crlf { crlf(&result) } else { result })
 }
 
 /// Removes a folder as a whole where the edits remove everything in it: git does not know empty folders, so it came

@@ -126,6 +126,38 @@ fn an_undo_restores_any_text_bit_for_bit() {
     assert!(edited > 900, "{edited}");
 }
 
+/// As `core.autocrlf` does in a colleague's clone.
+#[test]
+fn an_undo_restores_any_text_with_the_line_ends_that_git_has_given_it() {
+    let dir = TempDir::new("undo-line-ends");
+    let mut edited = 0;
+    for seed in 0..500 {
+        let mut random = Random::new(seed);
+        let with_lf = |text: Vec<u8>| String::from_utf8(text).unwrap().replace('\r', "");
+        let before = with_lf(random_text(&mut random));
+        let after = with_lf(vary(&mut random, before.as_bytes()));
+        let crlf = |text: &str| text.replace('\n', "\r\n");
+        for [before, after, now, expected] in [
+            [before.clone(), after.clone(), crlf(&after), crlf(&before)],
+            [crlf(&before), crlf(&after), after.clone(), before.clone()],
+        ] {
+            let [before, after] = [before, after].map(|text| Some(Node::file(text)));
+            let edit = Edit { path: "file".into(), before, after };
+            let reversals = extend(Vec::new(), &[edit], dir.path(), |_| false).unwrap();
+            // One line without an end does not say what git does to others.
+            if reversals.is_empty() || !now.contains('\n') {
+                continue;
+            }
+            edited += 1;
+            write(dir.path(), "file", &now);
+            let plan = plan_undo(dir.path(), &reversals).unwrap();
+            assert!(plan.kept.is_empty(), "seed {seed}: {:?}", plan.kept);
+            assert_eq!(plan.edits[0].after, Some(Node::file(expected)), "seed {seed}");
+        }
+    }
+    assert!(edited > 500, "{edited}");
+}
+
 #[test]
 fn what_nobody_has_changed_since_is_as_before() {
     let dir = TempDir::new("undo");

@@ -1,11 +1,12 @@
 //! Taking the suite out where the workspace has changed since: only what `adopt` added goes.
 
 use std::fs;
+use std::process::Command;
 
 use camino::Utf8Path;
-use xtask_testkit::Snapshot;
+use xtask_testkit::{Outcome, Snapshot, scrub};
 
-use crate::host::{Host, is_rust};
+use crate::host::{Host, is_rust, suite};
 use crate::{hosts, store};
 
 /// The snapshot after a change that is made both to a host that never adopted anything, and after adopting.
@@ -131,6 +132,32 @@ fn what_cannot_be_found_any_more_stays_and_the_exit_code_says_so() {
     assert!(undone.stderr.contains(".gitignore"), "{}", undone.stderr);
     assert_eq!(host.read(".gitignore"), text);
     host.run(&["build", "--workspace"], 0);
+}
+
+/// As Git for Windows does by default.
+#[test]
+fn a_clone_whose_line_ends_git_has_rewritten_is_updated_and_undone() {
+    let host = hosts::listed().make();
+    host.adopt(&["--no-build"], 0);
+    let git = |args: &[&str]| {
+        let mut git = Command::new("git");
+        let as_nobody = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.com"];
+        Outcome::of(scrub(&mut git).current_dir(&host.root).args(as_nobody).args(args)).expect_code(0).stdout
+    };
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "-m", "adopt"]);
+    let clone = host.dir.path().join("clone");
+    let adopt = |args: &[&str]| {
+        Outcome::of(&mut suite(&clone, &[&["adopt"], args].concat())).expect_code(0);
+        fs::read_to_string(clone.join("Cargo.toml")).unwrap()
+    };
+    git(&["clone", "--quiet", "-c", "core.autocrlf=true", ".", clone.as_str()]);
+    assert!(adopt(&["--update", "--no-build"]).contains("\r\n"));
+    let manifest = adopt(&["--undo"]);
+    assert_eq!(manifest, git(&["show", "HEAD~1:Cargo.toml"]).replace('\n', "\r\n"));
+    for path in ["xtask", "xtask.toml", ".cargo"] {
+        assert!(!clone.join(path).exists(), "{path}");
+    }
 }
 
 #[test]
