@@ -304,7 +304,7 @@ impl Planner<'_> {
         let nested = if manifest.contains(&["workspace"]) {
             Vec::new()
         } else {
-            manifest::nested_packages(self.host.root(), &self.host.outline.facts.target_dir)?
+            manifest::nested_packages(self.host.root(), &self.host.outline.facts.target_dir)
         };
         manifest::add_member(&mut manifest, self.launcher, &nested)?;
         self.file(Utf8Path::new("Cargo.toml"), Some(manifest.text().into()))

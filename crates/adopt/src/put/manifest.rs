@@ -1,6 +1,6 @@
 //! The root manifest's part: the launcher is a member.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::Value;
 use xtask_edit::TomlText;
@@ -19,7 +19,7 @@ pub(crate) fn add_member(manifest: &mut TomlText, launcher: &str, nested: &[Utf8
 
 /// The folders below `root` with a package that is no workspace itself, the outermost ones: as soon as the root
 /// is a workspace, cargo would take each for a member that is not listed, and refuse to work in it.
-pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let is_on_its_own = |manifest: &str| {
         TomlText::parse(manifest).is_ok_and(|manifest| {
             let has = |path: &[&str]| manifest.contains(path);
@@ -29,17 +29,17 @@ pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(dir) = open.pop() {
-        let failed = || format!("failed to read folder {dir}");
-        for entry in dir.read_dir_utf8().with_context(failed)? {
-            let entry = entry.with_context(failed)?;
+        // A folder that cannot be read or named has nothing that cargo builds.
+        for entry in dir.read_dir_utf8().into_iter().flatten().flatten() {
             let path = entry.path();
-            let is_dir = entry.file_type().with_context(failed)?.is_dir();
-            if !is_dir || path == target_dir || entry.file_name().starts_with('.') {
+            let has = |name: &str| path.join(name).exists();
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if !is_dir || path == target_dir || entry.file_name() == ".git" || has("CACHEDIR.TAG") {
                 continue;
             }
             match std::fs::read_to_string(path.join("Cargo.toml")) {
-                // Nobody works in a copy that `cargo vendor` made.
-                Ok(_) if path.join(".cargo-checksum.json").exists() => {}
+                // Nobody works in a copy that `cargo vendor` made, or that cargo unpacked into a cargo home.
+                Ok(_) if has(".cargo-checksum.json") || has(".cargo-ok") => {}
                 Ok(text) if is_on_its_own(&text) => {
                     found.extend(path.strip_prefix(root).map(Utf8Path::to_owned));
                 }
@@ -48,5 +48,5 @@ pub(crate) fn nested_packages(root: &Utf8Path, target_dir: &Utf8Path) -> Result<
         }
     }
     found.sort();
-    Ok(found)
+    found
 }
