@@ -1,6 +1,6 @@
 //! The sources of the suite that are put into other workspaces: those of the clone this program runs from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -76,6 +76,7 @@ impl Source {
             files.insert(licence.into(), read(&self.root.join(licence))?.into());
         }
         let crates = self.root.join("crates");
+        let mut members = BTreeSet::new();
         for entry in crates.read_dir_utf8().with_context(|| format!("failed to read folder {crates}"))? {
             let entry = entry.with_context(|| format!("failed to read folder {crates}"))?;
             let dir = Utf8Path::new("crates").join(entry.file_name());
@@ -98,6 +99,7 @@ impl Source {
                 // The binary is that of the tasks.
                 manifest.remove("bin");
             }
+            members.insert(dir.to_string());
             files.insert(dir.join("Cargo.toml"), manifest.to_string().into_bytes());
             collect(&self.root, &dir.join("src"), &mut files)?;
         }
@@ -107,7 +109,10 @@ impl Source {
         let workspace =
             manifest["workspace"].as_table_mut().context("the clone's manifest has no workspace")?;
         workspace.remove("default-members");
-        workspace["members"] = Item::Value("[\"crates/*\", \"inside\", \"../tasks\"]".parse()?);
+        // By their paths: below a folder such as `repo [old]` no pattern finds them.
+        let mut members = toml_edit::Array::from_iter(members);
+        members.extend(["inside", "../tasks"]);
+        workspace["members"] = Item::Value(members.into());
         workspace["dependencies"]["xtask-suite"] = Item::Value("{ path = \"crates/suite\" }".parse()?);
         files.insert("Cargo.toml".into(), manifest.to_string().into_bytes());
         Ok(files)

@@ -73,8 +73,8 @@ pub(crate) fn single_package_with_others_below() -> Plan {
     let fuzz = "publish = false\n\n[package.metadata]\ncargo-fuzz = true\n\n[dependencies]\napp = { path = \"..\" }\n";
     let plan = plan.lib("parts/base", "2024", "").file("fuzz/Cargo.toml", &package("app-fuzz", "2024", fuzz));
     let plan = plan.file("fuzz/src/main.rs", "fn main() {\n    assert_eq!(app::two(), 2);\n}\n");
-    let plan = plan.file("fuzz/.gitignore", "target\n");
-    Plan { tiers: true, nested: &["fuzz", "parts/base"], ..plan }
+    let plan = plan.file("fuzz/.gitignore", "target\n").lib(".ci/tool", "2024", "");
+    Plan { tiers: true, nested: &[".ci/tool", "fuzz", "parts/base"], ..plan }
 }
 
 pub(crate) fn called_from_a_member_in_a_folder_of_a_repository() -> Plan {
@@ -175,7 +175,7 @@ pub(crate) fn byte_order_mark_and_no_last_line_ending() -> Plan {
 }
 
 pub(crate) fn spaces_and_letters_beyond_ascii() -> Plan {
-    Plan { dir: "mein Projekt/größte Höhe é", tiers: true, ..plain("spaces") }
+    Plan { dir: "mein [Projekt]*/größte Höhe? é", tiers: true, ..plain("spaces") }
 }
 
 pub(crate) fn read_only_files() -> Plan {
