@@ -3,6 +3,7 @@
 //! Invariant: nobody waits in silence, and a check that finds nothing to do prints nothing. Cargo's output goes to
 //! stderr; stdin and stdout are the suite's.
 
+use std::env;
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::{Command, Stdio};
@@ -73,9 +74,28 @@ fn command(place: &Place, environment: &Environment) -> Command {
     for name in environment.added_by_cargo_run() {
         cargo.env_remove(name);
     }
+    if place.tasks.is_some() {
+        cargo.envs(bare(place, environment));
+    }
     // Cargo says everything for people on stderr.
     cargo.stdin(Stdio::null()).stdout(Stdio::piped());
     cargo
+}
+
+/// What voids the other workspace's wrappers, flags and linker, which may be for a device, or missing on a new machine:
+/// the suite needs none. Empty values are cargo's way to say so, and `cc` is what rustc calls by default.
+fn bare(place: &Place, environment: &Environment) -> Vec<(String, &'static str)> {
+    let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"];
+    let mut variables = names.iter().map(|&name| (name.to_owned(), "")).collect::<Vec<_>>();
+    let path = environment.get("PATH").unwrap_or_default();
+    if let Some(triple) = place.triple.as_ref().filter(|_| cfg!(unix)) {
+        let linker = format!("CARGO_TARGET_{}_LINKER", triple.to_uppercase().replace('-', "_"));
+        let has_cc = env::split_paths(path).any(|dir| dir.join("cc").is_file());
+        if has_cc && environment.get(&linker).is_none() {
+            variables.push((linker, "cc"));
+        }
+    }
+    variables
 }
 
 /// Passes cargo's lines on as they come, below a line of ours, unless it only says that it has finished.

@@ -29,10 +29,7 @@ pub(crate) fn add(
         notes.push(format!("{LOCAL_FILE} is not included: {error}"));
     }
     let quoted = |text: &str| Value::from(text).to_string();
-    // The profile is the launcher's own, so that it neither waits for nor blocks a running build.
-    let target = if config.contains(&["build", "target"]) { " --target host-tuple" } else { "" };
-    let name = format!("--package {launcher} --example {launcher} --features {launcher}/launcher");
-    let start = format!("run --quiet --profile xtask{target} {name} --");
+    let start = start(config, launcher, cargo);
     let [alias, _] = LAUNCHERS;
     if let Some(own) = config.value(&["alias", alias]).filter(|value| !is_ours(value)) {
         config.set(&["alias", OWN_ALIAS], own.to_string().trim())?;
@@ -57,6 +54,39 @@ pub(crate) fn add(
         }
     }
     Ok(notes)
+}
+
+/// The alias that starts the launcher, as a program of the host and of any newcomer's machine: neither a device that the
+/// workspace is built for, nor the tools that it demands, are needed for it. Cargo splits it at blanks.
+///
+/// Nothing takes flags of `target.TRIPLE` away again: of two linkers the last one that is named counts.
+fn start(config: &TomlText, launcher: &str, cargo: CargoVersion) -> String {
+    // The profile is the launcher's own, so that it neither waits for nor blocks a running build.
+    let mut words = "run --quiet --profile xtask".to_owned();
+    let mut set = |setting: &str| words.extend([" --config ", setting]);
+    set("build.rustc-wrapper=\"\"");
+    set("build.rustc-workspace-wrapper=\"\"");
+    for triple in config.keys(&["target"]) {
+        let value = |key| config.value(&["target", &triple, key]);
+        // A key of conditions may have blanks, and `cc` is the linker where rustc asks for none.
+        if triple.contains(char::is_whitespace) || triple.contains("windows") {
+            continue;
+        }
+        let key = triple.replace('"', "\\\"");
+        if value("linker").is_some() {
+            set(&format!("target.\"{key}\".linker=\"cc\""));
+        }
+        let flags = value("rustflags").map(|flags| flags.to_string()).unwrap_or_default();
+        if triple.contains("linux") && flags.contains("-fuse-ld=") && flags.trim_start().starts_with('[') {
+            set(&format!("target.\"{key}\".rustflags=[\"-Clink-arg=-fuse-ld=bfd\"]"));
+        }
+    }
+    // Flags of `target` void those of `build`. This one is what the profile says.
+    set("target.\"cfg(all())\".rustflags=[\"-Cdebuginfo=0\"]");
+    if cargo.release >= (1, 91) {
+        words.push_str(" --target host-tuple");
+    }
+    format!("{words} --package {launcher} --example {launcher} --features {launcher}/launcher --")
 }
 
 /// Whether an alias starts the launcher.

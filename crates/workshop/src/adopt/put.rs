@@ -16,7 +16,7 @@ use xtask_suite::program::{Ended, bytes, seconds};
 use xtask_suite::{Exit, Shell};
 use xtask_units::inventory::Inventory;
 use xtask_units::{cores, holding_signals, whole_milliseconds};
-use xtask_workspace::{CargoCommand, Environment, Outline, shell_quote};
+use xtask_workspace::{CargoCommand, Environment, Facts, Outline, shell_quote};
 
 use super::{begin, changes, diff, list, size};
 
@@ -66,7 +66,20 @@ pub(super) fn adopt(
             shell.note(&format!(
                 "the suite is in {root}; it is built there once, to see that it starts and what it costs (--undo takes it out)"
             ));
-            costs = Some(measure(root, &facts.target_dir, environment)?);
+            costs = Some(measure(root, facts, environment).or_else(|error| {
+                let back = plan.edits.iter().rev().map(|Edit { path, before, after }| Edit {
+                    path: path.clone(),
+                    before: after.clone(),
+                    after: before.clone(),
+                });
+                let taken_back = begin(root, shell)?.commit(&back.collect::<Vec<_>>(), || Ok(()));
+                taken_back
+                    .with_context(|| format!("{error:#}\n  and what was adopted could not be taken back"))?;
+                Err(error.context(format!(
+                    "nothing was adopted in {root}: the suite does not start there\n  \
+                     next: mend that, or adopt with --no-build and mend it afterwards"
+                )))
+            })?);
         }
     }
     show(&plan, costs.as_ref(), false, shell)?;
@@ -153,14 +166,15 @@ struct Costs {
 }
 
 /// Calls `cargo xtask --version` in `root` until nothing is left to build. The build shows itself on stderr.
-fn measure(root: &Utf8Path, target_dir: &Utf8Path, environment: &Environment) -> Result<Costs> {
+fn measure(root: &Utf8Path, facts: &Facts, environment: &Environment) -> Result<Costs> {
+    let Facts { target_dir, host, .. } = facts;
     let first_build = call(root, environment)?;
     // The second call finds files of the first build's own second; the ones after it are as all later ones.
     call(root, environment)?;
     let mut calls = (0..CALLS).map(|_| call(root, environment)).collect::<Result<Vec<_>>>()?;
     calls.sort_unstable();
     // The launcher and its profile; the suite.
-    let built = ["xtask", "xtask-suite"].map(|folder| target_dir.join(folder));
+    let built = [&format!("{host}/xtask"), "xtask", "xtask-suite"].map(|folder| target_dir.join(folder));
     let target_bytes = built.iter().map(|dir| Inventory::read(dir, dir, cores()).total_bytes()).sum();
     Ok(Costs {
         first_build_ms: whole_milliseconds(first_build),
@@ -177,7 +191,7 @@ fn call(root: &Utf8Path, environment: &Environment) -> Result<Duration> {
     let output = process.output().context("failed to start cargo")?;
     if !output.status.success() {
         bail!(
-            "the suite is in place, but it does not start: cargo ended with {}\n  command: cd {} && {command}",
+            "cargo ended with {}\n  command: cd {} && {command}",
             output.status,
             shell_quote(root.as_str())
         );
