@@ -66,14 +66,7 @@ impl<'a> Context<'a> {
             // Cargo does not see the terminal, because its output passes through us.
             environment.set("CARGO_TERM_COLOR", "always");
         }
-        let workspace = Workspace::load(dir, environment).map_err(|error| match nearest_settings(dir) {
-            // Perhaps a wrapper that was removed since, or an edit: cargo's own words do not name the file.
-            Some(root) => error.context(format!(
-                "if {} is the reason: cargo xtask setup --undo, or delete that file",
-                local_file(&root)
-            )),
-            None => error,
-        })?;
+        let workspace = Workspace::load(dir, environment)?;
         let config = Config::load(workspace.root(), &workspace.facts, reserved)?;
         let exe = std::env::current_exe().context("failed to find this program's file")?;
         let exe = Utf8PathBuf::from_path_buf(exe)
@@ -120,6 +113,7 @@ impl<'a> Context<'a> {
     /// If it fails, the answer is [`Exit::Failed`], and the command is shown, to be pasted. With `--json` all its output
     /// goes to standard error.
     pub fn run(&self, command: &CargoCommand) -> Result<Exit> {
+        self.workspace.check_wrappers()?;
         self.shell.end_progress();
         self.shell.detail(&format!("running `{command}`"));
         let mut process = command.to_command(&self.workspace.environment);
@@ -143,6 +137,7 @@ impl<'a> Context<'a> {
     /// Runs `command`, which builds, without standard input, shows its output on standard error, and returns what it
     /// built, how long each unit took, and how it ended.
     pub fn build(&self, command: &CargoCommand) -> Result<Record> {
+        self.workspace.check_wrappers()?;
         let options = RunOptions { timings: true, ..RunOptions::default() };
         let record = xtask_units::run(&self.workspace, command, options, self.shell, &mut |_| true)?;
         if record.signal.is_some() {

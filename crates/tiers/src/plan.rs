@@ -92,6 +92,7 @@ pub(crate) enum Doctests {
 
 impl TierOptions {
     pub fn plan(self, workspace: &Workspace, progress: &dyn Progress) -> Result<TierPlan> {
+        workspace.check_wrappers()?;
         let planning = Planning { workspace, options: &self, progress };
         let runner = match self.tier.command {
             TierCommand::Test => choose_runner(workspace, self.tier.runner, progress)?,

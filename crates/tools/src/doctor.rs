@@ -19,8 +19,9 @@ use xtask_files::lock_exclusive;
 use xtask_units::inventory::profile_dirs;
 use xtask_units::{parallel, whole_milliseconds};
 use xtask_workspace::config::{Need, Setup, Tool};
-use xtask_workspace::{CargoConfig, CargoVersion, Environment, Workspace};
+use xtask_workspace::{CargoConfig, CargoVersion, Environment, EnvironmentLacks, Workspace, local_file};
 
+use crate::demand::{as_demanded, demands};
 use crate::edits::{commit, edits};
 use crate::machine::{Found, Machine, Probed, fitting_jobs, memory, probe};
 use crate::process::Interrupted;
@@ -87,6 +88,11 @@ impl Check {
         self.fix = self.fix.map(|fix| Fix { safe: Some(safe), ..fix });
         self
     }
+}
+
+/// A failure for what the machine lacks.
+fn lacking(name: &str, lack: &EnvironmentLacks) -> Check {
+    Check::fail(name, lack.what(), lack.fix().unwrap_or("install Rust from https://rustup.rs"))
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -178,23 +184,30 @@ pub fn fix(workspace: &Workspace, report: &DoctorReport) -> Result<Fixed> {
 
 /// The tools of the catalog: there or not, proven or not, and whether there are several versions of one.
 fn tools(subject: &Subject<'_>) -> Result<Vec<Check>> {
-    let Subject { machine, known, options, .. } = subject;
-    let wanted = options.tools.iter().filter(|tool| tool.need != Need::Unwanted).collect::<Vec<_>>();
+    let Subject { machine, known, options, workspace, .. } = subject;
+    let (root, environment) = (workspace.root(), &workspace.environment);
+    let around = (root, &*local_file(root));
+    let demands = demands(&options.tools, &workspace.cargo_config, environment, &machine.host, around);
+    let tools = options.tools.iter().map(|tool| as_demanded(tool, &demands));
+    let wanted = tools.filter(|tool| tool.need != Need::Unwanted).collect::<Vec<_>>();
     let checks = parallel(AT_ONCE, &wanted, |tool| {
         let probed = probe(tool, machine)?;
         let proof = probed.found.first().and_then(|found| known.proof(tool, found, machine));
-        Ok(judge_tool(tool, &probed, proof.map(|proven| proven.evidence.as_str())))
+        let by = demands.get(&tool.name).map(String::as_str);
+        Ok(judge_tool(tool, by, &probed, proof.map(|proven| proven.evidence.as_str())))
     });
     checks.into_iter().collect()
 }
 
-fn judge_tool(tool: &Tool, probed: &Probed, proof: Option<&str>) -> Check {
+/// `demanded_by` is what in cargo's configuration demands the tool.
+fn judge_tool(tool: &Tool, demanded_by: Option<&str>, probed: &Probed, proof: Option<&str>) -> Check {
     let name = format!("tool {}", tool.name);
     let Some((found, others)) = probed.found.split_first() else {
         let unsuited = probed.unsuited.first().map(|unsuited| format!("{}: {}", unsuited.path, unsuited.why));
         let why = unsuited.unwrap_or_else(|| "it is not installed".to_owned());
         if tool.need == Need::Required {
-            return Check::fail(&name, format!("{why}, and it is required"), SETUP);
+            let by = demanded_by.map_or_else(|| "it is required".to_owned(), |by| format!("{by} demands it"));
+            return Check::fail(&name, format!("{why}, and {by}"), SETUP);
         }
         let instead = if tool.without.is_empty() { "nothing" } else { &tool.without };
         return Check::warn(&name, format!("{why}; used instead: {instead}"), SETUP);
@@ -394,7 +407,7 @@ mod tests {
             (&wanted, &older, Some("linked"), Status::Warn, "is used, not 1.0.0 (/opt/bin/mold)"),
         ];
         for (tool, probed, proof, status, evidence) in table {
-            let check = judge_tool(tool, probed, proof);
+            let check = judge_tool(tool, None, probed, proof);
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.evidence.contains(evidence), "{check:?}");
             assert_eq!(check.fix.is_some(), status != Status::Ok);

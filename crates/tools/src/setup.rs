@@ -17,6 +17,7 @@ use xtask_workspace::{
     on_path, stamp,
 };
 
+use crate::demand::{as_demanded, demands};
 use crate::edits::{Around, commit, config_file, includes, local_edits};
 use crate::link::{InForce, LINKERS, LinkSettings, is_named, link_in_force, makers_in_words};
 use crate::machine::{Machine, fitting_jobs, memory};
@@ -75,7 +76,14 @@ impl SetupOptions {
         let machine = Machine::of(workspace)?;
         let includes = includes(CargoVersion::of(root, environment)?);
         let known = if self.again { Known::default() } else { Known::read(&machine.state_dir) };
-        let planned = |tool| PlannedTool::new(tool, &machine, &known, self.install_to());
+        let local_file = local_file(root);
+        let config = &workspace.cargo_config;
+        let demands = demands(&self.tools, config, environment, &machine.host, (root, &local_file));
+        let planned = |tool| {
+            let tool = as_demanded(tool, &demands);
+            let planned = PlannedTool::new(&tool, &machine, &known, self.install_to())?;
+            anyhow::Ok(PlannedTool { demanded_by: demands.get(&tool.name).cloned(), ..planned })
+        };
         let tools = self.tools.iter().map(planned).collect::<Result<Vec<_>>>()?;
         if includes {
             // What prevents writing is reported before anything is installed.
@@ -83,7 +91,6 @@ impl SetupOptions {
             local_edits(root, Some(""), None, around)
                 .context("the settings of this machine cannot be written, so nothing was done")?;
         }
-        let local_file = local_file(root);
         Ok(SetupPlan {
             tools,
             settings: LocalSettings::read(&local_file, &machine.host),
@@ -430,7 +437,10 @@ impl SetupPlan<'_> {
 
     fn wrapper(&self, report: &SetupReport) -> Option<Utf8PathBuf> {
         self.tools.iter().zip(&report.tools).find_map(|(planned, outcome)| match &outcome.state {
-            State::Proven { path, .. } if planned.tool.proof == Proof::Effect(Effect::Cache) => {
+            // What is demanded is set already.
+            State::Proven { path, .. }
+                if planned.tool.proof == Proof::Effect(Effect::Cache) && planned.demanded_by.is_none() =>
+            {
                 Some(path.clone())
             }
             _ => None,

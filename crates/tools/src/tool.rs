@@ -85,13 +85,20 @@ pub struct PlannedTool {
     pub steps: Vec<Step>,
     /// The proof that was made before, if nothing changed since.
     pub evidence: Option<String>,
+    /// What in cargo's configuration demands it: `linker in .cargo/config.toml`.
+    pub demanded_by: Option<String>,
 }
 
 impl PlannedTool {
     /// Probes the tool. Fails only for a signal.
     pub(crate) fn new(tool: &Tool, machine: &Machine, known: &Known, to: Option<InstallTo>) -> Result<Self> {
-        let mut planned =
-            Self { tool: tool.clone(), probed: Probed::default(), steps: Vec::new(), evidence: None };
+        let mut planned = Self {
+            tool: tool.clone(),
+            probed: Probed::default(),
+            steps: Vec::new(),
+            evidence: None,
+            demanded_by: None,
+        };
         if tool.need != Need::Unwanted {
             planned.probed = probe(tool, machine)?;
             match (planned.probed.found.first(), to) {
@@ -138,6 +145,8 @@ pub struct Outcome {
     pub need: Need,
     /// What is used without it; may be empty.
     pub without: String,
+    /// What in cargo's configuration demands it.
+    pub demanded_by: Option<String>,
     pub installed: Option<Way>,
     pub proven_now: bool,
     pub install_ms: u64,
@@ -174,11 +183,12 @@ impl Installer<'_> {
     /// Installs a tool by the first of its steps that works unless it was found, and proves it unless `known` has a proof.
     /// Fails only for a signal, and where a proof cannot be kept.
     pub(crate) fn set_up(&self, planned: &PlannedTool, known: &mut Known) -> Result<Outcome> {
-        let PlannedTool { tool, probed, steps, .. } = planned;
+        let PlannedTool { tool, probed, steps, demanded_by, .. } = planned;
         let mut outcome = Outcome {
             name: tool.name.clone(),
             need: tool.need,
             without: tool.without.clone(),
+            demanded_by: demanded_by.clone(),
             installed: None,
             proven_now: false,
             install_ms: 0,

@@ -2,12 +2,11 @@
 
 use anstyle::AnsiColor;
 use anyhow::Result;
-use camino::Utf8Path;
 use clap::ArgMatches;
 use xtask_tools::catalog;
 use xtask_tools::doctor::{DoctorOptions, DoctorReport, Status, diagnose, diagnose_unloaded, fix};
 use xtask_units::cores;
-use xtask_workspace::{Environment, Workspace};
+use xtask_workspace::Workspace;
 
 use xtask_suite::program::{Context, Ended, count, seconds};
 use xtask_suite::{Exit, Shell};
@@ -17,16 +16,10 @@ use crate::ended;
 /// Checks, makes the safe fixes where `--fix` asks for them, and shows.
 ///
 /// A workspace that cannot be read for a reason of the machine's is a finding; any other error is what it always is.
-pub(super) fn run(
-    loaded: Result<Context>,
-    arguments: &ArgMatches,
-    dir: &Utf8Path,
-    environment: &Environment,
-    shell: &Shell,
-) -> Result<Ended> {
+pub(super) fn run(loaded: Result<Context>, arguments: &ArgMatches, shell: &Shell) -> Result<Ended> {
     let context = match loaded {
         Ok(context) => context,
-        Err(error) => return show(shell, &diagnose_unloaded(dir, environment, error)?),
+        Err(error) => return show(shell, &diagnose_unloaded(error)?),
     };
     let options = DoctorOptions {
         tools: catalog(&context.config.tools, &context.workspace.facts.host)?,

@@ -41,7 +41,7 @@ fn run(name: &str, call: Call<'_>) -> Result<Ended> {
         }
         "setup" => setup::run(&loaded?, arguments),
         "test-inputs" => test_inputs::run(&loaded?, arguments),
-        "doctor" => doctor::run(loaded, arguments, &dir, environment, shell),
+        "doctor" => doctor::run(loaded, arguments, shell),
         "disk" => disk::run(&loaded?, arguments).map(Into::into),
         other => Err(anyhow!("there is no command `{other}`")),
     };

@@ -171,7 +171,8 @@ fn show_plan(shell: &Shell, plan: &SetupPlan<'_>, dry_run: bool) {
     for planned in &plan.tools {
         let is_open =
             planned.evidence.is_none() && !(planned.probed.found.is_empty() && planned.steps.is_empty());
-        let line = format!("{:<15} {}", planned.tool.name, intent(planned));
+        let demanded = planned.demanded_by.iter().map(|by| format!("; {by} demands it"));
+        let line = format!("{:<15} {}{}", planned.tool.name, intent(planned), demanded.collect::<String>());
         if dry_run {
             shell.result(&line);
             for step in planned.steps.iter().skip(1) {
@@ -244,18 +245,22 @@ fn show_report(shell: &Shell, report: &SetupReport) -> Result<()> {
 
 fn show_outcome(shell: &Shell, outcome: &Outcome) {
     let name = &outcome.name;
+    let demanded = outcome.demanded_by.iter().map(|by| format!("; {by} demands it")).collect::<String>();
     let (colour, why) = match &outcome.state {
         State::Proven { path, version, evidence, .. } => {
             let version = version.as_deref().unwrap_or_default();
             let word = shell.paint("ok", AnsiColor::Green);
-            return shell.result(&format!("{word}   {name:<15} {version:<12} {evidence} ({path})"));
+            return shell.result(&format!("{word}   {name:<15} {version:<12} {evidence} ({path}){demanded}"));
         }
         State::Unproven { why, .. } => (AnsiColor::Red, why.clone()),
         State::Missing { why } => (AnsiColor::Yellow, why.join("; ")),
         State::Unwanted => return shell.detail(&format!("{name} is unwanted")),
     };
-    let instead = if outcome.without.is_empty() { "" } else { "; used instead: " };
-    shell.result(&format!("{}   {name:<15} {why}{instead}{}", shell.paint("no", colour), outcome.without));
+    let instead = match &outcome.without {
+        without if without.is_empty() || !demanded.is_empty() => demanded,
+        without => format!("; used instead: {without}"),
+    };
+    shell.result(&format!("{}   {name:<15} {why}{instead}", shell.paint("no", colour)));
 }
 
 /// The table of a measurement: what linked, how long, and whether that is a difference.

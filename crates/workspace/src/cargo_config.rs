@@ -137,6 +137,22 @@ impl CargoConfig {
         Some(words)
     }
 
+    /// The program that wraps rustc by `build.KEY`, and the variable or file that sets it: a variable wins over every file.
+    pub fn wrapper(&self, key: &str, environment: &Environment) -> Option<(String, String)> {
+        let variable = key.to_uppercase().replace('-', "_");
+        for name in [format!("CARGO_BUILD_{variable}"), variable].iter().rev() {
+            // Set but empty means none, whatever the files say.
+            if let Some(value) = environment.get_or_empty(name) {
+                return (!value.is_empty()).then(|| (value.to_owned(), format!("the variable {name}")));
+            }
+        }
+        let keys = ["build", key];
+        let (file, value) = self.set_in(&keys).next()?;
+        let value = value.as_str().filter(|value| !value.is_empty())?;
+        let path = if value.contains('/') { self.path(&keys)?.into_string() } else { value.to_owned() };
+        Some((path, file.to_string()))
+    }
+
     /// `build.target`: one triple or several.
     pub fn build_targets(&self) -> Vec<String> {
         self.find(&["build", "target"]).map(|(value, _)| strings(value)).unwrap_or_default()
@@ -251,6 +267,30 @@ pub mod cfg {
 mod tests {
     use super::*;
     use xtask_testkit::TempDir;
+
+    #[test]
+    fn the_wrapper_is_the_one_that_cargo_takes() {
+        let dir = xtask_testkit::TempDir::new("doctor-wrapper");
+        dir.write(".cargo/config.toml", "[build]\nrustc-wrapper = \"bin/wrap\"\n");
+        let in_file = dir.path().join("bin/wrap").into_string();
+        // variables, the wrapper
+        let table = [
+            (&[][..], Some(in_file.as_str())),
+            (&[("RUSTC_WRAPPER", "one"), ("CARGO_BUILD_RUSTC_WRAPPER", "two")], Some("one")),
+            (&[("CARGO_BUILD_RUSTC_WRAPPER", "two")], Some("two")),
+            (&[("RUSTC_WRAPPER", "")], None),
+        ];
+        for (variables, expected) in table {
+            let mut environment = variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect::<Environment>();
+            environment.set("CARGO_HOME", dir.path().join("home").as_str());
+            let config = CargoConfig::load(dir.path(), &environment);
+            let found = config.wrapper("rustc-wrapper", &environment);
+            assert_eq!(found.map(|(program, _)| program).as_deref(), expected, "{variables:?}");
+        }
+    }
 
     #[test]
     fn the_nearest_file_wins_includes_are_weaker_and_paths_are_made_absolute() {

@@ -15,6 +15,7 @@ pub mod config;
 mod environment;
 mod git;
 mod hash;
+mod lacks;
 mod metadata;
 mod selection;
 mod workspace;
@@ -26,6 +27,7 @@ pub use cargo_config::{CargoConfig, cfg, config_candidates, target_variable};
 pub use environment::{Environment, Launch, cargo_home, home, on_path, program_in};
 pub use git::{Base, Changes, Listed, changes, head_commit, is_ignored, listing, repository_top, tracked};
 pub use hash::{Digest, Hasher, digest, stamp};
+pub use lacks::{missing_wrapper, pinned_toolchain, program_at};
 pub use metadata::{CargoVersion, Facts, LocalDependency, LocalPackage, Outline, TargetFacts};
 pub use selection::{feature_args, package_args, preset_features, target_args};
 pub use workspace::{Workspace, has_workspace_table};
@@ -37,6 +39,26 @@ pub struct WrongUsage(pub String);
 /// The machine lacks something that is required (exit code 3).
 #[derive(Debug)]
 pub struct EnvironmentLacks(pub String);
+
+impl EnvironmentLacks {
+    /// With what to do about it.
+    pub fn with_fix(what: &str, fix: &str) -> Self {
+        Self(format!("{what}{NEXT}{fix}"))
+    }
+
+    /// What is lacking, on one line.
+    pub fn what(&self) -> String {
+        self.0.split(NEXT).next().unwrap_or_default().replace('\n', " ")
+    }
+
+    /// What to do about it.
+    pub fn fix(&self) -> Option<&str> {
+        self.0.split_once(NEXT).map(|(_, fix)| fix)
+    }
+}
+
+/// Before what to do next.
+const NEXT: &str = "\n  next: ";
 
 impl fmt::Display for WrongUsage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

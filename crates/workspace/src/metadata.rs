@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use crate::lacks::{WRAPPERS, missing_toolchain};
 use crate::{CargoCommand, Environment, EnvironmentLacks, WrongUsage};
 
 /// The facts of one workspace, as `cargo metadata` gave them.
@@ -281,11 +282,17 @@ fn run(command: &CargoCommand, environment: &Environment) -> Result<String> {
         return String::from_utf8(output.stdout).with_context(|| format!("`{command}` printed no UTF-8"));
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
+    if let Some(lacks) = missing_toolchain(&command.dir, environment, &stderr) {
+        return Err(lacks.into());
+    }
+    // What wraps the compiler has no part in the answer, and may be missing on a new machine.
+    let mut command = command.clone();
+    let wrappers = WRAPPERS.map(|name| command.env.insert(name.to_owned(), String::new()));
+    if wrappers == [None, None] && stderr.contains("could not execute process") {
+        return run(&command, environment);
+    }
     let message =
         format!("failed to read the workspace in {}: `{command}`\n{}", command.dir, stderr.trim_end());
-    if stderr.contains("is not installed") || stderr.contains("rustup toolchain install") {
-        return Err(EnvironmentLacks(message).into());
-    }
     Err(WrongUsage(message).into())
 }
 

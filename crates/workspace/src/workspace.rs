@@ -9,7 +9,10 @@ use xtask_files::{Durability, write_atomic};
 
 use crate::cargo_config::config_candidates;
 use crate::environment::home;
-use crate::{CargoConfig, Digest, Environment, Facts, Hasher, metadata, on_path, stamp};
+use crate::{
+    CargoConfig, Digest, Environment, EnvironmentLacks, Facts, Hasher, metadata, missing_wrapper, on_path,
+    stamp,
+};
 
 /// Increased when the form of the cache or the meaning of a field changes.
 const CACHE_VERSION: u32 = 1;
@@ -94,6 +97,15 @@ impl Workspace {
 
     pub fn root(&self) -> &Utf8Path {
         &self.facts.root
+    }
+
+    /// Fails if the compiler is wrapped by a program that does not exist: cargo can then build nothing.
+    pub fn check_wrappers(&self) -> Result<(), EnvironmentLacks> {
+        let wrapper = |key| self.cargo_config.wrapper(key, &self.environment);
+        let wrappers = ["rustc-wrapper", "rustc-workspace-wrapper"].into_iter().filter_map(wrapper);
+        let mut missing =
+            wrappers.filter_map(|(program, by)| missing_wrapper(&program, &by, &self.environment));
+        missing.next().map_or(Ok(()), Err)
     }
 }
 

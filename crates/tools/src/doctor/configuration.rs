@@ -7,9 +7,11 @@ use std::time::Duration;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
-use xtask_workspace::{Call, CargoConfig, Environment, LOCAL_FILE, local_file, on_path, tracked};
+use xtask_workspace::{
+    Call, CargoConfig, Environment, LOCAL_FILE, local_file, missing_wrapper, program_at, tracked,
+};
 
-use super::{Check, SETUP, SafeFix, Subject, size};
+use super::{Check, SETUP, SafeFix, Subject, lacking, size};
 use crate::edits::{Around, includes};
 use crate::process::{last_lines, output, uninterrupted};
 use crate::prove::cache_size;
@@ -17,8 +19,6 @@ use crate::settings::{FlagSources, LocalSettings, Overruled, overruled, variable
 use crate::setup::in_force_key;
 use crate::tool::{Known, kept};
 
-/// Where cargo cannot start rustc, it cannot start us either, unless these settings are removed first.
-pub(super) const SETUP_ANEW: &str = "rm .cargo/xtask.local.toml && cargo xtask setup";
 /// The longest that a wrapper may take to pass on a call that compiles nothing; a longer one loops or hangs.
 const WRAPPER_ANSWERS: Duration = Duration::from_secs(5);
 /// sccache's server answers in 10 ms.
@@ -43,7 +43,7 @@ pub(super) fn settings(subject: &Subject<'_>) -> Vec<Check> {
     let tracked = tracked(root, environment).is_some_and(|files| files.contains(&relative));
     let around = Around::of(root, config, environment);
     let mut checks = vec![judge_git(&relative, tracked, around.ignored)];
-    checks.push(judge_programs(&missing_programs(&settings), SETUP));
+    checks.push(judge_programs(&missing_programs(&settings)));
     if around.included {
         checks.push(Check::ok("settings include", format!("cargo reads {relative}")));
     } else if includes(*cargo) {
@@ -55,8 +55,8 @@ pub(super) fn settings(subject: &Subject<'_>) -> Vec<Check> {
     }
     for one in overruled(&settings, &file, &machine.host, config, environment) {
         // `sccache` and `/usr/bin/sccache` are one program.
-        let theirs = located(&one.theirs, environment);
-        let same = theirs.is_some() && theirs == located(&one.ours, environment);
+        let theirs = program_at(&one.theirs, environment);
+        let same = theirs.is_some() && theirs == program_at(&one.ours, environment);
         if !same || one.key != "build.rustc-wrapper" {
             checks.push(judge_overruled(&one, root, &machine.host));
         }
@@ -90,7 +90,7 @@ fn judge_git(file: &Utf8Path, tracked: bool, ignored: bool) -> Check {
 }
 
 /// The programs that the settings name by their paths and that do not exist.
-pub(super) fn missing_programs(settings: &LocalSettings) -> Vec<Utf8PathBuf> {
+fn missing_programs(settings: &LocalSettings) -> Vec<Utf8PathBuf> {
     let link = settings.link.iter();
     let linker = link.clone().filter_map(|link| link.linker.as_deref());
     let flags =
@@ -100,13 +100,13 @@ pub(super) fn missing_programs(settings: &LocalSettings) -> Vec<Utf8PathBuf> {
     paths.filter(|path| path.is_absolute() && !path.exists()).map(Utf8Path::to_owned).collect()
 }
 
-pub(super) fn judge_programs(missing: &[Utf8PathBuf], fix: &str) -> Check {
+fn judge_programs(missing: &[Utf8PathBuf]) -> Check {
     let names = missing.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
     if missing.is_empty() {
         return Check::ok("settings programs", "every program that is named exists");
     }
     let evidence = format!("{LOCAL_FILE} names programs that do not exist, so cargo cannot build: {names}");
-    Check::fail("settings programs", evidence, fix)
+    Check::fail("settings programs", evidence, SETUP)
 }
 
 fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check {
@@ -163,7 +163,7 @@ pub(super) fn wrappers(subject: &Subject<'_>) -> Result<Vec<Check>> {
     let (config, environment) = (&subject.workspace.cargo_config, &subject.workspace.environment);
     let mut checks = Vec::new();
     for (name, key) in [("wrapper", "rustc-wrapper"), ("workspace wrapper", "rustc-workspace-wrapper")] {
-        if let Some((program, by)) = wrapper(key, config, environment) {
+        if let Some((program, by)) = config.wrapper(key, environment) {
             checks.push(judge_wrapper(name, &program, &by, subject)?);
         }
     }
@@ -173,45 +173,10 @@ pub(super) fn wrappers(subject: &Subject<'_>) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// The program that wraps rustc, and the variable or file that sets it: a variable wins over every file.
-pub(super) fn wrapper(
-    key: &str,
-    config: &CargoConfig,
-    environment: &Environment,
-) -> Option<(String, String)> {
-    let variable = key.to_uppercase().replace('-', "_");
-    for name in [format!("CARGO_BUILD_{variable}"), variable].iter().rev() {
-        // Set but empty means none, whatever the files say.
-        if let Some(value) = environment.get_or_empty(name) {
-            return (!value.is_empty()).then(|| (value.to_owned(), format!("the variable {name}")));
-        }
-    }
-    let keys = ["build", key];
-    let (file, value) = config.set_in(&keys).next()?;
-    let value = value.as_str().filter(|value| !value.is_empty())?;
-    let path = if value.contains('/') { config.path(&keys)?.into_string() } else { value.to_owned() };
-    Some((path, file.to_string()))
-}
-
-/// The path of the program, without links.
-fn located(program: &str, environment: &Environment) -> Option<Utf8PathBuf> {
-    let path = if program.contains('/') { Some(program.into()) } else { on_path(program, environment) }?;
-    path.is_file().then(|| path.canonicalize_utf8().unwrap_or(path))
-}
-
-/// A failure if the program does not exist.
-pub(super) fn judge_missing(name: &str, program: &str, by: &str, environment: &Environment) -> Option<Check> {
-    located(program, environment).is_none().then(|| {
-        let evidence = format!("{program}, set by {by}, does not exist: cargo cannot start rustc");
-        let remove = || format!("remove it from {by}, or install it");
-        Check::fail(name, evidence, if by.ends_with(LOCAL_FILE) { SETUP_ANEW.to_owned() } else { remove() })
-    })
-}
-
 fn judge_wrapper(name: &str, program: &str, by: &str, subject: &Subject<'_>) -> Result<Check> {
     let (root, environment) = (subject.workspace.root(), &subject.workspace.environment);
-    if let Some(check) = judge_missing(name, program, by, environment) {
-        return Ok(check);
+    if let Some(lack) = missing_wrapper(program, by, environment) {
+        return Ok(lacking(name, &lack));
     }
     if is_sccache(program) {
         // Calling it would start its server.
@@ -240,7 +205,7 @@ fn is_sccache(program: &str) -> bool {
 /// The compiler cache, where one is in use: variables that make it useless, room in it, and a server that answers.
 pub(super) fn cache(subject: &Subject<'_>) -> Result<Vec<Check>> {
     let (config, environment) = (&subject.workspace.cargo_config, &subject.workspace.environment);
-    let wrapper = wrapper("rustc-wrapper", config, environment).map(|(program, _)| program);
+    let wrapper = config.wrapper("rustc-wrapper", environment).map(|(program, _)| program);
     let Some(program) = wrapper.filter(|program| is_sccache(program)) else { return Ok(Vec::new()) };
     let by_table = config.env().remove("CARGO_INCREMENTAL");
     let mut checks =
@@ -338,7 +303,7 @@ mod tests {
             let missing = missing_programs(&settings);
             assert_eq!(missing, gone.iter().map(Utf8PathBuf::from).collect::<Vec<_>>());
             let status = if gone.is_empty() { Status::Ok } else { Status::Fail };
-            assert_eq!(judge_programs(&missing, SETUP).status, status);
+            assert_eq!(judge_programs(&missing).status, status);
         }
     }
 
@@ -434,27 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wrapper_is_the_one_that_cargo_takes() {
-        let dir = xtask_testkit::TempDir::new("doctor-wrapper");
-        dir.write(".cargo/config.toml", "[build]\nrustc-wrapper = \"bin/wrap\"\n");
-        let in_file = dir.path().join("bin/wrap").into_string();
-        // variables, the wrapper
-        let table = [
-            (&[][..], Some(in_file.as_str())),
-            (&[("RUSTC_WRAPPER", "one"), ("CARGO_BUILD_RUSTC_WRAPPER", "two")], Some("one")),
-            (&[("CARGO_BUILD_RUSTC_WRAPPER", "two")], Some("two")),
-            (&[("RUSTC_WRAPPER", "")], None),
-        ];
-        for (variables, expected) in table {
-            let mut environment = variables
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect::<Environment>();
-            environment.set("CARGO_HOME", dir.path().join("home").as_str());
-            let config = CargoConfig::load(dir.path(), &environment);
-            let found = wrapper("rustc-wrapper", &config, &environment);
-            assert_eq!(found.map(|(program, _)| program).as_deref(), expected, "{variables:?}");
-        }
+    fn the_compiler_cache_is_known_by_its_name() {
         for (program, is) in
             [("sccache", true), ("/usr/bin/sccache", true), ("sccache-dist", false), ("wrap", false)]
         {

@@ -1,44 +1,23 @@
-//! Which toolchain is pinned and which one is used, whether this cargo is recent enough; and what can be checked if cargo
-//! cannot even read the workspace because a toolchain or a program is missing.
+//! Which toolchain is pinned and which one is used, whether this cargo is recent enough; and what can be said if cargo
+//! cannot even read the workspace because the toolchain is missing.
 
 use std::time::Duration;
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
-use toml_edit::DocumentMut;
-use xtask_workspace::{Call, CargoConfig, CargoVersion, Environment, EnvironmentLacks, local_file, on_path};
+use xtask_workspace::{Call, CargoVersion, EnvironmentLacks, on_path, pinned_toolchain};
 
-use super::configuration::{SETUP_ANEW, judge_missing, judge_programs, missing_programs, wrapper};
-use super::{Check, DoctorReport, Subject};
+use super::{Check, DoctorReport, Subject, lacking};
 use crate::edits::includes;
 use crate::process::output;
-use crate::settings::LocalSettings;
 
 const NAME: &str = "toolchain";
 /// rustup reads a few files; 20 ms on a quiet machine.
 const RUSTUP_ANSWERS: Duration = Duration::from_secs(5);
 
-/// The toolchain file that counts in `dir`, and the channel that it pins: the nearest, and of two in one folder the one
-/// without extension. `None` if there is none, or if it names a folder instead of a channel.
-fn pin(dir: &Utf8Path) -> Option<(Utf8PathBuf, String)> {
-    let names = ["rust-toolchain", "rust-toolchain.toml"];
-    let mut files = dir.ancestors().flat_map(|folder| names.map(|name| folder.join(name)));
-    let (text, file) = files.find_map(|file| Some((std::fs::read_to_string(&file).ok()?, file)))?;
-    Some((file, channel(&text)?))
-}
-
-fn channel(text: &str) -> Option<String> {
-    match text.parse::<DocumentMut>().ok().and_then(|document| document.get("toolchain").cloned()) {
-        Some(table) => table.get("channel")?.as_str().map(str::to_owned),
-        // The old form: the channel alone.
-        None => text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned),
-    }
-}
-
 pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
     let (root, environment) = (subject.workspace.root(), &subject.workspace.environment);
-    let pin =
-        pin(root).map(|(file, channel)| (file.strip_prefix(root).unwrap_or(&file).to_string(), channel));
+    let pin = pinned_toolchain(root)
+        .map(|(file, channel)| (file.strip_prefix(root).unwrap_or(&file).to_string(), channel));
     let mut active = String::new();
     if let Some(rustup) = on_path("rustup", environment).filter(|_| pin.is_some()) {
         let call = Call::new(root, rustup.as_str(), ["show", "active-toolchain"]);
@@ -89,64 +68,17 @@ fn judge_cargo(cargo: CargoVersion) -> Check {
     Check::warn(NAME, evidence, "rustup update, or a newer channel in rust-toolchain.toml")
 }
 
-/// Reports why the workspace around `dir` cannot be read if this machine is the reason; otherwise returns `error`.
-pub fn diagnose_unloaded(
-    dir: &Utf8Path,
-    environment: &Environment,
-    error: anyhow::Error,
-) -> Result<DoctorReport> {
-    let dir = dir.canonicalize_utf8().unwrap_or_else(|_| dir.to_owned());
-    let toolchain = judge_toolchain(&error, pin(&dir), environment.get("RUSTUP_TOOLCHAIN"));
-    let checks = toolchain.into_iter().chain(gone(&dir, environment)).collect::<Vec<_>>();
-    if checks.is_empty() {
-        return Err(error);
-    }
-    Ok(DoctorReport { checks, ..DoctorReport::default() })
-}
-
-fn judge_toolchain(
-    error: &anyhow::Error,
-    pin: Option<(Utf8PathBuf, String)>,
-    variable: Option<&str>,
-) -> Option<Check> {
-    let lacks = error.chain().find_map(|cause| cause.downcast_ref::<EnvironmentLacks>())?;
-    let variable = variable.map(|name| ("RUSTUP_TOOLCHAIN".into(), name.to_owned()));
-    let Some((by, channel)) = variable.or(pin).filter(|_| lacks.0.contains("installed")) else {
-        return Some(Check::fail(NAME, lacks.0.replace('\n', " "), "install Rust from https://rustup.rs"));
-    };
-    let evidence = format!("{by} asks for {channel}, which is not installed: every cargo command fails");
-    Some(Check::fail(NAME, evidence, format!("rustup toolchain install {channel}")))
-}
-
-/// A program without which cargo cannot ask the compiler anything.
-fn gone(dir: &Utf8Path, environment: &Environment) -> Option<Check> {
-    if let Some(local) = dir.ancestors().map(local_file).find(|file| file.is_file()) {
-        // The linker is not needed to read a workspace, and its table's name depends on the host.
-        let missing = missing_programs(&LocalSettings::read(&local, ""));
-        if !missing.is_empty() {
-            return Some(judge_programs(&missing, SETUP_ANEW));
-        }
-    }
-    let (program, by) = wrapper("rustc-wrapper", &CargoConfig::load(dir, environment), environment)?;
-    judge_missing("wrapper", &program, &by, environment)
+/// Reports why a workspace cannot be read if this machine is the reason; otherwise returns `error`.
+pub fn diagnose_unloaded(error: anyhow::Error) -> Result<DoctorReport> {
+    let lack = error.chain().find_map(|cause| cause.downcast_ref::<EnvironmentLacks>());
+    let Some(lack) = lack else { return Err(error) };
+    Ok(DoctorReport { checks: vec![lacking(NAME, lack)], ..DoctorReport::default() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::doctor::Status;
-
-    #[test]
-    fn both_forms_of_toolchain_files_are_read() {
-        let table = [
-            ("stable\n", Some("stable")),
-            ("[toolchain]\nchannel = \"1.90\"\ncomponents = [\"clippy\"]\n", Some("1.90")),
-            ("[toolchain]\npath = \"/opt/rust\"\n", None),
-        ];
-        for (text, expected) in table {
-            assert_eq!(channel(text).as_deref(), expected, "{text}");
-        }
-    }
 
     #[test]
     fn what_is_used_is_compared_with_what_is_pinned() {
@@ -193,20 +125,10 @@ mod tests {
 
     #[test]
     fn an_error_that_is_not_of_the_machine_is_returned() {
-        let dir = xtask_testkit::TempDir::new("doctor-unloaded");
-        let mut environment = Environment::default();
-        environment.set("CARGO_HOME", dir.path().join("home").as_str());
-        let usage = || xtask_workspace::WrongUsage("a broken manifest".into()).into();
-        let error = diagnose_unloaded(dir.path(), &environment, usage()).unwrap_err();
-        assert_eq!(error.to_string(), "a broken manifest");
-
-        dir.write("rust-toolchain.toml", "[toolchain]\nchannel = \"1.11.0\"\n");
-        let lacks = EnvironmentLacks("toolchain '1.11.0' is not installed".into()).into();
-        let report = diagnose_unloaded(dir.path(), &environment, lacks).unwrap();
-        assert!(report.checks[0].evidence.contains("asks for 1.11.0"), "{report:?}");
-
-        dir.write(".cargo/xtask.local.toml", "[build]\nrustc-wrapper = \"/gone/sccache\"\n");
-        let report = diagnose_unloaded(dir.path(), &environment, usage()).unwrap();
-        assert!(report.checks[0].evidence.contains("/gone/sccache"), "{report:?}");
+        let error = diagnose_unloaded(xtask_workspace::WrongUsage("a broken manifest".into()).into());
+        assert_eq!(error.unwrap_err().to_string(), "a broken manifest");
+        let lacks = EnvironmentLacks::with_fix("no toolchain", "install it");
+        let report = diagnose_unloaded(anyhow::Error::new(lacks).context("while loading")).unwrap();
+        assert_eq!(report.checks, [Check::fail(NAME, "no toolchain", "install it")]);
     }
 }
