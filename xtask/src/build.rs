@@ -74,6 +74,8 @@ fn command(place: &Place, environment: &Environment) -> Command {
     for name in environment.added_by_cargo_run() {
         cargo.env_remove(name);
     }
+    // An empty value is cargo's way to say none. The suite needs no wrapper, which may be missing.
+    cargo.env("RUSTC_WRAPPER", "");
     if place.tasks.is_some() {
         cargo.envs(bare(place, environment));
     }
@@ -82,10 +84,10 @@ fn command(place: &Place, environment: &Environment) -> Command {
     cargo
 }
 
-/// What voids the other workspace's wrappers, flags and linker, which may be for a device, or missing on a new machine:
-/// the suite needs none. Empty values are cargo's way to say so, and `cc` is what rustc calls by default.
+/// What voids another workspace's flags and linker, which may be for a device, or missing on a new machine. `cc` is what
+/// rustc calls by default.
 fn bare(place: &Place, environment: &Environment) -> Vec<(String, &'static str)> {
-    let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"];
+    let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"];
     let mut variables = names.iter().map(|&name| (name.to_owned(), "")).collect::<Vec<_>>();
     let path = environment.get("PATH").unwrap_or_default();
     if let Some(triple) = place.triple.as_ref().filter(|_| cfg!(unix)) {

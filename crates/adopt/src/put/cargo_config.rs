@@ -56,33 +56,26 @@ pub(crate) fn add(
     Ok(notes)
 }
 
-/// The alias that starts the launcher, as a program of the host and of any newcomer's machine: neither a device that the
-/// workspace is built for, nor the tools that it demands, are needed for it. Cargo splits it at blanks.
-///
-/// Nothing takes flags of `target.TRIPLE` away again: of two linkers the last one that is named counts.
+/// The alias that starts the launcher, as a program of the host and of any newcomer's machine: it needs neither the device
+/// that the workspace is built for, nor the wrapper and the linker that are demanded. Cargo splits it at blanks.
 fn start(config: &TomlText, launcher: &str, cargo: CargoVersion) -> String {
     // The profile is the launcher's own, so that it neither waits for nor blocks a running build.
     let mut words = "run --quiet --profile xtask".to_owned();
     let mut set = |setting: &str| words.extend([" --config ", setting]);
     set("build.rustc-wrapper=\"\"");
     set("build.rustc-workspace-wrapper=\"\"");
-    for triple in config.keys(&["target"]) {
-        let value = |key| config.value(&["target", &triple, key]);
-        // A key of conditions may have blanks, and `cc` is the linker where rustc asks for none.
-        if triple.contains(char::is_whitespace) || triple.contains("windows") {
-            continue;
-        }
-        let key = triple.replace('"', "\\\"");
-        if value("linker").is_some() {
-            set(&format!("target.\"{key}\".linker=\"cc\""));
-        }
-        let flags = value("rustflags").map(|flags| flags.to_string()).unwrap_or_default();
-        if triple.contains("linux") && flags.contains("-fuse-ld=") && flags.trim_start().starts_with('[') {
-            set(&format!("target.\"{key}\".rustflags=[\"-Clink-arg=-fuse-ld=bfd\"]"));
+    // Flags of `target` void those of `build`, and `-Clinker` goes before `linker`. `cc` is rustc's own choice.
+    set("target.\"cfg(unix)\".rustflags=[\"-Clinker=cc\"]");
+    for table in config.keys(&["target"]).into_iter().filter(|table| !table.contains(char::is_whitespace)) {
+        // No flag can be taken away, but the last linker that is named counts.
+        let flags = config.value(&["target", &table, "rustflags"]);
+        let flags = flags.as_ref().and_then(Value::as_array).map(ToString::to_string).unwrap_or_default();
+        let of_linux = ["mold", "wild", "gold"].iter().any(|name| flags.contains(&format!("-fuse-ld={name}")));
+        if of_linux || (table.contains("linux") && flags.contains("-fuse-ld=")) {
+            let table = table.replace('"', "\\\"");
+            set(&format!("target.\"{table}\".rustflags=[\"-Clink-arg=-fuse-ld=bfd\"]"));
         }
     }
-    // Flags of `target` void those of `build`. This one is what the profile says.
-    set("target.\"cfg(all())\".rustflags=[\"-Cdebuginfo=0\"]");
     if cargo.release >= (1, 91) {
         words.push_str(" --target host-tuple");
     }
