@@ -103,6 +103,7 @@ pub fn plan(
     planner.manifest()?;
     planner.record(&how, options.update)?;
     planner.say_what_git_ignores();
+    planner.say_what_is_packaged();
     Ok(AdoptPlan { root: host.root().to_owned(), launcher, how, edits: planner.edits, notes: planner.notes })
 }
 
@@ -111,13 +112,18 @@ fn free_place(host: &Host, existing: Existing) -> Result<&'static str> {
     let [usual, other] = LAUNCHERS;
     let (root, member) = (host.root(), |name| host.outline.facts.member(name));
     let is_there = |name| root.join(name).symlink_metadata().is_ok();
+    let lock = read_text(root, Utf8Path::new("Cargo.lock"))?.unwrap_or_default();
+    let is_dependency = |name| lock_file::has_package(&lock, name);
     let mut found = Vec::new();
     if let Some(member) = member(usual) {
         found.push(format!("a member named `{usual}` in {}", member.dir));
     } else if is_there(usual) {
         found.push(format!("a folder or file {}", root.join(usual)));
+    } else if is_dependency(usual) {
+        found.push(format!("a dependency named `{usual}`, which Cargo.lock lists"));
     }
-    if let Some(alias) = host.own_alias() {
+    let own_alias = host.own_alias();
+    if let Some(alias) = &own_alias {
         found.push(format!("the alias `{usual} = {alias}` in {}", host.config_path));
     }
     let found = found.join(" and ");
@@ -125,12 +131,19 @@ fn free_place(host: &Host, existing: Existing) -> Result<&'static str> {
         return Ok(usual);
     }
     if existing == Existing::Refuse {
+        let stays = if own_alias.is_some() {
+            format!(
+                ", `cargo {usual} NAME` is passed on to it where the suite has no NAME, and `cargo {OWN_ALIAS}` is what \
+                 `cargo {usual}` was"
+            )
+        } else {
+            format!(", and the launcher is called `{other}`")
+        };
         bail!(WrongUsage(format!(
-            "{root} has an `{usual}` of its own: {found}\n  next: with --merge it stays, `cargo {usual} NAME` is passed on to it where \
-             the suite has no NAME, and `cargo {OWN_ALIAS}` is what `cargo {usual}` was; or rename yours"
+            "{root} has an `{usual}` of its own: {found}\n  next: with --merge it stays{stays}; or rename yours"
         )));
     }
-    if is_there(other) || member(other).is_some() {
+    if is_there(other) || member(other).is_some() || is_dependency(other) {
         bail!(WrongUsage(format!("{root} has {found}, and a `{other}` too\n  next: rename one of them")));
     }
     Ok(other)
@@ -271,7 +284,13 @@ impl Planner<'_> {
     fn git_ignore(&mut self) -> Result<()> {
         let path = Utf8Path::new(".gitignore");
         let line = format!("/.cargo/{}", xtask_tools::LOCAL_FILE);
-        let text = read_text(self.host.root(), path)?.unwrap_or_default();
+        let Ok(text) = read_text(self.host.root(), path) else {
+            // A change of what is no text could not be undone.
+            let path = Utf8Path::new(".cargo/.gitignore");
+            let text = read_text(self.host.root(), path)?.unwrap_or_default();
+            return self.file(path, Some(format!("{text}/{}\n", xtask_tools::LOCAL_FILE).into_bytes()));
+        };
+        let text = text.unwrap_or_default();
         if text.lines().any(|other| other.trim_end() == line) {
             return Ok(());
         }
@@ -330,6 +349,19 @@ impl Planner<'_> {
             return Ok(());
         }
         self.file(&Utf8Path::new(self.launcher).join(record::FILE_NAME), Some(text))
+    }
+
+    /// Cargo packages what git knows below a package's folder.
+    fn say_what_is_packaged(&mut self) {
+        let has = |key| self.host.manifest.contains(&["package", key]);
+        let is_new = self.host.adopted.is_none() && has("name") && !has("include");
+        let excluded = self.host.manifest.value(&["package", "exclude"]).map(|list| list.to_string());
+        if is_new && excluded.is_none_or(|list| !list.contains(FILE_NAME)) {
+            self.notes.push(format!(
+                "`cargo package` of the root package takes {FILE_NAME} and {} in too, unless its `exclude` has both",
+                self.host.config_path
+            ));
+        }
     }
 
     /// New files that git ignores would be missing in other clones.

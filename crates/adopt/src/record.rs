@@ -182,7 +182,12 @@ pub(crate) fn read_text(root: &Utf8Path, path: &Utf8Path) -> Result<Option<Strin
             Ok(text) => Ok(Some(text)),
             Err(_) => Err(WrongUsage(format!("{path} is not UTF-8, so it cannot be edited")).into()),
         },
-        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => Ok(None),
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+                && !path.is_symlink() =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
     }
 }

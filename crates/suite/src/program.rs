@@ -100,23 +100,39 @@ pub fn main(tasks: &[Task], more: Option<MoreCommands>) -> ExitCode {
     if let Ok(role) = std::env::var(ROLE) {
         return act_as(&role);
     }
-    let args = std::env::args().collect::<Vec<_>>();
     let environment = user_environment();
+    let (args, refused) = match arguments() {
+        Ok(args) => (args, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
     let globals = Globals::read(&args);
     let shell = Shell::new(&globals, &environment);
-    run(&args, globals.dir, tasks, more, &environment, &shell).unwrap_or_else(|error| {
+    let ended = match refused {
+        None => run(&args, globals.dir, tasks, more, &environment, &shell),
+        Some(error) => Err(error),
+    };
+    ended.and_then(|code| shell.written().map(|()| code)).unwrap_or_else(|error| {
         shell.error(&error);
         Exit::of_error(&error).code().into()
     })
 }
 
-fn act_as(role: &str) -> ExitCode {
-    let args = std::env::args().skip(1).collect::<Vec<_>>();
-    let ended = match role {
-        ROLE_COMPILER => xtask_units::fake::compiler(&args),
-        xtask_tiers::ROLE_TESTS => xtask_tiers::run_tests(&args),
-        other => Err(anyhow!("{ROLE} is set to `{other}`, which is not a role of this program; unset it")),
+/// This process's arguments, its own name first. Fails as wrong usage for one that is not UTF-8: nothing that the suite
+/// passes arguments on to could be named, shown and pasted with it.
+fn arguments() -> Result<Vec<String>> {
+    let read = |arg: std::ffi::OsString| {
+        arg.into_string()
+            .map_err(|arg| WrongUsage(format!("the argument {} is not UTF-8", arg.display())).into())
     };
+    std::env::args_os().map(read).collect()
+}
+
+fn act_as(role: &str) -> ExitCode {
+    let ended = arguments().and_then(|args| match role {
+        ROLE_COMPILER => xtask_units::fake::compiler(&args[1..]),
+        xtask_tiers::ROLE_TESTS => xtask_tiers::run_tests(&args[1..]),
+        other => Err(anyhow!("{ROLE} is set to `{other}`, which is not a role of this program; unset it")),
+    });
     // rustc's own code for a failure, which cargo reports as such.
     let code = ended.unwrap_or_else(|error| {
         Shell::new(&Globals::read(&[]), &Environment::default()).error(&error);
@@ -159,8 +175,8 @@ fn run(
     let matches = match command.try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => {
-            // Help or the version. A reader that is gone is not an error.
-            let _ = error.print();
+            // Help or the version.
+            shell.print(&error.render().to_string());
             return Ok(Exit::Done.code().into());
         }
         Err(error) => {

@@ -32,6 +32,8 @@ pub struct Shell {
     /// What reads standard error.
     reader: Reader,
     bar: Mutex<Option<String>>,
+    /// Why standard output could not be written.
+    unwritten: Mutex<Option<std::io::Error>>,
 }
 
 impl Shell {
@@ -48,6 +50,7 @@ impl Shell {
             verbose: globals.verbose,
             reader,
             bar: Mutex::new(None),
+            unwritten: Mutex::new(None),
         }
     }
 
@@ -60,7 +63,7 @@ impl Shell {
     pub fn document(&self, value: &impl Serialize) -> Result<()> {
         self.end_progress();
         let json = serde_json::to_string_pretty(value).context("failed to write JSON")?;
-        write(&mut std::io::stdout(), &format!("{json}\n"));
+        self.print(&format!("{json}\n"));
         Ok(())
     }
 
@@ -70,8 +73,30 @@ impl Shell {
         if self.json {
             self.output(line);
         } else {
-            write(&mut std::io::stdout(), &format!("{line}\n"));
+            self.print(&format!("{line}\n"));
         }
+    }
+
+    /// Writes to standard output; what goes wrong is kept for [`written`](Self::written).
+    pub(crate) fn print(&self, text: &str) {
+        let mut out = std::io::stdout();
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            self.unwritten().get_or_insert(error);
+        }
+    }
+
+    /// Fails if something could not be written to standard output. A reader that is gone wanted no more.
+    pub(crate) fn written(&self) -> Result<()> {
+        match self.unwritten().take() {
+            Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(error).context("failed to write to standard output")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Option<std::io::Error>> {
+        self.unwritten.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// `error: …` with all its causes.
@@ -231,7 +256,7 @@ pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, thing: &str) -
 }
 
 fn write(to: &mut dyn Write, text: &str) {
-    // A reader that is gone is not an error.
+    // Nowhere else could that be said.
     let _ = to.write_all(text.as_bytes());
 }
 

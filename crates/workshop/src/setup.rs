@@ -245,7 +245,7 @@ fn show_report(shell: &Shell, report: &SetupReport) -> Result<()> {
 
 fn show_outcome(shell: &Shell, outcome: &Outcome) {
     let name = &outcome.name;
-    let demanded = outcome.demanded_by.iter().map(|by| format!("; {by} demands it")).collect::<String>();
+    let demanded = outcome.demanded_by.as_ref().map(|by| format!("; {by} demands it")).unwrap_or_default();
     let (colour, why) = match &outcome.state {
         State::Proven { path, version, evidence, .. } => {
             let version = version.as_deref().unwrap_or_default();

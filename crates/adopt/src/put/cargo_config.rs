@@ -64,15 +64,26 @@ fn start(config: &TomlText, launcher: &str, cargo: CargoVersion) -> String {
     let mut set = |setting: &str| words.extend([" --config ", setting]);
     set("build.rustc-wrapper=\"\"");
     set("build.rustc-workspace-wrapper=\"\"");
-    // Flags of `target` void those of `build`, and `-Clinker` goes before `linker`. `cc` is rustc's own choice.
-    set("target.\"cfg(unix)\".rustflags=[\"-Clinker=cc\"]");
+    // Flags of `target` void those of `build`. This one is what the profile says.
+    set("target.\"cfg(all())\".rustflags=[\"-Cdebuginfo=0\"]");
     for table in config.keys(&["target"]).into_iter().filter(|table| !table.contains(char::is_whitespace)) {
-        // No flag can be taken away, but the last linker that is named counts.
-        let flags = config.value(&["target", &table, "rustflags"]);
+        let value = |key| config.value(&["target", &table, key]);
+        let flags = value("rustflags");
         let flags = flags.as_ref().and_then(Value::as_array).map(ToString::to_string).unwrap_or_default();
-        let of_linux = ["mold", "wild", "gold"].iter().any(|name| flags.contains(&format!("-fuse-ld={name}")));
-        if of_linux || (table.contains("linux") && flags.contains("-fuse-ld=")) {
-            let table = table.replace('"', "\\\"");
+        // What only clang takes would stop `cc`, and no flag can be taken away.
+        if table.contains("windows")
+            || ["--ld-path", "-fuse-ld=/", "-fuse-ld=wild"].iter().any(|it| flags.contains(it))
+        {
+            continue;
+        }
+        let table = table.replace('"', "\\\"");
+        if value("linker").is_some() {
+            // What rustc calls where nothing is set.
+            set(&format!("target.\"{table}\".linker=\"cc\""));
+        }
+        // Of several linkers the last one that is named counts.
+        let is_linux = table.contains("linux") || ["mold", "gold"].iter().any(|name| flags.contains(name));
+        if is_linux && flags.contains("-fuse-ld=") {
             set(&format!("target.\"{table}\".rustflags=[\"-Clink-arg=-fuse-ld=bfd\"]"));
         }
     }

@@ -9,10 +9,10 @@ use super::launcher::LAUNCHER_VERSION;
 /// Cargo sorts the entries by name. Nothing else moves.
 pub(crate) fn add_launcher(text: &str, name: &str) -> Option<String> {
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let name = format!("\"{name}\"");
-    if entries(text).any(|([other, _], _)| other == name) {
+    if has_package(text, name) {
         return None;
     }
+    let name = format!("\"{name}\"");
     let version = format!("version = \"{LAUNCHER_VERSION}\"");
     let entry = ["[[package]]", &format!("name = {name}"), &version, ""].join(newline);
     // Below the entries: `[metadata]` of the oldest format, or `[[patch.unused]]`.
@@ -22,6 +22,11 @@ pub(crate) fn add_launcher(text: &str, name: &str) -> Option<String> {
         Some(at) => format!("{}{entry}{newline}{}", &text[..at], &text[at..]),
         None => format!("{}{newline}{newline}{entry}", text.trim_end()),
     })
+}
+
+/// Whether there is a package of this name.
+pub(crate) fn has_package(text: &str, name: &str) -> bool {
+    entries(text).any(|([other, _], _)| other.trim_matches('"') == name)
 }
 
 /// The entries of `first`, and those of `second` that `first` has not in the same version.

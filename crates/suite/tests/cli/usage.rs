@@ -1,6 +1,9 @@
 //! Wrong usage is exit code 2, a lacking environment 3, and each says what to do.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Stdio;
 
 use serde_json::Value;
 use xtask_testkit::{Fixture, Outcome};
@@ -38,6 +41,47 @@ fn a_broken_manifest_is_shown_in_cargos_words() {
         "{}",
         outcome.stderr
     );
+}
+
+/// A pipe into a file on a full disk would otherwise end with half a list, and success.
+#[test]
+fn what_cannot_be_written_to_standard_output_is_an_error_and_a_reader_that_is_gone_is_none() {
+    let suite = Suite::trio("");
+    let table = [&["--help"][..], &["--version"], &[], &["preset", "list"], &["--json", "preset", "list"]];
+    for args in
+        table.into_iter().chain([&["schema"][..], &["completions", "fish"], &["test-fast", "--dry-run"]])
+    {
+        let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = suite.command(args);
+        let child = command.stdout(full()).stderr(Stdio::piped()).spawn().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("error: failed to write to standard output: "), "{args:?}: {said}");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = suite.command(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(0), "{args:?}: {said}");
+        assert!(!said.contains("error"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn arguments_that_are_not_utf_8_are_refused_in_words() {
+    let suite = Suite::trio("");
+    let odd = OsStr::from_bytes(b"\xffodd");
+    for before in
+        [&[][..], &["-C"], &["test-fast", "--"], &["with", "full", "--", "build"], &["preset", "show"]]
+    {
+        let outcome = Outcome::of(suite.command(before).arg(odd)).expect_code(2);
+        assert!(outcome.stderr.contains("odd is not UTF-8"), "{before:?}: {}", outcome.stderr);
+    }
+    let mut compiler = suite.command(&["--crate-name"]);
+    let outcome = Outcome::of(compiler.arg(odd).env("XTASK_SUITE_ROLE", "compiler"));
+    assert!(outcome.stderr.contains("odd is not UTF-8"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -72,9 +72,11 @@ pub(super) fn adopt(
                     before: after.clone(),
                     after: before.clone(),
                 });
-                let taken_back = begin(root, shell)?.commit(&back.collect::<Vec<_>>(), || Ok(()));
+                let taken_back = transaction.commit(&back.collect::<Vec<_>>(), || Ok(()));
                 taken_back
                     .with_context(|| format!("{error:#}\n  and what was adopted could not be taken back"))?;
+                // Only if nothing else is in it.
+                let _ = std::fs::remove_dir(root.join(".cargo"));
                 Err(error.context(format!(
                     "nothing was adopted in {root}: the suite does not start there\n  \
                      next: mend that, or adopt with --no-build and mend it afterwards"

@@ -271,7 +271,7 @@ pub(crate) fn own_folder() -> Plan {
 }
 
 /// The triple of this machine.
-fn host_triple() -> String {
+pub(crate) fn host_triple() -> String {
     let mut rustc = std::process::Command::new("rustc");
     let version = xtask_testkit::Outcome::of(xtask_testkit::scrub(&mut rustc).arg("-vV")).stdout;
     version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()

@@ -2,7 +2,7 @@
 
 use xtask_testkit::Snapshot;
 
-use crate::host::Plan;
+use crate::host::{Plan, package};
 use crate::hosts;
 
 /// Refused, and nothing changed; the message says what is there and what to do.
@@ -30,6 +30,28 @@ fn a_member_is_not_replaced() {
 #[test]
 fn a_folder_is_not_filled() {
     refused(hosts::own_folder(), "folder");
+}
+
+#[test]
+fn a_file_is_no_folder_to_fill() {
+    refused(hosts::listed().file("xtask", "#!/bin/sh\n"), "a folder or file");
+}
+
+/// Two packages of one name and version cannot be in one lock file.
+#[test]
+fn a_dependency_of_the_same_name_is_named_and_another_launcher_name_is_the_way() {
+    let own = "\n[dependencies]\nxtask = { path = \"../../theirs\" }\n";
+    let plan = hosts::listed().lib("base", "2024", own);
+    let plan = plan.file("../theirs/Cargo.toml", &package("xtask", "2024", "\n[workspace]\n"));
+    let plan = plan.file("../theirs/src/lib.rs", "pub fn theirs() {}\n");
+    refused(plan.clone(), "a dependency named `xtask`");
+    let host = Plan { merge: true, ..plan }.make();
+    let before = Snapshot::of(&host.root);
+    host.adopt(&["--no-build"], 0);
+    assert!(host.root.join("xtask-launcher").exists());
+    host.run(&["build", "--workspace", "--locked"], 0);
+    host.adopt(&["--undo"], 0);
+    Snapshot::of(&host.root).assert_same(&before, "after undoing");
 }
 
 /// Nothing that the suite says depends on the folder's name.

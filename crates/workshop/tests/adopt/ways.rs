@@ -101,3 +101,56 @@ fn fetched_by_cargo_from_a_repository() {
     host.adopt(&["--undo"], 0);
     Snapshot::of(&host.root).assert_same(&before, "after undoing");
 }
+
+/// Flags of the device for everything, and what this machine lacks is demanded.
+#[test]
+fn the_launcher_starts_where_the_configuration_is_for_a_device_or_demands_what_is_not_here() {
+    let config = format!(
+        "[build]\ntarget = \"thumbv7em-none-eabihf\"\nrustflags = [\"-C\", \"link-arg=-Tlink.x\"]\n\
+         rustc-wrapper = \"no-such-wrapper\"\n[target.{}]\nlinker = \"no-such-linker\"\n\
+         rustflags = [\"-C\", \"link-arg=-fuse-ld=gold\"]\n\
+         [target.'cfg(unix)']\nrustflags = [\"-Clink-arg=-fuse-ld=mold\"]\n",
+        hosts::host_triple()
+    );
+    let host = hosts::listed().make();
+    host.write(".cargo/config.toml", &config);
+    let before = Snapshot::of(&host.root);
+    host.adopt(&["--no-build"], 0);
+    let path = without_linkers(&host);
+    for dir in ["", "app/src"] {
+        let version = Outcome::of(host.cargo_in(dir, &["xtask", "--version"]).env("PATH", &path));
+        assert!(version.expect_code(0).stdout.starts_with("xtask-suite "));
+    }
+    host.adopt(&["--undo"], 0);
+    xtask_files::remove_dir(&host.root.join("target")).unwrap();
+    Snapshot::of(&host.root).assert_same(&before, "after undoing");
+}
+
+/// A `PATH` with all programs of this machine's but linkers of other names.
+fn without_linkers(host: &Host) -> String {
+    let dir = host.dir.path().join("programs");
+    std::fs::create_dir_all(&dir).unwrap();
+    for folder in std::env::split_paths(&std::env::var("PATH").unwrap()) {
+        for program in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = program.file_name().into_string().unwrap();
+            let is_linker = ["ld.gold", "ld.mold", "ld.wild", "mold", "wild"].contains(&&*name);
+            if !is_linker {
+                let _ = std::os::unix::fs::symlink(program.path(), dir.join(name));
+            }
+        }
+    }
+    dir.into_string()
+}
+
+/// What wraps the compiler is there and fails, so that the suite cannot be built.
+#[test]
+fn what_does_not_start_is_taken_back() {
+    let host = hosts::listed().make();
+    let before = Snapshot::of(&host.root);
+    let mut adopt = host.adopt_command(&[]);
+    let outcome = Outcome::of(adopt.env("RUSTC_WRAPPER", "/bin/false").env("XTASK_STORE", "off"));
+    assert!(outcome.code == Some(1) || outcome.code == Some(3), "{outcome:?}");
+    assert!(outcome.stderr.contains("the suite does not start there"), "{}", outcome.stderr);
+    xtask_files::remove_dir(&host.root.join("target")).unwrap();
+    Snapshot::of(&host.root).assert_same(&before, "after a launcher that did not start");
+}

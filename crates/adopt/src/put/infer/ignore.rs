@@ -8,21 +8,24 @@ use xtask_workspace::Facts;
 
 use super::{entries, read};
 
-/// Folders and files at the root of a repository that only git, editors, formatters and hosting sites read.
-const FOLDERS: &str = ".github .gitlab .circleci .vscode .idea .zed";
+/// Folders and files at the root of a repository that only git, editors, formatters, hosting sites and people read.
+const FOLDERS: &str = ".github .gitlab .circleci .vscode .idea .zed doc docs";
 const FILES: &str = ".gitignore .gitattributes .mailmap .git-blame-ignore-revs .editorconfig .ignore .gitlab-ci.yml \
     .travis.yml .pre-commit-config.yaml .rustfmt.toml rustfmt.toml .taplo.toml taplo.toml .typos.toml typos.toml _typos.toml \
-    deny.toml release-plz.toml codecov.yml CODEOWNERS CITATION.cff UNLICENSE COPYRIGHT";
+    deny.toml release-plz.toml codecov.yml CODEOWNERS CITATION.cff UNLICENSE COPYRIGHT NOTICE AUTHORS";
+/// Endings of texts and images.
+const ENDINGS: [&str; 9] = ["md", "adoc", "rst", "png", "jpg", "gif", "svg", "webp", "ico"];
 
 /// The patterns for what is there.
 pub(super) fn gather(facts: &Facts) -> Vec<String> {
     let found = entries(&facts.root).into_iter().filter_map(|path| {
         let name = path.file_name()?.to_owned();
         let is_in = |list: &str| list.split(' ').any(|other| other == name);
+        let is_ending = |ending: &str| ENDINGS.contains(&ending);
         let is_licence = ["LICENSE", "LICENCE", "COPYING"].iter().any(|start| name.starts_with(start));
         let pattern = if is_in(FOLDERS) && path.is_dir() {
             format!("{name}/**")
-        } else if (is_in(FILES) || is_licence) && path.is_file() {
+        } else if (is_in(FILES) || is_licence || path.extension().is_some_and(is_ending)) && path.is_file() {
             name.clone()
         } else {
             return None;

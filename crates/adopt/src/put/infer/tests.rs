@@ -109,21 +109,29 @@ fn ignored_is_what_is_there_and_nobody_reads() {
         ("LICENSE-MIT", ""),
         (".github/x", ""),
         ("README.md", ""),
+        ("docs/guide.md", ""),
+        ("logo.png", ""),
         ("clippy.toml", ""),
     ];
+    let expect = |names: &[&str]| {
+        let names = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
+        format!("ignore = [{}]", names.join(", "))
+    };
+    let all = [".github/**", ".gitignore", "LICENSE-MIT", "README.md", "docs/**", "logo.png"];
+    let without =
+        |name: &str| expect(&all.iter().copied().filter(|other| *other != name).collect::<Vec<_>>());
     let table = [
-        ("", "ignore = [\".github/**\", \".gitignore\", \"LICENSE-MIT\"]"),
-        ("const A: &str = include_str!(\"../../LICENSE-MIT\");", "ignore = [\".github/**\", \".gitignore\"]"),
-        (
-            "fn f() { g(env!(\"CARGO_MANIFEST_DIR\"), \".github\") }",
-            "ignore = [\".gitignore\", \"LICENSE-MIT\"]",
-        ),
-        ("fn f() { write(\".gitignore\") }", "ignore = [\".github/**\", \".gitignore\", \"LICENSE-MIT\"]"),
+        ("", expect(&all)),
+        ("const A: &str = include_str!(\"../../LICENSE-MIT\");", without("LICENSE-MIT")),
+        ("#![doc = include_str!(\"../../README.md\")]", without("README.md")),
+        ("fn f() { read(\"../docs/guide.md\") }", without("docs/**")),
+        ("fn f() { g(env!(\"CARGO_MANIFEST_DIR\"), \".github\") }", without(".github/**")),
+        ("fn f() { write(\".gitignore\") }", expect(&all)),
     ];
     for (source, expected) in table {
         let files = [&there[..], &[A, ("a/src/lib.rs", source), B, ("b/src/lib.rs", "")]].concat();
         let body = body(&files);
-        assert!(body.contains(expected), "{body}");
+        assert!(body.contains(&expected), "{body}");
     }
     // The only package of a workspace owns all that lies in its folder.
     assert_eq!(
