@@ -36,7 +36,7 @@ struct TierState<'a> {
 pub(crate) fn run(context: &Context) -> Result<()> {
     let (workspace, tiers) = (&context.workspace, &context.config.tiers);
     let runs = ledger(workspace)?;
-    let last = |tier: &Tier| runs.iter().rev().find(|run| run.tier == tier.name);
+    let last = |tier: &Tier| runs.iter().rev().find(|run| run.tier == tier.name && !run.filtered);
     let occupied = occupied(workspace, MEASURE);
     let overview = Overview {
         root: workspace.root(),

@@ -6,7 +6,7 @@ use anstyle::AnsiColor;
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
 use clap::ArgMatches;
-use xtask_tiers::{Scope, TierOptions, TierPlan, TierReport, Verdict};
+use xtask_tiers::{CauseKind, Scope, TierOptions, TierPlan, TierReport, Verdict};
 use xtask_units::Forecast;
 use xtask_workspace::config::{OnOverBudget, Tier};
 use xtask_workspace::on_path;
@@ -59,7 +59,12 @@ pub(crate) fn run(mut context: Context, name: &str, arguments: &ArgMatches) -> R
             shell.note("if a member does not build on this machine: cargo xtask adopt --observe");
         }
     }
-    Ok(Ended::new(Exit::from_success(report.success), report.signal))
+    let exit = match report.cause.as_ref().map(|cause| cause.kind) {
+        Some(CauseKind::WrongUsage) => Exit::Usage,
+        Some(CauseKind::EnvironmentLacks) => Exit::Environment,
+        _ => Exit::from_success(report.success),
+    };
+    Ok(Ended::new(exit, report.signal))
 }
 
 /// Checks that the tools of `tier` are on `PATH`. Only if one is not, the workshop is asked: it knows how each is installed
@@ -169,7 +174,7 @@ fn show_report(shell: &Shell, report: &TierReport, on_over_budget: OnOverBudget)
         let programs = count(report.custom_harnesses, "test program");
         shell.note(&format!("{programs} with a custom harness: each counts as one test"));
     }
-    if report.no_test_matched {
+    if report.cause.as_ref().is_some_and(|cause| cause.kind == CauseKind::NoTestMatched) {
         let text = format!("no test of {} matches; another package may have it", names(&report.packages));
         shell.warning(&text);
         shell.annotate(&format!("{} failed", report.tier), &text);
@@ -206,20 +211,15 @@ fn last_line(shell: &Shell, report: &TierReport) -> String {
     } else {
         ("failed", AnsiColor::Red)
     };
-    let mut parts =
-        vec![format!("{} of {} ({})", report.packages.len(), count(report.members, "package"), report.why)];
+    let mut parts = report.cause.iter().map(|cause| cause.what.clone()).collect::<Vec<_>>();
+    let packages = count(report.members, "package");
+    parts.push(format!("{} of {packages} ({})", report.packages.len(), report.why));
     parts.extend(programs(report));
     if report.packages.is_empty() {
         if report.remembered.tests.passed > 0 {
             parts.push(format!("0 passed, {} remembered", report.remembered.tests.passed));
         }
     } else {
-        if let Some(targets) = report.not_compiled.as_ref().filter(|_| report.signal.is_none()) {
-            parts.push(match &targets[..] {
-                [] => "nothing was built".to_owned(),
-                targets => format!("{} did not compile", names(targets)),
-            });
-        }
         let tests = report.tests;
         let remembered = report.remembered.tests.passed;
         if tests.passed + tests.failed + tests.skipped + remembered > 0 {

@@ -8,6 +8,7 @@ use xtask_units::{Forecast, Record, RunOptions, now_ms, whole_milliseconds};
 use xtask_workspace::config::{OnOverBudget, Packages};
 use xtask_workspace::{CargoCommand, Progress, Workspace};
 
+use crate::cause::{self, Cause};
 use crate::history;
 use crate::nextest::Runner;
 use crate::plan::{TierPlan, Work};
@@ -35,9 +36,10 @@ pub struct TierReport {
     pub left_out: Vec<String>,
     /// How long the deferred programs would take to compile and run, in milliseconds.
     pub deferred_ms: u64,
+    /// Why the run failed.
+    pub cause: Option<Cause>,
     /// A remembered program that failed when it was run all the same: nothing is remembered any more.
     pub mismatch: Option<Mismatch>,
-    pub no_test_matched: bool,
     /// Test programs with a custom harness, each counted as one test.
     pub custom_harnesses: usize,
     pub compile_ms: u64,
@@ -138,6 +140,8 @@ pub(crate) struct Outcome {
     pub(crate) mismatch: Option<Mismatch>,
     pub(crate) deferred_ms: u64,
     pub(crate) signal: Option<i32>,
+    /// What the runner itself says was wrong.
+    pub(crate) refused: Option<Cause>,
     /// Whether the runner gave up before every test had run: after a failure, or at the end of its time.
     pub(crate) gave_up: bool,
 }
@@ -159,8 +163,15 @@ impl TierPlan {
             Some(Work::Test(work)) => self.test(work, workspace, progress, &mut outcome)?,
         }
         let report = self.report(outcome, started_at_ms);
-        if report.signal.is_none() && self.work.is_some() {
-            let kept = history::append(workspace, &report, &self.narrow);
+        if let (Some(budget), None) = (self.options.tier.budget, report.budget_ms) {
+            let took = report.compile_ms + report.run_ms;
+            if took > whole_milliseconds(budget) {
+                progress.note("nothing was built here before, so the budget does not count this time");
+            }
+        }
+        let refused = report.cause.as_ref().is_some_and(Cause::is_refusal);
+        if report.signal.is_none() && self.work.is_some() && !refused {
+            let kept = history::append(workspace, &report, &self.narrow, self.chooses_tests());
             // A full disk must not fail a run that passed.
             if let Err(error) = kept {
                 progress.note(&format!("the result of this run was not kept: {error:#}"));
@@ -173,17 +184,27 @@ impl TierPlan {
         let (tier, records) = (&self.options.tier, &outcome.records);
         let compile_ms = records.iter().map(|record| record.compile_ms).sum::<u64>();
         let run_ms = outcome.run_ms;
-        let budget_ms = tier.budget.map(whole_milliseconds);
-        let over_budget = budget_ms.is_some_and(|budget| compile_ms + run_ms > budget);
+        let (fresh, compiled) = records
+            .iter()
+            .fold((0, 0), |(fresh, compiled), record| (fresh + record.fresh(), compiled + record.compiled()));
+        // Where nothing was built before, a budget for every day does not count.
+        let is_first = compiled > 0 && fresh == 0;
+        let budget_ms = tier.budget.map(whole_milliseconds).filter(|_| !is_first);
+        // Asking cargo and finding nothing to do is nobody's test.
+        let did_something = compiled > 0 || !outcome.runs.is_empty() || !outcome.built();
+        let exceeds = budget_ms.is_some_and(|budget| compile_ms + run_ms > budget);
+        let over_budget = exceeds && did_something;
         let passed = outcome.failed_command.is_none() && outcome.signal.is_none();
         let mut tests = outcome.summary;
+        // A custom harness does not say how many of its tests match.
+        let mut matched = tests.passed + tests.failed;
         for run in &outcome.runs {
+            matched += run.tests.map_or(0, |tests| tests.passed + tests.failed);
             tests.add(run.tests.unwrap_or_else(|| Counts::one(run.success)));
         }
-        let no_test_matched = passed
-            && self.work.is_some()
-            && names_tests(&self.options.runner_args)
-            && tests.passed + tests.failed == 0;
+        let filtered = self.chooses_tests();
+        let fails_over_budget = over_budget && tier.on_over_budget == OnOverBudget::Fail;
+        let cause = Cause::of(&outcome, passed && filtered && matched == 0, fails_over_budget);
         let ran = outcome.runs.iter().map(|run| &run.package);
         let had_to = outcome
             .programs
@@ -215,7 +236,8 @@ impl TierPlan {
             tests,
             left_out: self.left_out.clone(),
             deferred_ms: outcome.deferred_ms,
-            no_test_matched,
+            success: passed && cause.is_none(),
+            cause,
             custom_harnesses: outcome.runs.iter().filter(|run| run.tests.is_none()).count(),
             compile_ms,
             run_ms,
@@ -223,9 +245,6 @@ impl TierPlan {
             over_budget,
             not_compiled: (!outcome.built())
                 .then(|| records.iter().flat_map(|record| record.not_compiled.clone()).collect()),
-            success: passed
-                && !no_test_matched
-                && !(over_budget && tier.on_over_budget == OnOverBudget::Fail),
             failures: outcome.failed().map(full_name).collect(),
             slowest_units: if over_budget { slowest(unit_times(records)) } else { Vec::new() },
             slowest_tests: if over_budget { slowest(test_times(&outcome.runs)) } else { Vec::new() },
@@ -236,6 +255,14 @@ impl TierPlan {
             failed_command: outcome.failed_command,
             started_at_ms,
             signal: outcome.signal,
+        }
+    }
+
+    /// Whether arguments choose among the tests.
+    fn chooses_tests(&self) -> bool {
+        match &self.work {
+            Some(Work::Test(work)) => cause::chooses_tests(work.nextest.as_ref().unwrap_or(&work.command)),
+            _ => false,
         }
     }
 
@@ -254,10 +281,36 @@ impl TierPlan {
             && outcome.records.iter().all(|record| record.compiled() == 0)
         {
             "cargo found everything up to date".to_owned()
+        } else if self.options.tier.packages == Packages::Affected && !outcome.programs.is_empty() {
+            reasons(&outcome.programs).unwrap_or_else(|| self.why.clone())
         } else {
             self.why.clone()
         }
     }
+}
+
+/// Why the programs that had to run did: each kind of reason once, with how many there were if there are several.
+fn reasons(programs: &[ProgramReport]) -> Option<String> {
+    let ran = programs
+        .iter()
+        .filter(|program| matches!(program.verdict, Verdict::Passed | Verdict::Failed | Verdict::NotRun));
+    let mut kinds = BTreeMap::<&str, usize>::new();
+    for program in ran {
+        let kind = match program.why.split(": ").next().unwrap_or_default() {
+            "never ran here" => "never ran here",
+            "its last run here failed" => "failed last time",
+            "its last run here was not whole" => "were stopped last time",
+            "changed" => "changed since they last passed",
+            other => other,
+        };
+        *kinds.entry(kind).or_default() += 1;
+    }
+    let several = kinds.len() > 1;
+    let words = kinds
+        .iter()
+        .map(|(kind, count)| if several { format!("{count} {kind}") } else { (*kind).to_owned() });
+    let words = words.collect::<Vec<_>>().join(", ");
+    (!words.is_empty()).then_some(words)
 }
 
 impl Outcome {
@@ -286,12 +339,12 @@ impl Outcome {
         self.records.iter().all(|record| record.build_succeeded == Some(true))
     }
 
-    fn failed(&self) -> impl Iterator<Item = &TestRun> {
+    pub(crate) fn failed(&self) -> impl Iterator<Item = &TestRun> {
         self.runs.iter().filter(|run| !run.success)
     }
 }
 
-fn full_name(run: &TestRun) -> String {
+pub(crate) fn full_name(run: &TestRun) -> String {
     format!("{}: {}", run.package, run.name)
 }
 
@@ -315,8 +368,33 @@ fn slowest(times: impl IntoIterator<Item = (String, u64)>) -> Vec<Slow> {
     all
 }
 
-/// Whether the arguments seem to select tests by name, so that no match is a typo.
-fn names_tests(args: &[String]) -> bool {
-    let lists = ["--list", "--help", "-h", "--no-run"];
-    args.iter().any(|arg| !arg.starts_with('-')) && !args.iter().any(|arg| lists.contains(&&**arg))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_named_once() {
+        let program = |verdict, why: &str| ProgramReport {
+            name: String::new(),
+            package: String::new(),
+            verdict,
+            why: why.to_owned(),
+        };
+        let failed = program(Verdict::Passed, "its last run here failed");
+        let never = program(Verdict::Failed, "never ran here");
+        let changed = program(Verdict::Passed, "changed: a file");
+        let remembered = program(Verdict::Remembered, "passed before with everything the same");
+        let table = [
+            (vec![failed.clone()], Some("failed last time")),
+            (vec![failed.clone(), failed.clone(), remembered.clone()], Some("failed last time")),
+            (
+                vec![never.clone(), changed, failed],
+                Some("1 changed since they last passed, 1 failed last time, 1 never ran here"),
+            ),
+            (vec![remembered], None),
+        ];
+        for (programs, expected) in table {
+            assert_eq!(reasons(&programs).as_deref(), expected);
+        }
+    }
 }

@@ -31,9 +31,17 @@ pub struct LedgerLine {
     pub run_ms: u64,
     pub success: bool,
     pub over_budget: bool,
+    /// Whether arguments chose among the tests: it says nothing of the others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filtered: bool,
 }
 
-pub(crate) fn append(workspace: &Workspace, report: &TierReport, narrow: &[String]) -> Result<()> {
+pub(crate) fn append(
+    workspace: &Workspace,
+    report: &TierReport,
+    narrow: &[String],
+    filtered: bool,
+) -> Result<()> {
     let line = LedgerLine {
         started_at_ms: report.started_at_ms,
         tier: report.tier.clone(),
@@ -46,6 +54,7 @@ pub(crate) fn append(workspace: &Workspace, report: &TierReport, narrow: &[Strin
         run_ms: report.run_ms,
         success: report.success,
         over_budget: report.over_budget,
+        filtered,
     };
     append_line(&workspace.state_dir().join(LEDGER), &serde_json::to_string(&line)?)
 }

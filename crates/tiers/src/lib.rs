@@ -1,6 +1,7 @@
 //! Runs a tier: which members, what is built for them, their tests, a budget, and what is remembered.
 
 mod budget;
+mod cause;
 mod execute;
 mod history;
 mod nextest;
@@ -12,6 +13,7 @@ mod test_run;
 mod verdicts;
 
 pub use budget::Deferred;
+pub use cause::{Cause, CauseKind};
 pub use execute::{ProgramReport, Remembered, TierReport, Verdict};
 pub use history::{LedgerLine, last_ran, ledger};
 pub use plan::{TierOptions, TierPlan, build_command, build_commands};

@@ -256,6 +256,13 @@ fn user_runner(
     matching.map(|(_, words)| words).unwrap_or_default()
 }
 
+/// Whether the programs of `command` are started by a runner of the user's.
+pub(crate) fn has_runner(workspace: &Workspace, command: &CargoCommand) -> bool {
+    let (given, environment) = (command.config(), command.environment(&workspace.environment));
+    let triples = triples(workspace, command, &given, &environment);
+    triples.iter().any(|triple| !user_runner(workspace, &given, &environment, triple).is_empty())
+}
+
 /// Acts as the runner or rustdoc; returns the exit code.
 ///
 /// Cargo calls a runner as `xtask TRIPLE PROGRAM ARGS` and rustdoc as `xtask --flags …`.
@@ -350,16 +357,25 @@ impl Launch {
         id: &str,
         name: &str,
         progress: &dyn Progress,
-    ) -> Result<(TestRun, Option<i32>)> {
+    ) -> Result<(Launched, Option<i32>)> {
         progress.output(&format!("     Running {name} ({})", self.package));
         let started = Instant::now();
         let (program, args) = self.words.split_first().context("nothing to start")?;
         let call = Call::new(self.dir.clone(), program, args.iter().cloned());
         let variables = self.variables.iter().map(|(name, value)| (unescape(name), unescape(value)));
-        let mut tests = None::<Counts>;
+        let (mut tests, mut refused) = (None::<Counts>, None);
         let several = self.program.is_none();
         let ended = process::run(&call, &variables.collect(), None, Out::Lines, &mut |stream, line| {
             progress.output(line);
+            // libtest ends so before it runs anything (`library/test/src/cli.rs`).
+            let is_refusal = line.starts_with("error: Unrecognized option: ")
+                || line.starts_with("error: Argument to option ")
+                || (line.starts_with("error: Option '") && line.contains(" does not take an argument"));
+            if is_refusal && tests.is_none() {
+                refused = line
+                    .strip_prefix("error: ")
+                    .map(|error| format!("the tests do not take the arguments: {error}"));
+            }
             // A test may print the report of a program that it started, so the last one counts. Doc tests run in several
             // programs, and all reports count.
             if let Some(counts) = parse_result(line).filter(|_| stream == Stream::Out) {
@@ -382,8 +398,16 @@ impl Launch {
             first_try: success && !ended.leaked,
             tests,
         };
-        Ok((run, ended.signal))
+        let refused = refused.filter(|_| !success && tests.is_none());
+        Ok((Launched { run, refused }, ended.signal))
     }
+}
+
+/// What a launch came to.
+pub(crate) struct Launched {
+    pub(crate) run: TestRun,
+    /// Why the program ran no test, if it does not take its arguments.
+    pub(crate) refused: Option<String>,
 }
 
 #[cfg(unix)]

@@ -3,22 +3,25 @@
 //! Invariant: cargo builds first, always; what is decided is decided of the programs that it then names.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use toml_edit::DocumentMut;
-use xtask_units::process::{self, Out};
+use xtask_units::process::{self, Out, Stream};
 use xtask_units::{Forecast, now_ms, whole_milliseconds};
 use xtask_workspace::config::TierCommand;
 use xtask_workspace::{Call, CargoCommand, Flag, Progress, Workspace};
 
+use crate::cause::{Cause, CauseKind};
 use crate::execute::Outcome;
 use crate::nextest::{self, Said};
 use crate::plan::{Doctests, TestWork, TierPlan, known_forecast};
 use crate::programs::Program;
-use crate::runner_shim::{Counts, DOCTESTS, Launch, TestRun, ask_cargo};
+use crate::runner_shim::{Counts, DOCTESTS, Launch, Launched, TestRun, ask_cargo, has_runner};
 use crate::verdicts::memory::{Candidate, Memory};
+
+/// A program that takes longer to list its tests does something else.
+const LISTS: Duration = Duration::from_secs(30);
 
 /// A run in progress.
 struct Tests<'a> {
@@ -70,6 +73,11 @@ impl TierPlan {
         let started = Instant::now();
         tests.run(list, &to_run)?;
         tests.outcome.run_ms = whole_milliseconds(started.elapsed());
+        if tests.outcome.refused.as_ref().is_some_and(Cause::is_refusal) {
+            // Nothing was found out about any test.
+            tests.outcome.runs.clear();
+            return Ok(());
+        }
         memory.conclude(&mut candidates, decided_at_ms, progress, tests.outcome);
         Ok(())
     }
@@ -142,12 +150,21 @@ impl Tests<'_> {
         if !may_have_own_harness(&manifest, &program.name) {
             return true;
         }
+        // A runner would have to start it.
+        if has_runner(self.workspace, &self.work.command) {
+            return false;
+        }
+        let environment = self.work.command.environment(&self.workspace.environment);
         let ask = |args: &[&str]| {
-            let mut list = Command::new(&program.path);
-            list.args(args).current_dir(&package.dir).stdin(Stdio::null());
-            list.env_clear().envs(self.work.command.environment(&self.workspace.environment).iter_os());
-            let output = list.output().ok().filter(|output| output.status.success())?;
-            String::from_utf8(output.stdout).ok()
+            let call = Call::new(package.dir.clone(), program.path.as_str(), args.iter().copied());
+            let mut said = String::new();
+            // What it has started and forgotten may hold its output.
+            let ended = process::run(&call, &environment, Some(LISTS), Out::Lines, &mut |stream, line| {
+                if stream == Stream::Out {
+                    said.extend([line, "\n"]);
+                }
+            });
+            ended.is_ok_and(|ended| ended.status.success()).then_some(said)
         };
         // nextest's documentation, "Custom test harnesses".
         match ask(&["--list", "--format", "terse"]) {
@@ -186,6 +203,7 @@ impl Tests<'_> {
         self.outcome.signal = ended.signal;
         if !ended.status.success() {
             self.fail(None);
+            self.outcome.refused = refused_by_nextest(ended.status.code());
         }
         let reported = match files.map(|files| files.read(self.workspace, started, &said)).transpose() {
             Ok(runs) => runs.flatten(),
@@ -249,11 +267,15 @@ impl Tests<'_> {
                 break;
             }
             let success = match launch.run(id, name, self.progress) {
+                Ok((Launched { refused: Some(what), .. }, _)) => {
+                    self.outcome.refused = Some(Cause::new(CauseKind::WrongUsage, what));
+                    false
+                }
                 Ok((_, Some(signal))) => {
                     self.outcome.signal = Some(signal);
                     false
                 }
-                Ok((run, None)) => {
+                Ok((Launched { run, .. }, None)) => {
                     let success = run.success;
                     self.outcome.runs.push(run);
                     success
@@ -272,6 +294,20 @@ impl Tests<'_> {
         }
         Ok(())
     }
+}
+
+/// What nextest's exit code says, if it is not about tests (`nextest-metadata`, `NextestExitCode`).
+fn refused_by_nextest(code: Option<i32>) -> Option<Cause> {
+    let (kind, what) = match code? {
+        2 => (CauseKind::WrongUsage, "cargo-nextest does not take the arguments"),
+        92 => (CauseKind::EnvironmentLacks, "the configuration of nextest demands another version"),
+        94 => (CauseKind::WrongUsage, "cargo-nextest does not understand the filter"),
+        95 | 96 => (CauseKind::WrongUsage, "cargo-nextest does not take its configuration"),
+        104 => (CauseKind::Runner, "cargo-nextest could not list the tests"),
+        105 => (CauseKind::Runner, "a setup script of nextest failed"),
+        _ => return None,
+    };
+    Some(Cause::new(kind, what))
 }
 
 /// Whether the manifest gives the program, or one that is no benchmark either, a harness of its own.

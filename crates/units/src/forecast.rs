@@ -10,6 +10,7 @@ use xtask_files::{Durability, lock_exclusive, write_atomic};
 use xtask_workspace::Workspace;
 
 use crate::freshness::State;
+use crate::record::BuiltUnit;
 use crate::unit::{Mode, TargetKind, Unit, UnitSet};
 
 /// How long a unit took, in the words of the page that `cargo --timings` writes.
@@ -92,8 +93,13 @@ fn times_path(workspace: &Workspace) -> Utf8PathBuf {
 
 /// The unit in the words of the timings page (cargo's `core/compiler/timings/mod.rs`).
 fn time_key(unit: &Unit) -> String {
-    let Unit { profile_dir, package, version, target, .. } = unit;
-    let kind = match unit.kind {
+    let Unit { profile_dir, package, version, target, kind, mode, test, .. } = unit;
+    let named = named_in_page(*kind, target, *mode, *test);
+    format!("{profile_dir} {package} {version}{named}{}", unit.mode_in_words())
+}
+
+fn named_in_page(kind: TargetKind, target: &str, mode: Mode, test: bool) -> String {
+    let word = match kind {
         TargetKind::Lib => "lib",
         TargetKind::Bin => "bin",
         TargetKind::Example => "example",
@@ -101,12 +107,27 @@ fn time_key(unit: &Unit) -> String {
         TargetKind::Bench => "bench",
         TargetKind::BuildScript => "build-script",
     };
-    let named = match (unit.kind, unit.mode, unit.test) {
-        (TargetKind::BuildScript, ..) => format!(" {kind}"),
+    match (kind, mode, test) {
+        (TargetKind::BuildScript, ..) => format!(" {word}"),
         (TargetKind::Lib, Mode::Check, _) | (TargetKind::Lib, Mode::Build, false) => String::new(),
-        _ => format!(" {target} \"{kind}\""),
-    };
-    format!("{profile_dir} {package} {version}{named}{}", unit.mode_in_words())
+        _ => format!(" {target} \"{word}\""),
+    }
+}
+
+impl UnitTime {
+    /// The time of a unit that cargo has just said to be compiled, under the name that the page would give it.
+    pub(crate) fn of_built(unit: &BuiltUnit, package: &str, ms: u64) -> Self {
+        let is_checked = unit.files.iter().all(|file| file.extension() == Some("rmeta"));
+        let mode = if is_checked { Mode::Check } else { Mode::Build };
+        let named = named_in_page(unit.kind, &unit.target, mode, unit.test);
+        let words = match (unit.test, is_checked) {
+            (true, true) => " (check-test)",
+            (true, false) => " (test)",
+            (false, true) => " (check)",
+            (false, false) => "",
+        };
+        Self { unit: format!("{package}{named}{words}"), ms }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -1,5 +1,6 @@
 //! Runs cargo, and records what it built. This is the only function that runs a user's cargo command.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -75,6 +76,8 @@ pub struct Record {
     pub not_compiled: Vec<String>,
     /// The packages whose build script ran and failed.
     pub failed_scripts: Vec<String>,
+    /// Cargo's first error that is about none of these: it did not take the command, or could not begin.
+    pub refused: Option<String>,
     /// Only with [`RunOptions::collect_errors`].
     pub compile_errors: Vec<CompileError>,
     /// Milliseconds until cargo said that the build was finished (or until the end).
@@ -121,6 +124,9 @@ impl FailedTarget {
     }
 }
 
+/// How often estimated times are kept during a build.
+const KEEPS_EVERY: Duration = Duration::from_secs(2);
+
 /// Runs `command` and shows its output through `progress`. `on_line` gets every line but cargo's JSON messages, and says
 /// whether it is shown.
 pub fn run(
@@ -133,12 +139,25 @@ pub fn run(
     let full = with_reports(command, options);
     progress.detail(&format!("running `{full}`"));
     let mut build = Build::new(options, command.env.contains_key(ROLE));
+    let keep_estimates = |build: &mut Build| {
+        build.kept_after = build.started.elapsed();
+        let estimates = std::mem::take(&mut build.estimates);
+        // They are kept again in a moment, or are better known at the end.
+        let _ = Times::add(workspace, command.profile_dir(), &estimates);
+    };
     let ended =
         process::run(&Call::from(&full), &workspace.environment, None, Out::Lines, &mut |stream, line| {
             if build.line(stream, line, progress) && on_line(line) {
                 progress.output(line);
             }
+            // This process may be killed, too.
+            if build.options.timings && build.started.elapsed() > build.kept_after + KEEPS_EVERY {
+                keep_estimates(&mut build);
+            }
         })?;
+    if options.timings && build.timings_page.is_none() && !build.draws_no_page {
+        keep_estimates(&mut build);
+    }
     if build.draws_no_page {
         return run(workspace, command, RunOptions { timings: false, ..options }, progress, on_line);
     }
@@ -192,6 +211,12 @@ struct Build {
     /// What follows on standard error is the output of tests.
     said_finished: bool,
     timings_page: Option<Utf8PathBuf>,
+    /// When each package was begun, or its last unit ended, by name and version.
+    started_packages: BTreeMap<String, Instant>,
+    /// What that says of the units that were compiled: cargo's own page comes at the end, which a first build of many
+    /// minutes may never see.
+    estimates: Vec<UnitTime>,
+    kept_after: Duration,
     /// Whether cargo failed only because it cannot draw a page, as where there is nothing to build at all.
     draws_no_page: bool,
 }
@@ -206,6 +231,9 @@ impl Build {
             finished_after: None,
             said_finished: false,
             timings_page: None,
+            started_packages: BTreeMap::new(),
+            estimates: Vec::new(),
+            kept_after: Duration::ZERO,
             draws_no_page: false,
         }
     }
@@ -241,6 +269,13 @@ impl Build {
                     fresh: artifact.fresh,
                 };
                 if !unit.fresh {
+                    let (name, version) = name_and_version(&artifact.package_id);
+                    let package = format!("{name} {version}");
+                    if let Some(began) = self.started_packages.get_mut(&package) {
+                        let ms = whole_milliseconds(began.elapsed());
+                        *began = Instant::now();
+                        self.estimates.push(UnitTime::of_built(&unit, &package, ms));
+                    }
                     progress.units(self.record.units.len() + 1, self.options.expected, &unit.package);
                 }
                 self.record.units.push(unit);
@@ -281,6 +316,11 @@ impl Build {
             return false;
         }
         match status_line(&plain) {
+            Some(("Compiling" | "Checking" | "Documenting", rest)) => {
+                // `app v0.1.0 (/path)`
+                let package = rest.split(" (").next().unwrap_or(rest).replacen(" v", " ", 1);
+                self.started_packages.insert(package, Instant::now());
+            }
             Some(("Finished", rest)) => self.said_finished = rest.contains(" target(s) in "),
             Some(("Timing", rest)) if self.options.timings => {
                 // The page is removed later, so a path that a test made up must not be taken for it.
@@ -299,6 +339,10 @@ impl Build {
             }
             if let Some(error) = plain.strip_prefix("error: failed to run custom build command for `") {
                 self.record.failed_scripts.extend(error.split([' ', '`']).next().map(str::to_owned));
+            }
+            let has_begun = !self.record.units.is_empty() || !self.started_packages.is_empty();
+            if let Some(error) = plain.strip_prefix("error: ").filter(|_| !has_begun) {
+                self.record.refused.get_or_insert_with(|| error.to_owned());
             }
         }
         true
