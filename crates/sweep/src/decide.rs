@@ -12,7 +12,7 @@ use xtask_workspace::Workspace;
 use xtask_workspace::config::{OtherToolchains, Sweep};
 
 use crate::disk::{DiskUnit, units};
-use crate::live::Live;
+use crate::live::{Elsewhere, Live};
 use crate::why::Comparison;
 
 pub(crate) use not_units::goes_last;
@@ -32,6 +32,8 @@ pub(crate) struct Decision {
     pub(crate) stale: Vec<Stale>,
     /// Each reason once.
     pub(crate) reasons: Vec<String>,
+    /// By reason, how long it takes to compile again what is needed elsewhere.
+    pub(crate) compile_ms: BTreeMap<String, u64>,
     pub(crate) units: Vec<DiskUnit>,
     /// The reason of each unit that goes.
     pub(crate) stale_units: BTreeMap<usize, usize>,
@@ -44,6 +46,7 @@ pub(crate) struct Question<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) inventory: &'a Inventory,
     pub(crate) live: &'a Live,
+    pub(crate) elsewhere: &'a Elsewhere,
     pub(crate) names: Option<&'a incremental::Names>,
     pub(crate) policy: &'a Sweep,
     /// Of each profile, whether it is left alone as a whole.
@@ -99,9 +102,15 @@ impl Question<'_> {
         let comparison = Comparison::new(self.workspace, self.inventory, self.live, units, is_live);
         let keep_others = self.policy.other_toolchains == OtherToolchains::Keep;
         candidates.retain(|&index| !(keep_others && comparison.may_be_of_other_toolchain(&units[index])));
-        let why = parallel(self.jobs, &candidates, |&index| comparison.why(&units[index]));
+        let why = parallel(self.jobs, &candidates, |&index| {
+            let elsewhere = self.elsewhere.need(self.inventory, &units[index]);
+            elsewhere.map_or_else(|| (comparison.why(&units[index]), None), |(why, ms)| (why.to_owned(), ms))
+        });
         decision.recent = recent;
-        for (index, why) in candidates.into_iter().zip(why) {
+        for (index, (why, ms)) in candidates.into_iter().zip(why) {
+            if let Some(ms) = ms {
+                *decision.compile_ms.entry(why.clone()).or_default() += ms;
+            }
             let reason = decision.reason(&why);
             decision.stale_units.insert(index, reason);
             let items = decision.units[index].items.iter();

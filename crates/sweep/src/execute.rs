@@ -7,14 +7,16 @@ use std::time::{Instant, SystemTime};
 use std::{fs, io};
 
 use anyhow::Result;
+use camino::Utf8Path;
 use serde::Serialize;
 use xtask_files::{EntryKind, Folder};
 use xtask_units::inventory::{Item, ItemKind, Owner};
-use xtask_units::{RunOptions, State, Unit, UnitSet, parallel, run, states, whole_milliseconds};
+use xtask_units::{RunOptions, State, Unit, UnitSet, parallel, plan, run, states, whole_milliseconds};
 use xtask_workspace::{Progress, Workspace};
 
 use crate::decide::{Stale, goes_last};
 use crate::disk::sum_of;
+use crate::guard::Dirs;
 use crate::live::LiveCommand;
 use crate::max_size::Cost;
 use crate::plan::{Skipped, SweepPlan};
@@ -35,6 +37,8 @@ pub struct Verified {
     pub built_units: usize,
     /// The commands that failed.
     pub failed: Vec<String>,
+    /// The commands that were left out, because not all they need was built here before.
+    pub unbuilt: Vec<String>,
 }
 
 /// What was done.
@@ -252,6 +256,8 @@ pub struct Baseline {
     units: UnitSet,
     /// Of each unit, whether it was fresh.
     fresh: Vec<bool>,
+    /// When cargo last finished it.
+    built: Vec<Option<SystemTime>>,
 }
 
 impl SweepPlan {
@@ -259,7 +265,7 @@ impl SweepPlan {
     pub fn baseline(&self, workspace: &Workspace) -> Baseline {
         let states = states(workspace, &self.needed);
         let fresh = states.into_iter().map(|state| state == State::Fresh).collect();
-        Baseline { units: self.needed.clone(), fresh }
+        Baseline { units: self.needed.clone(), fresh, built: built(&self.needed) }
     }
 }
 
@@ -269,15 +275,25 @@ pub fn verify(
     workspace: &Workspace,
     commands: &[LiveCommand],
     baseline: &Baseline,
+    exe: &Utf8Path,
     report: &mut SweepReport,
     progress: &dyn Progress,
 ) -> Result<Option<i32>> {
-    let before = built(&baseline.units);
+    // Before the sweep: `max-size` takes needed units, too.
+    let before = baseline.built.clone();
+    let there = baseline.units.iter().zip(&before).filter(|(_, built)| built.is_some());
+    let was_there = there.map(|(unit, _)| unit.fingerprint_dir.clone()).collect::<BTreeSet<_>>();
     let mut verified = Verified::default();
     let mut done = Vec::new();
     for LiveCommand { command, .. } in commands {
         let Ok(command) = command.clone().without_alias(&workspace.environment).to_build() else { continue };
         if done.contains(&command) {
+            continue;
+        }
+        // One that was never built here would only build.
+        let is_there = |unit: &Unit| was_there.contains(&unit.fingerprint_dir);
+        if !plan(workspace, &command, exe).is_ok_and(|shadow| shadow.units.iter().all(is_there)) {
+            verified.unbuilt.push(command.to_string());
             continue;
         }
         let record = run(workspace, &command, RunOptions::default(), progress, &mut |_| true)?;
@@ -300,6 +316,32 @@ pub fn verify(
     report.recompiled_units = Some(verified.recompiled.len());
     report.verified = Some(verified);
     Ok(None)
+}
+
+/// What lies in the build dir and the target dir, in bytes on disk, folders included: as `du -s` counts.
+pub fn left(workspace: &Workspace) -> Result<u64> {
+    let dirs = Dirs::of(workspace)?;
+    let mut seen = BTreeSet::new();
+    let apart = (!dirs.build.starts_with(&dirs.target)).then_some(&dirs.build);
+    Ok([&dirs.target].into_iter().chain(apart).map(|dir| on_disk(dir.as_std_path(), &mut seen, 0)).sum())
+}
+
+fn on_disk(path: &Path, seen: &mut BTreeSet<(u64, u64)>, depth: usize) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    #[cfg(unix)]
+    let bytes = {
+        use std::os::unix::fs::MetadataExt;
+        let is_seen =
+            metadata.nlink() > 1 && !metadata.is_dir() && !seen.insert((metadata.dev(), metadata.ino()));
+        if is_seen { 0 } else { metadata.blocks() * 512 }
+    };
+    #[cfg(not(unix))]
+    let bytes = metadata.len();
+    if !metadata.is_dir() || depth > DEEPEST {
+        return bytes;
+    }
+    let below = fs::read_dir(path).into_iter().flatten().flatten();
+    bytes + below.map(|entry| on_disk(&entry.path(), seen, depth + 1)).sum::<u64>()
 }
 
 /// When cargo last finished each unit: it writes this file after the compiler has succeeded.

@@ -6,8 +6,8 @@ use std::fs;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_files::{FileLock, try_lock};
-use xtask_units::inventory::ProfileDir;
-use xtask_workspace::{CargoConfig, Workspace, WrongUsage, has_workspace_table};
+use xtask_units::inventory::{ProfileDir, artifact_sources};
+use xtask_workspace::{CargoConfig, Workspace, WrongUsage, cargo_home, has_workspace_table};
 
 /// The start of a file that marks a cache (<https://bford.info/cachedir/>); cargo writes it into the dirs it makes.
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
@@ -42,7 +42,8 @@ impl Dirs {
                 ));
             }
         }
-        if let Some(other) = other_workspace(workspace).filter(|_| !sole_owner) {
+        let other = || other_workspace(workspace).or_else(|| builder(workspace));
+        if let Some(other) = if sole_owner { None } else { other() } {
             return refuse(format!(
                 "{other} is a workspace of its own and builds into {} too; its units would look stale \
                  here. If nothing is built there, set `sole-owner = true` under [sweep] in xtask.toml",
@@ -109,6 +110,45 @@ fn other_workspace(workspace: &Workspace) -> Option<Utf8PathBuf> {
         // An adopted suite builds into a dir of its own, wherever cargo is told to build.
         let is_suite = dir.starts_with(workspace.root().join("xtask"));
         !is_build_dir && !is_suite && (set_for_both || chose_ours(dir))
+    })
+}
+
+/// A workspace or package of its own from whose sources an artifact in our dirs was built, however it was told to.
+fn builder(workspace: &Workspace) -> Option<Utf8PathBuf> {
+    let facts = &workspace.facts;
+    let home = cargo_home(&workspace.environment);
+    let others = |source: &Utf8PathBuf| {
+        let is_local = facts
+            .packages
+            .iter()
+            .any(|package| !package.dir.starts_with(workspace.root()) && source.starts_with(&package.dir));
+        let is_fetched = home.as_ref().is_some_and(|home| source.starts_with(home));
+        if is_local || is_fetched || !source.is_file() {
+            return None;
+        }
+        let manifests = source.ancestors().skip(1).map(|dir| (dir, dir.join("Cargo.toml")));
+        let mut nearest = None;
+        for (dir, manifest) in manifests {
+            let Ok(text) = fs::read_to_string(manifest) else { continue };
+            nearest = nearest.or(Some(dir));
+            if has_workspace_table(&text) || dir == workspace.root() {
+                nearest = Some(dir);
+                break;
+            }
+        }
+        // Another checkout of this workspace has the same units; its target dir may have been copied here.
+        let relative = nearest.and_then(|root| source.strip_prefix(root).ok());
+        let ours = facts.packages.iter().flat_map(|package| &package.targets);
+        let mut ours = ours.filter_map(|target| target.path.strip_prefix(workspace.root()).ok());
+        let is_copy =
+            nearest.is_some_and(|root| root != workspace.root()) && ours.any(|ours| relative == Some(ours));
+        nearest.filter(|_| !is_copy).map(Utf8Path::to_owned)
+    };
+    artifact_sources(&facts.build_dir, &facts.target_dir).iter().find_map(|sources| {
+        let mut roots = sources.iter().filter_map(others);
+        // What is built from ours as well is ours: it may have depended on something elsewhere.
+        let first = roots.next().filter(|root| root != workspace.root())?;
+        roots.all(|root| root != workspace.root()).then_some(first)
     })
 }
 

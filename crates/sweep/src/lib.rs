@@ -13,7 +13,7 @@ mod plan;
 mod why;
 
 pub use disk::{DiskReport, Share, Variant, Variants, disk};
-pub use execute::{Baseline, Failure, SweepReport, Verified, verify};
+pub use execute::{Baseline, Failure, SweepReport, Verified, left, verify};
 pub use live::LiveCommand;
 pub use max_size::Cost;
 pub use plan::{KindShare, Largest, Planned, ReasonShare, Skipped, SweepOptions, SweepPlan};

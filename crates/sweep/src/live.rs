@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_units::inventory::{Inventory, Layout, UnitId, unit_id};
-use xtask_units::{Incremental, Shadow, UnitSet};
+use xtask_units::{Incremental, Shadow, Times, UnitSet};
 use xtask_workspace::{CargoCommand, Progress, Workspace};
 
 use crate::disk::DiskUnit;
 use crate::guard::Dirs;
-use crate::plan::Planned;
+use crate::plan::{Planned, SweepOptions};
 
 /// A command whose units are needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,5 +113,42 @@ impl Live {
     pub(crate) fn unknown_in(&self, profile: &str) -> Option<&str> {
         let mut unknown = self.unknown.iter();
         unknown.find(|(of, _)| of.as_ref().is_none_or(|of| of == profile)).map(|(_, why)| why.as_str())
+    }
+}
+
+/// What is needed elsewhere: by tiers of CI, which no person ran here lately.
+#[derive(Debug, Default)]
+pub(crate) struct Elsewhere {
+    /// The plan of each command, with its reason.
+    plans: Vec<(Live, String)>,
+    times: Times,
+}
+
+impl Elsewhere {
+    /// Where a plan fails, the units of its command are not known to be needed by it.
+    pub(crate) fn plan(
+        workspace: &Workspace,
+        dirs: &Dirs,
+        options: &SweepOptions,
+        progress: &dyn Progress,
+    ) -> Self {
+        let plan = |needed: &LiveCommand| {
+            let commands = std::slice::from_ref(needed);
+            let live = Live::plan(workspace, dirs, commands, &options.exe, options.jobs, progress);
+            let name = needed.because.trim_start_matches("tier ");
+            (live, format!("only {name} needs it (a tier of CI)"))
+        };
+        let plans = options.elsewhere.iter().map(plan).collect::<Vec<_>>();
+        let times = if plans.is_empty() { Times::default() } else { Times::load(workspace) };
+        Self { plans, times }
+    }
+
+    /// What needs a unit on disk, and how long it takes to compile, if that is known.
+    pub(crate) fn need(&self, inventory: &Inventory, unit: &DiskUnit) -> Option<(&str, Option<u64>)> {
+        let profile = &inventory.profiles[unit.profile].path;
+        self.plans.iter().find_map(|(live, why)| {
+            let index = *live.places.get(profile)?.get(&(unit.layout, unit.id))?;
+            Some((why.as_str(), live.units.get(index).and_then(|unit| self.times.of(unit))))
+        })
     }
 }

@@ -135,7 +135,9 @@ impl<'a> Limit<'a> {
             let links = items.iter().flat_map(|&item| &inventory.items[item].size.links);
             let is_artifact = |item: &usize| {
                 let name = inventory.items[*item].name.to_str().and_then(OutputName::parse);
-                name.is_some_and(|name| name.id.is_none() && name.is_of(&needed.target))
+                let made = || items.iter().filter_map(|&item| inventory.items[item].name.to_str());
+                let made = || made().filter_map(OutputName::parse);
+                name.is_some_and(|name| made().any(|made| name.is_uplifted_from(&made, &needed.target)))
             };
             let uplifted = links.filter_map(|link| by_link.get(link)).flatten().copied().filter(is_artifact);
             let folder = needed.incremental.as_ref().and_then(|wanted| question.names?.get(wanted));

@@ -16,7 +16,7 @@ use xtask_workspace::{Progress, Workspace};
 use crate::decide::{Decision, Question, Stale, incremental};
 use crate::disk::sum_of;
 use crate::guard::{Dirs, Locks};
-use crate::live::{Live, LiveCommand};
+use crate::live::{Elsewhere, Live, LiveCommand};
 use crate::max_size::{self, Cost};
 
 /// How many of the largest items are listed.
@@ -27,6 +27,8 @@ const LARGEST: usize = 10;
 pub struct SweepOptions {
     /// The commands whose units are needed.
     pub commands: Vec<LiveCommand>,
+    /// Commands that are needed elsewhere, so that what goes of theirs can be named.
+    pub elsewhere: Vec<LiveCommand>,
     /// What else is kept.
     pub policy: Sweep,
     /// The profiles that are left alone, by name, and why: commands that are not planned build there.
@@ -76,6 +78,8 @@ pub struct ReasonShare {
     pub why: String,
     pub bytes: u64,
     pub units: usize,
+    /// For units that are needed elsewhere, the milliseconds that compiling them again takes, as far as they are known.
+    pub compile_ms: Option<u64>,
 }
 
 /// One of the largest items that go.
@@ -174,6 +178,7 @@ impl SweepOptions {
         let is_protected = is_protected.collect::<Vec<_>>();
         let mut skipped = self.skipped(&inventory, &live, &protected);
         let mut incomplete = !live.unknown.is_empty() || !inventory.unrecognised.is_empty();
+        let elsewhere = Elsewhere::plan(workspace, &dirs, &self, progress);
         let names = incremental::names(workspace, &inventory, &live, self.jobs);
         if let Err(error) = &names {
             skipped.push(Skipped { what: "incremental".to_owned(), why: format!("{error:#}") });
@@ -183,6 +188,7 @@ impl SweepOptions {
             workspace,
             inventory: &inventory,
             live: &live,
+            elsewhere: &elsewhere,
             names: names.as_ref().ok(),
             policy: &self.policy,
             protected: &is_protected,
@@ -266,7 +272,12 @@ impl SweepPlan {
             kinds.entry(item.kind).or_default().0 += all.bytes - before;
         }
         let mut stale = Sum::new(&inventory.links);
-        let share = |why: &String| ReasonShare { why: why.clone(), bytes: 0, units: 0 };
+        let share = |why: &String| ReasonShare {
+            why: why.clone(),
+            bytes: 0,
+            units: 0,
+            compile_ms: decision.compile_ms.get(why).copied(),
+        };
         let mut reasons = decision.reasons.iter().map(share).collect::<Vec<_>>();
         for entry in &decision.stale {
             let item = &inventory.items[entry.item];

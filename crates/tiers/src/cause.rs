@@ -66,7 +66,7 @@ impl Cause {
 }
 
 /// Why cargo did not build.
-fn not_built(records: &[Record]) -> Cause {
+pub(crate) fn not_built(records: &[Record]) -> Cause {
     let of = |list: fn(&Record) -> &Vec<String>| records.iter().flat_map(list).cloned().collect::<Vec<_>>();
     let (targets, scripts) = (of(|record| &record.not_compiled), of(|record| &record.failed_scripts));
     let last = records.last();
@@ -121,11 +121,14 @@ fn first_of(names: &[String]) -> String {
 /// runner.
 pub(crate) fn chooses_tests(command: &CargoCommand) -> bool {
     let by_runner = ["-E", "--filterset", "--filter-expr", "--run-ignored"];
-    let names = command
-        .args
-        .iter()
-        .any(|arg| (!arg.name.starts_with('-') && arg.value.is_none()) || by_runner.contains(&&*arg.name));
-    // Cargo itself refuses a second name.
+    // The word after an option that is not known is its value, and `run` is a part of nextest's verb.
+    let mut is_value = command.verb == "nextest";
+    let names = command.args.iter().any(|arg| {
+        let is_option = arg.name.starts_with('-');
+        let was_value = std::mem::replace(&mut is_value, is_option && arg.is_unknown());
+        let is_name = !is_option && !was_value;
+        is_name || by_runner.iter().any(|name| arg.name.split('=').next() == Some(name))
+    });
     names || chooses(&command.runner_args)
 }
 
@@ -171,6 +174,7 @@ mod tests {
             ("test -- --skip=x", true),
             ("test -- --ignored", true),
             ("test -- -- --nocapture", true),
+            ("test --unknown value", false),
             ("test -- --list nope", false),
             ("nextest run -E test(x)", true),
             ("nextest run --filterset=test(x)", true),

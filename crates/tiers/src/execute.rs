@@ -163,11 +163,9 @@ impl TierPlan {
             Some(Work::Test(work)) => self.test(work, workspace, progress, &mut outcome)?,
         }
         let report = self.report(outcome, started_at_ms);
-        if let (Some(budget), None) = (self.options.tier.budget, report.budget_ms) {
-            let took = report.compile_ms + report.run_ms;
-            if took > whole_milliseconds(budget) {
-                progress.note("nothing was built here before, so the budget does not count this time");
-            }
+        let took_ms = report.compile_ms + report.run_ms;
+        if self.is_first && !report.over_budget && report.budget_ms.is_some_and(|budget| took_ms > budget) {
+            progress.note("nothing was built here before, so the budget does not count this time");
         }
         let refused = report.cause.as_ref().is_some_and(Cause::is_refusal);
         if report.signal.is_none() && self.work.is_some() && !refused {
@@ -187,13 +185,13 @@ impl TierPlan {
         let (fresh, compiled) = records
             .iter()
             .fold((0, 0), |(fresh, compiled), record| (fresh + record.fresh(), compiled + record.compiled()));
-        // Where nothing was built before, a budget for every day does not count.
-        let is_first = compiled > 0 && fresh == 0;
-        let budget_ms = tier.budget.map(whole_milliseconds).filter(|_| !is_first);
+        // Into an empty target dir everything is built; a budget is for every day.
+        let is_first = self.is_first && compiled > 0 && fresh == 0;
+        let budget_ms = tier.budget.map(whole_milliseconds);
         // Asking cargo and finding nothing to do is nobody's test.
         let did_something = compiled > 0 || !outcome.runs.is_empty() || !outcome.built();
         let exceeds = budget_ms.is_some_and(|budget| compile_ms + run_ms > budget);
-        let over_budget = exceeds && did_something;
+        let over_budget = exceeds && did_something && !is_first;
         let passed = outcome.failed_command.is_none() && outcome.signal.is_none();
         let mut tests = outcome.summary;
         // A custom harness does not say how many of its tests match.

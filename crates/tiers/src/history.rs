@@ -59,6 +59,11 @@ pub(crate) fn append(
     append_line(&workspace.state_dir().join(LEDGER), &serde_json::to_string(&line)?)
 }
 
+/// Whether any tier ever ran in this target dir.
+pub(crate) fn has_runs(workspace: &Workspace) -> bool {
+    workspace.state_dir().join(LEDGER).exists()
+}
+
 /// All runs, the oldest first. Incomplete lines are left out.
 pub fn ledger(workspace: &Workspace) -> Result<Vec<LedgerLine>> {
     let lines = read_lines(&workspace.state_dir().join(LEDGER))?;

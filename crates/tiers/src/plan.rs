@@ -10,7 +10,7 @@ use xtask_workspace::config::{Affected, Packages, Preset, Tier, TierCommand};
 use xtask_workspace::{CargoCommand, Flag, Progress, Workspace, feature_args, package_args, target_args};
 
 use crate::budget::Deferred;
-use crate::history::{History, ledger};
+use crate::history::{self, History, ledger};
 use crate::nextest::{Runner, choose_runner};
 use crate::select::{self, Chosen, Selected};
 use crate::verdicts::files::Scope;
@@ -58,6 +58,9 @@ pub struct TierPlan {
     /// What was known of the tests when they were planned.
     #[serde(skip)]
     pub(crate) history: History,
+    /// Whether no tier ever ran in this target dir.
+    #[serde(skip)]
+    pub(crate) is_first: bool,
     #[serde(skip)]
     pub(crate) narrow: Vec<String>,
     #[serde(skip)]
@@ -131,6 +134,7 @@ impl TierOptions {
             forecast,
             work,
             history,
+            is_first: !history::has_runs(workspace),
             narrow: build.narrow,
             options: self,
         })

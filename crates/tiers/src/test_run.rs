@@ -12,7 +12,7 @@ use xtask_units::{Forecast, now_ms, whole_milliseconds};
 use xtask_workspace::config::TierCommand;
 use xtask_workspace::{Call, CargoCommand, Flag, Progress, Workspace};
 
-use crate::cause::{Cause, CauseKind};
+use crate::cause::{self, Cause, CauseKind};
 use crate::execute::Outcome;
 use crate::nextest::{self, Said};
 use crate::plan::{Doctests, TestWork, TierPlan, known_forecast};
@@ -253,6 +253,10 @@ impl Tests<'_> {
         self.outcome.signal = record.signal;
         if record.exit_code != Some(0) {
             self.fail(Some(command));
+            if record.refused.is_some() {
+                self.outcome.refused = Some(cause::not_built(&[record]));
+                return Ok(());
+            }
         }
         let chosen = |launch: &&Launch| self.plan.packages.iter().any(|chosen| chosen.name == launch.package);
         let documented = launches.iter().filter(|launch| doctests && launch.program.is_none()).filter(chosen);

@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use xtask_edit::{Edit, Transaction};
 use xtask_files::lock_exclusive;
-use xtask_units::inventory::profile_dirs;
+use xtask_units::inventory::artifact_sources;
 use xtask_units::{parallel, whole_milliseconds};
 use xtask_workspace::config::{Need, Setup, Tool};
 use xtask_workspace::{CargoConfig, CargoVersion, Environment, EnvironmentLacks, Workspace, local_file};
@@ -314,7 +314,7 @@ fn target_dir(subject: &Subject<'_>) -> Check {
     let target = &facts.target_dir;
     let ours = facts.packages.iter().flat_map(|package| &package.targets);
     let ours = ours.filter_map(|target| target.path.strip_prefix(root).ok()).collect::<Vec<_>>();
-    let foreign = sources(&facts.build_dir, target).into_iter();
+    let foreign = artifact_sources(&facts.build_dir, target).into_iter().flatten();
     let foreign =
         foreign.filter(|source| !facts.packages.iter().any(|package| source.starts_with(&package.dir)));
     let others = foreign.filter_map(|source| Some(checkout_of(&source, &ours)?.to_owned()));
@@ -337,30 +337,6 @@ fn target_dir(subject: &Subject<'_>) -> Check {
 fn checkout_of<'a>(source: &'a Utf8Path, ours: &[&Utf8Path]) -> Option<&'a Utf8Path> {
     let ours = ours.iter().find(|ours| source.ends_with(ours))?;
     source.ancestors().nth(ours.components().count())
-}
-
-/// The sources of the final artifacts in the target dir: cargo lists them beside each artifact, in the form of a Makefile.
-fn sources(build: &Utf8Path, target: &Utf8Path) -> Vec<Utf8PathBuf> {
-    /// The most lists that are read for a profile; they are a few kilobytes each.
-    const MOST: usize = 100;
-    let mut sources = Vec::new();
-    for profile in profile_dirs(build, target) {
-        let lists = profile.path.read_dir_utf8().into_iter().flatten().flatten();
-        for list in lists.filter(|entry| entry.path().extension() == Some("d")).take(MOST) {
-            sources.extend(listed(&std::fs::read_to_string(list.path()).unwrap_or_default()));
-        }
-    }
-    sources
-}
-
-/// The absolute paths after `output: `; a space in a path is written `\ `.
-fn listed(text: &str) -> Vec<Utf8PathBuf> {
-    let lists = text.lines().filter_map(|line| line.split_once(": "));
-    let words = lists.flat_map(|(_, list)| {
-        let list = list.replace("\\ ", "\0");
-        list.split(' ').map(|word| Utf8PathBuf::from(word.replace('\0', " "))).collect::<Vec<_>>()
-    });
-    words.filter(|path| path.is_absolute()).collect()
 }
 
 /// Bytes as people read them: whole MiB below 10 GiB, GiB with one digit above.
@@ -483,11 +459,5 @@ mod tests {
         for (source, root) in table {
             assert_eq!(checkout_of(source.into(), &ours).map(Utf8Path::as_str), root, "{source}");
         }
-    }
-
-    #[test]
-    fn the_lists_that_cargo_writes_are_read() {
-        let text = "/t/debug/app: /w/app/src/main.rs /my\\ disk/lib.rs relative.rs\n\n# comment\n";
-        assert_eq!(listed(text), ["/w/app/src/main.rs", "/my disk/lib.rs"]);
     }
 }

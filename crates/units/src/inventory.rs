@@ -10,6 +10,7 @@
 mod layout;
 mod measure;
 mod names;
+mod sources;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use crate::fingerprint::Fingerprint;
 
 pub use layout::profile_dirs;
 pub use names::{OutputName, incremental_crate, unit_id};
+pub use sources::artifact_sources;
 
 pub type UnitId = u64;
 

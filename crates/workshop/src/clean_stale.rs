@@ -8,11 +8,11 @@ use anyhow::Result;
 use clap::ArgMatches;
 use xtask_suite::program::{Context, Ended, bytes, count, seconds};
 use xtask_suite::{Exit, Shell};
-use xtask_sweep::{Cost, Failure, LiveCommand, Skipped, SweepOptions, SweepPlan, SweepReport, verify};
+use xtask_sweep::{Cost, Failure, LiveCommand, Skipped, SweepOptions, SweepPlan, SweepReport, left, verify};
 use xtask_tiers::build_commands;
 use xtask_units::{cores, now_ms, whole_milliseconds};
 use xtask_workspace::CargoCommand;
-use xtask_workspace::config::{Place, Sweep};
+use xtask_workspace::config::{Place, Sweep, Tier};
 
 use crate::disk::share;
 
@@ -31,13 +31,15 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
         policy.grace = *grace;
     }
     let now_ms = now_ms();
-    let commands = needed(context, &policy, now_ms.saturating_sub(whole_milliseconds(policy.grace)))?;
+    let since_ms = now_ms.saturating_sub(whole_milliseconds(policy.grace));
+    let commands = needed(context, &policy, since_ms)?;
     let mut apart = BTreeMap::new();
     if workspace.facts.member("xtask-suite").is_none() {
         apart.insert(OWN_PROFILE.to_owned(), "the suite's own build".to_owned());
     }
     let options = SweepOptions {
         commands: commands.clone(),
+        elsewhere: of_tiers(context, since_ms, |is_needed| !is_needed)?,
         apart,
         policy,
         exe: context.exe.clone(),
@@ -54,8 +56,10 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
     let baseline = arguments.get_flag("verify").then(|| plan.baseline(workspace));
     let mut report = plan.execute(shell);
     xtask_units::forget_plans(workspace);
-    let verified = baseline.map(|baseline| verify(workspace, &commands, &baseline, &mut report, shell));
+    let verified =
+        baseline.map(|baseline| verify(workspace, &commands, &baseline, &context.exe, &mut report, shell));
     let signal = verified.transpose()?.flatten();
+    report.left_bytes = left(workspace)?;
     show_report(shell, &report)?;
     Ok(Ended::new(Exit::from_success(report.success()), signal))
 }
@@ -65,14 +69,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
 fn needed(context: &Context, policy: &Sweep, since_ms: u64) -> Result<Vec<LiveCommand>> {
     let workspace = &context.workspace;
     let facts = &workspace.facts;
-    let mut commands = Vec::new();
-    let in_ci = workspace.environment.get("CI").is_some();
-    for tier in context.config.tiers.iter().filter(|tier| in_ci || tier.place != Place::Ci) {
-        let preset = tier.preset.as_deref().map(|preset| context.preset(preset)).transpose()?;
-        for command in build_commands(workspace, tier, preset, since_ms) {
-            commands.push(LiveCommand { command, because: format!("tier `{}`", tier.name) });
-        }
-    }
+    let mut commands = of_tiers(context, since_ms, |is_needed| is_needed)?;
     let mut add = |args: &[&str], because: &str| {
         let command = CargoCommand::new(workspace.root(), args.iter().copied());
         commands.push(LiveCommand { command, because: because.to_owned() });
@@ -90,6 +87,23 @@ fn needed(context: &Context, policy: &Sweep, since_ms: u64) -> Result<Vec<LiveCo
     }
     let keep = policy.keep.iter().cloned();
     commands.extend(keep.map(|command| LiveCommand { command, because: "[sweep] keep".to_owned() }));
+    Ok(commands)
+}
+
+/// The commands of the tiers that are needed here, or are not: one of CI is, where a person ran it since `since_ms`.
+fn of_tiers(context: &Context, since_ms: u64, chosen: fn(bool) -> bool) -> Result<Vec<LiveCommand>> {
+    let workspace = &context.workspace;
+    let in_ci = workspace.environment.get("CI").is_some();
+    let runs = xtask_tiers::ledger(workspace).unwrap_or_default();
+    let ran = |tier: &Tier| runs.iter().any(|run| run.tier == tier.name && run.started_at_ms >= since_ms);
+    let is_needed = |tier: &Tier| in_ci || tier.place != Place::Ci || ran(tier);
+    let mut commands = Vec::new();
+    for tier in context.config.tiers.iter().filter(|tier| chosen(is_needed(tier))) {
+        let preset = tier.preset.as_deref().map(|preset| context.preset(preset)).transpose()?;
+        for command in build_commands(workspace, tier, preset, since_ms) {
+            commands.push(LiveCommand { command, because: format!("tier `{}`", tier.name) });
+        }
+    }
     Ok(commands)
 }
 
@@ -130,7 +144,9 @@ fn show_reasons(shell: &Shell, plan: &SweepPlan, most: usize) {
         shell.result("why:");
     }
     for reason in plan.reasons.iter().take(most) {
-        shell.result(&share(reason.bytes, &reason.why, reason.units));
+        let cost = reason.compile_ms.map(|ms| format!("; to compile again: {}", seconds(ms)));
+        let why = format!("{}{}", reason.why, cost.unwrap_or_default());
+        shell.result(&share(reason.bytes, &why, reason.units));
     }
     if plan.reasons.len() > most {
         shell.result(&format!("{:>12}  and {} more (--dry-run lists all)", "", plan.reasons.len() - most));
@@ -194,6 +210,9 @@ fn show_report(shell: &Shell, report: &SweepReport) -> Result<()> {
         }
         for command in &verified.failed {
             shell.note(&format!("failed: {command}"));
+        }
+        for command in &verified.unbuilt {
+            shell.note(&format!("not verified, because not all it needs was built here before: {command}"));
         }
         parts.push(format!("{} recompiled", count(verified.recompiled.len(), "unit")));
         if verified.built_units > 0 {

@@ -72,6 +72,11 @@ const BUILDING: [&str; 10] =
     ["build", "check", "clippy", "doc", "rustdoc", "rustc", "run", "test", "nextest", "bench"];
 
 impl Arg {
+    /// Whether it is no option of cargo's that is known here, so that the next word may be its value.
+    pub fn is_unknown(&self) -> bool {
+        self.flag == Flag::Other && self.value.is_none()
+    }
+
     /// Its words. nextest has other names for some options.
     fn words(&self, for_nextest: bool) -> Vec<String> {
         let name = match self.flag {

@@ -91,6 +91,9 @@ fn over_budget_names_the_five_slowest_units_and_tests() {
     }
     let config = |on: &str| format!("{TEST}budget = \"10ms\"\non-over-budget = \"{on}\"\n");
     let suite = one(&lib, "", &config("warn"), &[]);
+    let said = suite.run(&["t"], 0).stderr;
+    assert!(said.contains("so the budget does not count") && !said.contains("warning: t took "), "{said}");
+    suite.fixture.write("src/lib.rs", &format!("{lib}// edited\n"));
     let outcome = suite.run(&["t"], 0);
     let said = &outcome.stderr;
     assert!(said.contains("warning: t took ") && said.contains("its budget is 0.0 s"), "{said}");
@@ -105,6 +108,7 @@ fn over_budget_names_the_five_slowest_units_and_tests() {
     let report = suite.json(&["t"], 1);
     assert_eq!((&report["over_budget"], &report["success"]), (&true.into(), &false.into()));
     assert_eq!((number(&report["tests"]["failed"]), number(&report["budget_ms"])), (0, 10));
+    assert_eq!(report["cause"]["kind"], "over-budget");
     suite.fixture.write("xtask.toml", &format!("{TEST}budget = \"10min\"\non-over-budget = \"fail\"\n"));
     let report = suite.json(&["t"], 0);
     assert_eq!(
@@ -117,10 +121,20 @@ fn over_budget_names_the_five_slowest_units_and_tests() {
 fn a_budget_that_failed_does_not_void_what_passed() {
     let config = "[tiers.test-fast]\nbudget = \"1ms\"\non-over-budget = \"fail\"\n";
     let suite = one("#[test] fn a() {}\n", "", config, &[]);
-    for (passed, remembered) in [(1, 0), (0, 1)] {
-        let report = suite.json(&["test-fast"], 1);
+    let table = [
+        // The first build into an empty target dir, which every budget is too small for.
+        ("", 0, (1, 0), false),
+        ("// edited\n", 1, (1, 0), true),
+        ("// edited\n", 0, (0, 1), false),
+    ];
+    for (edit, code, expected, over_budget) in table {
+        let text = format!("#[test] fn a() {{}}\n{edit}");
+        if suite.fixture.read("src/lib.rs") != text {
+            suite.fixture.write("src/lib.rs", &text);
+        }
+        let report = suite.json(&["test-fast"], code);
         let seen = (number(&report["tests"]["passed"]), number(&report["remembered"]["tests"]["passed"]));
-        assert_eq!((seen, &report["over_budget"]), ((passed, remembered), &true.into()), "{report:#}");
+        assert_eq!((seen, &report["over_budget"]), (expected, &over_budget.into()), "{report:#}");
     }
 }
 
@@ -129,6 +143,8 @@ fn over_budget_without_nextest_names_test_programs() {
     let config = format!("{TEST}budget = \"10ms\"\n");
     let slow = "#[test] fn a() { std::thread::sleep(std::time::Duration::from_millis(300)) }\n";
     let suite = one("#[test] fn b() {}\n", "", &config, &[("tests/slow.rs", slow)]).without_nextest();
+    suite.run(&["t"], 0);
+    suite.fixture.write("src/lib.rs", "#[test] fn b() {}\n// edited\n");
     let report = suite.json(&["t"], 0);
     assert_eq!(report["slowest_tests"][0]["name"], "one: slow", "{report:#}");
     assert_eq!(report["slowest_tests"].as_array().unwrap().len(), 2);
@@ -164,6 +180,7 @@ fn the_users_own_nextest_profile_and_report_stay_in_force() {
         (1, 0),
         "{report:#}"
     );
-    assert_eq!(report["slowest_tests"][0]["name"], "one: flaky");
+    suite.fixture.write("src/lib.rs", &format!("{FLAKY}// edited\n"));
+    assert_eq!(suite.json(&["t"], 0)["slowest_tests"][0]["name"], "one: flaky");
     assert!(report["commands"][1].as_str().unwrap().contains("--profile mine"), "{report:#}");
 }

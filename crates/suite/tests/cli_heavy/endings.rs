@@ -1,5 +1,7 @@
 //! How a run ends in words: what did not compile, which tests were not found, why a member was chosen.
 
+use serde_json::Value;
+
 use crate::support::{Suite, number};
 
 const WITHOUT_NEXTEST: &str = "[tiers.test-fast]\nrunner = \"cargo\"\n";
@@ -28,8 +30,44 @@ fn where_nothing_was_built_that_is_said() {
     let suite = Suite::trio("");
     suite.fixture.write("side/build.rs", "fn main() { panic!(\"on purpose\") }\n");
     let outcome = suite.run(&["check-fast"], 1);
-    assert!(outcome.stdout.contains("; nothing was built; "), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("failed: the build script of `side` failed; "), "{}", outcome.stdout);
     assert!(outcome.stderr.contains("on purpose"), "{}", outcome.stderr);
+}
+
+/// What cargo, the runner or the tests do not take is nobody's failure: nothing is kept of such a run.
+#[test]
+fn arguments_that_nobody_takes_are_wrong_usage_and_nothing_is_marked_failed() {
+    let tier = |args: &str, more: &str| format!("[tiers.t]\ncommand = \"test\"\nargs = {args}\n{more}");
+    let cargo = "runner = \"cargo\"\n";
+    let none: &[&str] = &[];
+    let table = [
+        (tier("[\"-p\", \"nomember\"]", ""), none),
+        (tier("[\"-p\", \"nomember\"]", cargo), none),
+        (tier("[\"--features\", \"nope\"]", cargo), none),
+        (tier("[\"--nope\"]", ""), none),
+        (tier("[\"--nope\"]", cargo), none),
+        (tier("[\"--test\", \"nope\"]", cargo), none),
+        (tier("[\"-E\", \"test((\"]", ""), none),
+        (tier("[]", "nextest-profile = \"nope\"\n"), none),
+        (tier("[]", cargo), &["--", "--nope-of-libtest"][..]),
+        (tier("[]", ""), &["--", "--nope-of-libtest"][..]),
+        ("[tiers.t]\ncommand = \"check\"\nargs = [\"--bin\", \"nope\"]\n".to_owned(), none),
+    ];
+    let suite = Suite::trio(&tier("[]", ""));
+    suite.run(&["t"], 0);
+    for (config, given) in table {
+        suite.fixture.write("xtask.toml", &config);
+        let outcome = suite.run(&[&["t"], given].concat(), 2);
+        assert!(outcome.stdout.contains("t failed: "), "{config} {given:?}: {outcome:?}");
+        let overview = suite.run(&[], 0).stdout;
+        let line = overview.lines().find(|line| line.trim_start().starts_with("t ")).unwrap();
+        assert!(line.contains("ok in "), "{config} {given:?}: {overview}");
+    }
+    suite.fixture.write("xtask.toml", &tier("[]", ""));
+    let report = suite.json(&["t"], 0);
+    for program in report["programs"].as_array().unwrap() {
+        assert!(!program["why"].as_str().unwrap().contains("failed"), "{report:#}");
+    }
 }
 
 #[test]
@@ -48,11 +86,32 @@ fn tests_asked_for_by_name_must_be_there() {
     for config in ["", WITHOUT_NEXTEST] {
         let suite = Suite::trio(config);
         let report = suite.json(&["test-fast", "--", "no_such_test"], 1);
-        assert_eq!(report["no_test_matched"], true, "{report:#}");
+        assert_eq!(report["cause"]["kind"], "no-test-matched", "{report:#}");
         let outcome = suite.run(&["test-fast", "--", "no_such_test"], 1);
         assert!(outcome.stderr.contains("warning: no test of app, base, side matches"), "{}", outcome.stderr);
         let report = suite.json(&["test-fast", "--", "unit"], 0);
-        assert_eq!((number(&report["tests"]["passed"]), &report["no_test_matched"]), (2, &false.into()));
+        assert_eq!((number(&report["tests"]["passed"]), &report["cause"]), (2, &Value::Null));
+    }
+    // Wherever it is said, and whatever was said before.
+    let config = |args: &str, more: &str| format!("[tiers.t]\ncommand = \"test\"\nargs = {args}\n{more}");
+    let without = "runner = \"cargo\"\n";
+    for (args, more, given) in [
+        ("[\"nope\"]", without, &[][..]),
+        ("[\"--\", \"nope\"]", "", &[]),
+        ("[\"-E\", \"test(nope)\"]", "", &[]),
+        ("[]", without, &["--", "--", "--nocapture"]),
+        ("[]", without, &["--", "--skip=un", "--skip", "i"]),
+        ("[]", "", &["--", "nope"]),
+    ] {
+        let suite = Suite::trio(&config(args, more));
+        for _ in 0..2 {
+            let outcome = suite.run(&[&["t"], given].concat(), 1);
+            let last = outcome.stdout.lines().last().unwrap_or_default();
+            assert!(
+                last.starts_with("t failed: no test matches the filter; "),
+                "{args} {given:?}: {outcome:?}"
+            );
+        }
     }
     // To list tests is not to ask for one.
     let suite = Suite::trio(WITHOUT_NEXTEST);

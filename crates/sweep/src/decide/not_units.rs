@@ -213,6 +213,8 @@ impl Question<'_> {
                 }
                 _ => None,
             };
+            let holds_more = |item: &Item| item.is_folder && !is_of_rustdoc(&self.inventory.path(item), 0);
+            let why = why.filter(|_| item.kind != ItemKind::Doc || !holds_more(item));
             if let Some(why) = why {
                 decision.remove([index], why);
             }
@@ -232,6 +234,26 @@ impl Question<'_> {
     fn is_needed(&self, path: &Path) -> bool {
         Utf8PathBuf::from_path_buf(path.to_owned()).is_ok_and(|path| self.live.files.contains(&path))
     }
+}
+
+/// Whether a folder holds only files with endings that rustdoc's have.
+fn is_of_rustdoc(folder: &Path, depth: usize) -> bool {
+    const ENDINGS: [&str; 12] =
+        ["html", "js", "css", "svg", "png", "woff2", "woff", "json", "lock", "ico", "map", "desc"];
+    // Its fonts come with their licences.
+    let is_licence = |name: &str| name.contains("LICENSE-") || name.starts_with("COPYRIGHT-");
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    depth < 64
+        && entries.flatten().all(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => is_of_rustdoc(&entry.path(), depth + 1),
+            Ok(kind) if kind.is_file() => {
+                let (path, name) = (entry.path(), entry.file_name());
+                let ending = path.extension().and_then(|ending| ending.to_str());
+                ending.is_some_and(|ending| ENDINGS.contains(&ending))
+                    || name.to_str().is_some_and(is_licence)
+            }
+            _ => false,
+        })
 }
 
 /// Whether a file says which files a unit made.
@@ -287,7 +309,8 @@ fn dep_info_naming(path: &Path, item: &Item) -> Option<PathBuf> {
         let is_one = !item.is_folder && item.name.to_str() == Some(made);
         let is_with =
             |own: OutputName<'_>| OutputName::parse(made).is_some_and(|made| own.is_uplifted_with(&made));
-        is_one || output_name(item).is_some_and(is_with)
+        // Cargo links what it does not name; a file with one name may be somebody's own.
+        is_one || (!item.size.links.is_empty() && output_name(item).is_some_and(is_with))
     };
     dep_infos_of(path).into_iter().find(|dep_info| artifacts(dep_info).iter().any(is_artifact))
 }

@@ -117,7 +117,7 @@ impl Found {
                 let below = self.entries(path.as_std_path());
                 if name == SUITE {
                     items.push((entry, ItemKind::Suite));
-                } else if below.iter().any(|entry| entry.name == ".rustc_info.json") {
+                } else if is_target_dir(name, &below) {
                     items.push((entry, ItemKind::NestedTargetDir));
                 } else if !self.triple(&path, below) {
                     items.push((entry, ItemKind::Other));
@@ -259,8 +259,9 @@ impl Found {
     /// `build/<package>` of layout v2: a folder per unit.
     fn package(&mut self, path: &Path, profile: usize) {
         let mut strange = Vec::new();
-        let mut known = false;
+        let (mut known, mut any_folder) = (false, false);
         for entry in self.entries(path) {
+            any_folder |= is_folder(&entry);
             match unit_id(name_of(&entry)).filter(|_| is_folder(&entry)) {
                 Some(id) => {
                     known = true;
@@ -269,7 +270,8 @@ impl Found {
                 None => strange.push(other(entry)),
             }
         }
-        if !known && !strange.is_empty() {
+        // Files alone are somebody's own.
+        if !known && any_folder {
             let why = "an unknown layout: neither a build script's folder nor a package's".to_owned();
             self.inventory.unrecognised.push(NotRead { path: path.to_owned(), why });
         }
@@ -331,6 +333,49 @@ fn name_of(entry: &Entry) -> &str {
 
 fn is_folder(entry: &Entry) -> bool {
     entry.kind == EntryKind::Folder
+}
+
+/// Whether a folder in a target dir is a target dir itself. Cargo marks those that it makes, and the folders of triples in
+/// them too (1.95), and keeps the file about rustc where intermediate artifacts are (`build.build-dir`).
+fn is_target_dir(name: &str, entries: &[Entry]) -> bool {
+    let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+    has(".rustc_info.json") || (has("CACHEDIR.TAG") && !is_triple(name))
+}
+
+/// Whether it begins as the triples of rustc do. Another name, of a target that a file describes, is safe from a sweep.
+fn is_triple(name: &str) -> bool {
+    const ARCHITECTURES: [&str; 29] = [
+        "aarch64",
+        "amdgcn",
+        "arm",
+        "armv",
+        "avr",
+        "bpf",
+        "csky",
+        "hexagon",
+        "i386",
+        "i586",
+        "i686",
+        "loongarch",
+        "m68k",
+        "mips",
+        "msp430",
+        "nvptx",
+        "powerpc",
+        "riscv",
+        "s390x",
+        "sparc",
+        "thumb",
+        "wasm",
+        "x86_64",
+        "xtensa",
+        "arm64",
+        "arm64_32",
+        "arm64e",
+        "armeb",
+        "thumbeb",
+    ];
+    name.contains('-') && ARCHITECTURES.iter().any(|start| name.starts_with(start))
 }
 
 /// The kind of an entry in the root of a build dir that is not a folder of cargo's.

@@ -56,15 +56,17 @@ fn is_versioned(name: &str) -> bool {
     })
 }
 
-/// `-20261122T021614Z`, and what newer cargos add to it.
+/// `-20261122T021614Z`, or `-20261122T021614123Z-0123456789abcdef` of newer cargos.
 fn is_run(name: &str) -> bool {
     let Some((date, time)) = name.strip_prefix('-').and_then(|name| name.split_once('T')) else {
         return false;
     };
+    let (time, id) = time.split_once('-').map_or((time, None), |(time, id)| (time, Some(id)));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     date.len() == 8
-        && date.bytes().all(|byte| byte.is_ascii_digit())
-        && time.starts_with(|first: char| first.is_ascii_digit())
-        && time.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+        && is_number(date)
+        && is_number(&time.strip_suffix('Z').unwrap_or(time).replace('.', ""))
+        && id.is_none_or(|id| unit_id(id).is_some())
 }
 
 /// Whether a folder with a name of cargo's contains what cargo or the compiler puts there.
@@ -77,19 +79,21 @@ pub(super) fn is_filled_by_cargo<'a>(
         // A sweep empties it before it removes the unit's other files, and removes it after them.
         ItemKind::Fingerprint => entries.len() == 0 || entries.any(is_of_fingerprint),
         ItemKind::Temporary if entries.len() == 0 => false,
-        ItemKind::Temporary => entries.all(|entry| match name.get(..5) {
-            Some("rmeta") => matches!(entry, "full.rmeta" | "lib.rmeta"),
-            Some("rustc") => {
-                let ending = entry.rsplit_once('.').map_or("", |(_, ending)| ending);
-                ["o", "rlib", "rmeta", "a", "lib", "def"].contains(&ending)
-                    || matches!(entry, "list" | "linker-arguments" | "raw-dylibs")
-            }
-            _ => entry == "tmp.a",
-        }),
-        ItemKind::Package => {
-            matches!(name, "tmp-crate" | "tmp-registry")
-                || (is_versioned(name) && entries.any(|entry| entry == "Cargo.toml.orig"))
+        ItemKind::Temporary => {
+            // A person's folder may be called so, and have objects in it.
+            let mut is_rustcs = !name.starts_with("rustc");
+            let known = entries.all(|entry| {
+                is_rustcs |=
+                    matches!(entry, "symbols.o" | "list" | "linker-arguments" | "raw-dylibs" | "lib.def")
+                        || entry.ends_with(".rcgu.o");
+                is_in_temporary(name, entry)
+            });
+            known && is_rustcs
         }
+        ItemKind::Package if matches!(name, "tmp-crate" | "tmp-registry") => {
+            entries.all(|entry| entry == "index" || is_of_command(ItemKind::Package, entry))
+        }
+        ItemKind::Package => is_versioned(name) && entries.any(|entry| entry == "Cargo.toml.orig"),
         ItemKind::Doc => {
             ["implementors", "search.desc", "search.index", "src", "static.files", "trait.impl", "type.impl"]
                 .contains(&name)
@@ -97,6 +101,19 @@ pub(super) fn is_filled_by_cargo<'a>(
         }
         ItemKind::Timings => false,
         _ => true,
+    }
+}
+
+/// Whether the compiler gives what it puts into a temporary folder of this name such a name.
+fn is_in_temporary(folder: &str, entry: &str) -> bool {
+    match folder.get(..5) {
+        Some("rmeta") => matches!(entry, "full.rmeta" | "lib.rmeta"),
+        Some("rustc") => {
+            let ending = entry.rsplit_once('.').map_or("", |(_, ending)| ending);
+            ["o", "rlib", "rmeta", "a", "lib", "def"].contains(&ending)
+                || matches!(entry, "list" | "linker-arguments" | "raw-dylibs")
+        }
+        _ => entry == "tmp.a",
     }
 }
 
@@ -286,6 +303,9 @@ mod tests {
         };
         assert!(filled(ItemKind::Temporary, "rustcAbC123", "symbols.o list"));
         assert!(!filled(ItemKind::Temporary, "rustcbackup", "symbols.o notes.md"));
+        assert!(!filled(ItemKind::Temporary, "rustcbackup", "my.a mine.o"));
+        assert!(filled(ItemKind::Package, "tmp-registry", "index x-0.1.0.crate"));
+        assert!(!filled(ItemKind::Package, "tmp-crate", "notes"));
         assert!(filled(ItemKind::Fingerprint, "x-0123456789abcdef", "dep-lib-x notes"));
         assert!(!filled(ItemKind::Fingerprint, "x-0123456789abcdef", "notes"));
         assert!(filled(ItemKind::Package, "x-0.1.0-rc.1", "Cargo.toml.orig src"));

@@ -181,6 +181,18 @@ fn live(seed: u64) -> u64 {
     }
     small.run("cargo doc --workspace --no-deps");
     small.write("target/package/app-0.0.1/Cargo.toml.orig", "");
+    let mine = [
+        "package/tmp-crate/mine",
+        "cargo-timings/cargo-timing-20251231T204416Z-before.html",
+        "doc/src/mine.txt",
+        "doc/implementors/notes.txt",
+        "debug/deps/rustcbackup/mine.a",
+        "debug/libapp.a",
+        "debug/app.dwp",
+    ];
+    for path in mine {
+        small.write(&format!("target/{path}"), "mine");
+    }
     small.write("target/tmp/scratch", "");
     let root = small.root().join("target");
     let mut foreign = Foreign { random, root, files: BTreeMap::new() };
@@ -195,6 +207,9 @@ fn live(seed: u64) -> u64 {
         removed += number(&swept, "removed_units");
     };
     sweep(&mut foreign, &[], 4);
+    for path in mine {
+        assert_eq!(fs::read_to_string(small.root().join("target").join(path)).unwrap(), "mine", "{path}");
+    }
     assert!(!exists(small.root(), "target/package/app-0.0.1"), "cargo's own went");
     // The program leaves the workspace, and everything of it goes.
     small.write("Cargo.toml", "[workspace]\nresolver = \"2\"\nmembers = [\"lib\"]\n");

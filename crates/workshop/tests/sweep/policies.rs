@@ -76,6 +76,14 @@ fn a_tier_of_ci_counts_only_there_and_a_narrow_choice_while_it_is_recent() {
         texts(&plan, "commands", "command").contains(&"cargo test -p app".to_owned())
     };
     assert!(narrow("3h") && !narrow("1h"));
+    // A person ran it here an hour ago.
+    small.write("target/xtask-suite/ledger.jsonl", &line("1 hour ago").replace("test-fast", "all"));
+    let plan = |grace: &str| small.place.sweep(&["--dry-run", "--grace", grace], 0);
+    assert!(of_ci(&texts(&plan("2h"), "commands", "command")));
+    let gone = plan("0");
+    assert!(!of_ci(&texts(&gone, "commands", "command")));
+    let why = texts(&gone, "reasons", "why");
+    assert!(why.contains(&"only `all` needs it (a tier of CI)".to_owned()), "{gone:#}");
     let mut small = small;
     small.place.set("CI", "true");
     assert!(of_ci(&commands(&small)));
@@ -177,7 +185,7 @@ fn a_size_that_must_not_be_exceeded_takes_the_cheapest_needed_units() {
     let cost = &plan["max_size"];
     assert!(number(cost, "units") > 0 && number(cost, "left_bytes") <= most, "{cost:#}");
     let swept = small.place.sweep(&["--verify"], 0);
-    assert!(number(&swept, "left_bytes") <= most, "{swept:#}");
+    assert!(number(&swept["max_size"], "left_bytes") <= most, "{swept:#}");
     assert_eq!(number(&swept, "freed_bytes"), number(&plan, "stale_bytes"), "{swept:#}");
     let recompiled = number(&swept, "recompiled_units");
     let foreseen = number(&swept["max_size"], "recompiled_units");
@@ -276,6 +284,33 @@ fn a_target_dir_inside_of_this_one_is_somebody_elses() {
     let swept = small.place.sweep(&[], 0);
     assert_eq!(number(&swept, "removed_units"), 0, "{swept:#}");
     assert!(exists(small.root(), "target/editor/debug/app"));
+    // Without the file about rustc, which is elsewhere where intermediate artifacts are, cargo's mark says so.
+    fs::remove_file(small.root().join("target/editor/.rustc_info.json")).unwrap();
+    assert!(exists(small.root(), "target/editor/CACHEDIR.TAG"));
+    assert_eq!(number(&small.place.sweep(&[], 0), "removed_units"), 0);
+    assert!(exists(small.root(), "target/editor/debug/app"));
+}
+
+/// What is said to be left is what `du` says.
+#[test]
+fn a_verification_builds_nothing_that_was_not_there() {
+    let small = Small::new(
+        "verify-there",
+        &FEW_TIERS.replace("[sweep]", "[tiers.out]\ncommand = \"build\"\nprofile = \"release\"\n[sweep]"),
+    );
+    small.build_all();
+    small.run("RUSTFLAGS='--cfg old' cargo build");
+    xtask_files::remove_dir(&small.root().join("target/release")).unwrap();
+    let swept = small.place.sweep(&["--verify"], 0);
+    assert_eq!(number(&swept["verified"], "built_units"), 0, "{swept:#}");
+    assert_eq!(number(&swept, "recompiled_units"), 0, "{swept:#}");
+    assert!(!exists(small.root(), "target/release"), "{swept:#}");
+    let unbuilt = swept["verified"]["unbuilt"].as_array().unwrap();
+    assert!(unbuilt.iter().any(|command| command.as_str().unwrap().contains("release")), "{swept:#}");
+    let du = small.run("du --summarize --block-size=1 target | cut --fields=1").stdout;
+    let left = number(&small.place.sweep(&[], 0), "left_bytes");
+    let du = du.trim().parse::<u64>().unwrap();
+    assert!(du.abs_diff(left) * 50 < du, "{du} {left}");
 }
 
 /// What is left of units without their fingerprints, and of compilers that were killed.
@@ -287,6 +322,8 @@ fn leftovers_go_and_strange_files_stay() {
     small.write("target/debug/deps/rmetaAbC123/full.rmeta", "");
     small.write("target/debug/deps/my-notes.txt", "");
     small.write("target/debug/data.db", "");
+    // Only a folder in it would look like another layout of cargo's.
+    small.write("target/debug/build/notes/mine.txt", "");
     let fingerprints = small.fingerprints("debug", "lib");
     let before = fs::read_dir(small.root().join("target/debug/deps")).unwrap().count();
     for dir in fingerprints {
@@ -295,7 +332,7 @@ fn leftovers_go_and_strange_files_stay() {
     let swept = small.place.sweep(&[], 0);
     let debug = small.root().join("target/debug");
     assert!(!exists(&debug, "deps/rmetaAbC123"), "{swept:#}");
-    for kept in ["deps/my-notes.txt", "data.db"] {
+    for kept in ["deps/my-notes.txt", "data.db", "build/notes/mine.txt"] {
         assert!(exists(&debug, kept), "{kept}");
     }
     assert!(fs::read_dir(debug.join("deps")).unwrap().count() < before);

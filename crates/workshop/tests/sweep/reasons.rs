@@ -4,7 +4,7 @@ use crate::support::{FEW_TIERS, Small, number, texts};
 
 /// What is done, and the reason that must be given afterwards.
 const HISTORIES: [(&str, &str); 4] = [
-    ("cargo build --features app/postgres", "feature `postgres` of `app` is on in no tier"),
+    ("cargo build --features app/postgres", "only `test-full` needs it (a tier of CI)"),
     ("RUSTFLAGS='--cfg old' cargo build", "RUSTFLAGS `--cfg old` are not set any more"),
     ("CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo build", "the settings of its profile have changed"),
     ("cargo build --config 'profile.old.inherits=\"dev\"' --profile old", "profile `old` has no live unit"),

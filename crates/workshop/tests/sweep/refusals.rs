@@ -55,6 +55,27 @@ fn a_target_dir_that_a_workspace_below_shares_needs_the_users_word() {
     assert_eq!(number(&small.place.sweep(&[], 0), "removed_units"), 1);
 }
 
+/// However it was told to: no configuration says so, but what was built does.
+#[test]
+fn a_target_dir_that_anothers_sources_were_built_into_is_left_alone() {
+    let small = Small::new("builder", FEW_TIERS);
+    small.build_all();
+    let elsewhere = xtask_testkit::TempDir::new("sibling");
+    let manifest = "[package]\nname = \"other\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n";
+    let target = small.root().join("target");
+    for dir in [small.root().join("deep/x/y/z"), elsewhere.path().to_owned()] {
+        for (path, text) in [("Cargo.toml", manifest), ("src/main.rs", "fn main() {}\n")] {
+            xtask_files::write_atomic(&dir.join(path), text, xtask_files::Durability::Cache).unwrap();
+        }
+        small.run(&format!("cd '{dir}' && cargo build --target-dir '{target}'"));
+        refused(&small, &target, "is a workspace of its own");
+        fs::remove_file(target.join("debug/other.d")).unwrap();
+    }
+    // A member that left, whose sources are still there, is no other workspace.
+    small.write("Cargo.toml", "[workspace]\nresolver = \"2\"\nmembers = [\"lib\"]\n");
+    assert!(number(&small.place.sweep(&[], 0), "removed_units") > 0);
+}
+
 #[test]
 fn a_link_for_a_target_dir_leads_outside_too() {
     let small = Small::new("linked", FEW_TIERS);
