@@ -60,6 +60,7 @@ pub(crate) fn with(context: &Context, arguments: &ArgMatches, dir: &Utf8Path) ->
         }
         return Ok(Exit::Done);
     }
+    context.workspace.check_wrappers()?;
     let status = command.to_command(environment).status();
     let status = status.map_err(|error| not_started(error, &(&command).into()))?;
     Ok(Exit::from_success(status.success()))

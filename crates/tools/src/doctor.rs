@@ -2,8 +2,8 @@
 //!
 //! It checks what cargo itself does not warn of and what somebody can act on.
 //!
-//! Invariant: a diagnosis compiles nothing, starts no daemon and changes no file; only [`fix`] changes files, as one
-//! transaction that `setup --undo` undoes.
+//! Invariant: a diagnosis compiles nothing but a probe of one line, starts no daemon and changes no file of the user's; only
+//! [`fix`] does, as one transaction that `setup --undo` undoes.
 
 mod configuration;
 mod toolchain;
@@ -19,13 +19,17 @@ use xtask_files::lock_exclusive;
 use xtask_units::inventory::artifact_sources;
 use xtask_units::{parallel, whole_milliseconds};
 use xtask_workspace::config::{Need, Setup, Tool};
-use xtask_workspace::{CargoConfig, CargoVersion, Environment, EnvironmentLacks, Workspace, local_file};
+use xtask_workspace::{
+    CargoConfig, CargoVersion, Environment, EnvironmentLacks, LOCAL_FILE, Workspace, local_file,
+};
 
 use crate::demand::{as_demanded, demands};
 use crate::edits::{commit, edits};
+use crate::link::{link_in_force, makers_in_words};
 use crate::machine::{Found, Machine, Probed, fitting_jobs, memory, probe};
-use crate::process::Interrupted;
-use crate::tool::Known;
+use crate::process::{Interrupted, uninterrupted};
+use crate::setup::in_force_key;
+use crate::tool::{Known, kept};
 
 pub use crate::edits::SafeFix;
 pub use toolchain::diagnose_unloaded;
@@ -122,9 +126,10 @@ struct Subject<'a> {
 /// Checks that are made together.
 type Group = (&'static str, fn(&Subject<'_>) -> Result<Vec<Check>>);
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     ("toolchain", toolchain::check),
     ("tools", tools),
+    ("linker", linker),
     ("sccache", configuration::cache),
     ("settings", |subject| Ok(configuration::settings(subject))),
     ("rustflags", |subject| Ok(vec![configuration::flags(subject)])),
@@ -233,15 +238,68 @@ fn judge_tool(tool: &Tool, demanded_by: Option<&str>, probed: &Probed, proof: Op
     }
 }
 
+/// Whether a program links with everything in force. What was seen is kept until the configuration, the toolchain or a linker
+/// changes.
+fn linker(subject: &Subject<'_>) -> Result<Vec<Check>> {
+    const NAME: &str = "linker";
+    let Subject { workspace, machine, .. } = subject;
+    let local = std::fs::read_to_string(local_file(workspace.root())).ok();
+    let key = in_force_key(&workspace.cargo_config, local.as_deref(), machine);
+    let _lock = lock_exclusive(&machine.state_dir.join("lock"))?;
+    let mut known = Known::read(&machine.state_dir);
+    if let Some(makers) = kept(known.links.as_ref(), &key) {
+        return Ok(vec![Check::ok(NAME, format!("a program links here with {makers}"))]);
+    }
+    Ok(vec![match uninterrupted(link_in_force(machine, false))? {
+        Ok(in_force) => {
+            let makers = makers_in_words(&in_force.makers).to_owned();
+            known.links = Some((key, makers.clone()));
+            known.write(&machine.state_dir)?;
+            Check::ok(NAME, format!("a program links here with {makers}"))
+        }
+        Err(error) => {
+            let (root, environment) = (workspace.root(), &workspace.environment);
+            let around = (root, &*local_file(root));
+            let tools = &subject.options.tools;
+            let demands = demands(tools, &workspace.cargo_config, environment, &machine.host, around);
+            let fix = if local.is_some() || demands.values().any(|by| !by.starts_with("rustc-wrapper")) {
+                SETUP.to_owned()
+            } else {
+                "mend or remove `linker` and `rustflags` in cargo's configuration".to_owned()
+            };
+            Check::fail(NAME, format!("{error:#}"), fix)
+        }
+    }])
+}
+
 fn memory_for_jobs(subject: &Subject<'_>) -> Option<Check> {
     let (config, environment) = (&subject.workspace.cargo_config, &subject.workspace.environment);
     let jobs = jobs(config, environment, subject.options.cores);
     let (free, total) = memory()?;
-    Some(judge_memory(jobs, subject.options.setup.memory_per_job, free, total))
+    let root = subject.workspace.root();
+    Some(judge_memory(jobs, root, subject.options.setup.memory_per_job, (free, total)))
+}
+
+/// What says how many compilers cargo runs at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum JobsBy {
+    Cores,
+    Variable,
+    File(Utf8PathBuf),
+}
+
+impl std::fmt::Display for JobsBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cores => f.write_str("one for each core"),
+            Self::Variable => f.write_str("CARGO_BUILD_JOBS"),
+            Self::File(file) => f.write_str(file.as_str()),
+        }
+    }
 }
 
 /// How many compilers cargo runs at once, and what says so.
-fn jobs(config: &CargoConfig, environment: &Environment, cores: usize) -> (usize, String) {
+fn jobs(config: &CargoConfig, environment: &Environment, cores: usize) -> (usize, JobsBy) {
     // A negative number is counted from that of the cores.
     let read = |number: i64| match number {
         ..0 => Some(cores.saturating_sub(usize::try_from(number.unsigned_abs()).ok()?).max(1)),
@@ -249,22 +307,47 @@ fn jobs(config: &CargoConfig, environment: &Environment, cores: usize) -> (usize
     };
     let variable = environment.get("CARGO_BUILD_JOBS").and_then(|jobs| read(jobs.parse().ok()?));
     if let Some(jobs) = variable {
-        return (jobs, "CARGO_BUILD_JOBS".to_owned());
+        return (jobs, JobsBy::Variable);
     }
     let set =
-        config.set_in(&["build", "jobs"]).next().map(|(file, value)| (value.as_integer(), file.to_string()));
-    let in_file = set.and_then(|(jobs, file)| Some((read(jobs?)?, file)));
-    in_file.unwrap_or_else(|| (cores, "one for each core".to_owned()))
+        config.set_in(&["build", "jobs"]).next().map(|(file, value)| (value.as_integer(), file.to_owned()));
+    let in_file = set.and_then(|(jobs, file)| Some((read(jobs?)?, JobsBy::File(file))));
+    in_file.unwrap_or((cores, JobsBy::Cores))
 }
 
-fn judge_memory((jobs, by): (usize, String), per_job: u64, free: u64, total: u64) -> Check {
+fn judge_memory(
+    (jobs, by): (usize, JobsBy),
+    root: &Utf8Path,
+    per_job: u64,
+    (free, total): (u64, u64),
+) -> Check {
     const NAME: &str = "memory";
     let need = per_job.saturating_mul(u64::try_from(jobs).unwrap_or(u64::MAX));
     let claim = format!("{jobs} jobs ({by}) of {} each", size(per_job));
     let (needed, free_now, all) = (size(need), size(free), size(total));
     if let Some(fitting) = fitting_jobs(jobs, total, per_job) {
-        let fix = format!("cargo xtask setup, which sets jobs = {fitting} for this machine");
-        return Check::warn(NAME, format!("{claim} need {needed}, and there are {all}"), fix);
+        let evidence = format!("{claim} need {needed}, and there are {all}");
+        return match by {
+            // What setup sets for this machine is weaker than either.
+            JobsBy::Variable => Check::warn(NAME, evidence, "unset CARGO_BUILD_JOBS"),
+            JobsBy::File(file) => match file.strip_prefix(root) {
+                Ok(inside) if inside.file_name() != Some(LOCAL_FILE) => {
+                    let key = ["build", "jobs"].map(str::to_owned).to_vec();
+                    let safe = SafeFix::RemoveKey { file: inside.to_owned(), key };
+                    Check::warn(NAME, evidence, format!("remove `build.jobs` from {inside}")).with_safe(safe)
+                }
+                Ok(_) => Check::warn(
+                    NAME,
+                    evidence,
+                    format!("cargo xtask setup --again, which sets jobs = {fitting}"),
+                ),
+                Err(_) => Check::warn(NAME, evidence, format!("remove `build.jobs` from {file}")),
+            },
+            JobsBy::Cores => {
+                let fix = format!("cargo xtask setup, which sets jobs = {fitting} for this machine");
+                Check::warn(NAME, evidence, fix)
+            }
+        };
     }
     if let Some(fitting) = fitting_jobs(jobs, free, per_job) {
         let evidence = format!("{claim} need {needed}, and {free_now} of {all} are free now");
@@ -296,7 +379,7 @@ fn free_on_disk(dir: &Utf8Path) -> Option<u64> {
 
 fn judge_disk(dir: &Utf8Path, free: u64) -> Check {
     const NAME: &str = "disk";
-    const FIX: &str = "cargo xtask clean-stale";
+    const FIX: &str = "cargo xtask clean-stale, or free space there otherwise";
     let evidence = format!("{} free for {dir}", size(free));
     match free >> 30 {
         // In GiB: here a build of a normal workspace fails halfway, and below 5 the next one may.
@@ -325,7 +408,7 @@ fn target_dir(subject: &Subject<'_>) -> Check {
         return Check::fail(
             NAME,
             format!("{target} also holds builds of another checkout, with the same unit ids: {names}"),
-            "give each checkout a target dir of its own: unset CARGO_TARGET_DIR, or remove build.target-dir",
+            "give each checkout a target dir of its own (unset CARGO_TARGET_DIR, or remove build.target-dir), then cargo clean",
         );
     }
     let place = if target.starts_with(root) { "in the workspace" } else { "outside of the workspace" };
@@ -393,14 +476,41 @@ mod tests {
     #[test]
     fn jobs_are_compared_with_memory() {
         let gib = 1_u64 << 30;
-        // jobs, GiB in all, GiB free; how it is, a part of the fix
+        let root = Utf8Path::new("/w");
+        let file = |path: &str| JobsBy::File(path.into());
+        // jobs, what says so, GiB in all, GiB free; how it is, a part of the fix
         let table = [
-            (2, 16, 8, Status::Ok, ""),
-            (16, 16, 16, Status::Warn, "jobs = 8"),
-            (4, 16, 5, Status::Warn, "--jobs 2"),
+            (2, JobsBy::Cores, 16, 8, Status::Ok, ""),
+            (16, JobsBy::Cores, 16, 16, Status::Warn, "cargo xtask setup, which sets jobs = 8"),
+            (16, JobsBy::Variable, 16, 16, Status::Warn, "unset CARGO_BUILD_JOBS"),
+            (
+                16,
+                file("/w/.cargo/config.toml"),
+                16,
+                16,
+                Status::Warn,
+                "remove `build.jobs` from .cargo/config.toml",
+            ),
+            (
+                16,
+                file("/home/config.toml"),
+                16,
+                16,
+                Status::Warn,
+                "remove `build.jobs` from /home/config.toml",
+            ),
+            (
+                16,
+                file("/w/.cargo/xtask.local.toml"),
+                16,
+                16,
+                Status::Warn,
+                "setup --again, which sets jobs = 8",
+            ),
+            (4, JobsBy::Cores, 16, 5, Status::Warn, "--jobs 2"),
         ];
-        for (jobs, total, free, status, fix) in table {
-            let check = judge_memory((jobs, "x".to_owned()), 2 * gib, free * gib, total * gib);
+        for (jobs, by, total, free, status, fix) in table {
+            let check = judge_memory((jobs, by), root, 2 * gib, (free * gib, total * gib));
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.fix.map_or(String::new(), |fix| fix.text).contains(fix));
         }

@@ -15,7 +15,7 @@ use xtask_workspace::{Call, Environment, on_path, shell_quote};
 
 use crate::catalog::filled;
 use crate::machine::{Found, Machine, Scratch};
-use crate::process::{successful, uninterrupted};
+use crate::process::{last_lines, output, successful, uninterrupted};
 use crate::prove::{Proven, token};
 
 /// Compiling and linking a program of one line; 0.3 s on a quiet machine.
@@ -200,20 +200,29 @@ impl InForce {
 
 /// Builds a package of one program by plain `cargo build -v` in the workspace's root, so with the settings that a build
 /// of the workspace has, and runs it.
-pub(crate) fn link_in_force(machine: &Machine) -> Result<InForce> {
+///
+/// Without wrappers no daemon is started, and the linker is what is asked about.
+pub(crate) fn link_in_force(machine: &Machine, wrapped: bool) -> Result<InForce> {
     let (scratch, token) = (machine.scratch("in-force")?, token());
     let manifest = package(&scratch, "src/main.rs", &source(&token))?;
     let target = scratch.path().join("target");
     // A target that is set in the configuration is built for, but its program may not run here.
     let args =
         ["build", "--verbose", "--offline", "--manifest-path", manifest.as_str(), "--target", &machine.host];
-    let call = Call::new(&machine.root, "cargo", args)
+    let mut call = Call::new(&machine.root, "cargo", args)
         .with_env("CARGO_TARGET_DIR", target.as_str())
         .with_env("CARGO_BUILD_BUILD_DIR", target.as_str())
         .with_env("CARGO_TERM_COLOR", "never")
         // Stripping removes the linker's name.
         .with_env("CARGO_PROFILE_DEV_STRIP", "none");
-    let said = successful(&call, &machine.environment, LINKS)?;
+    if !wrapped {
+        call = call.with_env("RUSTC_WRAPPER", "").with_env("RUSTC_WORKSPACE_WRAPPER", "");
+    }
+    let said = output(&call, &machine.environment, LINKS)?;
+    if said.code != Some(0) {
+        let why = linker_said(&said.stderr).unwrap_or_else(|| last_lines(&said.stderr, &said.stdout));
+        bail!("a program of one line does not link here: {why}");
+    }
     let running =
         said.stderr.lines().find_map(|line| line.trim().strip_prefix("Running `")?.strip_suffix('`'));
     let words = running.and_then(shlex::split);
@@ -223,9 +232,45 @@ pub(crate) fn link_in_force(machine: &Machine) -> Result<InForce> {
     Ok(InForce { words, makers: runs(&executable, &token, machine)? })
 }
 
+/// What rustc says of a link that failed, on one line: "error: linking with `cc` failed: …", and the last of its notes, which
+/// is what the linker said.
+fn linker_said(stderr: &str) -> Option<String> {
+    let mut lines = stderr.lines().skip_while(|line| !line.starts_with("error: link"));
+    let error = lines.next()?.trim_start_matches("error: ");
+    // Of several, the first note is the call, and what follows a note up to an empty line belongs to it.
+    let mut note = Vec::new();
+    for line in lines.take_while(|line| !line.starts_with("error: ")) {
+        match line.trim_start().strip_prefix("= note: ") {
+            Some(first) if first.starts_with("some arguments are omitted") => {}
+            Some(first) => note = vec![first.trim()],
+            None if !note.is_empty() => note.push(line.trim()),
+            None => {}
+        }
+    }
+    let note = note.into_iter().filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>().join("; ");
+    Some(if note.is_empty() { error.to_owned() } else { format!("{error}: {note}") })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_linker_said_is_found_among_rustcs_words() {
+        let missing = "   Compiling probe v0.0.0\nerror: linker `clang-99` not found\n  |\n  = note: No such file or directory (os error 2)\n\n\
+                       error: could not compile `probe` (bin \"probe\") due to 1 previous error\n";
+        assert_eq!(
+            linker_said(missing).unwrap(),
+            "linker `clang-99` not found: No such file or directory (os error 2)"
+        );
+        let failed = "error: linking with `cc` failed: exit status: 1\n  |\n  = note:  \"cc\" \"-m64\"\n  = note: some arguments are omitted. use \
+                      `--verbose`\n  = note: cc: error: unrecognized command-line option '-fuse-ld=moldx'\n          \n\nerror: could not compile\n";
+        assert_eq!(
+            linker_said(failed).unwrap(),
+            "linking with `cc` failed: exit status: 1: cc: error: unrecognized command-line option '-fuse-ld=moldx'"
+        );
+        assert_eq!(linker_said("error[E0463]: can't find crate"), None);
+    }
 
     #[test]
     fn a_linker_is_recognized_by_name_and_version() {

@@ -102,7 +102,9 @@ fn cache(found: &Found, machine: &Machine) -> Result<String> {
     }
     let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr());
     let server = Server { found, machine, port: free.context("failed to find a free port")?.port() };
-    server.made(&["--start-server"])?;
+    // It waits 10 s for its own server, which takes longer where a disk is busy, and is there the next time.
+    let start = || server.made(&["--start-server"]);
+    start().or_else(|_| start()).or_else(|_| start())?;
     let token = token();
     let first = server.compile(&token)?;
     let second = server.compile(&token)?;

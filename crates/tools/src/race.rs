@@ -25,13 +25,16 @@ use crate::process::{Interrupted, last_lines, output, successful, uninterrupted}
 const COMPILE_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// A linker that takes longer hangs.
 const LINK_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// The name of what is in force when it is measured a second time: what that differs from itself is noise.
+pub(crate) const AGAIN: &str = "in use, again";
 /// A smaller gain is not worth a setting.
 const LEAST_GAIN: f64 = 0.03;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     pub name: String,
-    pub settings: LinkSettings,
+    /// `None` for what is in force, once more.
+    pub settings: Option<LinkSettings>,
     /// The name that the linker leaves in what it links, if that is checked.
     pub says: Option<String>,
 }
@@ -50,8 +53,14 @@ pub struct Race {
 impl Race {
     /// The name of the candidate that is faster than the baseline beyond the noise, the fastest of them if several are.
     pub(crate) fn fastest(&self) -> Option<&str> {
+        // What the same linker gains over itself is noise.
+        let again = self.entries.iter().find(|entry| entry.name == AGAIN);
+        let noise =
+            again.and_then(|again| again.comparison.as_ref()?.interval).map_or(1.0, |it| it.low.min(1.0));
         let is_faster = |entry: &&Entry| {
-            entry.comparison.as_ref().is_some_and(|comparison| comparison.verdict == Verdict::Faster)
+            entry.comparison.as_ref().is_some_and(|comparison| {
+                comparison.verdict == Verdict::Faster && comparison.interval.is_some_and(|it| it.high < noise)
+            })
         };
         let median = |entry: &Entry| entry.median_ms.unwrap_or(f64::INFINITY);
         let faster = self.entries.iter().filter(is_faster);
@@ -247,7 +256,8 @@ fn prepare(
     let name = output.file_name().unwrap_or_default();
     let baseline = link_by_rustc(compiler, scratch, progress)?;
     let (first, own) = (scratch.join(name), own_words(&compiler.call.args));
-    let own_program = candidates.first().is_some_and(|baseline| baseline.settings.linker.is_some());
+    let linker = |candidate: &Candidate| candidate.settings.as_ref().is_some_and(|it| it.linker.is_some());
+    let own_program = candidates.first().is_some_and(linker);
     let contestant = |(index, candidate): (usize, &Candidate)| {
         let (mut program, mut link) = (first.clone(), baseline.clone());
         if index > 0 {
@@ -255,7 +265,10 @@ fn prepare(
             fs::create_dir(&dir).with_context(|| format!("failed to create folder {dir}"))?;
             program = dir.join(name);
             fs::copy(&first, &program).with_context(|| format!("failed to copy {first} to {program}"))?;
-            link = link.by(&candidate.settings, &own, own_program, &program);
+            link = match &candidate.settings {
+                Some(settings) => link.by(settings, &own, own_program, &program),
+                None => link.into(&program),
+            };
         }
         let entry = Entry { name: candidate.name.clone(), ..Entry::default() };
         Ok(Contestant { entry, says: candidate.says.clone(), link, program })
@@ -332,17 +345,24 @@ fn linker_call(text: &str, dir: &Utf8Path, mut environment: Environment) -> Opti
 }
 
 impl CallIn {
+    /// The same link into `program`.
+    fn into(mut self, program: &Utf8Path) -> Self {
+        let args = &mut self.call.args;
+        if let Some(output) = args.iter().position(|arg| arg == "-o").and_then(|at| args.get_mut(at + 1)) {
+            program.as_str().clone_into(output);
+        }
+        self
+    }
+
     /// The same link into `program`, by the linker of a candidate with `settings`.
     ///
     /// `own` are the words by which the user's flags choose a linker; `own_program` says that the program is that of this
     /// machine's settings, which a candidate's would replace. Other words that choose a linker are rustc's: they stay for
     /// a candidate that leaves the choice to rustc.
     fn by(mut self, settings: &LinkSettings, own: &[String], own_program: bool, program: &Utf8Path) -> Self {
+        self = self.into(program);
         let args = &mut self.call.args;
         args.retain(|arg| !chooses_linker(arg) || (settings.is_default() && !own.contains(arg)));
-        if let Some(output) = args.iter().position(|arg| arg == "-o").and_then(|at| args.get_mut(at + 1)) {
-            program.as_str().clone_into(output);
-        }
         // Other codegen options, such as `-Clinker-features=-lld`, only say which linker rustc must not choose.
         let flags = settings.rustflags.iter().filter_map(|flag| flag.strip_prefix("-Clink-arg="));
         args.extend(flags.map(str::to_owned));

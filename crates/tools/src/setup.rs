@@ -13,8 +13,8 @@ use xtask_files::lock_exclusive;
 use xtask_units::whole_milliseconds;
 use xtask_workspace::config::{Effect, InstallTo, Proof, Setup, Tool};
 use xtask_workspace::{
-    Call, CargoCommand, CargoConfig, CargoVersion, Digest, Hasher, Progress, Workspace, cfg, local_file,
-    on_path, stamp,
+    Call, CargoCommand, CargoConfig, CargoVersion, Digest, Hasher, LOCAL_FILE, Progress, Workspace, cfg,
+    local_file, on_path, program_at, stamp,
 };
 
 use crate::demand::{as_demanded, demands};
@@ -22,7 +22,7 @@ use crate::edits::{Around, commit, config_file, includes, local_edits};
 use crate::link::{InForce, LINKERS, LinkSettings, is_named, link_in_force, makers_in_words};
 use crate::machine::{Machine, fitting_jobs, memory};
 use crate::process::{Interrupted, uninterrupted};
-use crate::race::{Candidate, Race, race};
+use crate::race::{AGAIN, Candidate, Race, race};
 use crate::settings::{
     FlagSources, FlagsTable, LocalSettings, Overruled, overruled, variables_that_void_flags,
 };
@@ -203,12 +203,11 @@ impl SetupPlan<'_> {
         match self.options.setup.linker.as_str() {
             Setup::DEFAULT => Ok(None),
             Setup::MEASURED => {
-                let others = linkers.iter().filter(|(_, settings)| *settings != in_use).collect::<Vec<_>>();
                 let key = self.race_key(&report.tools);
                 report.race = match kept(self.known.race.as_ref(), &key) {
                     Some(raced) => Some(raced.clone()),
-                    None if !self.options.measure || others.is_empty() => None,
-                    None => self.race(&in_use, &others, progress)?,
+                    None if !self.options.measure => None,
+                    None => self.race(&in_use, &linkers, progress)?,
                 };
                 let Some(raced) = &report.race else { return Ok(now.cloned()) };
                 self.known.race = Some((key, raced.clone()));
@@ -230,6 +229,10 @@ impl SetupPlan<'_> {
     fn race_key(&self, tools: &[Outcome]) -> Digest {
         let mut hasher = Hasher::new();
         hasher.field(&self.machine.rustc);
+        let config = CargoConfig::load(&self.machine.root, &self.machine.environment);
+        for path in config.paths().filter(|path| *path != self.local_file) {
+            hasher.field(path.as_str()).optional(config_without_include(path));
+        }
         for outcome in tools.iter().filter(|outcome| outcome.link().is_some()) {
             hasher.field(&outcome.name).field(format!("{:?}", outcome.state));
         }
@@ -239,19 +242,39 @@ impl SetupPlan<'_> {
     fn race(
         &self,
         in_use: &LinkSettings,
-        others: &[&(String, LinkSettings)],
+        linkers: &[(String, LinkSettings)],
         progress: &dyn Progress,
     ) -> Result<Option<Race>> {
-        let raced = link_in_force(&self.machine).and_then(|in_force| {
+        let raced = link_in_force(&self.machine, false).and_then(|in_force| {
+            // What links already is no candidate, wherever that is set.
+            let is_in_force = |name: &str| {
+                let tool = self.tool(name).filter(|tool| !tool.says.is_empty());
+                let found = self.tools.iter().find(|planned| planned.tool.name == name);
+                let version = found.and_then(|planned| planned.probed.found.first()?.version.as_deref());
+                tool.is_some_and(|tool| is_named(&in_force.makers, &tool.says, version))
+            };
+            let others = linkers
+                .iter()
+                .filter(|(name, settings)| settings != in_use && !is_in_force(name))
+                .collect::<Vec<_>>();
+            if others.is_empty() {
+                let words = makers_in_words(&in_force.makers);
+                progress.note(&format!("linkers were not measured: {words} links already, and no other is proven here"));
+                return Ok(None);
+            }
             progress.note(&format!(
                 "measuring linkers: `{}` is built once, then its largest test is linked {ROUNDS} times by each",
                 self.options.test_command
             ));
             let name = format!("in use: {}", makers_in_words(&in_force.makers));
-            let mut candidates = vec![Candidate { name, settings: in_use.clone(), says: None }];
+            // A second time, for the noise.
+            let mut candidates = vec![
+                Candidate { name, settings: Some(in_use.clone()), says: None },
+                Candidate { name: AGAIN.to_owned(), settings: None, says: None },
+            ];
             candidates.extend(others.iter().map(|(name, settings)| Candidate {
                 name: name.clone(),
-                settings: settings.clone(),
+                settings: Some(settings.clone()),
                 says: self.tool(name).map(|tool| tool.says.clone()),
             }));
             race(self.workspace, &self.machine, &self.options.test_command, &candidates, ROUNDS, progress)
@@ -277,6 +300,7 @@ impl SetupPlan<'_> {
             choices.push(None);
         }
         let base = LocalSettings { link: None, rustc_wrapper: self.wrapper(report), jobs: self.jobs() };
+        let base = self.that_count(&base, report);
         let attempt = |choice: Option<&(String, LinkSettings)>| {
             let name = choice.map_or("the default linker", |(name, _)| name).to_owned();
             let link = choice.map(|(_, link)| link.clone()).filter(|link| !link.is_default());
@@ -315,6 +339,26 @@ impl SetupPlan<'_> {
         last.map_or(Ok(()), |error| Err(error.context(failed)))
     }
 
+    /// `settings` without those that would change nothing, because a stronger one says otherwise; these are reported.
+    fn that_count(&self, settings: &LocalSettings, report: &mut SetupReport) -> LocalSettings {
+        let Machine { root, environment, host, .. } = &self.machine;
+        let config = CargoConfig::load(root, environment);
+        let mut counts = settings.clone();
+        for one in overruled(settings, &self.local_file, host, &config, environment) {
+            match one.key.as_str() {
+                "build.rustc-wrapper" => counts.rustc_wrapper = None,
+                "build.jobs" => counts.jobs = None,
+                _ => continue,
+            }
+            // `sccache` and `/usr/bin/sccache` are one program.
+            let [ours, theirs] = [&one.ours, &one.theirs].map(|program| program_at(program, environment));
+            if ours.is_none() || ours != theirs {
+                report.overruled.push(one);
+            }
+        }
+        counts
+    }
+
     /// Writes `settings`, and undoes that if they do not take effect.
     fn write(&mut self, settings: &LocalSettings, linker: &str, report: &mut SetupReport) -> Result<()> {
         let machine = &self.machine;
@@ -342,7 +386,7 @@ impl SetupPlan<'_> {
         if seen.is_none() {
             let theirs = if sets_flags && !changes.is_empty() { self.their_flags()? } else { Vec::new() };
             let check = || {
-                let in_force = link_in_force(machine)?;
+                let in_force = link_in_force(machine, true)?;
                 if let Some(gone) = theirs.iter().find(|flag| !in_force.flags().contains(flag)) {
                     bail!("the flag `{gone}` would no longer be in force");
                 }
@@ -354,7 +398,7 @@ impl SetupPlan<'_> {
         report.changed = changes.into_iter().map(|edit| edit.path).collect();
         let config = CargoConfig::load(root, environment);
         let key = in_force_key(&config, text.as_deref(), machine);
-        report.overruled = overruled(settings, &self.local_file, host, &config, environment);
+        report.overruled.extend(overruled(settings, &self.local_file, host, &config, environment));
         report.in_force.clone_from(&seen);
         self.known.in_force = seen.map(|seen| (key, seen));
         Ok(())
@@ -406,7 +450,7 @@ impl SetupPlan<'_> {
     /// The rustflags that are in force now without ours; empty if nothing builds here now.
     fn their_flags(&self) -> Result<Vec<String>> {
         let ours = self.settings.link.clone().unwrap_or_default().rustflags;
-        let now = uninterrupted(link_in_force(&self.machine))?;
+        let now = uninterrupted(link_in_force(&self.machine, true))?;
         let flags = now.map(|now| now.flags().to_vec()).unwrap_or_default();
         Ok(flags.into_iter().filter(|flag| !ours.contains(flag)).collect())
     }
@@ -457,6 +501,12 @@ impl SetupPlan<'_> {
         let fits = before.unwrap_or(cores) <= fit(total).unwrap_or(cores);
         if self.local_file.is_file() && !self.options.again && fits { before } else { fit(free) }
     }
+}
+
+/// The text of a file of cargo's configuration without the include of our own file, which a setup adds.
+fn config_without_include(path: &Utf8Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(text.lines().filter(|line| !line.contains(LOCAL_FILE)).collect::<Vec<_>>().join("\n"))
 }
 
 /// What the settings in force depend on: every configuration file, the variables that cargo reads, and the programs that

@@ -30,6 +30,9 @@ pub(crate) struct Known {
     pub(crate) race: Option<(Digest, Race)>,
     /// What was seen with everything in force.
     pub(crate) in_force: Option<(Digest, String)>,
+    /// The linker that made the probe of `doctor`, in words.
+    #[serde(default)]
+    pub(crate) links: Option<(Digest, String)>,
 }
 
 pub(crate) fn kept<'a, T>(kept: Option<&'a (Digest, T)>, key: &Digest) -> Option<&'a T> {
@@ -42,6 +45,11 @@ impl Known {
         let json = std::fs::read(state_dir.join("known.json")).ok();
         let known = json.and_then(|json| serde_json::from_slice::<Self>(&json).ok());
         known.filter(|known| known.format == FORMAT).unwrap_or_default()
+    }
+
+    /// Whether no setup has found anything out yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.proofs.is_empty() && self.race.is_none() && self.in_force.is_none()
     }
 
     pub(crate) fn write(&mut self, state_dir: &Utf8Path) -> Result<()> {

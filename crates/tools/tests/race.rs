@@ -43,7 +43,7 @@ fn workspace(fixture: &Fixture, more: &[(&str, &str)]) -> Workspace {
 fn candidate(name: &str, linker: Option<&str>, rustflags: &[&str]) -> Candidate {
     let rustflags = rustflags.iter().map(|&flag| flag.to_owned()).collect();
     let settings = LinkSettings { linker: linker.map(str::to_owned), rustflags };
-    Candidate { name: name.to_owned(), settings, says: None }
+    Candidate { name: name.to_owned(), settings: Some(settings), says: None }
 }
 
 #[derive(Default)]

@@ -26,6 +26,7 @@ const LISTED: usize = 10;
 /// Sweeps, or shows what a sweep would do.
 pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
     let (shell, workspace) = (context.shell, &context.workspace);
+    workspace.check_wrappers()?;
     let mut policy = context.config.sweep.clone();
     if let Some(grace) = arguments.get_one::<Duration>("grace") {
         policy.grace = *grace;

@@ -217,10 +217,7 @@ fn show_report(shell: &Shell, report: &SetupReport) -> Result<()> {
         shell.warning(&format!("fell back: {fallback}"));
     }
     for Overruled { key, ours, theirs, by, .. } in &report.overruled {
-        shell.warning(&format!(
-            "{key} = {ours} does not count: {by} says {theirs}; `cargo xtask doctor --fix` removes it if it is in a \
-             file of this workspace"
-        ));
+        shell.warning(&format!("{key} = {ours} was not set, because it would not count: {by} says {theirs}"));
     }
     if let Some(text) = &report.for_user_config {
         shell.note("for the configuration in your cargo home:");

@@ -125,10 +125,77 @@ fn settings_that_are_committed_or_name_what_is_gone_fail() {
     suite.fixture.write(LOCAL, "[build]\nrustc-wrapper = \"/gone/sccache\"\n");
     let report = suite.json(&["doctor"], 1);
     assert_check(&report, "settings programs", "fail", "/gone/sccache");
-    assert_eq!(
-        named(&report, "settings programs")[0]["fix"]["text"],
-        "rm .cargo/xtask.local.toml && cargo xtask setup"
-    );
+    assert_eq!(named(&report, "settings programs")[0]["fix"]["text"], "cargo xtask setup");
+}
+
+/// It exists or not, and links or not: what the linker said is what is said.
+#[test]
+fn a_linker_that_does_not_link_is_a_failure_in_its_own_words_and_what_links_is_asked_once() {
+    let target = format!("[target.{}]\n", host().1);
+    let table = [
+        ("linker = \"clang-99\"\n", "linker `clang-99` not found"),
+        ("linker = \"true\"\n", "without linking anything"),
+        ("rustflags = [\"-Clink-arg=-fuse-ld=moldx\"]\n", "-fuse-ld=moldx"),
+    ];
+    let suite = suite(&[], "");
+    assert_check(&suite.json(&["doctor"], 0), "linker", "ok", "a program links here with ");
+    for (line, said) in table {
+        suite.fixture.write(".cargo/config.toml", &format!("{target}{line}"));
+        let report = suite.json(&["doctor"], 1);
+        assert_check(&report, "linker", "fail", said);
+        assert_eq!(failures(&report), ["linker"], "{line}");
+    }
+    // The fix, and doctor is content again; what was seen is kept as long as it holds.
+    suite.fixture.write(".cargo/config.toml", "");
+    for _ in 0..2 {
+        assert_check(&suite.json(&["doctor"], 0), "linker", "ok", "a program links here with ");
+    }
+    assert!(!suite.root().join("target/xtask-suite/setup/probes/in-force").exists());
+}
+
+/// What the team's file says is stronger than what setup would set for this machine.
+#[test]
+fn jobs_that_do_not_fit_are_removed_by_the_fix_that_is_named() {
+    let config = "[build]\njobs = 50000\n";
+    let suite = suite(&[(".cargo/config.toml", config)], "");
+    let report = suite.json(&["doctor"], 0);
+    assert_check(&report, "memory", "warn", "50000 jobs (");
+    assert_eq!(named(&report, "memory")[0]["fix"]["text"], "remove `build.jobs` from .cargo/config.toml");
+    let report = suite.json(&["doctor", "--fix"], 0);
+    assert_check(&report, "memory", "ok", "one for each core");
+    suite.run(&["setup", "--undo"], 0);
+    assert_eq!(suite.fixture.read(".cargo/config.toml"), config);
+}
+
+/// A committed configuration that a new machine cannot meet.
+#[test]
+fn what_the_configuration_demands_is_a_failure_until_it_is_there_and_every_command_says_so_in_a_line() {
+    let config = "[build]\nrustc-wrapper = \"sccache\"\n";
+    let mut suite = suite(&[(".cargo/config.toml", config)], "").without_nextest();
+    let report = suite.json(&["doctor"], 1);
+    assert_check(&report, "wrapper", "fail", "sccache, set by ");
+    assert_check(&report, "tool sccache", "fail", "rustc-wrapper in .cargo/config.toml demands it");
+    let plan = suite.run(&["setup", "--dry-run", "--offline"], 0);
+    assert!(plan.stdout.contains("rustc-wrapper in .cargo/config.toml demands it"), "{}", plan.stdout);
+    let overview = suite.run(&["preset", "list"], 0);
+    assert!(overview.stdout.contains("minimal"), "{}", overview.stdout);
+    for args in [&["test-fast"][..], &["check-fast"], &["with", "full", "--", "build"], &["clean-stale"]] {
+        let outcome = suite.run(args, 3);
+        let expected = format!(
+            "error: sccache, set by {}/.cargo/config.toml, does not exist: cargo cannot start rustc",
+            suite.root()
+        );
+        assert_eq!(outcome.stderr.lines().next(), Some(expected.as_str()), "{args:?}");
+        assert_eq!(outcome.stderr.lines().nth(1), Some("  next: cargo xtask setup"), "{args:?}");
+    }
+    suite.fixture.write("rust-toolchain.toml", "[toolchain]\nchannel = \"1.11.0\"\n");
+    suite.set("RUST_BACKTRACE", "1");
+    for args in [&[][..], &["test-fast"], &["disk"], &["setup"], &["preset", "list"], &["clean-stale"]] {
+        let outcome = suite.run(args, 3);
+        let said = outcome.stderr.lines().collect::<Vec<_>>();
+        assert!(said[0].contains("rust-toolchain.toml asks for 1.11.0, which is not installed"), "{said:?}");
+        assert_eq!(said[1..], ["  next: rustup toolchain install 1.11.0"], "{args:?}");
+    }
 }
 
 #[test]
@@ -160,7 +227,7 @@ fn what_cargo_drops_in_silence_is_said() {
     let config = "[build]\nrustflags = [\"--cfg=mine\"]\n";
     let mut suite = suite(&[(".cargo/config.toml", config)], "");
     suite.set("RUSTFLAGS", "-g");
-    suite.set("CARGO_BUILD_JOBS", "100000");
+    suite.set("CARGO_BUILD_JOBS", "50000");
     let report = suite.json(&["doctor"], 0);
     assert_check(
         &report,
@@ -168,7 +235,7 @@ fn what_cargo_drops_in_silence_is_said() {
         "warn",
         "RUSTFLAGS is set, and voids build.rustflags in .cargo/config.toml",
     );
-    assert_check(&report, "memory", "warn", "100000 jobs (CARGO_BUILD_JOBS)");
+    assert_check(&report, "memory", "warn", "50000 jobs (CARGO_BUILD_JOBS)");
 }
 
 #[test]

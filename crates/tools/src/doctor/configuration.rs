@@ -8,7 +8,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 use xtask_workspace::{
-    Call, CargoConfig, Environment, LOCAL_FILE, local_file, missing_wrapper, program_at, tracked,
+    Call, CargoConfig, Environment, LOCAL_FILE, cfg, local_file, missing_wrapper, program_at, tracked,
 };
 
 use super::{Check, SETUP, SafeFix, Subject, lacking, size};
@@ -17,7 +17,7 @@ use crate::process::{last_lines, output, uninterrupted};
 use crate::prove::cache_size;
 use crate::settings::{FlagSources, LocalSettings, Overruled, overruled, variables_that_void_flags};
 use crate::setup::in_force_key;
-use crate::tool::{Known, kept};
+use crate::tool::kept;
 
 /// The longest that a wrapper may take to pass on a call that compiles nothing; a longer one loops or hangs.
 const WRAPPER_ANSWERS: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub(super) fn settings(subject: &Subject<'_>) -> Vec<Check> {
     let (root, environment, config) = (workspace.root(), &workspace.environment, &workspace.cargo_config);
     let file = local_file(root);
     if !file.is_file() {
-        return vec![if *known == Known::default() {
+        return vec![if known.is_new() {
             Check::warn("settings", "nothing was measured or set for this machine yet", SETUP)
         } else {
             Check::ok("settings", "setup found nothing that is worth setting here")
@@ -58,7 +58,7 @@ pub(super) fn settings(subject: &Subject<'_>) -> Vec<Check> {
         let theirs = program_at(&one.theirs, environment);
         let same = theirs.is_some() && theirs == program_at(&one.ours, environment);
         if !same || one.key != "build.rustc-wrapper" {
-            checks.push(judge_overruled(&one, root, &machine.host));
+            checks.push(judge_overruled(&one, root));
         }
     }
     if !around.included {
@@ -109,7 +109,7 @@ fn judge_programs(missing: &[Utf8PathBuf]) -> Check {
     Check::fail("settings programs", evidence, SETUP)
 }
 
-fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check {
+fn judge_overruled(overruled: &Overruled, root: &Utf8Path) -> Check {
     let Overruled { key, ours, theirs, by, file } = overruled;
     let name = format!("setting {key}");
     let evidence = format!("{ours}, set for this machine, does not count: {by} says `{theirs}`");
@@ -117,28 +117,34 @@ fn judge_overruled(overruled: &Overruled, root: &Utf8Path, host: &str) -> Check 
         // It may be set on purpose.
         return Check::warn(&name, evidence, by.replace("the variable", "unset"));
     };
-    let Ok(inside) = file.strip_prefix(root) else {
-        return Check::fail(&name, evidence, format!("remove `{key}` from {file}"));
-    };
-    // A triple may have dots in it.
-    let last = key.rsplit('.').next().unwrap_or(key);
-    let parts = if key.starts_with("target.") { vec!["target", host, last] } else { vec!["build", last] };
-    let key = parts.into_iter().map(str::to_owned).collect();
-    Check::fail(&name, evidence, format!("remove it from {inside}"))
-        .with_safe(SafeFix::RemoveKey { file: inside.to_owned(), key })
+    // A wrapper or a linker may be the whole team's, so it is ours that goes; a number of jobs is nobody else's business.
+    let inside = file.strip_prefix(root).unwrap_or(file);
+    if key == "build.jobs" && inside.is_relative() {
+        let key = ["build", "jobs"].map(str::to_owned).to_vec();
+        return Check::fail(&name, evidence, format!("remove it from {inside}"))
+            .with_safe(SafeFix::RemoveKey { file: inside.to_owned(), key });
+    }
+    Check::fail(&name, evidence, format!("{SETUP}, which drops it; or remove theirs from {inside}"))
 }
 
 /// Flags for rustc have several sources, of which cargo takes one kind and silently drops the others.
 pub(super) fn flags(subject: &Subject<'_>) -> Check {
     let workspace = subject.workspace;
     let (config, environment, root) = (&workspace.cargo_config, &workspace.environment, workspace.root());
-    judge_flags(config, environment, &subject.machine.host, root)
+    let host = subject.machine.host.as_str();
+    let conditions = cfg::settings(root, environment, host);
+    judge_flags(config, environment, host, root, &|condition| cfg::holds(condition, &conditions))
 }
 
-fn judge_flags(config: &CargoConfig, environment: &Environment, host: &str, root: &Utf8Path) -> Check {
+fn judge_flags(
+    config: &CargoConfig,
+    environment: &Environment,
+    host: &str,
+    root: &Utf8Path,
+    holds: &dyn Fn(&str) -> bool,
+) -> Check {
     const NAME: &str = "rustflags";
-    // Only rustc knows whether a `cfg(…)` is true of the host: it is named where it may be.
-    let FlagSources { target, build } = FlagSources::of(config, environment, host, &|_| true, &|_| true);
+    let FlagSources { target, build } = FlagSources::of(config, environment, host, &|_| true, holds);
     let words = |sources: &[String]| sources.join(", ").replace(&format!("{root}/"), "");
     let all = words(&[&target[..], &build].concat());
     if let Some(variable) = variables_that_void_flags(environment).first() {
@@ -206,7 +212,9 @@ fn is_sccache(program: &str) -> bool {
 pub(super) fn cache(subject: &Subject<'_>) -> Result<Vec<Check>> {
     let (config, environment) = (&subject.workspace.cargo_config, &subject.workspace.environment);
     let wrapper = config.wrapper("rustc-wrapper", environment).map(|(program, _)| program);
-    let Some(program) = wrapper.filter(|program| is_sccache(program)) else { return Ok(Vec::new()) };
+    // What does not exist is said as a wrapper that does not.
+    let is_there = |program: &String| is_sccache(program) && program_at(program, environment).is_some();
+    let Some(program) = wrapper.filter(is_there) else { return Ok(Vec::new()) };
     let by_table = config.env().remove("CARGO_INCREMENTAL");
     let mut checks =
         Vec::from_iter(judge_incremental(environment.get("CARGO_INCREMENTAL"), by_table.as_deref()));
@@ -225,7 +233,11 @@ pub(super) fn cache(subject: &Subject<'_>) -> Result<Vec<Check>> {
         other => {
             let why = other.err().unwrap_or_else(|| format!("`{call}` failed"));
             let evidence = format!("port {port} answers, but not as a server of this sccache: {why}");
-            Check::warn("sccache", evidence, "sccache --stop-server")
+            Check::warn(
+                "sccache",
+                evidence,
+                "set SCCACHE_SERVER_PORT to a free port, or end what listens there",
+            )
         }
     });
     Ok(checks)
@@ -318,43 +330,30 @@ mod tests {
             file: file.map(Utf8PathBuf::from),
         };
         let linker = format!("target.{host}.linker");
-        // who overrules which key, how bad that is, what to do, which key --fix removes
+        // who overrules which key, how bad that is, what to do
+        let in_workspace = "cargo xtask setup, which drops it; or remove theirs from .cargo/config.toml";
         let table = [
-            (
-                overruled("build.jobs", Some("/w/.cargo/config.toml"), "it"),
-                Status::Fail,
-                "remove it from .cargo/config.toml",
-                Some(vec!["build", "jobs"]),
-            ),
-            (
-                overruled(&linker, Some("/w/.cargo/config.toml"), "it"),
-                Status::Fail,
-                "remove it from .cargo/config.toml",
-                Some(vec!["target", host, "linker"]),
-            ),
+            (overruled(&linker, Some("/w/.cargo/config.toml"), "it"), Status::Fail, in_workspace),
             (
                 overruled("build.jobs", Some("/shared.toml"), "it"),
                 Status::Fail,
-                "remove `build.jobs` from /shared.toml",
-                None,
+                "cargo xtask setup, which drops it; or remove theirs from /shared.toml",
             ),
             (
                 overruled("build.jobs", None, "the variable CARGO_BUILD_JOBS"),
                 Status::Warn,
                 "unset CARGO_BUILD_JOBS",
-                None,
             ),
         ];
-        for (overruled, status, text, key) in table {
-            let check = judge_overruled(&overruled, "/w".into(), host);
+        for (overruled, status, text) in table {
+            let check = judge_overruled(&overruled, "/w".into());
             let fix = check.fix.unwrap();
-            let removed = fix.safe.map(|safe| match safe {
-                SafeFix::RemoveKey { key, .. } => key,
-                other => panic!("{other}"),
-            });
-            assert_eq!((check.status, fix.text.as_str()), (status, text));
-            assert_eq!(removed, key.map(|key| key.into_iter().map(str::to_owned).collect::<Vec<_>>()));
+            assert_eq!((check.status, fix.text.as_str(), fix.safe), (status, text, None));
         }
+        let jobs =
+            judge_overruled(&overruled("build.jobs", Some("/w/.cargo/config.toml"), "it"), "/w".into());
+        let fix = jobs.fix.unwrap();
+        assert_eq!((fix.text.as_str(), fix.safe.is_some()), ("remove it from .cargo/config.toml", true));
     }
 
     #[test]
@@ -363,12 +362,14 @@ mod tests {
         let build = "[build]\nrustflags = ['-g']\n";
         let target = "[target.x86_64-unknown-linux-gnu]\nrustflags = ['-g']\n";
         let cfg = "[target.'cfg(unix)']\nrustflags = '-g'\n";
+        let never = "[target.'cfg(windows)']\nrustflags = '-g'\n";
         let other = "[target.wasm32-wasip1]\nrustflags = '-g'\n";
         // the file, variables that are set; how it is, a part of the evidence
         let table = [
             (String::new(), &[][..], Status::Ok, "none are set"),
             (build.to_owned(), &[], Status::Ok, "build.rustflags in .cargo/config.toml"),
             (format!("{build}{other}"), &[], Status::Ok, "from build.rustflags"),
+            (format!("{build}{never}"), &[], Status::Ok, "from build.rustflags"),
             (format!("{build}{target}"), &[], Status::Warn, "void build.rustflags in .cargo/config.toml"),
             (format!("{build}{cfg}"), &[], Status::Warn, "target.'cfg(unix)'.rustflags in"),
             (format!("{target}{cfg}"), &[], Status::Ok, "from "),
@@ -392,7 +393,7 @@ mod tests {
             let mut environment = variables.iter().map(set).collect::<Environment>();
             environment.set("CARGO_HOME", dir.path().join("home").as_str());
             let config = CargoConfig::load(dir.path(), &environment);
-            let check = judge_flags(&config, &environment, host, dir.path());
+            let check = judge_flags(&config, &environment, host, dir.path(), &|it| it == "cfg(unix)");
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.evidence.contains(evidence), "{check:?}");
         }

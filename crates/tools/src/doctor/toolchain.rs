@@ -18,19 +18,32 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Check>> {
     let (root, environment) = (subject.workspace.root(), &subject.workspace.environment);
     let pin = pinned_toolchain(root)
         .map(|(file, channel)| (file.strip_prefix(root).unwrap_or(&file).to_string(), channel));
-    let mut active = String::new();
+    let (mut active, mut installed) = (String::new(), true);
     if let Some(rustup) = on_path("rustup", environment).filter(|_| pin.is_some()) {
         let call = Call::new(root, rustup.as_str(), ["show", "active-toolchain"]);
         // What is not installed is reported, not installed.
         let said = output(&call.with_env("RUSTUP_AUTO_INSTALL", "0"), environment, RUSTUP_ANSWERS)?;
         active = said.stdout;
+        let call = Call::new(root, rustup.as_str(), ["toolchain", "list"]);
+        let listed = output(&call.with_env("RUSTUP_AUTO_INSTALL", "0"), environment, RUSTUP_ANSWERS)?.stdout;
+        let channel = pin.as_ref().map_or("", |(_, channel)| without_host(channel));
+        let names = listed.lines().filter_map(|line| line.split_whitespace().next());
+        installed = names.map(without_host).any(|name| name == channel);
     }
     let variable = environment.get("RUSTUP_TOOLCHAIN");
-    Ok(vec![judge(&subject.machine.rustc, pin, variable, &active), judge_cargo(subject.cargo)])
+    Ok(vec![judge(&subject.machine.rustc, pin, variable, &active, installed), judge_cargo(subject.cargo)])
 }
 
 /// `rustc` is what `rustc --version` prints, `active` what `rustup show active-toolchain` does: a name, then the reason.
-fn judge(rustc: &str, pin: Option<(String, String)>, variable: Option<&str>, active: &str) -> Check {
+///
+/// `installed` says whether the pinned one is.
+fn judge(
+    rustc: &str,
+    pin: Option<(String, String)>,
+    variable: Option<&str>,
+    active: &str,
+    installed: bool,
+) -> Check {
     let Some((file, channel)) = pin else {
         let by = variable.map(|variable| format!("RUSTUP_TOOLCHAIN={variable}"));
         return Check::ok(
@@ -46,7 +59,12 @@ fn judge(rustc: &str, pin: Option<(String, String)>, variable: Option<&str>, act
         Some(variable) => (format!("RUSTUP_TOOLCHAIN={variable}"), "unset RUSTUP_TOOLCHAIN"),
         None => (format!("`rustup override` of {used}"), "rustup override unset"),
     };
-    Check::warn(NAME, format!("{rustc}: {by} overrules {file}, which pins {channel}"), fix)
+    let install = if installed { String::new() } else { format!("rustup toolchain install {channel} && ") };
+    Check::warn(
+        NAME,
+        format!("{rustc}: {by} overrules {file}, which pins {channel}"),
+        format!("{install}{fix}"),
+    )
 }
 
 /// `stable-x86_64-unknown-linux-gnu` as a toolchain file would name it.
@@ -104,7 +122,7 @@ mod tests {
             (stable(), None, &by_folder, "override` of beta overrules", Some(folder)),
         ];
         for (pin, variable, active, evidence, fix) in table {
-            let check = judge("rustc 1.95.0", pin, variable, active);
+            let check = judge("rustc 1.95.0", pin, variable, active, true);
             assert!(
                 check.evidence.contains(evidence) && check.evidence.starts_with("rustc 1.95.0"),
                 "{check:?}"

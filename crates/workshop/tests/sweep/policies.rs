@@ -83,7 +83,7 @@ fn a_tier_of_ci_counts_only_there_and_a_narrow_choice_while_it_is_recent() {
     let gone = plan("0");
     assert!(!of_ci(&texts(&gone, "commands", "command")));
     let why = texts(&gone, "reasons", "why");
-    assert!(why.contains(&"only `all` needs it (a tier of CI)".to_owned()), "{gone:#}");
+    assert!(why.contains(&"only `test-full` needs it (a tier of CI)".to_owned()), "{gone:#}");
     let mut small = small;
     small.place.set("CI", "true");
     assert!(of_ci(&commands(&small)));
