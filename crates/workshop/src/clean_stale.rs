@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anstyle::AnsiColor;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ArgMatches;
 use xtask_suite::program::{Context, Ended, bytes, count, seconds};
 use xtask_suite::{Exit, Shell};
 use xtask_sweep::{Cost, Failure, LiveCommand, Skipped, SweepOptions, SweepPlan, SweepReport, left, verify};
 use xtask_tiers::build_commands;
 use xtask_units::{cores, now_ms, whole_milliseconds};
-use xtask_workspace::CargoCommand;
-use xtask_workspace::config::{Place, Sweep, Tier};
+use xtask_workspace::config::{FILE_NAME, Place, Sweep, Tier};
+use xtask_workspace::{CargoCommand, WrongUsage};
 
 use crate::disk::share;
 
@@ -49,6 +49,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
         jobs: cores(),
     };
     let plan = options.plan(workspace, shell)?;
+    check_keep(&plan)?;
     if arguments.get_flag("dry-run") {
         show_plan(shell, &plan)?;
         return Ok(Exit::from_success(!plan.incomplete).into());
@@ -63,6 +64,24 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
     report.left_bytes = left(workspace)?;
     show_report(shell, &report)?;
     Ok(Ended::new(Exit::from_success(report.success()), signal))
+}
+
+/// Why a command counts that `keep` names.
+const KEPT: &str = "[sweep] keep";
+
+/// Fails as wrong usage for a command of `keep` that cannot be planned where all others can: nothing would go, this time and
+/// any other.
+fn check_keep(plan: &SweepPlan) -> Result<()> {
+    let failed = || plan.commands.iter().filter_map(|planned| Some((planned, planned.error.as_ref()?)));
+    if failed().any(|(planned, _)| planned.because != KEPT) {
+        return Ok(());
+    }
+    let Some((planned, error)) = failed().next() else { return Ok(()) };
+    bail!(WrongUsage(format!(
+        "`keep` under [sweep] in {FILE_NAME} has `{}`, whose units cannot be found out: {error}\n  \
+         next: write a command that builds what is to stay, or leave it out",
+        planned.command
+    )))
 }
 
 /// The commands whose units stay: of every tier of this place, of plain cargo, of editors, of `keep`, and of the suite's
@@ -87,7 +106,7 @@ fn needed(context: &Context, policy: &Sweep, since_ms: u64) -> Result<Vec<LiveCo
         }
     }
     let keep = policy.keep.iter().cloned();
-    commands.extend(keep.map(|command| LiveCommand { command, because: "[sweep] keep".to_owned() }));
+    commands.extend(keep.map(|command| LiveCommand { command, because: KEPT.to_owned() }));
     Ok(commands)
 }
 

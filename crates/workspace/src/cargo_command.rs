@@ -249,6 +249,8 @@ impl CargoCommand {
         if matches!(&*self.verb, "test" | "bench") {
             self.runner_args.clear();
             self.args.retain(|arg| !matches!(arg.flag, Flag::FailFast | Flag::Running));
+            // Doc tests cannot only be built; their library is.
+            self.args.retain(|arg| arg.name != "--doc");
             // An option for nextest, or a name: which tests run is of no account.
             self.args.retain(|arg| arg.flag != Flag::Other || option(&arg.name).is_some());
             self.add("--no-run", None);
@@ -395,7 +397,9 @@ impl CargoCommand {
                 (flag, true, Some(if is_long { value } else { value.trim_start_matches('=') }.to_owned()))
             }
             (Some((flag, true)), None) => {
-                let is_value = rest.front().is_some_and(|next| !next.starts_with('-'));
+                // `-j -1` counts from the number of cores.
+                let is_number = |next: &str| flag == Flag::Jobs && next[1..].parse::<u32>().is_ok();
+                let is_value = rest.front().is_some_and(|next| !next.starts_with('-') || is_number(next));
                 (flag, false, if is_value { rest.pop_front() } else { None })
             }
             (Some((flag, false)), Some(others)) if !is_long => {
@@ -536,6 +540,11 @@ mod tests {
 
     #[test]
     fn what_cargo_takes_once_is_not_repeated() {
+        let jobs = CargoCommand::new("/w", ["build", "-j", "-1", "-v"]);
+        assert_eq!(jobs.values(Flag::Jobs).collect::<Vec<_>>(), ["-1"]);
+        let mut documented = CargoCommand::new("/w", ["test", "--doc", "-p", "x"]);
+        documented.run_nothing();
+        assert_eq!(documented.to_string(), "cargo test --no-run -p x");
         let mut command = CargoCommand::new("/w", ["test", "--no-fail-fast", "--timings=html", "-v"]);
         command.insert_args(["--no-fail-fast", "--timings", "--own", "--own", "-v", "--", "x"]);
         assert_eq!(command.to_string(), "cargo test --no-fail-fast --timings=html -v --own --own -v -- x");

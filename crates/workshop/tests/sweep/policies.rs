@@ -144,8 +144,9 @@ fn commands_of_nextest_are_those_that_it_builds() {
 /// Of a command that cannot be planned nothing is known, so nothing in its profile is stale; the others are swept.
 #[test]
 fn a_plan_that_fails_protects_its_profile() {
-    let toml = format!("{FEW_TIERS}keep = [\"cargo build --package no-such\"]\n");
-    let small = Small::new("unknown", &toml);
+    let bad =
+        "[tiers.bad]\ncommand = \"build\"\npackages = \"default\"\nargs = [\"--package\", \"no-such\"]\n";
+    let small = Small::new("unknown", &format!("{bad}{FEW_TIERS}"));
     small.build_all();
     small.run(POSTGRES);
     small.run("cargo build --release");
@@ -155,12 +156,24 @@ fn a_plan_that_fails_protects_its_profile() {
     assert_eq!(small.fingerprints("release", "app"), Vec::<String>::new());
     let outcome = small.run(POSTGRES);
     assert!(!outcome.stderr.contains("Compiling"), "{}", outcome.stderr);
-    small.write("xtask.toml", &format!("{FEW_TIERS}keep = [\"cargo no-such-command\"]\n"));
-    let swept = small.place.sweep(&[], 1);
-    assert!(
-        texts(&swept, "skipped", "why").join("\n").contains("is not a cargo command that builds"),
-        "{swept:#}"
-    );
+    // Of the commands to keep it is an error at once: it would fail for ever.
+    for (command, why) in [
+        ("cargo no-such-command", "is not a cargo command that builds"),
+        ("cargo fmt", "is not a cargo command that builds"),
+        ("cargo build --package no-such", "did not match"),
+        ("cargo +no-such build", "no-such"),
+    ] {
+        small.write("xtask.toml", &format!("{FEW_TIERS}keep = [\"{command}\"]\n"));
+        let outcome = small.place.suite(&["clean-stale"]).expect_code(2);
+        assert!(outcome.stderr.contains(&format!("has `{command}`")), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(why), "{command}: {}", outcome.stderr);
+    }
+    for command in
+        ["cargo --locked build", "cargo test --doc", "cargo build -j -1", "cargo +nightly build -q"]
+    {
+        small.write("xtask.toml", &format!("{FEW_TIERS}keep = [\"{command}\"]\n"));
+        small.place.suite(&["clean-stale"]).expect_code(0);
+    }
     small.write("xtask.toml", &format!("{FEW_TIERS}keep = [\"make\"]\n"));
     let outcome = small.place.suite(&["clean-stale"]).expect_code(2);
     assert!(
