@@ -23,11 +23,13 @@ use xtask_workspace::{
     CargoConfig, CargoVersion, Environment, EnvironmentLacks, LOCAL_FILE, Workspace, local_file,
 };
 
+use crate::committed::Committed;
 use crate::demand::{as_demanded, demands};
-use crate::edits::{commit, edits};
+use crate::edits::{Around, commit, edits, includes, local_edit};
 use crate::link::{link_in_force, makers_in_words};
 use crate::machine::{Found, Machine, Probed, fitting_jobs, memory, probe};
 use crate::process::{Interrupted, uninterrupted};
+use crate::settings::{FlagsTable, LocalSettings};
 use crate::setup::in_force_key;
 use crate::tool::{Known, kept};
 
@@ -126,9 +128,10 @@ struct Subject<'a> {
 /// Checks that are made together.
 type Group = (&'static str, fn(&Subject<'_>) -> Result<Vec<Check>>);
 
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     ("toolchain", toolchain::check),
     ("tools", tools),
+    ("committed settings", |subject| Ok(committed(subject).into_iter().collect())),
     ("linker", linker),
     ("sccache", configuration::cache),
     ("settings", |subject| Ok(configuration::settings(subject))),
@@ -169,7 +172,7 @@ pub struct Fixed {
 
 /// Makes every safe fix of `report`: all of them, or none. `cargo xtask setup --undo` takes them back.
 pub fn fix(workspace: &Workspace, report: &DoctorReport) -> Result<Fixed> {
-    let mut fixes = Vec::new();
+    let mut fixes = Vec::<&SafeFix>::new();
     for fix in report.checks.iter().filter_map(|check| check.fix.as_ref()?.safe.as_ref()) {
         if !fixes.contains(&fix) {
             fixes.push(fix);
@@ -181,7 +184,26 @@ pub fn fix(workspace: &Workspace, report: &DoctorReport) -> Result<Fixed> {
     let root = workspace.root();
     // A setup that runs now changes the same files.
     let _lock = lock_exclusive(&workspace.state_dir().join("setup/lock"))?;
-    let edits = edits(root, fixes.iter().copied())?;
+    let (host, environment) = (workspace.facts.host.as_str(), &workspace.environment);
+    let mut all = fixes.iter().copied().cloned().collect::<Vec<_>>();
+    let mut local = None;
+    if all.contains(&SafeFix::MoveToLocal) {
+        let committed = Committed::read(root, host, environment);
+        let around = Around::of(root, &workspace.cargo_config, environment);
+        all.extend(committed.removals());
+        all.extend((!around.included).then_some(SafeFix::Include));
+        all.extend((!around.ignored).then_some(SafeFix::Ignore));
+        // What setup has found out for this machine stays.
+        let own = LocalSettings::read(&local_file(root), host);
+        let settings = LocalSettings {
+            link: own.link.or(committed.settings.link),
+            rustc_wrapper: own.rustc_wrapper.or(committed.settings.rustc_wrapper),
+            jobs: own.jobs,
+        };
+        local = Some(local_edit(root, settings.text(host, FlagsTable::Target))?);
+    }
+    let mut edits = edits(root, &all)?;
+    edits.extend(local);
     let (transaction, _) = Transaction::begin(root)?;
     commit(&transaction, root, &edits, || Ok(())).context("failed to fix")?;
     Ok(Fixed { done: fixes.iter().map(ToString::to_string).collect(), edits })
@@ -236,6 +258,23 @@ fn judge_tool(tool: &Tool, demanded_by: Option<&str>, probed: &Probed, proof: Op
         Some(evidence) => Check::ok(&name, format!("{here}: {evidence}")),
         None => Check::warn(&name, format!("{here}: not proven yet in this version"), SETUP),
     }
+}
+
+/// What only a machine can have, in the file that everybody gets.
+fn committed(subject: &Subject<'_>) -> Option<Check> {
+    let workspace = subject.workspace;
+    let Committed { file, keys, .. } =
+        Committed::read(workspace.root(), &workspace.facts.host, &workspace.environment);
+    if keys.is_empty() || !includes(subject.cargo) {
+        return None;
+    }
+    let keys = keys.iter().map(|(key, value)| format!("{} = {value}", key.join("."))).collect::<Vec<_>>();
+    let evidence = format!(
+        "{file} is committed, and a machine that lacks one of these builds nothing: {}",
+        keys.join(", ")
+    );
+    let check = Check::warn("committed settings", evidence, format!("move them to .cargo/{LOCAL_FILE}"));
+    Some(check.with_safe(SafeFix::MoveToLocal))
 }
 
 /// Whether a program links with everything in force. What was seen is kept until the configuration, the toolchain or a linker

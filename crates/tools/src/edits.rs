@@ -96,6 +96,8 @@ pub enum SafeFix {
     Ignore,
     /// A key is removed from a TOML file, so that the same key of a weaker file counts.
     RemoveKey { file: Utf8PathBuf, key: Vec<String> },
+    /// What only a machine can have goes from the committed configuration into the settings of this machine.
+    MoveToLocal,
     /// A string in cargo's configuration becomes a list: cargo joins lists, and refuses to join a list with a string.
     List { key: Vec<String> },
 }
@@ -106,6 +108,7 @@ impl std::fmt::Display for SafeFix {
             Self::Include => write!(f, "cargo's configuration includes {LOCAL_FILE}"),
             Self::Ignore => write!(f, ".gitignore has /.cargo/{LOCAL_FILE}"),
             Self::RemoveKey { file, key } => write!(f, "{} is removed from {file}", key.join(".")),
+            Self::MoveToLocal => write!(f, "what only a machine can have is in {LOCAL_FILE}"),
             Self::List { key } => write!(f, "{} is a list", key.join(".")),
         }
     }
@@ -119,6 +122,7 @@ pub(crate) fn edits<'a>(root: &Utf8Path, fixes: impl IntoIterator<Item = &'a Saf
             SafeFix::Ignore => ".gitignore".into(),
             SafeFix::RemoveKey { file, .. } => file.clone(),
             SafeFix::Include | SafeFix::List { .. } => config_file(root),
+            SafeFix::MoveToLocal => continue,
         };
         if !edits.iter().any(|edit| edit.path == path) {
             let before = Node::read(&root.join(&path))?;
@@ -165,6 +169,7 @@ fn fixed(fix: &SafeFix, old: &[u8]) -> Result<Vec<u8>> {
             toml.remove(&words(key))?;
             toml
         }
+        SafeFix::MoveToLocal => return Ok(old.to_owned()),
         SafeFix::List { key } => {
             let (mut toml, key) = (toml()?, words(key));
             if let Some(text) = toml.value(&key).as_ref().and_then(Value::as_str) {
@@ -185,12 +190,8 @@ pub(crate) fn local_edits(
     flags: Option<Vec<String>>,
     around: Around,
 ) -> Result<Vec<Edit>> {
-    let path = local_path();
-    let before = Node::read(&root.join(&path))?;
-    if before.as_ref().is_some_and(|node| !is_ours(node)) {
-        bail!("{} was not written by `cargo xtask setup`; move its content elsewhere", root.join(&path));
-    }
-    let mut edits = vec![Edit { path, before, after: text.map(Node::file) }];
+    let local = local_edit(root, text.unwrap_or_default().to_owned())?;
+    let mut edits = vec![Edit { after: local.after.filter(|_| text.is_some()), ..local }];
     if text.is_some() {
         let include = (!around.included).then_some(SafeFix::Include);
         let ignore = (!around.ignored).then_some(SafeFix::Ignore);
@@ -199,6 +200,16 @@ pub(crate) fn local_edits(
     }
     edits.retain(|edit| !edit.is_empty());
     Ok(edits)
+}
+
+/// `settings` as the content of the local file.
+pub(crate) fn local_edit(root: &Utf8Path, text: String) -> Result<Edit> {
+    let path = local_path();
+    let before = Node::read(&root.join(&path))?;
+    if before.as_ref().is_some_and(|node| !is_ours(node)) {
+        bail!("{} was not written by `cargo xtask setup`; move its content elsewhere", root.join(&path));
+    }
+    Ok(Edit { path, before, after: Some(Node::file(text)) })
 }
 
 /// Whether a file is one that `setup` wrote.

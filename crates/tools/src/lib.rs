@@ -5,6 +5,7 @@
 //! when its SHA-256 is the pinned one.
 
 mod catalog;
+mod committed;
 mod demand;
 pub mod doctor;
 mod download;

@@ -167,6 +167,35 @@ fn jobs_that_do_not_fit_are_removed_by_the_fix_that_is_named() {
     assert_eq!(suite.fixture.read(".cargo/config.toml"), config);
 }
 
+/// The next newcomer then has no such trouble, and here nothing changes.
+#[test]
+fn what_only_a_machine_can_have_is_moved_to_its_own_file_and_back() {
+    let triple = host().1;
+    let config = format!(
+        "# ours\n[target.{triple}]\nlinker = \"gcc\"\nrustflags = [\"-C\", \"link-arg=-fuse-ld=bfd\"]\n\n[net]\nretry = 3\n"
+    );
+    let suite = suite(&[(".cargo/config.toml", &config)], "");
+    let report = suite.json(&["doctor"], 0);
+    assert_check(&report, "committed settings", "warn", "rustflags = -C link-arg=-fuse-ld=bfd");
+    let report = suite.json(&["doctor", "--fix"], 0);
+    assert!(named(&report, "committed settings").is_empty(), "{report:#}");
+    assert!(failures(&report).is_empty(), "{report:#}");
+    let text = suite.fixture.read(".cargo/config.toml");
+    assert!(!text.contains("linker") && !text.contains("bfd") && text.contains("retry = 3"), "{text}");
+    let local = suite.fixture.read(LOCAL);
+    assert!(local.contains("linker = \"gcc\"") && local.contains("\"link-arg=-fuse-ld=bfd\""), "{local}");
+    assert_check(&report, "linker", "ok", "a linker that leaves no name");
+    suite.run(&["setup", "--undo"], 0);
+    assert_eq!(suite.fixture.read(".cargo/config.toml"), config);
+    assert!(!suite.root().join(LOCAL).exists());
+    // What is in the repository is on every machine.
+    suite.fixture.write(".cargo/config.toml", "[build]\nrustc-wrapper = \"tools/wrap\"\n");
+    suite.fixture.write("tools/wrap", "#!/bin/sh\nexec \"$@\"\n");
+    let mut chmod = suite.program("chmod", &["+x", "tools/wrap"]);
+    xtask_testkit::Outcome::of(&mut chmod).expect_code(0);
+    assert!(named(&suite.json(&["doctor"], 0), "committed settings").is_empty());
+}
+
 /// A committed configuration that a new machine cannot meet.
 #[test]
 fn what_the_configuration_demands_is_a_failure_until_it_is_there_and_every_command_says_so_in_a_line() {
