@@ -25,7 +25,7 @@ pub use edits::{SetupUndo, add_include, commit_recorded, includes, plan_recorded
 pub use link::LinkSettings;
 pub use machine::Machine;
 pub use settings::{LocalSettings, Overruled};
-pub use setup::{SetupOptions, SetupPlan, SetupReport};
+pub use setup::{Measures, SetupOptions, SetupPlan, SetupReport};
 pub use tool::{Missing, Outcome, PlannedTool, State, install, missing};
 pub use xtask_workspace::LOCAL_FILE;
 

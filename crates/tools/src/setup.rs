@@ -55,6 +55,11 @@ pub struct SetupPlan<'a> {
     pub includes: bool,
     /// Variables of the environment that void flags for rustc from any file.
     pub voids_flags: Vec<&'static str>,
+    pub measures: Measures,
+    /// The number of jobs that would be set; `None` leaves it to cargo.
+    pub jobs: Option<usize>,
+    /// The compiler cache that would be set, if it is proven.
+    pub wrapper: Option<String>,
     #[serde(skip)]
     machine: Machine,
     #[serde(skip)]
@@ -65,7 +70,41 @@ pub struct SetupPlan<'a> {
     known: Known,
 }
 
+/// How the linker is chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "linker")]
+pub enum Measures {
+    /// So many are compared, by linking the largest test so often with each, after `command` has built it.
+    Linkers { count: usize, rounds: usize, command: String },
+    /// That was done before, with the same tools.
+    Before,
+    /// Nothing is measured, for this reason.
+    Nothing { why: String },
+}
+
 impl SetupOptions {
+    fn measures(&self, tools: &[PlannedTool], known: &Known, voided_by: Option<&&str>) -> Measures {
+        let nothing = |why: String| Measures::Nothing { why };
+        let is_there = |planned: &&PlannedTool| {
+            planned.tool.is_linker() && !(planned.probed.found.is_empty() && planned.steps.is_empty())
+        };
+        let linkers = tools.iter().filter(is_there).collect::<Vec<_>>();
+        if let Some(variable) = voided_by {
+            nothing(format!("{variable} is set, and with it cargo uses no rustflags from files"))
+        } else if self.setup.linker != Setup::MEASURED {
+            nothing(format!("`linker` in [setup] says {}", self.setup.linker))
+        } else if !self.measure {
+            nothing("--no-measure".to_owned())
+        } else if linkers.is_empty() {
+            nothing("no linker is there".to_owned())
+        } else if known.race.is_some() && linkers.iter().all(|planned| planned.evidence.is_some()) {
+            Measures::Before
+        } else {
+            let command = self.test_command.to_string();
+            Measures::Linkers { count: linkers.len(), rounds: ROUNDS, command }
+        }
+    }
+
     fn install_to(&self) -> Option<InstallTo> {
         (!self.offline).then_some(self.setup.install_to)
     }
@@ -91,17 +130,33 @@ impl SetupOptions {
             local_edits(root, Some(""), None, around)
                 .context("the settings of this machine cannot be written, so nothing was done")?;
         }
-        Ok(SetupPlan {
+        let voids_flags = variables_that_void_flags(environment);
+        let measures = self.measures(&tools, &known, voids_flags.first());
+        let mut plan = SetupPlan {
             tools,
             settings: LocalSettings::read(&local_file, &machine.host),
             local_file,
             includes,
-            voids_flags: variables_that_void_flags(environment),
+            voids_flags,
+            measures,
+            jobs: None,
+            wrapper: None,
             machine,
             workspace,
             options: self,
             known,
-        })
+        };
+        let is_cache = |planned: &&PlannedTool| {
+            planned.tool.proof == Proof::Effect(Effect::Cache)
+                && planned.demanded_by.is_none()
+                && !(planned.probed.found.is_empty() && planned.steps.is_empty())
+        };
+        let wrapper = plan.tools.iter().find(is_cache).map(|planned| planned.tool.name.clone());
+        let wanted =
+            LocalSettings { rustc_wrapper: wrapper.map(Utf8PathBuf::from), jobs: plan.fitting(), link: None };
+        let counts = plan.that_count(&wanted, &mut SetupReport::default());
+        (plan.jobs, plan.wrapper) = (counts.jobs, counts.rustc_wrapper.map(Utf8PathBuf::into_string));
+        Ok(plan)
     }
 }
 
@@ -299,7 +354,7 @@ impl SetupPlan<'_> {
             choices.extend(fallbacks(&linkers).map(Some).filter(|next| *next != choice.as_ref()));
             choices.push(None);
         }
-        let base = LocalSettings { link: None, rustc_wrapper: self.wrapper(report), jobs: self.jobs() };
+        let base = LocalSettings { link: None, rustc_wrapper: self.wrapper(report), jobs: self.fitting() };
         let base = self.that_count(&base, report);
         let attempt = |choice: Option<&(String, LinkSettings)>| {
             let name = choice.map_or("the default linker", |(name, _)| name).to_owned();
@@ -493,7 +548,7 @@ impl SetupPlan<'_> {
 
     /// The number of jobs for the memory that is free now. An earlier setting stays if it fits the whole memory: free memory
     /// differs each time, and a second setup must change nothing.
-    fn jobs(&self) -> Option<usize> {
+    fn fitting(&self) -> Option<usize> {
         let cores = self.options.cores;
         let fit = |bytes| fitting_jobs(cores, bytes, self.options.setup.memory_per_job);
         let (free, total) = memory()?;

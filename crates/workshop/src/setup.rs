@@ -10,10 +10,10 @@ use xtask_stats::Verdict;
 use xtask_tiers::build_commands;
 use xtask_tools::race::{Entry, Race};
 use xtask_tools::{
-    Outcome, Overruled, PlannedTool, SetupOptions, SetupPlan, SetupReport, SetupUndo, State, catalog,
-    install, missing,
+    Measures, Outcome, Overruled, PlannedTool, SetupOptions, SetupPlan, SetupReport, SetupUndo, State,
+    catalog, install, missing,
 };
-use xtask_units::cores;
+use xtask_units::{Times, cores, forecast, states};
 use xtask_workspace::config::{Need, Packages, Setup, Tier, TierCommand};
 use xtask_workspace::{Call, CargoCommand, WrongUsage};
 
@@ -32,6 +32,7 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Result<Ended> {
     let dry_run = arguments.get_flag("dry-run");
     show_plan(shell, &plan, dry_run);
     if dry_run {
+        show_settings(context, &plan);
         shell.result("setup: nothing was changed (--dry-run)");
         if shell.json() {
             shell.document(&plan)?;
@@ -188,6 +189,39 @@ fn show_plan(shell: &Shell, plan: &SetupPlan<'_>, dry_run: bool) {
              shown for the configuration in your cargo home",
         );
     }
+}
+
+/// What would be set and measured, and what that costs.
+fn show_settings(context: &Context, plan: &SetupPlan<'_>) {
+    let shell = context.shell;
+    match &plan.measures {
+        Measures::Linkers { count: linkers, rounds, command } => {
+            shell.result(&format!(
+                "measure         {} and what is in use: {} by each, after",
+                count(*linkers, "linker"),
+                count(*rounds, "link")
+            ));
+            shell.result(&format!("                `{command}`{}; the fastest is set", cost(context)));
+        }
+        Measures::Before => shell.result("measure         nothing: linkers were measured before"),
+        Measures::Nothing { why } => shell.result(&format!("measure         nothing: {why}")),
+    }
+    let wrapper = plan.wrapper.as_ref().map(|wrapper| format!("rustc-wrapper = {wrapper}, if it is proven"));
+    let jobs = plan.jobs.map(|jobs| format!("jobs = {jobs}, because memory is short"));
+    for setting in [wrapper, jobs].into_iter().flatten() {
+        shell.result(&format!("set             {setting}"));
+    }
+}
+
+/// What building the tests costs, as far as their units and times are known.
+fn cost(context: &Context) -> String {
+    let Ok(units) = test_command(context).and_then(|command| context.plan(&command)) else {
+        return String::new();
+    };
+    let workspace = &context.workspace;
+    let forecast = forecast(&units, &states(workspace, &units), &Times::load(workspace), cores());
+    let time = forecast.estimated_ms.map_or_else(String::new, |ms| format!(", about {}", seconds(ms)));
+    format!(" ({} to compile{time})", count(forecast.compile, "unit"))
 }
 
 /// What a plan would do about a tool.

@@ -14,6 +14,7 @@ fn a_dry_run_changes_nothing_and_a_second_setup_neither() {
     let before = Snapshot::of(suite.root()).without("target");
     let dry = suite.run(&["setup", "--dry-run"]).expect_code(0);
     assert!(dry.stdout.contains("to be proven"), "{}", dry.stdout);
+    assert!(dry.stdout.contains("measure         nothing: `linker` in [setup] says mold"), "{}", dry.stdout);
     Snapshot::of(suite.root()).without("target").assert_same(&before, "after a dry run");
 
     let first = suite.setup(&[]);
@@ -26,6 +27,20 @@ fn a_dry_run_changes_nothing_and_a_second_setup_neither() {
     Snapshot::of(suite.root()).without("target").assert_same(&set, "after a second setup");
     let asked = suite.setup(&["--again"]);
     assert_eq!(tool(&asked, "mold")["proven-now"], true);
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_set_and_measured_and_what_that_costs() {
+    let suite = Suite::new("dry", &["rust-lld", "mold", "sccache"], "[setup]\nmemory-per-job = \"900 TB\"\n");
+    let dry = suite.run(&["setup", "--dry-run"]).expect_code(0).stdout;
+    for line in [
+        "measure         2 linkers and what is in use: 11 links by each, after",
+        " to compile); the fastest is set",
+        "set             rustc-wrapper = sccache, if it is proven",
+        "set             jobs = 1, because memory is short",
+    ] {
+        assert!(dry.contains(line), "{line}: {dry}");
+    }
 }
 
 #[test]
