@@ -74,8 +74,6 @@ fn command(place: &Place, environment: &Environment) -> Command {
     for name in environment.added_by_cargo_run() {
         cargo.env_remove(name);
     }
-    // An empty value is cargo's way to say none. The suite needs no wrapper, which may be missing.
-    cargo.env("RUSTC_WRAPPER", "");
     if place.tasks.is_some() {
         cargo.envs(bare(place, environment));
     }
@@ -84,11 +82,13 @@ fn command(place: &Place, environment: &Environment) -> Command {
     cargo
 }
 
-/// What voids another workspace's flags and linker, which may be for a device, or missing on a new machine. `cc` is what
-/// rustc calls by default.
+/// What voids another workspace's flags, wrapper and linker, which may be for a device, or missing on a new machine. `env`
+/// starts rustc and nothing else, and `cc` is what rustc calls by default.
 fn bare(place: &Place, environment: &Environment) -> Vec<(String, &'static str)> {
-    let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"];
-    let mut variables = names.iter().map(|&name| (name.to_owned(), "")).collect::<Vec<_>>();
+    let mut variables = vec![("CARGO_ENCODED_RUSTFLAGS".to_owned(), "")];
+    if cfg!(unix) {
+        variables.push(("RUSTC_WRAPPER".to_owned(), "env"));
+    }
     let path = environment.get("PATH").unwrap_or_default();
     if let Some(triple) = place.triple.as_ref().filter(|_| cfg!(unix)) {
         let linker = format!("CARGO_TARGET_{}_LINKER", triple.to_uppercase().replace('-', "_"));

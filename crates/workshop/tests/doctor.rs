@@ -125,7 +125,8 @@ fn settings_that_are_committed_or_name_what_is_gone_fail() {
     suite.fixture.write(LOCAL, "[build]\nrustc-wrapper = \"/gone/sccache\"\n");
     let report = suite.json(&["doctor"], 1);
     assert_check(&report, "settings programs", "fail", "/gone/sccache");
-    assert_eq!(named(&report, "settings programs")[0]["fix"]["text"], "cargo xtask setup");
+    let fix = "rm .cargo/xtask.local.toml && cargo xtask setup";
+    assert_eq!(named(&report, "settings programs")[0]["fix"]["text"], fix);
 }
 
 /// It exists or not, and links or not: what the linker said is what is said.

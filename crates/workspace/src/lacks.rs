@@ -56,7 +56,10 @@ pub fn missing_wrapper(program: &str, by: &str, environment: &Environment) -> Op
     }
     let what = format!("{program}, set by {by}, does not exist: cargo cannot start rustc");
     let is_cache = Utf8Path::new(program).file_stem() == Some("sccache");
-    let fix = if is_cache || by.ends_with(LOCAL_FILE) {
+    let fix = if by.ends_with(LOCAL_FILE) {
+        // With it cargo cannot start us, either.
+        format!("rm .cargo/{LOCAL_FILE} && cargo xtask setup")
+    } else if is_cache {
         "cargo xtask setup".to_owned()
     } else {
         format!("install it, or remove it from {by}")

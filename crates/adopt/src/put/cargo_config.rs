@@ -62,8 +62,12 @@ fn start(config: &TomlText, launcher: &str, cargo: CargoVersion) -> String {
     // The profile is the launcher's own, so that it neither waits for nor blocks a running build.
     let mut words = "run --quiet --profile xtask".to_owned();
     let mut set = |setting: &str| words.extend([" --config ", setting]);
-    set("build.rustc-wrapper=\"\"");
-    set("build.rustc-workspace-wrapper=\"\"");
+    for wrapper in ["rustc-wrapper", "rustc-workspace-wrapper"] {
+        if config.contains(&["build", wrapper]) {
+            // It starts rustc and nothing else. An empty one would make cargo ask rustc anew in each call, 0.1 s.
+            set(&format!("build.{wrapper}=\"env\""));
+        }
+    }
     // Flags of `target` void those of `build`. This one is what the profile says.
     set("target.\"cfg(all())\".rustflags=[\"-Cdebuginfo=0\"]");
     for table in config.keys(&["target"]).into_iter().filter(|table| !table.contains(char::is_whitespace)) {

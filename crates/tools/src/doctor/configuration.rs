@@ -106,7 +106,8 @@ fn judge_programs(missing: &[Utf8PathBuf]) -> Check {
         return Check::ok("settings programs", "every program that is named exists");
     }
     let evidence = format!("{LOCAL_FILE} names programs that do not exist, so cargo cannot build: {names}");
-    Check::fail("settings programs", evidence, SETUP)
+    // With it cargo cannot start us, either.
+    Check::fail("settings programs", evidence, format!("rm .cargo/{LOCAL_FILE} && {SETUP}"))
 }
 
 fn judge_overruled(overruled: &Overruled, root: &Utf8Path) -> Check {
