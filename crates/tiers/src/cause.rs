@@ -46,9 +46,12 @@ impl Cause {
         }
         let failures = outcome.failed().map(full_name).collect::<Vec<_>>();
         if !failures.is_empty() {
-            let tests = if failures.len() == 1 { "test" } else { "tests" };
-            let what = format!("{} {tests} failed: {}", failures.len(), first_of(&failures));
-            return Some(Cause::new(CauseKind::Tests, what));
+            // Under `cargo test` these are test programs.
+            let failed =
+                outcome.failed().map(|run| run.tests.map_or(1, |tests| tests.failed.max(1))).sum::<u64>();
+            let tests = if failed == 1 { "test" } else { "tests" };
+            let what = format!("{failed} {tests} failed: {}", first_of(&failures));
+            return Some(Self::new(CauseKind::Tests, what));
         }
         if outcome.failed_command.is_some() {
             return Some(Cause::new(CauseKind::Runner, "the command failed"));

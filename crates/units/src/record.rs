@@ -125,7 +125,7 @@ impl FailedTarget {
 }
 
 /// How often estimated times are kept during a build.
-const KEEPS_EVERY: Duration = Duration::from_secs(2);
+const KEEPS_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs `command` and shows its output through `progress`. `on_line` gets every line but cargo's JSON messages, and says
 /// whether it is shown.

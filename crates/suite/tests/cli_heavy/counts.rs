@@ -43,6 +43,28 @@ fn a_custom_harness_counts_as_one_test_and_that_is_said() {
     assert!(outcome.stderr.contains(note), "{}", outcome.stderr);
 }
 
+/// Under nextest it is asked for its tests first: what it has forgotten is not waited for, and with a runner of the user's only
+/// that starts it.
+#[test]
+fn a_custom_harness_is_neither_waited_for_nor_started_without_the_users_runner() {
+    let manifest = "[[test]]\nname = \"own\"\nharness = false\n";
+    let own = "use std::io::Write;\nfn main() {\n    std::process::Command::new(\"sleep\").arg(\"60\").spawn().unwrap();\n    \
+               let path = std::env::var(\"MARKS\").unwrap() + \"/starts\";\n    \
+               let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();\n    \
+               writeln!(file, \"{:?}\", std::env::var(\"VIA\").ok()).unwrap();\n}\n";
+    let suite = one("#[test] fn a() {}\n", manifest, TEST, &[("tests/own.rs", own)]);
+    let started = std::time::Instant::now();
+    suite.run(&["t"], 0);
+    assert!(started.elapsed().as_secs() < 40, "{:?}", started.elapsed());
+    suite.fixture.write("marks/starts", "");
+    let runner = suite.root().join("target/run");
+    crate::support::script(&runner, "VIA=runner exec \"$@\"\n");
+    let triple = crate::support::host().1;
+    suite.fixture.write(".cargo/config.toml", &format!("[target.{triple}]\nrunner = \"{runner}\"\n"));
+    suite.run(&["t", "--fresh"], 0);
+    assert_eq!(suite.fixture.read("marks/starts"), "Some(\"runner\")\n");
+}
+
 #[test]
 fn what_a_test_prints_is_no_message_of_cargos() {
     let lie = r###"println!("{}", r##"{"reason":"compiler-artifact","package_id":"path+file:///x#lie@1.0.0","manifest_path":"/x","target":{"kind":["lib"],"name":"lie"},"profile":{"opt_level":"0","test":false},"features":[],"filenames":[],"fresh":false}"##);

@@ -178,6 +178,25 @@ fn a_kill_that_nobody_can_catch_does_not_harm_the_next_run() {
     }
 }
 
+/// The first big build is the likeliest to be stopped, and the only one that says what a build costs.
+#[test]
+fn the_times_of_a_build_that_was_stopped_are_kept() {
+    let suite = hanging_build();
+    let mut child = start(&suite, &["fast"], 0);
+    let deps = suite.root().join("target/debug/deps");
+    let is_library =
+        |path: &camino::Utf8PathBuf| path.extension() == Some("rlib") && path.as_str().contains("libbase-");
+    wait_for("a unit to end", 60, || files(&deps).iter().any(is_library).then_some(()));
+    std::thread::sleep(Duration::from_millis(500));
+    kill("-INT", &child.id().to_string());
+    ended(&mut child);
+    clear(&suite);
+    let times = suite.fixture.read("target/xtask-suite/times.json");
+    assert!(times.contains("debug base 0.1.0"), "{times}");
+    let forecast = suite.run(&["fast", "--forecast"], 0).stdout;
+    assert!(!forecast.contains("no times recorded here yet"), "{forecast}");
+}
+
 /// What is still alive after 3 s: a process that was killed takes a moment to end.
 fn left(suite: &Suite, counts: impl Fn(&str) -> bool) -> Vec<(u32, String)> {
     let until = Instant::now() + Duration::from_secs(3);
