@@ -294,6 +294,7 @@ pub fn verify(
         let is_there = |unit: &Unit| was_there.contains(&unit.fingerprint_dir);
         if !plan(workspace, &command, exe).is_ok_and(|shadow| shadow.units.iter().all(is_there)) {
             verified.unbuilt.push(command.to_string());
+            done.push(command);
             continue;
         }
         let record = run(workspace, &command, RunOptions::default(), progress, &mut |_| true)?;

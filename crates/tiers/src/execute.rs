@@ -13,6 +13,7 @@ use crate::history;
 use crate::nextest::Runner;
 use crate::plan::{TierPlan, Work};
 use crate::runner_shim::{Counts, TestRun};
+use crate::select::CHANGED;
 use crate::verdicts::store::{Mismatch, Pass};
 
 /// What happened in a run of a tier.
@@ -279,7 +280,7 @@ impl TierPlan {
             && outcome.records.iter().all(|record| record.compiled() == 0)
         {
             "cargo found everything up to date".to_owned()
-        } else if self.options.tier.packages == Packages::Affected && !outcome.programs.is_empty() {
+        } else if self.why == CHANGED {
             reasons(&outcome.programs).unwrap_or_else(|| self.why.clone())
         } else {
             self.why.clone()

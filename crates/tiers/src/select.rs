@@ -33,11 +33,14 @@ pub(crate) struct Selected {
     pub(crate) build: Build,
 }
 
+/// Why members are chosen where some are known: what it was becomes known when they are built.
+pub(crate) const CHANGED: &str = "changed since they last passed";
+
 /// The members of an affected tier of tests.
 pub(crate) fn affected(planning: Planning, history: &History) -> Result<Selected> {
     let Planning { workspace, options, progress } = planning;
     let never_ran = "nothing was run here yet";
-    let why = if history.programs.is_empty() { never_ran } else { "changed since they last passed here" };
+    let why = if history.programs.is_empty() { never_ran } else { CHANGED };
     let all = planning.select_all(why);
     let is_known = |name: &str| history.knows(name);
     if !options.affected.trust_base || all.chosen.iter().all(|member| is_known(&member.name)) {

@@ -231,8 +231,11 @@ fn show_report(shell: &Shell, report: &SweepReport) -> Result<()> {
         for command in &verified.failed {
             shell.note(&format!("failed: {command}"));
         }
-        for command in &verified.unbuilt {
-            shell.note(&format!("not verified, because not all it needs was built here before: {command}"));
+        if !verified.unbuilt.is_empty() {
+            let commands = verified.unbuilt.join("`, `");
+            shell.note(&format!(
+                "not verified, because not all they need was built here before: `{commands}`"
+            ));
         }
         parts.push(format!("{} recompiled", count(verified.recompiled.len(), "unit")));
         if verified.built_units > 0 {
