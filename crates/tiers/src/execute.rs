@@ -196,7 +196,7 @@ impl TierPlan {
         let passed = outcome.failed_command.is_none() && outcome.signal.is_none();
         let mut tests = outcome.summary;
         // A custom harness does not say how many of its tests match.
-        let mut matched = tests.passed + tests.failed;
+        let mut matched = tests.passed + tests.failed + outcome.remembered.tests.passed;
         for run in &outcome.runs {
             matched += run.tests.map_or(0, |tests| tests.passed + tests.failed);
             tests.add(run.tests.unwrap_or_else(|| Counts::one(run.success)));

@@ -113,6 +113,14 @@ fn tests_asked_for_by_name_must_be_there() {
             );
         }
     }
+    // What matched before is remembered as what matched.
+    for more in ["", without] {
+        let suite = Suite::trio(&config("[\"--\", \"unit\"]", &format!("packages = \"affected\"\n{more}")));
+        for remembered in [0, 2] {
+            let report = suite.json(&["t"], 0);
+            assert_eq!(number(&report["remembered"]["tests"]["passed"]), remembered, "{report:#}");
+        }
+    }
     // To list tests is not to ask for one.
     let suite = Suite::trio(WITHOUT_NEXTEST);
     suite.run(&["test-fast", "--", "--list"], 0);
