@@ -95,6 +95,7 @@ fn tests_asked_for_by_name_must_be_there() {
     // Wherever it is said, and whatever was said before.
     let config = |args: &str, more: &str| format!("[tiers.t]\ncommand = \"test\"\nargs = {args}\n{more}");
     let without = "runner = \"cargo\"\n";
+    let suite = Suite::trio("");
     for (args, more, given) in [
         ("[\"nope\"]", without, &[][..]),
         ("[\"--\", \"nope\"]", "", &[]),
@@ -103,7 +104,7 @@ fn tests_asked_for_by_name_must_be_there() {
         ("[]", without, &["--", "--skip=un", "--skip", "i"]),
         ("[]", "", &["--", "nope"]),
     ] {
-        let suite = Suite::trio(&config(args, more));
+        suite.fixture.write("xtask.toml", &config(args, more));
         for _ in 0..2 {
             let outcome = suite.run(&[&["t"], given].concat(), 1);
             let last = outcome.stdout.lines().last().unwrap_or_default();
@@ -115,7 +116,8 @@ fn tests_asked_for_by_name_must_be_there() {
     }
     // What matched before is remembered as what matched.
     for more in ["", without] {
-        let suite = Suite::trio(&config("[\"--\", \"unit\"]", &format!("packages = \"affected\"\n{more}")));
+        let config = config("[\"--\", \"unit\"]", &format!("packages = \"affected\"\n{more}"));
+        suite.fixture.write("xtask.toml", &config);
         for remembered in [0, 2] {
             let report = suite.json(&["t"], 0);
             assert_eq!(number(&report["remembered"]["tests"]["passed"]), remembered, "{report:#}");
