@@ -6,7 +6,7 @@ use anstyle::AnsiColor;
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
 use clap::ArgMatches;
-use xtask_tiers::{CauseKind, Scope, TierOptions, TierPlan, TierReport, Verdict};
+use xtask_tiers::{CauseKind, Scope, TierOptions, TierPlan, TierReport, Verdict, first_of};
 use xtask_units::Forecast;
 use xtask_workspace::config::{OnOverBudget, Tier};
 use xtask_workspace::on_path;
@@ -175,7 +175,7 @@ fn show_report(shell: &Shell, report: &TierReport, on_over_budget: OnOverBudget)
         shell.note(&format!("{programs} with a custom harness: each counts as one test"));
     }
     if report.cause.as_ref().is_some_and(|cause| cause.kind == CauseKind::NoTestMatched) {
-        let text = format!("no test of {} matches; another package may have it", names(&report.packages));
+        let text = format!("no test of {} matches; another package may have it", first_of(&report.packages));
         shell.warning(&text);
         shell.annotate(&format!("{} failed", report.tier), &text);
     }
@@ -265,12 +265,4 @@ fn programs(report: &TierReport) -> Option<String> {
     let ran = of(Verdict::Passed) + of(Verdict::Failed);
     let all = count(report.programs.len(), "test program");
     (!others.is_empty()).then(|| format!("ran {ran} of {all}, {}", others.join(", ")))
-}
-
-/// The first of `names`, and how many more there are.
-fn names(names: &[String]) -> String {
-    match names {
-        [_, _, _, _, ..] => format!("{} and {} more", names[..3].join(", "), names.len() - 3),
-        _ => names.join(", "),
-    }
 }

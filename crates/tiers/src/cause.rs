@@ -113,7 +113,7 @@ fn is_wrong_usage(code: Option<i32>, error: &str) -> bool {
 }
 
 /// The first of `names`, and how many more there are.
-fn first_of(names: &[String]) -> String {
+pub fn first_of(names: &[String]) -> String {
     match names {
         [_, _, _, _, ..] => format!("{} and {} more", names[..3].join(", "), names.len() - 3),
         _ => names.join(", "),

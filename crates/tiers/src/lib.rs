@@ -13,7 +13,7 @@ mod test_run;
 mod verdicts;
 
 pub use budget::Deferred;
-pub use cause::{Cause, CauseKind};
+pub use cause::{Cause, CauseKind, first_of};
 pub use execute::{ProgramReport, Remembered, TierReport, Verdict};
 pub use history::{LedgerLine, last_ran, ledger};
 pub use plan::{TierOptions, TierPlan, build_command, build_commands};

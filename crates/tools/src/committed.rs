@@ -1,13 +1,12 @@
 //! Settings of one machine in a file that everybody gets: without the programs that they name nothing builds.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use toml_edit::Value;
 use xtask_edit::TomlText;
-use xtask_workspace::{Environment, cfg, tracked};
+use xtask_workspace::{Environment, tracked};
 
 use crate::edits::{SafeFix, config_file};
 use crate::link::LinkSettings;
-use crate::settings::LocalSettings;
+use crate::settings::{LocalSettings, of_host, words};
 
 /// What of the workspace's committed configuration belongs to a machine.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -46,10 +45,7 @@ impl Committed {
             add(&["build", "rustc-wrapper"], &wrapper);
             found.settings.rustc_wrapper = Some(wrapper.into());
         }
-        let conditions = cfg::settings(root, environment, host);
-        let counts =
-            |table: &String| *table == host || (table.starts_with("cfg(") && cfg::holds(table, &conditions));
-        for table in toml.keys(&["target"]).into_iter().filter(counts) {
+        for table in of_host(toml.keys(&["target"]), root, environment, host) {
             let path = ["target", &table, "linker"];
             if let Some(linker) = string(&path).filter(|program| is_of_machine(program)) {
                 add(&path, &linker);
@@ -70,13 +66,6 @@ impl Committed {
     pub(crate) fn removals(&self) -> impl Iterator<Item = SafeFix> {
         let file = &self.file;
         self.keys.iter().map(|(key, _)| SafeFix::RemoveKey { file: file.clone(), key: key.clone() })
-    }
-}
-
-fn words(value: &Value) -> Vec<String> {
-    match value.as_array() {
-        Some(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        None => value.as_str().into_iter().flat_map(str::split_whitespace).map(str::to_owned).collect(),
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 use toml_edit::Value;
 use xtask_workspace::config::{Need, Tool};
-use xtask_workspace::{CargoConfig, Environment, cfg};
+use xtask_workspace::{CargoConfig, Environment};
+
+use crate::settings::{of_host, words};
 
 /// What demands a tool, by the tool's name: `rustc-wrapper in .cargo/config.toml`.
 pub(crate) type Demands = BTreeMap<String, String>;
@@ -33,11 +35,7 @@ pub(crate) fn demands(
         add(&program, "rustc-wrapper", &by);
     }
     for (key, file, value) in of_target(config, environment, host, root) {
-        let words = match value.as_array() {
-            Some(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>(),
-            None => value.as_str().into_iter().flat_map(str::split_whitespace).map(str::to_owned).collect(),
-        };
-        for word in words {
+        for word in words(&value) {
             match word.rsplit_once("-fuse-ld=").or_else(|| word.rsplit_once("--ld-path=")) {
                 _ if key == "linker" => add(&word, key, file.as_str()),
                 // Where rust-lld is the default it answers to this name.
@@ -61,13 +59,10 @@ fn of_target(
         let set = config.set_in(keys).map(|(file, value)| (key, file.to_owned(), value.clone()));
         set.collect::<Vec<_>>()
     };
-    let conditions = cfg::settings(root, environment, host);
     let mut found = Vec::new();
-    for table in config.targets() {
-        if table == host || (table.starts_with("cfg(") && cfg::holds(&table, &conditions)) {
-            for key in ["linker", "rustflags"] {
-                found.extend(values(key, &["target", &table, key]));
-            }
+    for table in of_host(config.targets(), root, environment, host) {
+        for key in ["linker", "rustflags"] {
+            found.extend(values(key, &["target", &table, key]));
         }
     }
     if !found.iter().any(|(key, ..)| *key == "rustflags") {

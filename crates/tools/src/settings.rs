@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use toml_edit::Value;
-use xtask_workspace::{CargoConfig, Environment, target_variable};
+use xtask_workspace::{CargoConfig, Environment, cfg, target_variable};
 
 use crate::link::LinkSettings;
 
@@ -75,6 +75,27 @@ impl LocalSettings {
 pub(crate) fn variables_that_void_flags(environment: &Environment) -> Vec<&'static str> {
     let names = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"];
     names.into_iter().filter(|name| environment.get_or_empty(name).is_some()).collect()
+}
+
+/// Those of `tables` under `[target]` that count for the host. Only for a condition `cfg(…)` rustc is asked what holds.
+pub(crate) fn of_host(
+    tables: impl IntoIterator<Item = String>,
+    root: &Utf8Path,
+    environment: &Environment,
+    host: &str,
+) -> Vec<String> {
+    let conditions = std::cell::LazyCell::new(|| cfg::settings(root, environment, host));
+    let counts =
+        |table: &String| table == host || (table.starts_with("cfg(") && cfg::holds(table, &conditions));
+    tables.into_iter().filter(counts).collect()
+}
+
+/// The words of a setting: a list, or a string that cargo splits at blanks.
+pub(crate) fn words(value: &Value) -> Vec<String> {
+    match value.as_array() {
+        Some(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        None => value.as_str().into_iter().flat_map(str::split_whitespace).map(str::to_owned).collect(),
+    }
 }
 
 /// A table of rustflags: cargo uses one of them and drops the other.

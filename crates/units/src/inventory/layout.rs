@@ -344,11 +344,10 @@ fn is_target_dir(name: &str, entries: &[Entry]) -> bool {
 
 /// Whether it begins as the triples of rustc do. Another name, of a target that a file describes, is safe from a sweep.
 fn is_triple(name: &str) -> bool {
-    const ARCHITECTURES: [&str; 29] = [
+    const ARCHITECTURES: [&str; 23] = [
         "aarch64",
         "amdgcn",
         "arm",
-        "armv",
         "avr",
         "bpf",
         "csky",
@@ -369,11 +368,6 @@ fn is_triple(name: &str) -> bool {
         "wasm",
         "x86_64",
         "xtensa",
-        "arm64",
-        "arm64_32",
-        "arm64e",
-        "armeb",
-        "thumbeb",
     ];
     name.contains('-') && ARCHITECTURES.iter().any(|start| name.starts_with(start))
 }
